@@ -1,0 +1,46 @@
+"""What the command-line programs share: paths, seeds, versions, argument types."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+from pathlib import Path
+
+import wm_mpc
+
+
+def positive(text: str) -> int:
+    """An argparse type: an integer above zero."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not above zero")
+    return value
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def data_directory(task: str) -> Path:
+    return Path("data") / task
+
+
+def runs_directory(task: str) -> Path:
+    return Path("runs") / task
+
+
+def code_version() -> str:
+    """The package version, with the git commit when run from a checkout ("+dirty" if changed)."""
+    where = Path(__file__).resolve().parent
+    try:
+        result = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+dirty", "--abbrev=12"],
+            cwd=where, capture_output=True, text=True, timeout=5,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return wm_mpc.__version__
+    commit = result.stdout.strip() if result.returncode == 0 else ""
+    return f"{wm_mpc.__version__} {commit}".strip()
+

@@ -1,0 +1,283 @@
+"""The dataset: a directory of episodes, one HDF5 file each, and windows drawn from it.
+
+    <dataset>/dataset.json          format, robot spec, provenance
+    <dataset>/index.jsonl           one line per finished episode
+    <dataset>/episodes/000042.h5    images, states, actions (chunked, gzip)
+    <dataset>/cache/                uncompressed images for training; may be deleted at any time
+
+An episode appears under its final name only when it is complete (temporary file, fsync, rename),
+so a killed collection loses at most the episode under way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from wm_mpc.spec import RobotSpec
+
+FORMAT = 1
+
+
+class DatasetError(RuntimeError):
+    """A dataset that is missing, foreign, damaged, or of another robot."""
+
+
+@dataclasses.dataclass
+class Episode:
+    """One recorded episode of T low-level steps.
+
+    images: uint8 (T+1, height, width, 3); states: float32 (T+1, state size), in the spec's units;
+    actions: float32 (T, action size), in the spec's unit, inside its limits.
+    simulator_states: float64 (T+1, any) and layout: float64 (any,), only from simulation: enough
+    to restore the simulator at any step. poses: float64 (T+1, any), for diagnostics and pictures
+    only, named in the dataset's provenance ("pose_names").
+    seed: what the episode was made from, or None.
+    """
+
+    images: np.ndarray
+    states: np.ndarray
+    actions: np.ndarray
+    simulator_states: np.ndarray | None = None
+    layout: np.ndarray | None = None
+    poses: np.ndarray | None = None
+    seed: tuple[int, int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+
+_ARRAYS = ("images", "states", "actions", "simulator_states", "layout", "poses")
+
+
+class Dataset:
+    """Read and append access. Safe for several writing processes (each its own episodes)."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open an existing dataset. Raises DatasetError when there is none or it is foreign."""
+        self.path = Path(path)
+        try:
+            header = json.loads((self.path / "dataset.json").read_text())
+        except FileNotFoundError:
+            raise DatasetError(f"no dataset at {self.path} (dataset.json is missing)") from None
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{self.path}/dataset.json cannot be read: {error}") from None
+        if header.get("format") != FORMAT:
+            raise DatasetError(
+                f"dataset {self.path} has format {header.get('format')!r}; "
+                f"this version reads format {FORMAT}"
+            )
+        self.spec = RobotSpec.from_dict(header["spec"])
+        self.provenance: dict[str, Any] = header.get("provenance", {})
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        spec: RobotSpec,
+        provenance: dict[str, Any] | None = None,
+    ) -> Dataset:
+        """Create a dataset, or open it when it exists and is of the same robot."""
+        path = Path(path)
+        if (path / "dataset.json").exists():
+            dataset = cls(path)
+            if dataset.spec != spec:
+                raise DatasetError(
+                    f"dataset {path} is of another robot or version of it (task "
+                    f"{dataset.spec.task!r}); choose another --dataset or remove it"
+                )
+            return dataset
+        (path / "episodes").mkdir(parents=True, exist_ok=True)
+        header = {"format": FORMAT, "spec": spec.to_dict(), "provenance": provenance or {}}
+        _write_atomically(path / "dataset.json", json.dumps(header, indent=2).encode())
+        return cls(path)
+
+    def indices(self) -> list[int]:
+        """Numbers of the complete episodes, ascending."""
+        return sorted(int(p.stem) for p in (self.path / "episodes").glob("[0-9]*.h5"))
+
+    @property
+    def pose_names(self) -> tuple[str, ...]:
+        """Names of the recorded poses' entries; empty when there are none."""
+        return tuple(self.provenance.get("pose_names", ()))
+
+    def __len__(self) -> int:
+        return len(self.indices())
+
+    def append(self, index: int, episode: Episode) -> None:
+        """Store an episode under its number; complete or not at all."""
+        self._check(episode)
+        final = self.path / "episodes" / f"{index:06d}.h5"
+        temporary = final.with_suffix(f".{os.getpid()}.tmp")
+        with h5py.File(temporary, "w") as file:
+            for name in _ARRAYS:
+                array = getattr(episode, name)
+                if array is None:
+                    continue
+                if name == "images":
+                    file.create_dataset(
+                        name, data=array, chunks=(1, *array.shape[1:]), compression="gzip",
+                        compression_opts=1, shuffle=False,
+                    )  # fmt: skip
+                else:
+                    file.create_dataset(name, data=array)
+            if episode.seed is not None:
+                file.attrs["seed"] = episode.seed
+        _sync(temporary)
+        os.replace(temporary, final)
+        line = {"episode": index, "steps": len(episode), "seed": episode.seed}
+        with open(self.path / "index.jsonl", "a") as index_file:
+            index_file.write(json.dumps(line) + "\n")
+
+    def _check(self, episode: Episode) -> None:
+        spec, steps = self.spec, len(episode)
+        wanted = {
+            "images": (steps + 1, spec.image.height, spec.image.width, 3),
+            "states": (steps + 1, spec.state.size),
+            "actions": (steps, spec.action.size),
+        }
+        for name, shape in wanted.items():
+            array = getattr(episode, name)
+            if array.shape != shape:
+                raise DatasetError(f"episode {name} have shape {array.shape}; wanted {shape}")
+        for name in ("states", "actions"):
+            if not np.isfinite(getattr(episode, name)).all():
+                raise DatasetError(f"episode {name} contain NaN or infinity")
+
+    def read(self, index: int) -> Episode:
+        """One whole episode. Raises DatasetError when its file is damaged or missing."""
+        path = self.path / "episodes" / f"{index:06d}.h5"
+        try:
+            with h5py.File(path, "r") as file:
+                arrays = {name: file[name][()] if name in file else None for name in _ARRAYS}
+                seed = file.attrs.get("seed")
+        except (OSError, KeyError) as error:
+            raise DatasetError(f"episode {path} cannot be read: {error}") from None
+        return Episode(**arrays, seed=None if seed is None else (int(seed[0]), int(seed[1])))
+
+    def __iter__(self) -> Iterator[Episode]:
+        return (self.read(index) for index in self.indices())
+
+    def content_hash(self) -> str:
+        """A short hash of what is in it (spec and the episodes' numbers, seeds and sizes)."""
+        digest = hashlib.sha256(json.dumps(self.spec.to_dict(), sort_keys=True).encode())
+        for index in self.indices():
+            size = (self.path / "episodes" / f"{index:06d}.h5").stat().st_size
+            digest.update(f"{index}:{size};".encode())
+        return digest.hexdigest()[:16]
+
+
+class Recording:
+    """A dataset laid out for training: all steps of all episodes one after another.
+
+    images: uint8 (frames, height, width, 3), memory-mapped; states (normalised later) float32
+    (frames, state size); actions: float32 (frames, action size), NaN on the last frame of an
+    episode (no action follows it); episode_of: int32 (frames,).
+    """
+
+    def __init__(self, dataset: Dataset, *, limit: int | None = None) -> None:
+        self.dataset, self.spec = dataset, dataset.spec
+        self.indices = dataset.indices()[:limit]
+        if not self.indices:
+            raise DatasetError(f"dataset {dataset.path} has no complete episode yet")
+        states, actions, episode_of, poses = [], [], [], []
+        lengths = []
+        image_file = self._image_cache()
+        writer: np.memmap | None = None
+        simulator_states: list[np.ndarray | None] = []
+        self.layouts: list[np.ndarray | None] = []
+        fresh = not image_file.exists()
+        if fresh:
+            image_file.parent.mkdir(exist_ok=True)
+            frames = sum(len(self._peek(i)) + 1 for i in self.indices)
+            shape = (frames, self.spec.image.height, self.spec.image.width, 3)
+            temporary = image_file.with_suffix(".tmp")
+            writer = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
+        position = 0
+        for number, index in enumerate(self.indices):
+            episode = dataset.read(index) if fresh else self._peek(index)
+            count = len(episode) + 1
+            if writer is not None:
+                writer[position : position + count] = episode.images
+            gap = np.full((1, self.spec.action.size), np.nan, np.float32)
+            states.append(episode.states)
+            actions.append(np.concatenate([episode.actions, gap]))
+            episode_of.append(np.full(count, number, np.int32))
+            simulator_states.append(episode.simulator_states)
+            self.layouts.append(episode.layout)
+            poses.append(episode.poses)
+            lengths.append(count)
+            position += count
+        if writer is not None:
+            writer.flush()
+            del writer
+            os.replace(temporary, image_file)
+        self.images = np.load(image_file, mmap_mode="r")
+        self.states = np.concatenate(states)
+        self.actions = np.concatenate(actions)
+        self.episode_of = np.concatenate(episode_of)
+        self.simulator_states = (
+            None if any(s is None for s in simulator_states) else np.concatenate(simulator_states)
+        )
+        self.poses = None if any(p is None for p in poses) else np.concatenate(poses)
+        self.lengths = np.array(lengths)
+
+    def _peek(self, index: int) -> Episode:
+        """The episode without its images."""
+        path = self.dataset.path / "episodes" / f"{index:06d}.h5"
+        try:
+            with h5py.File(path, "r") as file:
+                arrays = {
+                    name: file[name][()] if name in file and name != "images" else None
+                    for name in _ARRAYS
+                }
+        except (OSError, KeyError) as error:
+            raise DatasetError(f"episode {path} cannot be read: {error}") from None
+        return Episode(**arrays)
+
+    def _image_cache(self) -> Path:
+        key = f"{self.dataset.content_hash()}-{len(self.indices)}"
+        return self.dataset.path / "cache" / f"images-{key}.npy"
+
+    def window_starts(self, steps: int, episodes: np.ndarray | None = None) -> np.ndarray:
+        """Frame numbers at which a window of `steps` model steps fits into its episode.
+
+        episodes: numbers (positions in `indices`) to draw from; all when None.
+        """
+        span = steps * self.spec.frame_skip
+        last = np.arange(len(self.states)) + span
+        inside = last < len(self.states)
+        fits = np.zeros(len(self.states), bool)
+        fits[inside] = self.episode_of[inside.nonzero()[0]] == self.episode_of[last[inside]]
+        if episodes is not None:
+            fits &= np.isin(self.episode_of, episodes)
+        return fits.nonzero()[0]
+
+    def window(self, starts: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Frame numbers (batch, steps+1) and normalised action blocks (batch, steps, block size)
+        of windows that begin at `starts`."""
+        skip = self.spec.frame_skip
+        frames = starts[:, None] + np.arange(steps + 1) * skip
+        low_level = self.actions[starts[:, None] + np.arange(steps * skip)]
+        blocks = self.spec.normalise_action(low_level).reshape(len(starts), steps, -1)
+        return frames, blocks
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    _sync(temporary)
+    os.replace(temporary, path)
+
+
+def _sync(path: Path) -> None:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,87 @@
+"""From pixels to a latent and back: keypoint encoder and its blob decoder.
+
+The encoder finds K points by a spatial softmax over learned feature maps (Finn et al. 2016,
+arXiv 1509.06113); the decoder must redraw the image from Gaussian blobs at these points and a
+learned static background (after Jakab et al. 2018, arXiv 1806.07823). Redrawing makes the
+representation collapse-proof without labels, and coordinates make it metric: latent distance
+grows with true distance, which is what a planner descends on.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def _convolution(inputs: int, outputs: int, size: int, stride: int = 1, dilation: int = 1):
+    padding = dilation * (size // 2)
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, size, stride, padding, dilation),
+        nn.GroupNorm(4, outputs),
+        nn.SiLU(),
+    )
+
+
+class KeypointEncoder(nn.Module):
+    """Image -> K keypoints.
+
+    Input: float (batch, 3, height, width) in [0, 1]. Output: (batch, 2 K), x then y of every
+    point, in [-1, 1] from the left and from the top.
+    """
+
+    def __init__(self, keypoints: int = 12, width: int = 32) -> None:
+        super().__init__()
+        self.keypoints = keypoints
+        self.features = nn.Sequential(
+            _convolution(3, width, 5, stride=2),
+            _convolution(width, width, 3),
+            _convolution(width, width, 3, dilation=2),
+            _convolution(width, width, 3, dilation=4),
+            nn.Conv2d(width, keypoints, 1),
+        )
+        self.log_temperature = nn.Parameter(torch.zeros(()))
+
+    def forward(self, image: Tensor) -> Tensor:
+        maps = self.features(image) * self.log_temperature.exp()
+        batch, points, rows, columns = maps.shape
+        weights = maps.flatten(2).softmax(-1).view(batch, points, rows, columns)
+        x = (weights.sum(2) * _axis(columns, maps)).sum(-1)
+        y = (weights.sum(3) * _axis(rows, maps)).sum(-1)
+        return torch.cat([x, y], -1)
+
+
+class BlobDecoder(nn.Module):
+    """K keypoints -> image. Input (batch, 2 K), output (batch, 3, height, width) in about [0, 1].
+
+    The blobs are drawn on a quarter-resolution grid, joined by a learned static map of the scene.
+    """
+
+    def __init__(self, keypoints: int, height: int, width: int, channels: int = 32) -> None:
+        super().__init__()
+        self.grid = (height // 2, width // 2)
+        self.log_sharpness = nn.Parameter(torch.full((keypoints,), 4.0))
+        self.static = nn.Parameter(torch.zeros(1, 8, *self.grid))
+        self.background = nn.Parameter(torch.full((1, 3, height, width), 0.5))
+        self.network = nn.Sequential(
+            _convolution(keypoints + 8, channels, 3),
+            _convolution(channels, channels, 3, dilation=2),
+            _convolution(channels, channels, 3),
+            nn.Conv2d(channels, 12, 1),
+            nn.PixelShuffle(2),
+        )
+
+    def forward(self, points: Tensor) -> Tensor:
+        x, y = points.chunk(2, -1)
+        rows, columns = self.grid
+        sharpness = self.log_sharpness.exp()[:, None]
+        along_x = torch.exp(-sharpness * (_axis(columns, points) - x[..., None]) ** 2)
+        along_y = torch.exp(-sharpness * (_axis(rows, points) - y[..., None]) ** 2)
+        blobs = along_y[..., :, None] * along_x[..., None, :]
+        static = self.static.expand(len(points), -1, -1, -1)
+        return self.background + self.network(torch.cat([blobs, static], 1))
+
+
+def _axis(size: int, like: Tensor) -> Tensor:
+    """Pixel centres of a row, in [-1, 1]."""
+    step = 2.0 / size
+    return torch.arange(size, device=like.device, dtype=like.dtype) * step + (step / 2 - 1)

@@ -1,0 +1,56 @@
+"""Model-predictive path integral control (Williams et al. 2017, arXiv 1509.01149)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from wm_mpc.planning.planner import BestPlans, CostFunction, PlanResult, Stopwatch
+
+
+@dataclasses.dataclass(frozen=True)
+class PathIntegralPlanner:
+    """Moves a plan to the cost-weighted average of noisy copies of itself.
+
+    temperature: in units of the standard deviation of the sampled costs, so that it needs no
+    tuning to the cost's scale. deviation: of the noise on normalised actions.
+    """
+
+    samples: int = 300
+    iterations: int = 5
+    temperature: float = 0.1
+    deviation: float = 0.5
+
+    @torch.no_grad()
+    def plan(
+        self, cost: CostFunction, proposals: Tensor, *, budget: float, generator: torch.Generator
+    ) -> PlanResult:
+        watch, best = Stopwatch(budget), BestPlans()
+        mean = proposals[0].detach().clamp(-1.0, 1.0)
+        done = 0
+        while done < self.iterations and (done == 0 or watch.fits_another()):
+            noise = torch.randn((self.samples, *mean.shape), generator=generator)
+            noise[0] = 0.0
+            actions = (mean + self.deviation * noise).clamp(-1.0, 1.0)
+            if done == 0:  # proposals compete in the first round
+                count = min(len(proposals), self.samples - 1)
+                actions[1 : count + 1] = proposals[:count].clamp(-1.0, 1.0)
+            costs = torch.nan_to_num(cost(actions), nan=torch.inf)
+            best.update(actions, costs)
+            finite = costs[costs.isfinite()]
+            if len(finite) == 0:
+                break
+            scale = self.temperature * finite.std().clamp(min=1e-9)
+            weights = torch.softmax(-(costs - finite.min()) / scale, 0)
+            mean = torch.einsum("n,nha->ha", weights, actions)
+            done += 1
+        if done:
+            repeated = mean.expand(self.samples, *mean.shape)
+            average = torch.full((self.samples,), torch.inf)
+            average[0] = cost(mean[None])[0]
+            best.update(repeated, average)
+        return best.result(
+            complete=done == self.iterations, iterations=done, seconds=watch.seconds
+        )

@@ -1,0 +1,101 @@
+"""The cost a planner minimises: distance to the goal in the latent, and what actions cost."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from wm_mpc.model.dynamics import Carry
+from wm_mpc.model.world_model import WorldModel
+
+MODES = ("last", "all")
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectiveConfig:
+    """mode: `last` (goal distance of the final latent) or `all` (of every step, weighted).
+    discount: in mode `all`, weight of a step relative to the step after it (0.5: the last step
+    counts most, each earlier one half as much). state_weight: of the robot's own state against the
+    scene. action_weight: of squared actions. action_rate_weight: of squared changes between
+    low-level actions."""
+
+    mode: str = "all"
+    discount: float = 0.5
+    state_weight: float = 0.0
+    action_weight: float = 0.0
+    action_rate_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"cost.mode is {self.mode!r}; accepted: {', '.join(MODES)}")
+        if not 0.0 < self.discount <= 1.0:
+            raise ValueError(f"cost.discount is {self.discount}; accepted: above 0, to 1")
+        for name in ("state_weight", "action_weight", "action_rate_weight"):
+            if not getattr(self, name) >= 0.0:
+                raise ValueError(f"cost.{name} is {getattr(self, name)}; it must not be negative")
+
+    def step_weights(self, horizon: int) -> Tensor:
+        """Weights (horizon,) of the steps' goal distances; they sum to 1."""
+        weights = torch.zeros(horizon)
+        weights[-1] = 1.0
+        if self.mode == "all":
+            weights = self.discount ** torch.arange(horizon - 1, -1, -1.0)
+        return weights / weights.sum()
+
+
+class GoalCost:
+    """Cost of action sequences from one observed history to one goal.
+
+    carry: of `WorldModel.start`, batch 1. goal: latent (latent size,). committed: normalised
+    low-level actions (n, action size) that will be executed whatever is planned; they replace the
+    first n of every sequence, so a planner optimises only what can still be changed.
+    use_state: whether the goal's robot state is known.
+    """
+
+    def __init__(
+        self,
+        model: WorldModel,
+        config: ObjectiveConfig,
+        carry: Carry,
+        goal: Tensor,
+        committed: Tensor | None = None,
+        *,
+        use_state: bool = True,
+    ) -> None:
+        self._model, self._config, self._carry = model, config, carry
+        self._goal_scene, self._goal_state = model.split(goal)
+        self._committed = committed if committed is not None and len(committed) else None
+        self._use_state = use_state and config.state_weight > 0.0
+
+    def bind(self, actions: Tensor) -> Tensor:
+        """Sequences (batch, horizon, block size) with the committed actions in their place."""
+        if self._committed is None:
+            return actions
+        size = self._committed.shape[-1]
+        low_level = actions.reshape(len(actions), -1, size)
+        count = min(len(self._committed), low_level.shape[1])
+        fixed = self._committed[:count].expand(len(actions), -1, -1)
+        return torch.cat([fixed, low_level[:, count:]], 1).reshape(actions.shape)
+
+    def __call__(self, actions: Tensor) -> Tensor:
+        """(batch, horizon, block size), normalised -> costs (batch,)."""
+        actions = self.bind(actions)
+        scene, state = self._model.split(self._model.rollout(self._carry, actions))
+        distance = (scene - self._goal_scene).square().mean(-1)
+        if self._use_state:
+            offset = (state - self._goal_state).square().mean(-1)
+            distance = distance + self._config.state_weight * offset
+        cost = distance @ self._config.step_weights(actions.shape[1])
+        return cost + self._action_cost(actions)
+
+    def _action_cost(self, actions: Tensor) -> Tensor | float:
+        config, cost = self._config, torch.zeros(())
+        if config.action_weight > 0.0:
+            cost = cost + config.action_weight * actions.square().mean((1, 2))
+        if config.action_rate_weight > 0.0:
+            low_level = actions.reshape(len(actions), -1, self._model.spec.action.size)
+            change = low_level.diff(dim=1).square().mean((1, 2))
+            cost = cost + config.action_rate_weight * change
+        return cost

@@ -1,0 +1,104 @@
+"""What every planner takes and gives back.
+
+A planner minimises a cost function over action sequences inside [-1, 1]. It knows neither world
+models nor robots; `receding_horizon.py` joins the two.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+# (batch, horizon, action size) -> (batch,). Actions are normalised, inside [-1, 1].
+CostFunction = Callable[[Tensor], Tensor]
+
+
+class PlanStatus(enum.Enum):
+    """How a plan came to be; the value is a sentence for a person."""
+
+    COMPLETE = "all iterations were done"
+    OUT_OF_TIME = "the time budget ended the search; this is the best plan found by then"
+    FAILED = "no candidate had a finite cost; the plan must not be executed"
+
+
+@dataclasses.dataclass(frozen=True)
+class PlanResult:
+    """actions: (horizon, action size) in [-1, 1], the best ever evaluated, not merely the last.
+    cost: its cost. candidates: (n, horizon, action size) other good plans, best first (may be
+    empty). seconds: wall time of the search."""
+
+    actions: Tensor
+    cost: float
+    status: PlanStatus
+    iterations: int
+    seconds: float
+    candidates: Tensor
+
+
+class Planner(Protocol):
+    """`plan` searches from `proposals` (n, horizon, action size); a planner may use any number of
+    them and adds its own if it needs more. `budget` is in seconds (inf: none); the time of one
+    iteration is reserved so that it is kept. `generator` makes results repeatable."""
+
+    def plan(
+        self,
+        cost: CostFunction,
+        proposals: Tensor,
+        *,
+        budget: float,
+        generator: torch.Generator,
+    ) -> PlanResult: ...
+
+
+class Stopwatch:
+    """Tells a planner, before each iteration, whether one more fits into the budget."""
+
+    def __init__(self, budget: float) -> None:
+        self._started = self._lap = time.perf_counter()
+        self._budget = budget
+        self._longest = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._started
+
+    def fits_another(self) -> bool:
+        now = time.perf_counter()
+        self._longest = max(self._longest, now - self._lap)
+        self._lap = now
+        return now - self._started + self._longest <= self._budget
+
+
+class BestPlans:
+    """Keeps the best candidate seen so far of every row of a batch."""
+
+    def __init__(self) -> None:
+        self._actions: Tensor | None = None
+        self._costs: Tensor | None = None
+
+    def update(self, actions: Tensor, costs: Tensor) -> None:
+        """actions (n, horizon, action size), costs (n,); the same n every time."""
+        actions, costs = actions.detach(), torch.nan_to_num(costs.detach(), nan=torch.inf)
+        if self._actions is None or self._costs is None:
+            self._actions, self._costs = actions.clone(), costs.clone()
+            return
+        better = costs < self._costs
+        self._costs = torch.where(better, costs, self._costs)
+        self._actions = torch.where(better[:, None, None], actions, self._actions)
+
+    def result(self, *, complete: bool, iterations: int, seconds: float) -> PlanResult:
+        if self._actions is None or self._costs is None:
+            raise RuntimeError("no candidate was evaluated")
+        order = self._costs.argsort()
+        cost = float(self._costs[order[0]])
+        status = PlanStatus.COMPLETE if complete else PlanStatus.OUT_OF_TIME
+        if cost == torch.inf:
+            status = PlanStatus.FAILED
+        actions = self._actions[order]
+        return PlanResult(actions[0], cost, status, iterations, seconds, actions[1:8])

@@ -1,0 +1,197 @@
+"""Receding-horizon control through a world model, without ROS: observe, plan, send, repeat.
+
+The controller encodes an observation, proposes first plans (the shifted last one and fresh ones),
+lets a planner improve them, and returns low-level actions in the robot's units. Actions that will
+be executed before the plan can take effect are handed in as `committed`; the plan starts with them
+and so accounts for its own latency.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections import deque
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wm_mpc.model.dynamics import Carry
+from wm_mpc.model.world_model import WorldModel
+from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
+from wm_mpc.planning.planner import PlanResult, PlanStatus
+from wm_mpc.planning.registry import PlannerConfig, make_planner
+
+
+class PlanningError(RuntimeError):
+    """No usable plan: a non-finite latent or plan, or no goal."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ControlPlan:
+    """actions: float64 (horizon * frame_skip, action size), in the action's unit, inside limits;
+    row k applies `k * control_period` after the observation. latents: (horizon + 1, latent size),
+    the present and the predicted ones. candidates: (n, horizon + 1, latent size), of other good
+    plans. encode_seconds, plan_seconds: wall time."""
+
+    actions: np.ndarray
+    latents: Tensor
+    candidates: Tensor
+    result: PlanResult
+    encode_seconds: float
+    plan_seconds: float
+
+
+class RecedingHorizon:
+    """Plans from observations towards a goal. Not thread-safe: one thread plans."""
+
+    def __init__(self, model: WorldModel, seed: int = 0) -> None:
+        self.model, self.spec = model, model.spec
+        self._generator = torch.Generator().manual_seed(seed)
+        self._goal: Tensor | None = None
+        self._goal_has_state = False
+        self._last: tuple[float, Tensor] | None = None  # start time, normalised low-level actions
+        self._history: deque[tuple[float, Tensor]] = deque()  # time, latent
+        self._executed: dict[int, Tensor] = {}  # control period -> normalised action
+        hold = np.clip(0.0, self.spec.action.low, self.spec.action.high)
+        self._rest = torch.from_numpy(self.spec.normalise_action(hold))
+
+    @torch.no_grad()
+    def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None:
+        """Goal observation: image uint8 (height, width, 3) rgb, state (state size,) in its units or
+        None when unknown. Raises PlanningError when its latent is not finite."""
+        known = state is not None and len(state) == self.spec.state.size
+        vector = state if known and state is not None else self.model.state_mean.numpy()
+        self._goal = self._encode(image, vector)
+        self._goal_has_state = known
+
+    @property
+    def has_goal(self) -> bool:
+        return self._goal is not None
+
+    def forget(self) -> None:
+        """Drop the last plan and the observed history (after a reset or a jump in time)."""
+        self._last = None
+        self._history.clear()
+        self._executed.clear()
+
+    def _encode(self, image: np.ndarray, state: np.ndarray) -> Tensor:
+        pixels = torch.from_numpy(np.ascontiguousarray(image))[None]
+        vector = torch.from_numpy(np.asarray(state, np.float32))[None]
+        latent = self.model.encode(pixels, vector)[0]
+        if not torch.isfinite(latent).all():
+            raise PlanningError("the observation's latent is not finite (NaN in the robot state?)")
+        return latent
+
+    def plan(
+        self,
+        image: np.ndarray,
+        state: np.ndarray,
+        stamp: float,
+        *,
+        planner: PlannerConfig,
+        objective: ObjectiveConfig,
+        committed: np.ndarray | None = None,
+        budget: float = math.inf,
+    ) -> ControlPlan:
+        """Plan from the observation taken at `stamp` (s).
+
+        image: uint8 (height, width, 3) rgb; state: (state size,) in its units; committed: (n,
+        action size) in the action's unit, executed from `stamp` on whatever is planned; budget:
+        seconds for the search. Raises PlanningError.
+        """
+        if self._goal is None:
+            raise PlanningError("there is no goal yet")
+        started = time.perf_counter()
+        with torch.no_grad():
+            latent = self._encode(image, state)
+            carry = self._start(stamp, latent)
+        encoded = time.perf_counter()
+        fixed = torch.zeros(0, self.spec.action.size)
+        if committed is not None and len(committed):
+            fixed = torch.from_numpy(self.spec.normalise_action(committed))
+        cost = GoalCost(
+            self.model, objective, carry, self._goal, fixed, use_state=self._goal_has_state
+        )
+        proposals = self._proposals(stamp, planner)
+        result = make_planner(planner).plan(
+            cost, proposals, budget=budget, generator=self._generator
+        )
+        with torch.no_grad():
+            actions = cost.bind(result.actions[None])
+            if result.status is PlanStatus.FAILED or not torch.isfinite(actions).all():
+                raise PlanningError(PlanStatus.FAILED.value)
+            shown = torch.cat([actions, cost.bind(result.candidates)])
+            latents = self.model.rollout(carry, shown)
+            latents = torch.cat([latent.expand(len(shown), 1, -1), latents], 1)
+        low_level = actions.reshape(-1, self.spec.action.size)
+        self._remember(stamp, low_level)
+        return ControlPlan(
+            self.spec.denormalise_action(low_level.numpy()),
+            latents[0],
+            latents[1:],
+            result,
+            encoded - started,
+            time.perf_counter() - encoded,
+        )
+
+    def _start(self, stamp: float, latent: Tensor) -> Carry:
+        """Carry of the dynamics from the present latent and, for models with a history, the latents
+        observed one, two, ... model steps ago with the actions executed in between."""
+        if self._history and stamp < self._history[-1][0]:
+            self.forget()
+        self._history.append((stamp, latent))
+        steps, skip = self.spec.history - 1, self.spec.frame_skip
+        tick = round(stamp / self.spec.control_period)
+        while self._history[0][0] < stamp - (steps + 1) * self.spec.model_period:
+            self._history.popleft()
+        latents = [self._seen(stamp - k * self.spec.model_period) for k in range(steps, 0, -1)]
+        executed = [self._executed.get(tick - k, self._rest) for k in range(steps * skip, 0, -1)]
+        actions = torch.stack(executed) if executed else torch.zeros(0, self.spec.action.size)
+        for old in [key for key in self._executed if key < tick - steps * skip]:
+            del self._executed[old]
+        return self.model.start(
+            torch.stack([*latents, latent])[None],
+            actions.reshape(1, steps, self.spec.block_size),
+        )
+
+    def _seen(self, stamp: float) -> Tensor:
+        """The latent observed nearest to a time; the oldest one stands for times before it."""
+        return min(self._history, key=lambda entry: abs(entry[0] - stamp))[1]
+
+    def _remember(self, stamp: float, low_level: Tensor) -> None:
+        """Note what will be executed, by number of the control period, until replaced."""
+        self._last = (stamp, low_level)
+        if self.spec.history > 1:
+            tick = round(stamp / self.spec.control_period)
+            self._executed.update({tick + k: action for k, action in enumerate(low_level)})
+
+    def _proposals(self, stamp: float, config: PlannerConfig) -> Tensor:
+        """First plans (restarts, horizon, block size): the shifted last plan, noisy copies of it,
+        and fresh ones that hold one direction, or two in turn, over the horizon."""
+        steps, size = config.horizon * self.spec.frame_skip, self.spec.action.size
+        rows = []
+        if config.warm_start and self._last is not None:
+            shifted = self._shifted(stamp, steps)
+            copies = max(1, config.restarts // 2)
+            noise = 0.3 * torch.randn(copies, steps, size, generator=self._generator)
+            noise[0] = 0.0
+            rows.append(shifted + noise)
+        else:
+            rows.append(self._rest.expand(1, steps, size))
+        fresh = config.restarts - len(rows[0])
+        if fresh > 0:
+            directions = torch.rand(fresh, 2, size, generator=self._generator) * 2.4 - 1.2
+            switch = torch.randint(1, steps + 1, (fresh, 1), generator=self._generator)
+            switch[::2] = steps  # half of them never turn
+            first = torch.arange(steps)[None] < switch
+            rows.append(torch.where(first[..., None], directions[:, :1], directions[:, 1:]))
+        return torch.cat(rows).clamp(-1.0, 1.0).reshape(-1, config.horizon, self.spec.block_size)
+
+    def _shifted(self, stamp: float, steps: int) -> Tensor:
+        assert self._last is not None
+        start, actions = self._last
+        passed = max(0, round((stamp - start) / self.spec.control_period))
+        rest = actions[-1] if self.spec.action.kind == "position" else self._rest
+        return torch.cat([actions[passed:], rest.expand(steps + passed, -1)])[:steps]

@@ -1,0 +1,66 @@
+"""Planners by name, made from one flat set of settings. A new planner is one line here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from wm_mpc.planning.cem import CrossEntropyPlanner
+from wm_mpc.planning.gradient import GradientPlanner
+from wm_mpc.planning.mppi import PathIntegralPlanner
+from wm_mpc.planning.planner import Planner
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannerConfig:
+    """The `planner.*` parameters. restarts: gradient planners' batched starts. samples, elites,
+    temperature, noise: of the sampling planners (noise also of the gradient planners: 0 = none).
+    warm_start: begin from the shifted last plan."""
+
+    type: str = "adam"
+    horizon: int = 5
+    iterations: int = 30
+    learning_rate: float = 0.3
+    restarts: int = 16
+    samples: int = 300
+    elites: int = 30
+    temperature: float = 0.1
+    noise: float = 0.0
+    warm_start: bool = True
+
+    def __post_init__(self) -> None:
+        if self.type not in PLANNERS:
+            raise ValueError(
+                f"planner.type is {self.type!r}; accepted: {', '.join(sorted(PLANNERS))}"
+            )
+        for name in ("horizon", "iterations", "restarts", "samples", "elites"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"planner.{name} is {getattr(self, name)}; at least 1 is needed")
+        if self.elites > self.samples:
+            raise ValueError(
+                f"planner.elites is {self.elites}; it cannot exceed planner.samples, {self.samples}"
+            )
+
+
+PLANNERS: dict[str, Callable[[PlannerConfig], Planner]] = {
+    "adam": lambda c: GradientPlanner(c.iterations, c.learning_rate, c.noise, adaptive=True),
+    "gd": lambda c: GradientPlanner(c.iterations, c.learning_rate, c.noise, adaptive=False),
+    "cem": lambda c: CrossEntropyPlanner(c.samples, c.elites, c.iterations, c.noise or 1.0),
+    "mppi": lambda c: PathIntegralPlanner(
+        c.samples, c.iterations, c.temperature, c.noise or 0.5
+    ),
+}
+
+
+def make_planner(config: PlannerConfig) -> Planner:
+    return PLANNERS[config.type](config)
+
+
+def paper_presets() -> dict[str, PlannerConfig]:
+    """The settings of arXiv 2512.09929, kept so that ours are always compared with them."""
+    base = PlannerConfig(restarts=1, warm_start=False)
+    return {
+        "paper_gd": dataclasses.replace(base, type="gd", iterations=300, learning_rate=1.0),
+        "paper_adam": dataclasses.replace(base, type="adam", iterations=100, learning_rate=0.3),
+        "paper_cem": dataclasses.replace(base, type="cem", samples=300, elites=30, iterations=30),
+    }

@@ -1,0 +1,37 @@
+"""Where the package's installed files are: configuration and shipped checkpoints."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from wm_mpc.model.checkpoint import CheckpointError
+
+
+def share_directory() -> Path:
+    """The installed share/wm_mpc folder, or the source checkout.
+
+    Raises FileNotFoundError when neither holds a `config` folder.
+    """
+    prefixes = [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+    places = [prefix / "share" / "wm_mpc" for prefix in prefixes]
+    places += [Path(sys.prefix) / "share" / "wm_mpc", Path(__file__).resolve().parents[1]]
+    for place in places:
+        if (place / "config").is_dir():
+            return place
+    raise FileNotFoundError(
+        "the installed files of wm_mpc (share/wm_mpc/config) were not found; source the "
+        "workspace's setup file, or install the package"
+    )
+
+
+def resolve_checkpoint(name: str) -> Path:
+    """A checkpoint's path from a path or the name of a shipped one. Raises CheckpointError that
+    lists the shipped ones."""
+    folder = share_directory() / "checkpoints"
+    for path in (Path(name).expanduser(), folder / f"{name}.safetensors"):
+        if path.is_file():
+            return path
+    shipped = ", ".join(sorted(path.stem for path in folder.glob("*.safetensors"))) or "none"
+    raise CheckpointError(f"no checkpoint {name!r}: it is no file, and shipped ones are: {shipped}")

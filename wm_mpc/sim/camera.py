@@ -1,0 +1,50 @@
+"""A fixed pinhole camera in PyBullet (CPU TinyRenderer) and its intrinsics."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pybullet
+
+from wm_mpc.sim.task import CameraView
+from wm_mpc.spec import ImageSpec
+
+
+class Camera:
+    """Renders `image.height` x `image.width` rgb8 pictures of a PyBullet scene."""
+
+    def __init__(self, view: CameraView, image: ImageSpec, client: Any) -> None:
+        self._client = client
+        self._image = image
+        self.field_of_view = math.radians(view.field_of_view)
+        self._view = pybullet.computeViewMatrix(view.position, view.target, view.up)
+        self._projection = pybullet.computeProjectionMatrixFOV(
+            view.field_of_view, image.width / image.height, view.near, view.far
+        )
+
+    def render(self) -> np.ndarray:
+        """The present picture: uint8 (height, width, 3), rgb."""
+        height, width = self._image.height, self._image.width
+        _, _, rgba, _, _ = self._client.getCameraImage(
+            width,
+            height,
+            self._view,
+            self._projection,
+            shadow=0,
+            lightDirection=(0.3, 0.2, 1.0),
+            lightAmbientCoeff=0.75,
+            lightDiffuseCoeff=0.3,
+            lightSpecularCoeff=0.0,
+            flags=pybullet.ER_NO_SEGMENTATION_MASK,
+            renderer=pybullet.ER_TINY_RENDERER,
+        )
+        pixels = np.asarray(rgba, np.uint8).reshape(height, width, 4)
+        return np.ascontiguousarray(pixels[:, :, :3])
+
+    def intrinsics(self) -> tuple[float, ...]:
+        """Row-major 3x3 camera matrix K in pixels (sensor_msgs/CameraInfo.k)."""
+        focal = self._image.height / 2.0 / math.tan(self.field_of_view / 2.0)
+        centre_x, centre_y = self._image.width / 2.0, self._image.height / 2.0
+        return (focal, 0.0, centre_x, 0.0, focal, centre_y, 0.0, 0.0, 1.0)

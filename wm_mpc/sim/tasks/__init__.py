@@ -1,0 +1,17 @@
+"""Simulated tasks by name. A new task is one file here and one line in `TASKS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wm_mpc.sim.task import Task
+from wm_mpc.sim.tasks.wall import Wall
+
+TASKS: dict[str, Callable[[], Task]] = {"wall": Wall}
+
+
+def make_task(name: str) -> Task:
+    """A fresh task. Raises ValueError naming the known tasks when there is none of that name."""
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}; known tasks: {', '.join(sorted(TASKS))}")
+    return TASKS[name]()

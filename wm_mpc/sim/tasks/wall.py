@@ -1,0 +1,229 @@
+"""Navigation: an omnidirectional base must pass the door in a wall; the door moves by seed.
+
+The arena is [-1, 1] x [-1, 1] m with border walls; the dividing wall stands at x = 0. Seen by a
+camera from above. After the `wall` environment of arXiv 2411.04983 (DINO-WM), with real rigid-body
+physics: the base has mass, limited drive force and pushes against walls.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pybullet
+
+from wm_mpc.sim.task import CameraView, Explorer
+from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
+
+HALF_WIDTH = 1.0  # m, arena from -1 to 1
+RADIUS = 0.1  # m, of the base
+WALL_HALF_THICKNESS = 0.05  # m
+DOOR_HALF_WIDTH = 0.24  # m
+TOLERANCE = 0.1  # m, success radius
+MAX_SPEED = 1.0  # m/s per axis
+MAX_FORCE = 60.0  # N, drive force per axis
+_HEIGHT = 0.1  # m, of walls and base
+
+
+class Wall:
+    """See `wm_mpc.sim.task.Task`. Simulator state: [x, y, vx, vy]; layout: [door centre y]."""
+
+    spec = RobotSpec(
+        task="wall",
+        action=ActionSpec(
+            names=("vx", "vy"),
+            kind="velocity",
+            unit="m/s",
+            low=(-MAX_SPEED, -MAX_SPEED),
+            high=(MAX_SPEED, MAX_SPEED),
+        ),
+        state=StateSpec(names=("vx", "vy"), unit=("m/s", "m/s"), source="odom"),
+        image=ImageSpec(64, 64),
+        control_period=0.1,
+        frame_skip=5,
+    )
+    view = CameraView(
+        position=(0.0, 0.0, 3.0), target=(0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0), field_of_view=43.0
+    )
+    physics_rate = 120.0
+    pose_names = ("x", "y")
+
+    def __init__(self) -> None:
+        self._client: Any = None
+        self._base = -1
+        self._wings: tuple[int, int] = (-1, -1)
+        self._door = 0.0
+
+    def build(self, client: Any) -> None:
+        self._client = client
+        self._box((1.3, 1.3, 0.05), (0, 0, -0.05), (0.85, 0.85, 0.82, 1), collides=False)
+        dark = (0.25, 0.25, 0.28, 1)
+        for side in (-1, 1):
+            offset = side * (HALF_WIDTH + 0.05)
+            self._box((0.05, HALF_WIDTH + 0.1, _HEIGHT), (offset, 0, _HEIGHT), dark)
+            self._box((HALF_WIDTH + 0.1, 0.05, _HEIGHT), (0, offset, _HEIGHT), dark)
+        wing = (WALL_HALF_THICKNESS, HALF_WIDTH, _HEIGHT)
+        self._wings = (self._box(wing, (0, -2, _HEIGHT), dark), self._box(wing, (0, 2, 0), dark))
+        self._base = self._build_base()
+
+    def _box(
+        self,
+        half_extents: tuple[float, float, float],
+        position: tuple[float, float, float],
+        colour: tuple[float, float, float, float],
+        collides: bool = True,
+    ) -> int:
+        client = self._client
+        visual = client.createVisualShape(
+            pybullet.GEOM_BOX, halfExtents=half_extents, rgbaColor=colour
+        )
+        shape = (
+            client.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half_extents)
+            if collides
+            else -1
+        )
+        body: int = client.createMultiBody(0.0, shape, visual, position)
+        client.changeDynamics(body, -1, lateralFriction=0.0, restitution=0.0)
+        return body
+
+    def _build_base(self) -> int:
+        """A cylinder on two crossed prismatic joints, driven by velocity motors."""
+        client = self._client
+        shape = client.createCollisionShape(
+            pybullet.GEOM_CYLINDER, radius=RADIUS, height=2 * _HEIGHT
+        )
+        visual = client.createVisualShape(
+            pybullet.GEOM_CYLINDER,
+            radius=RADIUS,
+            length=2 * _HEIGHT,
+            rgbaColor=(0.9, 0.25, 0.1, 1),
+        )
+        identity = (0, 0, 0, 1)
+        body: int = client.createMultiBody(
+            baseMass=0.0,
+            basePosition=(0, 0, _HEIGHT),
+            linkMasses=[0.1, 10.0],
+            linkCollisionShapeIndices=[-1, shape],
+            linkVisualShapeIndices=[-1, visual],
+            linkPositions=[(0, 0, 0), (0, 0, 0)],
+            linkOrientations=[identity, identity],
+            linkInertialFramePositions=[(0, 0, 0), (0, 0, 0)],
+            linkInertialFrameOrientations=[identity, identity],
+            linkParentIndices=[0, 1],
+            linkJointTypes=[pybullet.JOINT_PRISMATIC, pybullet.JOINT_PRISMATIC],
+            linkJointAxis=[(1, 0, 0), (0, 1, 0)],
+        )
+        for link in (0, 1):
+            client.changeDynamics(
+                body,
+                link,
+                lateralFriction=0.0,
+                restitution=0.0,
+                linearDamping=0.0,
+                jointLowerLimit=-2.0,
+                jointUpperLimit=2.0,
+            )
+        return body
+
+    def sample_layout(self, rng: np.random.Generator) -> np.ndarray:
+        return rng.uniform(-0.65, 0.65, size=1)
+
+    def set_layout(self, layout: np.ndarray) -> None:
+        self._door = float(layout[0])
+        for side, wing in zip((-1, 1), self._wings, strict=True):
+            centre = self._door + side * (DOOR_HALF_WIDTH + HALF_WIDTH)
+            self._client.resetBasePositionAndOrientation(wing, (0, centre, _HEIGHT), (0, 0, 0, 1))
+
+    def _is_free(self, position: np.ndarray) -> bool:
+        margin = RADIUS + 0.02
+        if np.abs(position).max() > HALF_WIDTH - margin:
+            return False
+        beside_wall = abs(position[0]) > WALL_HALF_THICKNESS + margin
+        in_door = abs(position[1] - self._door) < DOOR_HALF_WIDTH - margin
+        return bool(beside_wall or in_door)
+
+    def sample_state(self, rng: np.random.Generator) -> np.ndarray:
+        while True:
+            position = rng.uniform(-HALF_WIDTH, HALF_WIDTH, size=2)
+            if self._is_free(position):
+                return np.concatenate([position, np.zeros(2)])
+
+    def sample_goal(self, rng: np.random.Generator, start: np.ndarray) -> np.ndarray:
+        while True:
+            goal = self.sample_state(rng)
+            if np.linalg.norm(goal[:2] - start[:2]) > 2 * TOLERANCE:
+                return goal
+
+    def goal_at(self, x: float, y: float, yaw: float) -> np.ndarray:
+        position = np.array([x, y])
+        if not self._is_free(position):
+            raise ValueError(
+                f"goal ({x:.2f}, {y:.2f}) m is inside a wall or outside the arena "
+                f"(accepted: free space within +-{HALF_WIDTH - RADIUS:.2f} m)"
+            )
+        return np.concatenate([position, np.zeros(2)])
+
+    def get_state(self) -> np.ndarray:
+        joints = self._client.getJointStates(self._base, [0, 1])
+        return np.array([joints[0][0], joints[1][0], joints[0][1], joints[1][1]])
+
+    def set_state(self, state: np.ndarray) -> None:
+        for joint in (0, 1):
+            self._client.resetJointState(self._base, joint, state[joint], state[2 + joint])
+
+    def command(self, action: np.ndarray) -> None:
+        self._client.setJointMotorControlArray(
+            self._base,
+            [0, 1],
+            pybullet.VELOCITY_CONTROL,
+            targetVelocities=list(action),
+            forces=[MAX_FORCE, MAX_FORCE],
+        )
+
+    def measure(self) -> np.ndarray:
+        return self.get_state()[2:]
+
+    def pose(self) -> np.ndarray:
+        return self.get_state()[:2]
+
+    def errors(self, goal: np.ndarray) -> dict[str, float]:
+        return {"distance": float(np.linalg.norm(self.pose() - goal[:2]))}
+
+    def is_success(self, goal: np.ndarray) -> bool:
+        return self.errors(goal)["distance"] < TOLERANCE
+
+    def explorer(self, rng: np.random.Generator) -> Explorer:
+        return _Wanderer(self, rng)
+
+
+class _Wanderer:
+    """Drives to random points (often through the door) or in a random direction for a while, with
+    noise on every step, so that blocks of actions both constant and jittery are in the data."""
+
+    def __init__(self, task: Wall, rng: np.random.Generator) -> None:
+        self._task, self._rng = task, rng
+        self._remaining = 0
+        self._target: np.ndarray | None = None
+        self._velocity = np.zeros(2)
+        self._noise = 0.0
+
+    def __call__(self) -> np.ndarray:
+        rng = self._rng
+        if self._remaining == 0:
+            self._remaining = int(rng.integers(3, 16))
+            self._noise = rng.choice([0.05, 0.3, 0.8])
+            choice = rng.random()
+            if choice < 0.35:
+                self._target = self._task.sample_state(rng)[:2]
+            elif choice < 0.6:
+                self._target = np.array([rng.uniform(-0.2, 0.2), self._task._door])
+            else:
+                self._target = None
+                self._velocity = rng.uniform(-MAX_SPEED, MAX_SPEED, size=2)
+            self._speed = rng.uniform(0.3, 1.4) * MAX_SPEED
+        self._remaining -= 1
+        velocity = self._velocity
+        if self._target is not None:
+            offset = self._target - self._task.pose()
+            velocity = offset / max(float(np.linalg.norm(offset)), 0.1) * self._speed
+        return np.clip(velocity + rng.normal(0, self._noise, 2), -MAX_SPEED, MAX_SPEED)

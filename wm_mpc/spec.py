@@ -1,0 +1,212 @@
+"""What a robot is to the rest of the package: names, units, limits, rates and image size.
+
+One `RobotSpec` travels from the simulator (or a recorded bag) into the dataset, from there into
+the checkpoint, and from the checkpoint into the `mpc` node, so nothing about a robot is written
+down twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+ACTION_KINDS = ("velocity", "position", "effort")
+STATE_SOURCES = ("odom", "joint_states")
+IMAGE_ENCODINGS = ("rgb8",)
+
+
+class SpecError(ValueError):
+    """A description of a robot that contradicts itself or is incomplete."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise SpecError(message)
+
+
+def _finite(values: tuple[float, ...]) -> bool:
+    return all(math.isfinite(v) for v in values)
+
+
+@dataclasses.dataclass(frozen=True)
+class ActionSpec:
+    """One low-level action: what each number is called, means, and may be.
+
+    names: one per action dimension; become `joint_names` of `planned_actions`.
+    kind: which field of a trajectory point carries the values (`ACTION_KINDS`).
+    unit: REP-103 unit of every dimension, e.g. "m/s".
+    low, high: inclusive limits in that unit.
+    rate_limit: largest change per second and dimension, or None for no limit.
+    """
+
+    names: tuple[str, ...]
+    kind: str
+    unit: str
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    rate_limit: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _require(len(self.names) > 0, "action.names is empty; at least one action is needed")
+        _require(
+            len(set(self.names)) == len(self.names), f"action.names repeats a name: {self.names}"
+        )
+        _require(
+            self.kind in ACTION_KINDS,
+            f"action.kind is {self.kind!r}; accepted: {', '.join(ACTION_KINDS)}",
+        )
+        for field in ("low", "high"):
+            values = getattr(self, field)
+            _require(
+                len(values) == len(self.names) and _finite(values),
+                f"action.{field} is {values}; one finite number per action "
+                f"({len(self.names)}) is needed",
+            )
+        for name, low, high in zip(self.names, self.low, self.high, strict=True):
+            _require(low < high, f"action limits of {name!r}: low {low} is not below high {high}")
+        if self.rate_limit is not None:
+            _require(
+                len(self.rate_limit) == len(self.names)
+                and _finite(self.rate_limit)
+                and min(self.rate_limit) > 0,
+                f"action.rate_limit is {self.rate_limit}; one positive number per action or null",
+            )
+
+    @property
+    def size(self) -> int:
+        return len(self.names)
+
+
+@dataclasses.dataclass(frozen=True)
+class StateSpec:
+    """The measured robot state (proprioception), never the state of the scene.
+
+    names: for `odom` any of `wm_mpc.ros.messages.ODOMETRY_FIELDS` (x, y, yaw, vx, vy, wz);
+        for `joint_states` joint names, with the suffix "/velocity" or "/effort" for those fields.
+    unit: one per name, REP-103.
+    source: which topic carries it (`STATE_SOURCES`).
+    """
+
+    names: tuple[str, ...]
+    unit: tuple[str, ...]
+    source: str
+
+    def __post_init__(self) -> None:
+        _require(
+            len(set(self.names)) == len(self.names), f"state.names repeats a name: {self.names}"
+        )
+        _require(
+            len(self.unit) == len(self.names),
+            f"state.unit has {len(self.unit)} entries for {len(self.names)} names",
+        )
+        _require(
+            self.source in STATE_SOURCES,
+            f"state.source is {self.source!r}; accepted: {', '.join(STATE_SOURCES)}",
+        )
+
+    @property
+    def size(self) -> int:
+        return len(self.names)
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSpec:
+    """The camera image as the model sees it: height and width in pixels, encoding rgb8."""
+
+    height: int
+    width: int
+    encoding: str = "rgb8"
+
+    def __post_init__(self) -> None:
+        _require(
+            self.height >= 16 and self.width >= 16,
+            f"image is {self.height}x{self.width}; at least 16x16 is needed",
+        )
+        _require(
+            self.encoding in IMAGE_ENCODINGS,
+            f"image.encoding is {self.encoding!r}; accepted: {', '.join(IMAGE_ENCODINGS)}",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class RobotSpec:
+    """Everything the planner must know about a robot and its task.
+
+    control_period: seconds between two low-level actions.
+    frame_skip: low-level actions in one model step (so a model step lasts
+        `frame_skip * control_period` seconds).
+    history: model steps of past observations the dynamics sees, the present one included.
+    """
+
+    task: str
+    action: ActionSpec
+    state: StateSpec
+    image: ImageSpec
+    control_period: float
+    frame_skip: int
+    history: int = 1
+
+    def __post_init__(self) -> None:
+        _require(bool(self.task), "task has no name")
+        _require(
+            math.isfinite(self.control_period) and self.control_period > 0,
+            f"control_period is {self.control_period}; a positive number of seconds is needed",
+        )
+        _require(self.frame_skip >= 1, f"frame_skip is {self.frame_skip}; at least 1 is needed")
+        _require(self.history >= 1, f"history is {self.history}; at least 1 is needed")
+
+    @property
+    def block_size(self) -> int:
+        """Numbers in one model-step action: `frame_skip` low-level actions, flattened."""
+        return self.frame_skip * self.action.size
+
+    @property
+    def model_period(self) -> float:
+        """Seconds one model step lasts."""
+        return self.frame_skip * self.control_period
+
+    def normalise_action(self, action: np.ndarray) -> np.ndarray:
+        """Map actions (..., action size) from their limits to [-1, 1]; float32."""
+        low, high = np.asarray(self.action.low), np.asarray(self.action.high)
+        return ((action - low) / (high - low) * 2.0 - 1.0).astype(np.float32)
+
+    def denormalise_action(self, action: np.ndarray) -> np.ndarray:
+        """Inverse of `normalise_action`, clipped to the limits; float64."""
+        low, high = np.asarray(self.action.low), np.asarray(self.action.high)
+        return np.clip(low + (np.asarray(action, np.float64) + 1.0) / 2.0 * (high - low), low, high)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able form, as stored in datasets and checkpoints."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RobotSpec:
+        """Inverse of `to_dict`. Raises SpecError naming the missing or unknown entry."""
+        try:
+            return cls(
+                task=str(data["task"]),
+                action=_build(ActionSpec, data["action"], "action"),
+                state=_build(StateSpec, data["state"], "state"),
+                image=_build(ImageSpec, data["image"], "image"),
+                control_period=float(data["control_period"]),
+                frame_skip=int(data["frame_skip"]),
+                history=int(data["history"]),
+            )
+        except KeyError as error:
+            raise SpecError(f"robot description has no entry {error.args[0]!r}") from None
+
+
+def _build(cls: type, data: Any, where: str) -> Any:
+    _require(isinstance(data, Mapping), f"{where} must be a table of entries, got {data!r}")
+    known = {field.name for field in dataclasses.fields(cls)}
+    unknown = sorted(set(data) - known)
+    _require(not unknown, f"{where} has unknown entries {unknown}; known: {sorted(known)}")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise SpecError(f"{where}: {error}") from None

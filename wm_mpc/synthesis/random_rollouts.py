@@ -1,0 +1,124 @@
+"""Random rollouts (arXiv 2512.09929): what really happens after actions the data never showed.
+
+Real recorded states are restored in the simulator and random action blocks executed from there;
+the transitions train the model next to the recorded ones, with a multi-step loss. A gradient
+planner visits such states and actions; an exploration policy alone does not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+from collections.abc import Callable
+
+import numpy as np
+
+from wm_mpc.data.episodes import Recording
+from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.tasks import make_task
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomRolloutConfig:
+    """count: rollouts; steps: model steps of each (kept short: a rollout must stay near the
+    data)."""
+
+    count: int = 3000
+    steps: int = 5
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) < 1:
+                raise ValueError(f"random.{field.name} must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rollouts:
+    """Executed rollouts: images uint8 (count, steps + 1, height, width, 3), states float32 (count,
+    steps + 1, state size), actions float32 (count, steps, block size), normalised."""
+
+    images: np.ndarray
+    states: np.ndarray
+    actions: np.ndarray
+
+
+def random_actions(
+    rng: np.random.Generator, steps: int, frame_skip: int, size: int
+) -> np.ndarray:
+    """Normalised low-level actions (steps * frame_skip, size): each rollout draws how long an
+    action is held, from every step to the whole rollout, and how much noise rides on it."""
+    total = steps * frame_skip
+    hold = int(rng.choice([1, 2, frame_skip, 2 * frame_skip, total]))
+    corners = rng.uniform(-1.3, 1.3, size=(total // hold + 1, size))
+    actions = np.repeat(corners, hold, axis=0)[:total]
+    actions = actions + rng.normal(0.0, rng.choice([0.0, 0.2, 0.6]), size=actions.shape)
+    return np.clip(actions, -1.0, 1.0)
+
+
+def execute(
+    simulation: Simulation, layout: np.ndarray, state: np.ndarray, actions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run normalised low-level actions from a restored state; what was seen at every model step:
+    images (steps + 1, height, width, 3) and states (steps + 1, state size)."""
+    spec = simulation.task.spec
+    observations = [simulation.restore(layout, state)]
+    for number, action in enumerate(spec.denormalise_action(actions), start=1):
+        simulation.advance(action)
+        if number % spec.frame_skip == 0:
+            observations.append(simulation.observe())
+    return np.stack([o.image for o in observations]), np.stack([o.state for o in observations])
+
+
+def random_rollouts(
+    recording: Recording,
+    config: RandomRolloutConfig,
+    seed: int,
+    workers: int,
+    progress: Callable[[int], None] = lambda _: None,
+    episodes: np.ndarray | None = None,
+) -> Rollouts:
+    """Execute random rollouts from recorded states of `episodes` (all when None).
+
+    Raises ValueError when the recording holds no simulator states (a real robot's bag).
+    """
+    if recording.simulator_states is None:
+        raise ValueError(
+            "random rollouts restore recorded simulator states, but this dataset has none (was it "
+            "made from a bag?); use another synthesis method"
+        )
+    spec = recording.spec
+    rng = episode_rng(seed, "synthesis", 0)
+    starts = rng.choice(recording.window_starts(0, episodes), size=config.count)
+    jobs = []
+    for start in starts:
+        layout = recording.layouts[recording.episode_of[start]]
+        actions = random_actions(rng, config.steps, spec.frame_skip, spec.action.size)
+        jobs.append((spec.task, layout, recording.simulator_states[start], actions))
+    results = []
+    if workers <= 1:
+        for job in jobs:
+            results.append(_execute_job(job))
+            progress(1)
+    else:
+        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+            for result in pool.imap(_execute_job, jobs, chunksize=16):
+                results.append(result)
+                progress(1)
+    blocks = np.stack([job[3] for job in jobs]).reshape(config.count, config.steps, -1)
+    return Rollouts(
+        np.stack([images for images, _ in results]),
+        np.stack([states for _, states in results]),
+        blocks.astype(np.float32),
+    )
+
+
+_simulations: dict[str, Simulation] = {}
+
+
+def _execute_job(
+    job: tuple[str, np.ndarray, np.ndarray, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    task, layout, state, actions = job
+    if task not in _simulations:
+        _simulations[task] = Simulation(make_task(task))
+    return execute(_simulations[task], layout, state, actions)

@@ -1,0 +1,120 @@
+"""Settings of a training run, checked where they are made; read from `config/train.yaml`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from wm_mpc.model.world_model import Architecture
+from wm_mpc.synthesis.adversarial import AdversarialConfig
+from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
+
+SYNTHESIS = ("random", "adversarial")
+
+
+class ConfigError(ValueError):
+    """A training setting that is unknown or outside what is accepted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """All settings of a run.
+
+    horizon: model steps of the multi-step loss. representation_*: the first phase (encoder,
+    decoder and dynamics from pixels); dynamics_*: the second (dynamics on the finished latents,
+    where synthesis happens). *_batch: windows per update. prediction_weight: of the latent
+    prediction loss in the first phase. pixel_emphasis: extra weight of pixels that differ from
+    the mean image. validation: share of episodes never trained on. threads: 0 = all cores.
+    """
+
+    seed: int = 0
+    horizon: int = 5
+    representation_updates: int = 1500
+    representation_batch: int = 32
+    representation_rate: float = 2e-3
+    prediction_weight: float = 0.1
+    pixel_emphasis: float = 20.0
+    dynamics_updates: int = 8000
+    dynamics_batch: int = 256
+    dynamics_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    validation: float = 0.05
+    checkpoint_interval: float = 30.0
+    threads: int = 0
+    synthesis: tuple[str, ...] = SYNTHESIS
+    architecture: Architecture = Architecture()
+    random: RandomRolloutConfig = RandomRolloutConfig()
+    adversarial: AdversarialConfig = AdversarialConfig()
+
+    def __post_init__(self) -> None:
+        for name in ("horizon", "representation_updates", "representation_batch",
+                     "dynamics_updates", "dynamics_batch"):  # fmt: skip
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; at least 1 is needed")
+        for name in ("representation_rate", "dynamics_rate", "checkpoint_interval"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be positive")
+        if not 0.0 < self.validation < 0.9:
+            raise ConfigError(f"validation is {self.validation}; accepted: above 0, below 0.9")
+        unknown = sorted(set(self.synthesis) - set(SYNTHESIS))
+        if unknown:
+            raise ConfigError(f"unknown synthesis {unknown}; accepted: {', '.join(SYNTHESIS)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
+        """From plain (nested) mappings; raises ConfigError naming an unknown or bad entry."""
+        return _build(cls, data, "")
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str], **overrides: Any) -> TrainConfig:
+        """From a YAML file; `overrides` win. Raises ConfigError."""
+        try:
+            with open(path) as file:
+                data = yaml.safe_load(file) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"cannot read training settings: {error}") from None
+        if not isinstance(data, Mapping):
+            raise ConfigError(f"{path} must hold a table of settings")
+        return cls.from_dict({**data, **overrides})
+
+
+_SECTIONS = {
+    "architecture": Architecture,
+    "random": RandomRolloutConfig,
+    "adversarial": AdversarialConfig,
+}
+
+
+def _build(cls: type, data: Mapping[str, Any], where: str) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    values: dict[str, Any] = {}
+    for name, value in data.items():
+        if name not in fields:
+            raise ConfigError(f"unknown setting {where}{name}; known: {', '.join(sorted(fields))}")
+        default = fields[name].default
+        if name in _SECTIONS:
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{where}{name} must be a table of settings")
+            value = _build(_SECTIONS[name], value, f"{where}{name}.")
+        elif isinstance(default, tuple):
+            value = tuple(value)
+        elif isinstance(default, float) and isinstance(value, (int, float)):
+            value = float(value)
+        elif type(value) is not type(default):
+            raise ConfigError(
+                f"{where}{name} is {value!r}; a {type(default).__name__} is needed"
+            )
+        values[name] = value
+    try:
+        return cls(**values)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
