@@ -17,7 +17,7 @@ Carry = tuple[Tensor, Tensor]
 class GruDynamics(nn.Module):
     """A gated recurrent unit that predicts the change of the latent in one model step."""
 
-    def __init__(self, latent_size: int, action_size: int, hidden: int = 256) -> None:
+    def __init__(self, latent_size: int, action_size: int, hidden: int = 128) -> None:
         super().__init__()
         self.initial = nn.Sequential(nn.Linear(latent_size, hidden), nn.Tanh())
         self.embed = nn.Sequential(

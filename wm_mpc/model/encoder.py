@@ -29,7 +29,7 @@ class KeypointEncoder(nn.Module):
     point, in [-1, 1] from the left and from the top.
     """
 
-    def __init__(self, keypoints: int = 12, width: int = 32) -> None:
+    def __init__(self, keypoints: int = 8, width: int = 16) -> None:
         super().__init__()
         self.keypoints = keypoints
         self.features = nn.Sequential(
@@ -56,7 +56,7 @@ class BlobDecoder(nn.Module):
     The blobs are drawn on a quarter-resolution grid, joined by a learned static map of the scene.
     """
 
-    def __init__(self, keypoints: int, height: int, width: int, channels: int = 32) -> None:
+    def __init__(self, keypoints: int, height: int, width: int, channels: int = 16) -> None:
         super().__init__()
         self.grid = (height // 2, width // 2)
         self.log_sharpness = nn.Parameter(torch.full((keypoints,), 4.0))

@@ -27,11 +27,11 @@ class Architecture:
     pose_names: what `WorldModel.read_pose` reads out of a latent, e.g. ("x", "y"); for pictures.
     """
 
-    keypoints: int = 12
+    keypoints: int = 8
     encoder_width: int = 16
     decoder_width: int = 16
     dynamics: str = "gru"
-    hidden: int = 256
+    hidden: int = 128
     pose_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

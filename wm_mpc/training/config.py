@@ -38,7 +38,7 @@ class TrainConfig:
     representation_rate: float = 2e-3
     prediction_weight: float = 0.1
     pixel_emphasis: float = 20.0
-    dynamics_updates: int = 8000
+    dynamics_updates: int = 6000
     dynamics_batch: int = 256
     dynamics_rate: float = 1e-3
     weight_decay: float = 1e-4

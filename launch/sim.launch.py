@@ -1,0 +1,111 @@
+"""The simulation and its controller: `ros2 launch wm_mpc sim.launch.py task:=wall episodes:=5`."""
+
+from launch import LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+    Shutdown,
+)
+from launch.conditions import UnlessCondition
+from launch.event_handlers import OnProcessExit
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PythonExpression
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+ARGUMENTS = (
+    ("task", "wall", "Robot and scene, also the name of its shipped world model."),
+    ("planner", "adam", "How to plan: adam, gd, cem or mppi."),
+    ("episodes", "0", "End after so many episodes with one summary line; 0: go on for ever."),
+    ("lockstep", "false", "Wait for each plan: reproducible from the seed, not in real time."),
+    ("real_time_factor", "1.0", "Speed of simulated time; other than 1.0, the sim is the clock."),
+    ("gui", "false", "Open PyBullet's window."),
+    ("seed", "0", "Starts, goals and the planner's random numbers follow from it."),
+    ("model", LaunchConfiguration("task"), "World model: a .safetensors path or a shipped name."),
+    ("record", "", "Film to write, a .gif or .mp4, with camera, goal and plan side by side."),
+    ("respawn", "false", "Restart a node that dies, instead of ending with an error."),
+    (
+        "params_file",
+        [FindPackageShare("wm_mpc"), "/config/", LaunchConfiguration("task"), ".yaml"],
+        "ROS parameters of the nodes (YAML).",
+    ),
+)
+
+
+def setting(name, kind):
+    """A launch argument as a parameter of a certain type."""
+    return ParameterValue(LaunchConfiguration(name), value_type=kind)
+
+
+def end_with(event, context):
+    """One node ended: end the others too, with an error if it died."""
+    if event.returncode != 0 and not context.is_shutdown:
+        raise RuntimeError(f"{event.process_name} died with exit code {event.returncode}")
+    return Shutdown(reason=f"{event.process_name} has ended")
+
+
+def generate_launch_description():
+    # The sim is the clock unless it runs in plain real time.
+    simulated_time = PythonExpression(
+        [
+            *("'", LaunchConfiguration("lockstep"), "'.lower() in ('true', '1') or "),
+            *("float('", LaunchConfiguration("real_time_factor"), "') != 1.0"),
+        ]
+    )
+    shared = [LaunchConfiguration("params_file"), {"seed": setting("seed", int)}]
+    sim = Node(
+        package="wm_mpc",
+        executable="sim",
+        name="sim",
+        output="screen",
+        parameters=[
+            *shared,
+            {
+                "task": setting("task", str),
+                "episodes": setting("episodes", int),
+                "lockstep": setting("lockstep", bool),
+                "real_time_factor": setting("real_time_factor", float),
+                "gui": setting("gui", bool),
+                "record": setting("record", str),
+            },
+        ],
+        respawn=LaunchConfiguration("respawn"),
+        respawn_delay=1.0,
+    )
+    mpc = Node(
+        package="wm_mpc",
+        executable="mpc",
+        name="mpc",
+        output="screen",
+        parameters=[
+            *shared,
+            {
+                "checkpoint": setting("model", str),
+                "planner.type": setting("planner", str),
+                "lockstep": setting("lockstep", bool),
+                "use_sim_time": ParameterValue(simulated_time, value_type=bool),
+            },
+        ],
+        respawn=LaunchConfiguration("respawn"),
+        respawn_delay=1.0,
+    )
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(name, default_value=default, description=text)
+                for name, default, text in ARGUMENTS
+            ),
+            # Closed by default: nothing is offered to other machines unless the user says so.
+            SetEnvironmentVariable(
+                "ROS_AUTOMATIC_DISCOVERY_RANGE",
+                EnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", default_value="LOCALHOST"),
+            ),
+            RegisterEventHandler(
+                OnProcessExit(on_exit=end_with),
+                condition=UnlessCondition(LaunchConfiguration("respawn")),
+            ),
+            sim,
+            mpc,
+        ]
+    )
