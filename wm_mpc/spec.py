@@ -198,6 +198,10 @@ class RobotSpec:
             )
         except KeyError as error:
             raise SpecError(f"robot description has no entry {error.args[0]!r}") from None
+        except SpecError:
+            raise
+        except (TypeError, ValueError, OverflowError) as error:
+            raise SpecError(f"robot description holds a wrong kind of value: {error}") from None
 
 
 def _build(cls: type, data: Any, where: str) -> Any:

@@ -7,7 +7,7 @@ import sys
 
 from tqdm import tqdm
 
-from wm_mpc.cli.common import available_cores, code_version, data_directory, positive
+from wm_mpc.cli.common import available_cores, code_version, data_directory, positive, seed
 from wm_mpc.data.collection import collect
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.sim.tasks import TASKS, make_task
@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--task", default="wall", choices=sorted(TASKS))
     parser.add_argument("--episodes", type=positive, default=1000, help="default: 1000")
     parser.add_argument("--steps", type=positive, default=80, help="low-level steps an episode")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=seed, default=0)
     parser.add_argument("--dataset", help="where to put it; default: ./data/<task>")
     parser.add_argument(
         "--workers", type=positive, default=available_cores(), help="default: one per core"

@@ -18,6 +18,14 @@ def positive(text: str) -> int:
     return value
 
 
+def seed(text: str) -> int:
+    """An argparse type: an integer, zero or above."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is negative")
+    return value
+
+
 def available_cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -43,4 +51,3 @@ def code_version() -> str:
         return wm_mpc.__version__
     commit = result.stdout.strip() if result.returncode == 0 else ""
     return f"{wm_mpc.__version__} {commit}".strip()
-

@@ -15,7 +15,9 @@ from wm_mpc.cli.common import (
     available_cores,
     code_version,
     data_directory,
+    positive,
     runs_directory,
+    seed,
 )
 from wm_mpc.data.episodes import Dataset, DatasetError, Recording
 from wm_mpc.model.checkpoint import save_checkpoint
@@ -38,12 +40,14 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", type=Path, help="settings (YAML); default: the installed config/train.yaml"
     )
-    parser.add_argument("--seed", type=int, help="overrides the settings' seed")
+    parser.add_argument("--seed", type=seed, help="overrides the settings' seed")
     parser.add_argument(
         "--synthesis",
         help=f"comma-separated out of {', '.join(SYNTHESIS)}, or none; overrides the settings",
     )
-    parser.add_argument("--workers", type=int, default=available_cores(), help="simulators at once")
+    parser.add_argument(
+        "--workers", type=positive, default=available_cores(), help="simulators at once"
+    )
     return parser
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from wm_mpc.spec import RobotSpec
+from wm_mpc.spec import RobotSpec, SpecError
 
 FORMAT = 1
 
@@ -55,7 +55,8 @@ class Episode:
         return len(self.actions)
 
 
-_ARRAYS = ("images", "states", "actions", "simulator_states", "layout", "poses")
+_REQUIRED_ARRAYS = ("images", "states", "actions")
+_ARRAYS = (*_REQUIRED_ARRAYS, "simulator_states", "layout", "poses")
 
 
 class Dataset:
@@ -70,12 +71,17 @@ class Dataset:
             raise DatasetError(f"no dataset at {self.path} (dataset.json is missing)") from None
         except (OSError, ValueError) as error:
             raise DatasetError(f"{self.path}/dataset.json cannot be read: {error}") from None
-        if header.get("format") != FORMAT:
+        version = header.get("format") if isinstance(header, dict) else None
+        if version != FORMAT:
             raise DatasetError(
-                f"dataset {self.path} has format {header.get('format')!r}; "
-                f"this version reads format {FORMAT}"
+                f"dataset {self.path} has format {version!r}; this version reads format {FORMAT}"
             )
-        self.spec = RobotSpec.from_dict(header["spec"])
+        try:
+            self.spec = RobotSpec.from_dict(header.get("spec", {}))
+        except SpecError as error:
+            raise DatasetError(
+                f"{self.path}/dataset.json describes no usable robot: {error}"
+            ) from None
         self.provenance: dict[str, Any] = header.get("provenance", {})
 
     @classmethod
@@ -85,7 +91,8 @@ class Dataset:
         spec: RobotSpec,
         provenance: dict[str, Any] | None = None,
     ) -> Dataset:
-        """Create a dataset, or open it when it exists and is of the same robot."""
+        """Create a dataset, or open it when it exists and is of the same robot. Raises DatasetError
+        when it is of another robot, or the directory cannot be made."""
         path = Path(path)
         if (path / "dataset.json").exists():
             dataset = cls(path)
@@ -95,9 +102,12 @@ class Dataset:
                     f"{dataset.spec.task!r}); choose another --dataset or remove it"
                 )
             return dataset
-        (path / "episodes").mkdir(parents=True, exist_ok=True)
         header = {"format": FORMAT, "spec": spec.to_dict(), "provenance": provenance or {}}
-        _write_atomically(path / "dataset.json", json.dumps(header, indent=2).encode())
+        try:
+            (path / "episodes").mkdir(parents=True, exist_ok=True)
+            _write_atomically(path / "dataset.json", json.dumps(header, indent=2).encode())
+        except OSError as error:
+            raise DatasetError(f"dataset {path} cannot be made: {error}") from None
         return cls(path)
 
     def indices(self) -> list[int]:
@@ -117,22 +127,12 @@ class Dataset:
         self._check(episode)
         final = self.path / "episodes" / f"{index:06d}.h5"
         temporary = final.with_suffix(f".{os.getpid()}.tmp")
-        with h5py.File(temporary, "w") as file:
-            for name in _ARRAYS:
-                array = getattr(episode, name)
-                if array is None:
-                    continue
-                if name == "images":
-                    file.create_dataset(
-                        name, data=array, chunks=(1, *array.shape[1:]), compression="gzip",
-                        compression_opts=1, shuffle=False,
-                    )  # fmt: skip
-                else:
-                    file.create_dataset(name, data=array)
-            if episode.seed is not None:
-                file.attrs["seed"] = episode.seed
-        _sync(temporary)
-        os.replace(temporary, final)
+        try:
+            _write_arrays(temporary, episode)
+            _sync(temporary)
+            os.replace(temporary, final)
+        finally:
+            temporary.unlink(missing_ok=True)
         line = {"episode": index, "steps": len(episode), "seed": episode.seed}
         with open(self.path / "index.jsonl", "a") as index_file:
             index_file.write(json.dumps(line) + "\n")
@@ -148,26 +148,46 @@ class Dataset:
             array = getattr(episode, name)
             if array.shape != shape:
                 raise DatasetError(f"episode {name} have shape {array.shape}; wanted {shape}")
+        if episode.images.dtype != np.uint8:
+            raise DatasetError(f"episode images are {episode.images.dtype}; wanted uint8")
+        for name in ("simulator_states", "poses"):
+            array = getattr(episode, name)
+            if array is not None and len(array) != steps + 1:
+                raise DatasetError(f"episode {name} have {len(array)} rows; wanted {steps + 1}")
         for name in ("states", "actions"):
             if not np.isfinite(getattr(episode, name)).all():
                 raise DatasetError(f"episode {name} contain NaN or infinity")
 
     def read(self, index: int) -> Episode:
         """One whole episode. Raises DatasetError when its file is damaged or missing."""
+        return self._read(index, _ARRAYS)
+
+    def read_without_images(self, index: int) -> Episode:
+        """As `read`, but quick: `images` has no rows."""
+        episode = self._read(index, _ARRAYS[1:])
+        shape = (0, self.spec.image.height, self.spec.image.width, 3)
+        return dataclasses.replace(episode, images=np.zeros(shape, np.uint8))
+
+    def _read(self, index: int, names: tuple[str, ...]) -> Episode:
         path = self.path / "episodes" / f"{index:06d}.h5"
         try:
             with h5py.File(path, "r") as file:
-                arrays = {name: file[name][()] if name in file else None for name in _ARRAYS}
+                arrays: dict[str, Any] = {
+                    name: file[name][()]
+                    for name in names
+                    if name in file or name in _REQUIRED_ARRAYS
+                }
                 seed = file.attrs.get("seed")
-        except (OSError, KeyError) as error:
+        except (OSError, KeyError, RuntimeError) as error:
             raise DatasetError(f"episode {path} cannot be read: {error}") from None
+        arrays.setdefault("images", np.zeros(0, np.uint8))
         return Episode(**arrays, seed=None if seed is None else (int(seed[0]), int(seed[1])))
 
     def __iter__(self) -> Iterator[Episode]:
         return (self.read(index) for index in self.indices())
 
     def content_hash(self) -> str:
-        """A short hash of what is in it (spec and the episodes' numbers, seeds and sizes)."""
+        """A short hash of what is in it (spec and the numbers and file sizes of the episodes)."""
         digest = hashlib.sha256(json.dumps(self.spec.to_dict(), sort_keys=True).encode())
         for index in self.indices():
             size = (self.path / "episodes" / f"{index:06d}.h5").stat().st_size
@@ -192,18 +212,18 @@ class Recording:
         lengths = []
         image_file = self._image_cache()
         writer: np.memmap | None = None
-        simulator_states: list[np.ndarray | None] = []
+        simulator_states = []
         self.layouts: list[np.ndarray | None] = []
         fresh = not image_file.exists()
         if fresh:
             image_file.parent.mkdir(exist_ok=True)
-            frames = sum(len(self._peek(i)) + 1 for i in self.indices)
+            frames = sum(len(dataset.read_without_images(i)) + 1 for i in self.indices)
             shape = (frames, self.spec.image.height, self.spec.image.width, 3)
-            temporary = image_file.with_suffix(".tmp")
+            temporary = image_file.with_suffix(f".{os.getpid()}.tmp")
             writer = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
         position = 0
         for number, index in enumerate(self.indices):
-            episode = dataset.read(index) if fresh else self._peek(index)
+            episode = dataset.read(index) if fresh else dataset.read_without_images(index)
             count = len(episode) + 1
             if writer is not None:
                 writer[position : position + count] = episode.images
@@ -224,24 +244,9 @@ class Recording:
         self.states = np.concatenate(states)
         self.actions = np.concatenate(actions)
         self.episode_of = np.concatenate(episode_of)
-        self.simulator_states = (
-            None if any(s is None for s in simulator_states) else np.concatenate(simulator_states)
-        )
-        self.poses = None if any(p is None for p in poses) else np.concatenate(poses)
+        self.simulator_states = _joined(simulator_states)
+        self.poses = _joined(poses)
         self.lengths = np.array(lengths)
-
-    def _peek(self, index: int) -> Episode:
-        """The episode without its images."""
-        path = self.dataset.path / "episodes" / f"{index:06d}.h5"
-        try:
-            with h5py.File(path, "r") as file:
-                arrays = {
-                    name: file[name][()] if name in file and name != "images" else None
-                    for name in _ARRAYS
-                }
-        except (OSError, KeyError) as error:
-            raise DatasetError(f"episode {path} cannot be read: {error}") from None
-        return Episode(**arrays)
 
     def _image_cache(self) -> Path:
         key = f"{self.dataset.content_hash()}-{len(self.indices)}"
@@ -269,6 +274,29 @@ class Recording:
         low_level = self.actions[starts[:, None] + np.arange(steps * skip)]
         blocks = self.spec.normalise_action(low_level).reshape(len(starts), steps, -1)
         return frames, blocks
+
+
+def _joined(arrays: list[np.ndarray | None]) -> np.ndarray | None:
+    """One after another; None when any is missing."""
+    present = [array for array in arrays if array is not None]
+    return np.concatenate(present) if len(present) == len(arrays) else None
+
+
+def _write_arrays(path: Path, episode: Episode) -> None:
+    with h5py.File(path, "w") as file:
+        for name in _ARRAYS:
+            array = getattr(episode, name)
+            if array is None:
+                continue
+            if name == "images":
+                file.create_dataset(
+                    name, data=array, chunks=(1, *array.shape[1:]), compression="gzip",
+                    compression_opts=1, shuffle=False,
+                )  # fmt: skip
+            else:
+                file.create_dataset(name, data=array)
+        if episode.seed is not None:
+            file.attrs["seed"] = episode.seed
 
 
 def _write_atomically(path: Path, data: bytes) -> None:

@@ -72,9 +72,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
         with safetensors.safe_open(path, "pt") as file:
             entry = (file.metadata() or {}).get(_KEY)
     except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(
-            f"{path} is damaged or not a .safetensors file: {error}"
-        ) from None
+        raise CheckpointError(f"{path} is damaged or not a .safetensors file: {error}") from None
     if entry is None:
         raise CheckpointError(f"{path} is a .safetensors file, but not a wm_mpc checkpoint")
     try:

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 
-def _convolution(inputs: int, outputs: int, size: int, stride: int = 1, dilation: int = 1):
+def _convolution(
+    inputs: int, outputs: int, size: int, stride: int = 1, dilation: int = 1
+) -> nn.Sequential:
     padding = dilation * (size // 2)
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, size, stride, padding, dilation),
@@ -53,12 +55,12 @@ class KeypointEncoder(nn.Module):
 class BlobDecoder(nn.Module):
     """K keypoints -> image. Input (batch, 2 K), output (batch, 3, height, width) in about [0, 1].
 
-    The blobs are drawn on a quarter-resolution grid, joined by a learned static map of the scene.
+    The blobs are drawn on a half-resolution grid, joined by a learned static map of the scene.
     """
 
     def __init__(self, keypoints: int, height: int, width: int, channels: int = 16) -> None:
         super().__init__()
-        self.grid = (height // 2, width // 2)
+        self.grid = ((height + 1) // 2, (width + 1) // 2)
         self.log_sharpness = nn.Parameter(torch.full((keypoints,), 4.0))
         self.static = nn.Parameter(torch.zeros(1, 8, *self.grid))
         self.background = nn.Parameter(torch.full((1, 3, height, width), 0.5))
@@ -78,7 +80,9 @@ class BlobDecoder(nn.Module):
         along_y = torch.exp(-sharpness * (_axis(rows, points) - y[..., None]) ** 2)
         blobs = along_y[..., :, None] * along_x[..., None, :]
         static = self.static.expand(len(points), -1, -1, -1)
-        return self.background + self.network(torch.cat([blobs, static], 1))
+        drawn = self.network(torch.cat([blobs, static], 1))
+        height, width = self.background.shape[-2:]
+        return self.background + drawn[..., :height, :width]
 
 
 def _axis(size: int, like: Tensor) -> Tensor:

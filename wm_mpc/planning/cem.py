@@ -7,7 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from wm_mpc.planning.planner import BestPlans, CostFunction, PlanResult, Stopwatch
+from wm_mpc.planning.planner import BestPlans, CostFunction, PlanResult, Stopwatch, comparable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +37,11 @@ class CrossEntropyPlanner:
             noise = torch.randn((self.samples, *mean.shape), generator=generator)
             noise[0] = 0.0  # the mean itself is a candidate
             actions = (mean + deviation * noise).clamp(-1.0, 1.0)
-            costs = torch.nan_to_num(cost(actions), nan=torch.inf)
+            costs = comparable(cost(actions))
             order = costs.argsort()[:elites]
             chosen = actions[order]
             best.update(chosen, costs[order])
-            mean, deviation = chosen.mean(0), chosen.std(0).clamp(min=self.smallest_deviation)
+            mean = chosen.mean(0)
+            deviation = chosen.std(0, correction=0).clamp(min=self.smallest_deviation)
             done += 1
-        return best.result(
-            complete=done == self.iterations, iterations=done, seconds=watch.seconds
-        )
+        return best.result(complete=done == self.iterations, iterations=done, seconds=watch.seconds)

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from wm_mpc.planning.planner import BestPlans, CostFunction, PlanResult, Stopwatch
 
+_STEEPEST = 1e15  # larger slopes would overflow when Adam squares them
+
 
 @dataclasses.dataclass(frozen=True)
 class GradientPlanner:
@@ -46,6 +48,7 @@ class GradientPlanner:
             (slope,) = torch.autograd.grad(costs.sum(), actions)
             with torch.no_grad():
                 slope = torch.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0)
+                slope = slope.clamp(-_STEEPEST, _STEEPEST)
                 step = self._adam(slope, mean, square, done + 1) if self.adaptive else slope
                 actions = actions.detach() - self.learning_rate * step
                 if self.noise > 0.0:
@@ -56,9 +59,7 @@ class GradientPlanner:
             done += 1
             if not watch.fits_another():
                 break
-        return best.result(
-            complete=done == self.iterations, iterations=done, seconds=watch.seconds
-        )
+        return best.result(complete=done == self.iterations, iterations=done, seconds=watch.seconds)
 
     @staticmethod
     def _adam(slope: Tensor, mean: Tensor, square: Tensor, number: int) -> Tensor:

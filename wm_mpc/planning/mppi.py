@@ -7,7 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from wm_mpc.planning.planner import BestPlans, CostFunction, PlanResult, Stopwatch
+from wm_mpc.planning.planner import BestPlans, CostFunction, PlanResult, Stopwatch, comparable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,20 +37,18 @@ class PathIntegralPlanner:
             if done == 0:  # proposals compete in the first round
                 count = min(len(proposals), self.samples - 1)
                 actions[1 : count + 1] = proposals[:count].clamp(-1.0, 1.0)
-            costs = torch.nan_to_num(cost(actions), nan=torch.inf)
+            costs = comparable(cost(actions))
             best.update(actions, costs)
             finite = costs[costs.isfinite()]
-            if len(finite) == 0:
-                break
-            scale = self.temperature * finite.std().clamp(min=1e-9)
-            weights = torch.softmax(-(costs - finite.min()) / scale, 0)
-            mean = torch.einsum("n,nha->ha", weights, actions)
+            if len(finite):
+                # In double: the spread of huge costs must not overflow.
+                scale = self.temperature * finite.double().std(correction=0).clamp(min=1e-9)
+                weights = torch.softmax(-(costs.double() - finite.min()) / scale, 0)
+                mean = torch.einsum("n,nha->ha", weights.to(actions.dtype), actions)
+                mean = mean.clamp(-1.0, 1.0)  # a weighted average rounds
             done += 1
-        if done:
-            repeated = mean.expand(self.samples, *mean.shape)
-            average = torch.full((self.samples,), torch.inf)
-            average[0] = cost(mean[None])[0]
-            best.update(repeated, average)
-        return best.result(
-            complete=done == self.iterations, iterations=done, seconds=watch.seconds
-        )
+        repeated = mean.expand(self.samples, *mean.shape)
+        average = torch.full((self.samples,), torch.inf)
+        average[0] = cost(mean[None])[0]
+        best.update(repeated, average)
+        return best.result(complete=done == self.iterations, iterations=done, seconds=watch.seconds)

@@ -74,7 +74,7 @@ class GoalCost:
         if self._committed is None:
             return actions
         size = self._committed.shape[-1]
-        low_level = actions.reshape(len(actions), -1, size)
+        low_level = actions.reshape(len(actions), actions.shape[1] * actions.shape[2] // size, size)
         count = min(len(self._committed), low_level.shape[1])
         fixed = self._committed[:count].expand(len(actions), -1, -1)
         return torch.cat([fixed, low_level[:, count:]], 1).reshape(actions.shape)
@@ -96,6 +96,7 @@ class GoalCost:
             cost = cost + config.action_weight * actions.square().mean((1, 2))
         if config.action_rate_weight > 0.0:
             low_level = actions.reshape(len(actions), -1, self._model.spec.action.size)
-            change = low_level.diff(dim=1).square().mean((1, 2))
-            cost = cost + config.action_rate_weight * change
+            change = low_level.diff(dim=1).square()
+            if change.shape[1]:  # a plan of a single action never changes it
+                cost = cost + config.action_rate_weight * change.mean((1, 2))
         return cost

@@ -75,6 +75,11 @@ class Stopwatch:
         return now - self._started + self._longest <= self._budget
 
 
+def comparable(costs: Tensor) -> Tensor:
+    """Costs in which everything that is not finite counts as infinitely bad."""
+    return torch.where(costs.isfinite(), costs, torch.inf)
+
+
 class BestPlans:
     """Keeps the best candidate seen so far of every row of a batch."""
 
@@ -84,7 +89,7 @@ class BestPlans:
 
     def update(self, actions: Tensor, costs: Tensor) -> None:
         """actions (n, horizon, action size), costs (n,); the same n every time."""
-        actions, costs = actions.detach(), torch.nan_to_num(costs.detach(), nan=torch.inf)
+        actions, costs = actions.detach(), comparable(costs.detach())
         if self._actions is None or self._costs is None:
             self._actions, self._costs = actions.clone(), costs.clone()
             return

@@ -194,4 +194,4 @@ class RecedingHorizon:
         start, actions = self._last
         passed = max(0, round((stamp - start) / self.spec.control_period))
         rest = actions[-1] if self.spec.action.kind == "position" else self._rest
-        return torch.cat([actions[passed:], rest.expand(steps + passed, -1)])[:steps]
+        return torch.cat([actions[passed:], rest.expand(steps, -1)])[:steps]

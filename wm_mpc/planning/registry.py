@@ -46,9 +46,7 @@ PLANNERS: dict[str, Callable[[PlannerConfig], Planner]] = {
     "adam": lambda c: GradientPlanner(c.iterations, c.learning_rate, c.noise, adaptive=True),
     "gd": lambda c: GradientPlanner(c.iterations, c.learning_rate, c.noise, adaptive=False),
     "cem": lambda c: CrossEntropyPlanner(c.samples, c.elites, c.iterations, c.noise or 1.0),
-    "mppi": lambda c: PathIntegralPlanner(
-        c.samples, c.iterations, c.temperature, c.noise or 0.5
-    ),
+    "mppi": lambda c: PathIntegralPlanner(c.samples, c.iterations, c.temperature, c.noise or 0.5),
 }
 
 

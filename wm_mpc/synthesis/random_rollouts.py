@@ -42,9 +42,7 @@ class Rollouts:
     actions: np.ndarray
 
 
-def random_actions(
-    rng: np.random.Generator, steps: int, frame_skip: int, size: int
-) -> np.ndarray:
+def random_actions(rng: np.random.Generator, steps: int, frame_skip: int, size: int) -> np.ndarray:
     """Normalised low-level actions (steps * frame_skip, size): each rollout draws how long an
     action is held, from every step to the whole rollout, and how much noise rides on it."""
     total = steps * frame_skip

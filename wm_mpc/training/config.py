@@ -46,9 +46,9 @@ class TrainConfig:
     checkpoint_interval: float = 30.0
     threads: int = 0
     synthesis: tuple[str, ...] = SYNTHESIS
-    architecture: Architecture = Architecture()
-    random: RandomRolloutConfig = RandomRolloutConfig()
-    adversarial: AdversarialConfig = AdversarialConfig()
+    architecture: Architecture = dataclasses.field(default_factory=Architecture)
+    random: RandomRolloutConfig = dataclasses.field(default_factory=RandomRolloutConfig)
+    adversarial: AdversarialConfig = dataclasses.field(default_factory=AdversarialConfig)
 
     def __post_init__(self) -> None:
         for name in ("horizon", "representation_updates", "representation_batch",
@@ -58,6 +58,9 @@ class TrainConfig:
         for name in ("representation_rate", "dynamics_rate", "checkpoint_interval"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be positive")
+        for name in ("seed", "threads", "prediction_weight", "pixel_emphasis", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must not be negative")
         if not 0.0 < self.validation < 0.9:
             raise ConfigError(f"validation is {self.validation}; accepted: above 0, below 0.9")
         unknown = sorted(set(self.synthesis) - set(SYNTHESIS))
@@ -104,13 +107,13 @@ def _build(cls: type, data: Mapping[str, Any], where: str) -> Any:
                 raise ConfigError(f"{where}{name} must be a table of settings")
             value = _build(_SECTIONS[name], value, f"{where}{name}.")
         elif isinstance(default, tuple):
+            if not isinstance(value, (list, tuple)):
+                raise ConfigError(f"{where}{name} is {value!r}; a list is needed")
             value = tuple(value)
         elif isinstance(default, float) and isinstance(value, (int, float)):
             value = float(value)
         elif type(value) is not type(default):
-            raise ConfigError(
-                f"{where}{name} is {value!r}; a {type(default).__name__} is needed"
-            )
+            raise ConfigError(f"{where}{name} is {value!r}; a {type(default).__name__} is needed")
         values[name] = value
     try:
         return cls(**values)

@@ -27,10 +27,10 @@ def diagnostics(
     """Measured on episodes the model was not trained on.
 
     open_loop_error: mean squared latent error after 1..horizon steps; persistence_error: the same
-    for predicting no change. With recorded true poses also probe_r2 (linear read-out of each pose
-    entry from the scene latent), rank_correlation (Spearman, of latent with true distance of two
-    frames of one episode) and effective_rank (exponential of the entropy of the latent's
-    normalised singular values; Roy & Vetterli 2007).
+    for predicting no change; effective_rank: exponential of the entropy of the latent's normalised
+    singular values (Roy & Vetterli 2007). With recorded true poses also probe_r2 (linear read-out
+    of each pose entry from the scene latent) and rank_correlation (Spearman, of latent with true
+    distance of two frames of one episode). Empty when no episode is long enough.
     """
     rng = np.random.default_rng(seed)
     past = recording.spec.history
@@ -53,7 +53,8 @@ def diagnostics(
     if recording.poses is not None:
         scene = model.split(latents)[0].numpy()
         pose = recording.poses[frames]
-        result["probe_r2"] = _rounded(probe(scene.reshape(len(flat), -1), pose.reshape(len(flat), -1)))
+        features, targets = scene.reshape(len(flat), -1), pose.reshape(len(flat), -1)
+        result["probe_r2"] = _rounded(probe(features, targets))
         # the windows' first and last frames are of one episode: the goal a planner compares with
         latent_distance = np.linalg.norm(scene[:, 0] - scene[:, -1], axis=-1)
         true_distance = np.linalg.norm(pose[:, 0] - pose[:, -1], axis=-1)
@@ -81,8 +82,8 @@ def probe(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     """Spearman's rank correlation of two 1-D arrays."""
-    ranks = [np.argsort(np.argsort(values)) for values in (first, second)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    ranks = np.stack([np.argsort(np.argsort(values)) for values in (first, second)])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
 def effective_rank(latents: Tensor) -> float:
@@ -106,7 +107,8 @@ def draw_report(
 ) -> None:
     """One PNG a person looks at: loss curves, open-loop errors, predicted against true frames."""
     figure = pyplot.figure(figsize=(14, 11), constrained_layout=True)
-    upper, lower = figure.subfigures(2, 1, height_ratios=[1, 2])
+    halves: Any = figure.subfigures(2, 1, height_ratios=[1, 2])
+    upper, lower = halves
     axes = upper.subplots(1, 3)
     for phase, name in enumerate(("representation", "dynamics")):
         rows = [row for row in history if row["phase"] == phase]

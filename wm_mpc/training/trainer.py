@@ -56,7 +56,8 @@ class Trainer:
         workers: int = 1,
         progress: Progress = lambda *_: None,
     ) -> None:
-        """Raises TrainingError when the directory holds a run with other settings or data."""
+        """Raises TrainingError when the directory holds a run with other settings or data, or the
+        data is too little or of the wrong kind for the settings."""
         self.recording, self.config, self.directory = recording, config, Path(directory)
         self.workers, self.progress = workers, progress
         if config.threads:
@@ -71,6 +72,17 @@ class Trainer:
         if len(self.train_episodes) == 0:
             raise TrainingError("the dataset has one episode only; at least 2 are needed")
         self._window_steps = recording.spec.history - 1 + config.horizon
+        longest = max(self._window_steps, recording.spec.history + 1)
+        if len(recording.window_starts(longest, self.train_episodes)) == 0:
+            raise TrainingError(
+                f"no episode is long enough: {longest} model steps are needed, which are "
+                f"{longest * recording.spec.frame_skip} low-level steps"
+            )
+        if "random" in config.synthesis and recording.simulator_states is None:
+            raise TrainingError(
+                "synthesis 'random' restores recorded simulator states, but this dataset has none "
+                "(was it made from a bag?); choose another synthesis"
+            )
         self._prepare_normalisation()
         self.history: list[dict[str, float]] = []
         self._done = dict.fromkeys(PHASES, 0)
@@ -86,7 +98,8 @@ class Trainer:
                     self.recording.spec.history + 1, self.train_episodes
                 )
                 parameters = list(self.model.parameters())
-                rate, update = self.config.representation_rate, self._representation_loss
+                rate = self.config.representation_rate
+                update: Callable[[Any, int], dict[str, Tensor]] = self._representation_loss
             else:
                 data = self._encode()
                 parameters = list(self.model.dynamics.parameters())
@@ -178,24 +191,25 @@ class Trainer:
             generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
             past = self.recording.spec.history + 1
             pair, action = perturb(
-                self.model, latents[:, :past], actions[:, : past - 1], self.config.adversarial, generator
-            )
+                self.model, latents[:, :past], actions[:, : past - 1],
+                self.config.adversarial, generator,
+            )  # fmt: skip
             terms["adversarial"] = losses.one_step(self.model, pair, action)
         return terms
 
-    def _recorded_windows(
-        self, data: Latents, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def _recorded_windows(self, data: Latents, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         chosen = rng.choice(self._window_starts, self.config.dynamics_batch)
         frames, actions = self.recording.window(chosen, self._window_steps)
         return data.recorded[torch.from_numpy(frames)], torch.from_numpy(actions)
 
     def _encode(self) -> Latents:
-        self._window_starts = self.recording.window_starts(
-            self._window_steps, self.train_episodes
+        self._window_starts = self.recording.window_starts(self._window_steps, self.train_episodes)
+        recorded = encode_all(
+            self.model,
+            self.recording.images,
+            self.recording.states,
+            lambda done, total: self.progress("encode", done, total, {}),
         )
-        recorded = encode_all(self.model, self.recording.images, self.recording.states,
-                              lambda done, total: self.progress("encode", done, total, {}))  # fmt: skip
         self._fit_pose_readout(recorded)
         if "random" not in self.config.synthesis:
             return Latents(recorded)
@@ -206,9 +220,7 @@ class Trainer:
             rollouts.images.reshape(count * steps, *rollouts.images.shape[2:]),
             rollouts.states.reshape(count * steps, -1),
         )
-        return Latents(
-            recorded, encoded.view(count, steps, -1), torch.from_numpy(rollouts.actions)
-        )
+        return Latents(recorded, encoded.view(count, steps, -1), torch.from_numpy(rollouts.actions))
 
     def _fit_pose_readout(self, recorded: Tensor) -> None:
         if self.recording.poses is None or not self.model.architecture.pose_names:

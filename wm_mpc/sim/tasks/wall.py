@@ -46,7 +46,7 @@ class Wall:
         position=(0.0, 0.0, 3.0), target=(0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0), field_of_view=43.0
     )
     physics_rate = 120.0
-    pose_names = ("x", "y")
+    pose_names: tuple[str, ...] = ("x", "y")
 
     def __init__(self) -> None:
         self._client: Any = None

@@ -1,0 +1,96 @@
+"""Fixtures of the tests that use the middleware: a domain of their own and a node to look from."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+# Before any participant exists: tests neither hear nor disturb other machines.
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ.setdefault("RCUTILS_LOGGING_BUFFERED_STREAM", "0")
+
+_DOMAINS = range(20, 100)
+
+
+@pytest.fixture
+def domain_id() -> Iterator[int]:
+    """A ROS domain that no other test uses at present, in this or in another process."""
+    folder = pathlib.Path(tempfile.gettempdir())
+    for domain in _DOMAINS:
+        lock = (folder / f"wm_mpc_test_domain_{domain}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        with lock:
+            yield domain
+        return
+    pytest.fail(f"all domains from {_DOMAINS[0]} to {_DOMAINS[-1]} are in use by other tests")
+
+
+def wait_until(condition: Callable[[], Any], what: str, timeout: float = 10.0) -> Any:
+    """The first true value of `condition()`; fails the test when there is none in time (s)."""
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"timed out after {timeout} s waiting for {what}")
+        time.sleep(0.005)
+    return value
+
+
+class Observer:
+    """A node `observer` in a domain of its own; callbacks run in the background."""
+
+    def __init__(self, domain_id: int) -> None:
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+
+        self.domain_id = domain_id
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=domain_id)
+        self.node = rclpy.create_node("observer", context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+
+    wait_until = staticmethod(wait_until)
+
+    def listen(self, message_type: type, topic: str, profile: Any) -> list[Any]:
+        """All messages from now on, in a list that grows."""
+        received: list[Any] = []
+        self.node.create_subscription(message_type, topic, received.append, profile)
+        return received
+
+    def call(self, service_type: type, name: str, request: Any = None) -> Any:
+        """The response of a service."""
+        client = self.node.create_client(service_type, name)
+        assert client.wait_for_service(timeout_sec=10.0), f"no service {name}"
+        future = client.call_async(service_type.Request() if request is None else request)
+        wait_until(future.done, f"the response of {name}")
+        return future.result()
+
+    def close(self) -> None:
+        import rclpy
+
+        self._executor.shutdown(timeout_sec=2.0)
+        self._thread.join(timeout=2.0)
+        self.node.destroy_node()
+        rclpy.shutdown(context=self.context)
+
+
+@pytest.fixture
+def observer(domain_id: int) -> Iterator[Observer]:
+    """An `Observer` in the test's own domain."""
+    with contextlib.closing(Observer(domain_id)) as observer:
+        yield observer

@@ -1,0 +1,456 @@
+"""The node `mpc` over the real middleware: what it plans, and what it does when things go wrong."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import TwistStamped
+from lifecycle_msgs.srv import ChangeState, GetState
+from nav_msgs.msg import Odometry
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
+from std_msgs.msg import Float64, Float64MultiArray
+from std_srvs.srv import SetBool, Trigger
+from trajectory_msgs.msg import JointTrajectory
+from visualization_msgs.msg import MarkerArray
+
+from wm_mpc.ros import qos
+from wm_mpc.ros.messages import rgb_to_image, state_to_odometry
+from wm_mpc.ros.timing import to_nanoseconds, to_stamp
+from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.tasks.wall import Wall
+
+pytestmark = pytest.mark.ros
+ROOT = Path(__file__).parents[2]
+SPEC = Wall.spec
+
+
+class RunningMpc:
+    """The node `mpc` in this process, fed by hand with a real camera image, and what it says."""
+
+    def __init__(self, observer, **parameters):
+        from wm_mpc.nodes.mpc import Mpc
+        from wm_mpc.ros.running import spinning
+
+        self.observer = observer
+        create = observer.node.create_publisher
+        self._images = create(Image, "camera/image_raw", qos.SENSOR_DATA)
+        self._states = create(Odometry, "odom", qos.ROBOT_STATE)
+        self._goals = create(Image, "goal/image", qos.LATCHED)
+        self.plans = observer.listen(JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS)
+        self.diagnostics = observer.listen(DiagnosticArray, "diagnostics", qos.STATUS)
+        with Simulation(Wall()) as simulation:
+            self.image = simulation.reset(episode_rng(3, "node", 0)).image
+            self.goal = simulation.goal.observation.image
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=observer.domain_id)
+        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        self.node = Mpc(context=self.context, parameter_overrides=overrides)
+        self._stop = threading.Event()
+        self.failures = []
+
+        def work():
+            try:
+                with spinning(self.node) as ended:
+                    self.node.work(lambda: self._stop.is_set() or ended())
+            except BaseException as error:
+                self.failures.append(error)
+
+        self._thread = threading.Thread(target=work, daemon=True)
+        self._thread.start()
+        self._camera_on = threading.Event()
+        self._camera = threading.Thread(target=self._run_camera, daemon=True)
+        self._camera.start()
+
+    def _run_camera(self):
+        """A 20 Hz camera, while it is on."""
+        while not self._stop.wait(0.05):
+            if self._camera_on.is_set():
+                self.send(self.image)
+
+    def start(self):
+        """Goal and camera on; waits for the first plan."""
+        self.send_goal(self.goal)
+        self._camera_on.set()
+        self.wait_until(lambda: self.plans and self.plans[-1].points, "a plan")
+
+    def camera(self, on):
+        self._camera_on.set() if on else self._camera_on.clear()
+
+    def send(self, image=None, *, message=None, state=(0.0, 0.0), age=0.0):
+        stamp = to_stamp(self.now() - round(age * 1e9))
+        self._states.publish(
+            state_to_odometry({"vx": 0.0, "vy": 0.0}, stamp)
+            if state == (0.0, 0.0)
+            else _odometry(state, stamp)
+        )
+        message = rgb_to_image(image, stamp) if message is None else message
+        message.header.stamp = stamp
+        self._images.publish(message)
+
+    def send_goal(self, image):
+        self._goals.publish(rgb_to_image(image, to_stamp(self.now())))
+
+    def now(self):
+        return self.observer.node.get_clock().now().nanoseconds
+
+    def wait_until(self, condition, what, timeout=20.0):
+        def checked():
+            if self.failures:
+                raise self.failures[0]
+            return condition()
+
+        return self.observer.wait_until(checked, what, timeout)
+
+    def wait_for_hold(self, reason, timeout=10.0):
+        """Until diagnostics give this reason and the newest plan says hold."""
+
+        def held():
+            return (
+                self.plans
+                and not self.plans[-1].points
+                and self.diagnostics
+                and reason in self.diagnostics[-1].status[0].message
+            )
+
+        self.wait_until(held, f"a hold because of {reason!r}", timeout)
+        return self.diagnostics[-1].status[0]
+
+    def wait_for_plans(self, count=2):
+        """Until so many more real plans came; returns them."""
+        seen = len(self.plans)
+
+        def new():
+            return [plan for plan in self.plans[seen:] if plan.points]
+
+        self.wait_until(lambda: len(new()) >= count, "plans")
+        return new()
+
+    def set(self, name, value):
+        """Set a parameter through the service, as `ros2 param set` does."""
+        message = ParameterMessage(
+            name=name, value=Parameter(name, value=value).get_parameter_value()
+        )
+        request = SetParameters.Request(parameters=[message])
+        return self.observer.call(SetParameters, "mpc/set_parameters", request).results[0]
+
+    def change_state(self, transition):
+        request = ChangeState.Request()
+        request.transition.id = transition
+        return self.observer.call(ChangeState, "mpc/change_state", request).success
+
+    def state(self):
+        return self.observer.call(GetState, "mpc/get_state").current_state.label
+
+    def close(self):
+        self._stop.set()
+        self._thread.join(timeout=10.0)
+        self._camera.join(timeout=1.0)
+        assert not self._thread.is_alive(), "the planning loop did not stop"
+        self.node.destroy_node()
+        rclpy.shutdown(context=self.context)
+        if self.failures:
+            raise self.failures[0]
+
+
+def _odometry(state, stamp):
+    message = Odometry()
+    message.header.stamp = stamp
+    message.twist.twist.linear.x, message.twist.twist.linear.y = state
+    return message
+
+
+@pytest.fixture
+def start_mpc(observer):
+    with contextlib.ExitStack() as stack:
+
+        def start(**parameters):
+            return stack.enter_context(contextlib.closing(RunningMpc(observer, **parameters)))
+
+        yield start
+
+
+@pytest.fixture
+def mpc(start_mpc):
+    running = start_mpc()
+    running.start()
+    return running
+
+
+def velocities(plan):
+    return np.array([point.velocities for point in plan.points])
+
+
+# ------------------------------------------------------------------------------------ planning
+
+
+def test_plan_has_the_contract_form_and_stays_inside_the_limits(mpc):
+    for plan in mpc.wait_for_plans(3):
+        assert list(plan.joint_names) == ["vx", "vy"]
+        assert len(plan.points) == 5 * SPEC.frame_skip
+        assert np.isfinite(velocities(plan)).all()
+        assert (np.abs(velocities(plan)) <= 1.0).all()
+        offsets = [to_nanoseconds(point.time_from_start) for point in plan.points]
+        assert offsets == [k * 100_000_000 for k in range(len(offsets))]
+        assert abs(to_nanoseconds(plan.header.stamp) - mpc.now()) < 5e9
+
+
+def test_plan_begins_with_what_the_robot_executes_meanwhile(mpc):
+    first, second = mpc.wait_for_plans(2)[:2]
+    shift = to_nanoseconds(second.header.stamp) - to_nanoseconds(first.header.stamp)
+    index = shift // 100_000_000
+    np.testing.assert_allclose(velocities(second)[0], velocities(first)[index])
+
+
+def test_plans_come_at_the_rate(mpc):
+    mpc.wait_for_plans(1)
+    seen, started = len(mpc.plans), time.monotonic()
+    mpc.wait_until(lambda: len(mpc.plans) - seen >= 30, "30 plans")
+    assert 30 / (time.monotonic() - started) == pytest.approx(10.0, rel=0.2)
+
+
+def test_new_horizon_changes_the_next_plan_without_a_pause(mpc):
+    assert mpc.set("planner.horizon", 3).successful
+    seen = len(mpc.plans)
+    plans = mpc.wait_for_plans(4)
+    assert all(plan.points for plan in mpc.plans[seen:]), "a hold in between"
+    assert len(plans[-1].points) == 3 * SPEC.frame_skip
+
+
+def test_impossible_horizon_is_refused_with_a_reason(mpc):
+    result = mpc.set("planner.horizon", 900)
+    assert not result.successful
+    assert "planner.horizon" in result.reason and "range" in result.reason
+    assert len(mpc.wait_for_plans(2)[-1].points) == 5 * SPEC.frame_skip
+
+
+def test_contradicting_parameters_are_refused(mpc):
+    result = mpc.set("planner.elites", 400)
+    assert not result.successful
+    assert "planner.samples" in result.reason
+
+
+def test_checkpoint_cannot_change_while_active(mpc):
+    result = mpc.set("checkpoint", "other")
+    assert not result.successful
+    assert "deactivate" in result.reason
+
+
+@pytest.mark.parametrize("planner", ["cem", "mppi", "gd"])
+def test_planner_can_be_exchanged_while_running(mpc, planner):
+    assert mpc.set("planner.samples", 64).successful
+    assert mpc.set("planner.type", planner).successful
+    plans = mpc.wait_for_plans(3)
+    assert (np.abs(velocities(plans[-1])) <= 1.0).all()
+
+
+def test_cost_markers_and_imagined_frames_are_published(mpc):
+    costs = mpc.observer.listen(Float64, "mpc/cost", qos.STATUS)
+    markers = mpc.observer.listen(MarkerArray, "mpc/plan_markers", qos.STATUS)
+    frames = mpc.observer.listen(Image, "mpc/imagined/image_raw", qos.SENSOR_DATA)
+    mpc.wait_until(lambda: costs and markers and frames, "pictures")
+    assert costs[-1].data >= 0.0
+    assert (frames[-1].height, frames[-1].width) == (64, 64 * 6)
+    path = next(marker for marker in markers[-1].markers if marker.points)
+    assert len(path.points) == 6
+    assert all(abs(point.x) < 2.0 and abs(point.y) < 2.0 for point in path.points)
+
+
+def test_plan_is_also_streamed_point_by_point(start_mpc):
+    mpc = start_mpc(**{"output.cmd_vel": True, "output.commands": True})
+    twists = mpc.observer.listen(TwistStamped, "cmd_vel", qos.COMMAND)
+    commands = mpc.observer.listen(Float64MultiArray, "commands", qos.COMMAND)
+    mpc.start()
+    mpc.wait_until(lambda: len(twists) > 5 and len(commands) > 5, "streams")
+    planned = np.concatenate([velocities(plan) for plan in list(mpc.plans) if plan.points])
+    moving = [list(command.data) for command in commands if any(command.data)]
+    assert moving, "only zeros were streamed"
+    assert np.abs(planned - np.array(moving[0])).max(1).min() < 1e-9
+
+
+# -------------------------------------------------------------------------------------- safety
+
+
+def test_camera_that_falls_silent_makes_the_robot_hold_in_time(mpc):
+    mpc.camera(False)
+    last = time.monotonic()
+    status = mpc.wait_for_hold("no image for")
+    assert time.monotonic() - last < 0.5 + 0.1 + 0.5  # timeout, period, slack of a busy machine
+    assert status.level == DiagnosticStatus.ERROR
+    mpc.camera(True)
+    mpc.wait_for_plans(2)
+
+
+def test_without_a_goal_it_holds_and_says_so(start_mpc):
+    mpc = start_mpc()
+    mpc.camera(True)
+    mpc.wait_for_hold("no goal received yet")
+
+
+def test_old_stamps_make_the_robot_hold(mpc):
+    mpc.camera(False)
+
+    def send_old():
+        mpc.send(mpc.image, age=3.0)
+        return "stamps are" in mpc.diagnostics[-1].status[0].message
+
+    mpc.wait_until(send_old, "the reason")
+    mpc.wait_for_hold("old")
+
+
+def _message(height, width, encoding, data_size, step=None):
+    message = Image(height=height, width=width, encoding=encoding)
+    message.step = width * (3 if "8" in encoding else 2) if step is None else step
+    message.data = array.array("B", bytes(data_size))
+    return message
+
+
+BAD_IMAGES = {
+    "1x1": (_message(1, 1, "rgb8", 3), "64x64 or larger"),
+    "mono16": (_message(64, 64, "mono16", 64 * 64 * 2), "accepted encodings"),
+    "truncated": (_message(64, 64, "rgb8", 100), "is truncated"),
+    "empty": (Image(), "image is 0x0"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_IMAGES)
+def test_bad_image_makes_the_robot_hold_and_is_named(mpc, name):
+    message, reason = BAD_IMAGES[name]
+    mpc.camera(False)
+
+    def send():
+        mpc.send(message=message)
+        return reason in mpc.diagnostics[-1].status[0].message
+
+    mpc.wait_until(send, "the reason")
+    mpc.wait_for_hold(reason)
+    mpc.camera(True)
+    mpc.wait_for_plans(2)
+
+
+def test_nan_state_makes_the_robot_hold_and_is_named(mpc):
+    mpc.camera(False)
+
+    def send():
+        mpc.send(mpc.image, state=(float("nan"), 0.0))
+        return "vx is nan" in mpc.diagnostics[-1].status[0].message
+
+    mpc.wait_until(send, "the reason")
+    mpc.wait_for_hold("vx is nan")
+    mpc.camera(True)
+    mpc.wait_for_plans(2)
+
+
+def test_nan_image_makes_the_robot_hold_and_is_named(mpc):
+    """A depth-like 32FC1 picture of NaN: the only way an image can carry one."""
+    message = Image(height=64, width=64, encoding="32FC1", step=256)
+    message.data = array.array("B", np.full((64, 64), np.nan, np.float32).tobytes())
+    mpc.camera(False)
+
+    def send():
+        mpc.send(message=message)
+        return "32FC1" in mpc.diagnostics[-1].status[0].message
+
+    mpc.wait_until(send, "the reason")
+    mpc.wait_for_hold("accepted encodings")
+
+
+def test_goal_of_the_wrong_size_makes_the_robot_hold_until_a_good_one(mpc):
+    mpc.send_goal(np.zeros((10, 10, 3), np.uint8))
+    mpc.wait_for_hold("goal image is 10x10")
+    mpc.send_goal(mpc.goal)
+    mpc.wait_for_plans(2)
+
+
+def test_hold_service_stops_and_releases(mpc):
+    assert mpc.observer.call(SetBool, "mpc/hold", SetBool.Request(data=True)).success
+    mpc.wait_for_hold("as asked")
+    assert mpc.observer.call(SetBool, "mpc/hold", SetBool.Request(data=False)).success
+    mpc.wait_for_plans(2)
+
+
+def test_planner_fault_makes_the_robot_hold(mpc, monkeypatch):
+    from wm_mpc.planning.receding_horizon import RecedingHorizon
+
+    def broken(*_, **__):
+        raise ZeroDivisionError("injected")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RecedingHorizon, "plan", broken)
+        mpc.wait_for_hold("injected")
+    mpc.wait_for_plans(2)
+
+
+# ----------------------------------------------------------------------------------- lifecycle
+
+
+def test_deactivation_holds_and_activation_goes_on(mpc):
+    assert mpc.state() == "active"
+    assert mpc.change_state(4)  # deactivate
+    assert mpc.state() == "inactive"
+    mpc.wait_until(lambda: not mpc.plans[-1].points, "the hold")
+    seen = len(mpc.plans)
+    mpc.wait_until(lambda: "not active" in mpc.diagnostics[-1].status[0].message, "the status")
+    assert not any(plan.points for plan in mpc.plans[seen:])
+    assert mpc.change_state(3)  # activate
+    mpc.send_goal(mpc.goal)
+    mpc.wait_for_plans(2)
+
+
+def test_missing_checkpoint_is_named_and_can_be_mended(start_mpc):
+    mpc = start_mpc(checkpoint="no_such_model")
+    mpc.wait_until(lambda: mpc.diagnostics, "diagnostics")
+    mpc.wait_until(
+        lambda: "no checkpoint 'no_such_model'" in mpc.diagnostics[-1].status[0].message,
+        "the reason",
+    )
+    assert mpc.state() == "unconfigured"
+    assert mpc.set("checkpoint", "wall").successful
+    assert mpc.change_state(1)  # configure
+    assert mpc.change_state(3)  # activate
+    mpc.start()
+
+
+def test_damaged_checkpoint_does_not_replace_the_good_one(start_mpc, tmp_path):
+    path = tmp_path / "model.safetensors"
+    shutil.copy(ROOT / "checkpoints" / "wall.safetensors", path)
+    mpc = start_mpc(checkpoint=str(path))
+    mpc.start()
+    good = path.read_bytes()
+    path.write_bytes(good[: len(good) // 2])
+    response = mpc.observer.call(Trigger, "mpc/reload")
+    assert not response.success
+    assert "damaged" in response.message
+    mpc.wait_for_plans(2)
+    path.write_bytes(good)
+    assert mpc.observer.call(Trigger, "mpc/reload").success
+    mpc.wait_for_plans(2)
+
+
+def test_without_autostart_it_waits_to_be_configured(start_mpc):
+    mpc = start_mpc(autostart=False)
+    mpc.wait_until(lambda: mpc.diagnostics, "diagnostics")
+    assert mpc.state() == "unconfigured"
+    assert not mpc.plans
+
+
+# ----------------------------------------------------------------------------- with the sim
+
+
+def test_robot_reaches_its_goals_in_lockstep(start_mpc, start_sim):
+    mpc = start_mpc(lockstep=True, use_sim_time=True)
+    sim = start_sim(task="wall", seed=11, lockstep=True, episodes=2)
+    sim.wait_until(lambda: sim.episodes and sim.episode()["successes"] == "2", "two goals", 60.0)
+    sim.join()
+    assert not mpc.failures

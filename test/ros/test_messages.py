@@ -1,0 +1,315 @@
+"""Conversions between messages and arrays, with the damage that messages come with."""
+
+from __future__ import annotations
+
+import array
+import math
+import time
+
+import cv2
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from hypothesis import given
+from hypothesis import strategies as st
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import CompressedImage, Image, JointState
+
+from wm_mpc.ros.messages import (
+    ODOMETRY_FIELDS,
+    MessageError,
+    actions_to_trajectory,
+    camera_info,
+    compressed_to_rgb,
+    image_to_rgb,
+    joint_states_to_state,
+    odometry_to_state,
+    rgb_to_image,
+    state_to_joint_states,
+    state_to_odometry,
+    trajectory_to_actions,
+)
+from wm_mpc.ros.timing import to_nanoseconds, to_stamp
+from wm_mpc.spec import ACTION_KINDS, ActionSpec, ImageSpec, StateSpec
+
+SMALL = ImageSpec(16, 24)
+STAMP = Time(sec=12, nanosec=345)
+CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
+finite = st.floats(-1e3, 1e3)
+
+
+def picture(height=16, width=24, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def arm(kind="velocity"):
+    return ActionSpec(("j1", "j2"), kind, "rad/s", (-1.0, -2.0), (1.0, 2.0))
+
+
+def states(*names, source="odom"):
+    return StateSpec(names, ("",) * len(names), source)
+
+
+# ------------------------------------------------------------------------------------- images
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_picture_survives_the_round_trip(seed):
+    rgb = picture(seed=seed)
+    message = rgb_to_image(rgb, STAMP)
+    assert message.header.stamp == STAMP
+    assert message.header.frame_id == "camera"
+    np.testing.assert_array_equal(image_to_rgb(message, SMALL), rgb)
+
+
+@pytest.mark.parametrize("encoding", CHANNELS)
+def test_every_encoding_becomes_rgb(encoding):
+    red = {"rgb8": [255, 0, 0], "bgr8": [0, 0, 255], "rgba8": [255, 0, 0, 9]}
+    red |= {"bgra8": [0, 0, 255, 9], "mono8": [76]}
+    channels = CHANNELS[encoding]
+    message = Image(height=16, width=24, encoding=encoding, step=24 * channels)
+    message.data = array.array("B", bytes(red[encoding]) * (16 * 24))
+    expected = [76, 76, 76] if encoding == "mono8" else [255, 0, 0]
+    rgb = image_to_rgb(message, SMALL)
+    assert rgb.shape == (16, 24, 3)
+    assert (rgb == expected).all()
+
+
+@given(
+    st.sampled_from(sorted(CHANNELS)),
+    st.integers(16, 40),
+    st.integers(24, 50),
+    st.integers(0, 7),
+    st.booleans(),
+)
+def test_any_larger_picture_is_scaled(encoding, height, width, padding, big_endian):
+    step = width * CHANNELS[encoding] + padding
+    message = Image(height=height, width=width, encoding=encoding, step=step)
+    message.is_bigendian = int(big_endian)
+    message.data = array.array("B", bytes([200]) * (height * step))
+    rgb = image_to_rgb(message, SMALL)
+    assert rgb.dtype == np.uint8
+    assert rgb.shape == (16, 24, 3)
+    assert (rgb == 200).all()
+
+
+def test_larger_picture_is_averaged_not_sampled():
+    checkers = np.zeros((32, 48, 3), np.uint8)
+    checkers[::2, ::2] = checkers[1::2, 1::2] = 200
+    assert (image_to_rgb(rgb_to_image(checkers, STAMP), SMALL) == 100).all()
+
+
+@given(st.integers(0, 16 * 24 * 3 - 1))
+def test_truncated_image_is_named(size):
+    message = rgb_to_image(picture(), STAMP)
+    message.data = message.data[:size]
+    with pytest.raises(MessageError, match=rf"16x24 rgb8 is truncated: {size} bytes.*1152"):
+        image_to_rgb(message, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("encoding", "mono16", "16x24 mono16; accepted encodings: rgb8, bgr8"),
+        ("encoding", "", "no encoding"),
+        ("height", 0, "0x24 rgb8; the model wants 16x24 or larger"),
+        ("width", 0, "16x0 rgb8; the model wants 16x24"),
+        ("height", 15, "15x24 rgb8; the model wants"),
+        ("step", 71, "step 71; at least 72"),
+        ("step", 73, "truncated"),
+        ("height", 17, "truncated"),
+        ("data", array.array("B", bytes(16 * 72 + 1)), "too much data"),
+    ],
+)
+def test_image_that_contradicts_itself_is_named(field, value, says):
+    message = rgb_to_image(picture(), STAMP)
+    setattr(message, field, value)
+    with pytest.raises(MessageError, match=says):
+        image_to_rgb(message, SMALL)
+
+
+def test_picture_does_not_share_the_memory_of_its_message():
+    message = rgb_to_image(picture(), STAMP)
+    rgb = image_to_rgb(message, SMALL)
+    before = rgb.copy()
+    message.data[0] ^= 0xFF
+    np.testing.assert_array_equal(rgb, before)
+
+
+@pytest.mark.parametrize("rgb", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8)])
+def test_only_rgb_pictures_are_published(rgb):
+    with pytest.raises(MessageError, match="accepted: uint8"):
+        rgb_to_image(rgb, STAMP)
+
+
+def encoded(suffix, rgb=None):
+    rgb = picture() if rgb is None else rgb
+    data = cv2.imencode(suffix, rgb[:, :, ::-1])[1].tobytes()
+    return CompressedImage(format=suffix[1:], data=array.array("B", data))
+
+
+def test_png_is_decoded_exactly():
+    np.testing.assert_array_equal(compressed_to_rgb(encoded(".png"), SMALL), picture())
+
+
+def test_jpeg_is_decoded_and_scaled():
+    rgb = compressed_to_rgb(encoded(".jpg", np.full((64, 64, 3), (250, 10, 10), np.uint8)), SMALL)
+    assert rgb.shape == (16, 24, 3)
+    assert np.abs(rgb.astype(int) - (250, 10, 10)).max() < 12
+
+
+@given(st.sampled_from([".jpg", ".png"]), st.floats(0.0, 0.99))
+def test_compressed_image_cut_short_is_an_error(suffix, part):
+    message = encoded(suffix)
+    message.data = message.data[: int(part * len(message.data))]
+    with pytest.raises(MessageError, match="compressed image"):
+        compressed_to_rgb(message, SMALL)
+
+
+@given(st.binary(max_size=200))
+def test_noise_is_no_compressed_image(data):
+    with pytest.raises(MessageError, match=r"cannot be decoded|truncated"):
+        compressed_to_rgb(CompressedImage(data=array.array("B", data)), SMALL)
+
+
+def test_camera_info_carries_the_intrinsics():
+    k = (80.0, 0.0, 12.0, 0.0, 80.0, 8.0, 0.0, 0.0, 1.0)
+    message = camera_info(k, SMALL, STAMP)
+    assert (message.height, message.width) == (16, 24)
+    assert tuple(message.k) == k
+    assert tuple(message.p) == (80.0, 0.0, 12.0, 0.0, 0.0, 80.0, 8.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+# ------------------------------------------------------------------------------------- states
+
+
+@given(
+    st.permutations(ODOMETRY_FIELDS),
+    st.lists(finite, min_size=6, max_size=6),
+    st.floats(-3.14, 3.14),
+)
+def test_odometry_survives_the_round_trip(names, numbers, yaw):
+    values = dict(zip(names, numbers, strict=True)) | {"yaw": yaw}
+    message = state_to_odometry(values, STAMP)
+    assert (message.header.frame_id, message.child_frame_id) == ("odom", "base_link")
+    state = odometry_to_state(message, states(*names))
+    assert state.dtype == np.float32
+    np.testing.assert_allclose(state, [values[name] for name in names], rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("field", ODOMETRY_FIELDS)
+def test_nan_in_odometry_is_named(field):
+    message = state_to_odometry({"x": 1.0} | {field: math.nan}, STAMP)
+    with pytest.raises(MessageError, match=rf"{field} is nan|length nan"):
+        odometry_to_state(message, states("x", "yaw", "y", "vx", "vy", "wz"))
+
+
+def test_field_that_is_not_asked_for_may_be_nan():
+    message = state_to_odometry({"vx": 1.0, "x": math.nan}, STAMP)
+    assert odometry_to_state(message, states("vx")) == [1.0]
+
+
+def test_orientation_that_is_none_is_named():
+    message = Odometry()
+    message.pose.pose.orientation.w = 0.0
+    with pytest.raises(MessageError, match=r"quaternion has length 0\.0"):
+        odometry_to_state(message, states("yaw"))
+
+
+def test_unknown_odometry_field_is_named():
+    with pytest.raises(MessageError, match="'speed'; accepted: x, y, yaw"):
+        odometry_to_state(Odometry(), states("speed"))
+    with pytest.raises(MessageError, match="'speed'; accepted: x, y, yaw"):
+        state_to_odometry({"speed": 1.0}, STAMP)
+
+
+@given(st.permutations(["a", "b", "a/velocity", "b/velocity", "b/effort"]), st.data())
+def test_joint_states_survive_the_round_trip(names, data):
+    spec = states(*names, source="joint_states")
+    state = np.array(data.draw(st.lists(finite, min_size=5, max_size=5)), np.float32)
+    message = state_to_joint_states(state, spec, STAMP)
+    assert sorted(message.name) == ["a", "b"]
+    np.testing.assert_allclose(joint_states_to_state(message, spec), state, rtol=1e-6)
+
+
+def test_joint_that_is_missing_is_named():
+    message = JointState(name=["shoulder"], position=[0.0])
+    with pytest.raises(MessageError, match="no joint 'elbow'; it has: shoulder"):
+        joint_states_to_state(message, states("elbow", source="joint_states"))
+
+
+def test_joint_field_that_is_missing_is_named():
+    message = JointState(name=["elbow"], position=[0.0])
+    with pytest.raises(MessageError, match=r"0 values of velocity.*'elbow'"):
+        joint_states_to_state(message, states("elbow/velocity", source="joint_states"))
+
+
+def test_nan_of_a_joint_is_named():
+    message = JointState(name=["elbow"], position=[math.nan])
+    with pytest.raises(MessageError, match="elbow is nan"):
+        joint_states_to_state(message, states("elbow", source="joint_states"))
+
+
+# ------------------------------------------------------------------------------------ actions
+
+
+@given(
+    st.sampled_from(ACTION_KINDS),
+    st.lists(st.tuples(finite, finite), max_size=30),
+    st.integers(0, 2**31 * 10**9 - 1),
+    st.sampled_from([0.02, 0.1, 1 / 30]),
+)
+def test_plan_survives_the_round_trip(kind, rows, stamp, period):
+    spec = arm(kind)
+    message = actions_to_trajectory(np.array(rows).reshape(-1, 2), spec, period, to_stamp(stamp))
+    assert message.joint_names == ["j1", "j2"]
+    back_stamp, actions = trajectory_to_actions(message, spec, period)
+    assert back_stamp == stamp
+    np.testing.assert_array_equal(actions, np.array(rows).reshape(-1, 2))
+
+
+def test_points_are_one_control_period_apart():
+    message = actions_to_trajectory(np.zeros((3, 2)), arm(), 0.1, STAMP)
+    times = [to_nanoseconds(point.time_from_start) for point in message.points]
+    assert times == [0, 100_000_000, 200_000_000]
+
+
+def test_joints_may_come_in_any_order():
+    message = actions_to_trajectory(np.array([[1.0, 2.0]]), arm(), 0.1, STAMP)
+    message.joint_names = ["j2", "j1"]
+    np.testing.assert_array_equal(trajectory_to_actions(message, arm(), 0.1)[1], [[2.0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda m: setattr(m, "joint_names", ["j1"]), "is for j1; accepted: j1, j2"),
+        (lambda m: setattr(m, "joint_names", []), "no joints"),
+        (lambda m: setattr(m.points[1], "velocities", [1.0]), "point 1 has 1 velocities; 2 are"),
+        (lambda m: setattr(m.points[0], "velocities", []), "point 0 has 0 velocities"),
+        (lambda m: setattr(m.points[1], "velocities", [0.0, math.inf]), "point 1 of j2 is inf"),
+        (lambda m: m.points.pop(0), r"point 0 is at 0\.1 s; 0 s is needed"),
+    ],
+)
+def test_plan_that_makes_no_sense_is_named(damage, says):
+    message = actions_to_trajectory(np.zeros((3, 2)), arm(), 0.1, STAMP)
+    damage(message)
+    with pytest.raises(MessageError, match=says):
+        trajectory_to_actions(message, arm(), 0.1)
+
+
+@pytest.mark.parametrize("actions", [np.full((2, 2), np.nan), np.zeros((2, 3)), np.zeros(2)])
+def test_bad_plan_is_never_published(actions):
+    with pytest.raises(MessageError):
+        actions_to_trajectory(actions, arm(), 0.1, STAMP)
+
+
+def test_conversion_is_fast():
+    message = rgb_to_image(picture(64, 64), STAMP)
+    spec = ImageSpec(64, 64)
+    durations = []
+    for _ in range(50):
+        start = time.perf_counter()
+        image_to_rgb(message, spec)
+        durations.append(time.perf_counter() - start)
+    assert min(durations) < 1e-4

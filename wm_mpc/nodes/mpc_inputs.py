@@ -1,0 +1,176 @@
+"""What the node `mpc` has received: newest messages only, checked when they are used."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import CompressedImage, Image, JointState
+
+from wm_mpc.ros import qos
+from wm_mpc.ros.messages import (
+    MessageError,
+    compressed_to_rgb,
+    image_to_rgb,
+    joint_states_to_state,
+    odometry_to_state,
+    yaw_of,
+)
+from wm_mpc.ros.timing import to_nanoseconds
+from wm_mpc.spec import RobotSpec
+
+STATE_TYPES = {"odom": Odometry, "joint_states": JointState}
+_STATE_WAIT = 0.01  # s to wait for the state that belongs to an image
+
+
+@dataclasses.dataclass(frozen=True)
+class Arrival:
+    """A message, its stamp (ns of the node's clock) and when it came (s, monotonic)."""
+
+    message: Any
+    stamp: int
+    received: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """The newest of everything; None where nothing came yet. goal_number counts goals."""
+
+    image: Arrival | None
+    state: Arrival | None
+    goal_image: Any | None
+    goal_state: Any | None
+    goal_number: int
+
+
+class Inputs:
+    """Subscriptions of the node `mpc`. Callbacks store, `snapshot` reads; thread-safe."""
+
+    def __init__(
+        self,
+        node: Any,
+        spec: RobotSpec,
+        *,
+        transport: str,
+        state_type: str,
+        on_image: Callable[[], None],
+    ) -> None:
+        self.spec = spec
+        self._node, self._on_image = node, on_image
+        self._compressed = transport == "compressed"
+        self._source = spec.state.source if state_type == "auto" else state_type
+        self._changed = threading.Condition()
+        self._image: Arrival | None = None
+        self._image_number = 0
+        self._states: deque[Arrival] = deque(maxlen=50)
+        self._goal_image: Any | None = None
+        self._goal_state: Any | None = None
+        self._goal_number = 0
+        image_type = CompressedImage if self._compressed else Image
+        topic = "camera/image_raw/compressed" if self._compressed else "camera/image_raw"
+        state_message = STATE_TYPES[self._source]
+        subscribe = node.create_subscription
+        # Images last: when the first one comes, the goal and the state have had their chance.
+        self._subscriptions = [
+            subscribe(Image, "goal/image", self._store_goal_image, qos.LATCHED),
+            subscribe(state_message, "goal/state", self._store_goal_state, qos.LATCHED),
+            subscribe(state_message, self._source, self._store_state, qos.SENSOR_DATA),
+            subscribe(image_type, topic, self._store_image, qos.SENSOR_DATA),
+        ]
+
+    def close(self) -> None:
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+
+    def _arrival(self, message: Any) -> Arrival:
+        # Some drivers leave the stamp empty; then the time of arrival is the best there is.
+        stamp = to_nanoseconds(message.header.stamp) or self._node.get_clock().now().nanoseconds
+        return Arrival(message, stamp, time.monotonic())
+
+    def _store_image(self, message: Any) -> None:
+        with self._changed:
+            self._image = self._arrival(message)
+            self._image_number += 1
+        self._on_image()
+
+    def _store_state(self, message: Any) -> None:
+        with self._changed:
+            self._states.append(self._arrival(message))
+            self._changed.notify_all()
+
+    def _store_goal_image(self, message: Any) -> None:
+        with self._changed:
+            self._goal_image = message
+            self._goal_number += 1
+
+    def _store_goal_state(self, message: Any) -> None:
+        with self._changed:
+            self._goal_state = message
+            self._goal_number += 1
+
+    def snapshot(self, *, wait_for_state: float = _STATE_WAIT) -> Snapshot:
+        """The newest image with the state nearest to it in time.
+
+        The state of the same moment may come just after the image: it is waited for, for at most
+        `wait_for_state` seconds.
+        """
+        with self._changed:
+            image = self._image
+            if image is not None:
+                self._changed.wait_for(
+                    lambda: bool(self._states) and self._states[-1].stamp >= image.stamp,
+                    timeout=wait_for_state,
+                )
+            state = None
+            if image is not None and self._states:
+                state = min(self._states, key=lambda arrival: abs(arrival.stamp - image.stamp))
+            elif self._states:
+                state = self._states[-1]
+            return Snapshot(
+                image, state, self._goal_image, self._goal_state, self._goal_number
+            )
+
+    @property
+    def image_number(self) -> int:
+        """How many images have come; 0 before the first."""
+        return self._image_number
+
+    def newest_pose(self) -> tuple[float, float, float] | None:
+        """(x, y, yaw) in the odom frame (m, rad), from odometry; for pictures only."""
+        if self._source != "odom" or not self._states:
+            return None
+        pose = self._states[-1].message.pose.pose
+        q = pose.orientation
+        return pose.position.x, pose.position.y, yaw_of(q.x, q.y, q.z, q.w)
+
+    def image_array(self, message: Any) -> np.ndarray:
+        """uint8 (height, width, 3) rgb of the model's size. Raises MessageError."""
+        if isinstance(message, CompressedImage):
+            return compressed_to_rgb(message, self.spec.image)
+        return image_to_rgb(message, self.spec.image)
+
+    def state_array(self, message: Any) -> np.ndarray:
+        """float32 (state size,). Raises MessageError."""
+        if isinstance(message, Odometry):
+            return odometry_to_state(message, self.spec.state)
+        return joint_states_to_state(message, self.spec.state)
+
+    def goal_arrays(self, snapshot: Snapshot) -> tuple[np.ndarray, np.ndarray | None]:
+        """Goal image and state (None when unknown or unusable). Raises MessageError."""
+        try:
+            image = self.image_array(snapshot.goal_image)
+        except MessageError as error:
+            raise MessageError(f"goal {error}") from None
+        state = None
+        if snapshot.goal_state is not None:
+            try:
+                state = self.state_array(snapshot.goal_state)
+            except MessageError as error:
+                raise MessageError(f"goal {error}") from None
+        return image, state

@@ -1,0 +1,183 @@
+"""What the node `mpc` publishes: plans, streams of commands, pictures and diagnostics."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import Point, TwistStamped
+from sensor_msgs.msg import Image
+from std_msgs.msg import Float64, Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory
+from visualization_msgs.msg import Marker, MarkerArray
+
+from wm_mpc.model.world_model import WorldModel
+from wm_mpc.planning.receding_horizon import ControlPlan
+from wm_mpc.ros import qos
+from wm_mpc.ros.messages import actions_to_trajectory, rgb_to_image
+from wm_mpc.ros.timing import to_stamp
+from wm_mpc.sim.trajectory import PlanFollower
+from wm_mpc.spec import RobotSpec
+
+# Where an action of that name goes in a Twist: (linear or angular, axis).
+TWIST_FIELDS = {
+    "vx": ("linear", "x"), "vy": ("linear", "y"), "vz": ("linear", "z"),
+    "wx": ("angular", "x"), "wy": ("angular", "y"), "wz": ("angular", "z"),
+}  # fmt: skip
+
+
+class PlanPublisher:
+    """`planned_actions`, and the same plan streamed point by point on `cmd_vel` / `commands`."""
+
+    def __init__(self, node: Any, spec: RobotSpec) -> None:
+        self._node, self._spec = node, spec
+        self._plans = node.create_publisher(
+            JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS
+        )
+        self._twists = node.create_publisher(TwistStamped, "cmd_vel", qos.COMMAND)
+        self._commands = node.create_publisher(Float64MultiArray, "commands", qos.COMMAND)
+        self._follower = PlanFollower(spec.action, spec.control_period)
+        self._lock = threading.Lock()
+        self._timer = node.create_timer(spec.control_period, self._stream)
+        self.frame_id = "odom"
+        self.stream_twists = self.stream_commands = False
+
+    def publish(self, stamp: int, actions: np.ndarray) -> None:
+        """Send a plan, actions (points, action size), that applies from `stamp` (ns)."""
+        message = actions_to_trajectory(
+            actions, self._spec.action, self._spec.control_period, to_stamp(stamp)
+        )
+        self._plans.publish(message)
+        with self._lock:
+            self._follower.offer(stamp, actions, self._now())
+
+    def hold(self, stamp: int) -> None:
+        """Tell the robot to hold now."""
+        self.publish(stamp, np.zeros((0, self._spec.action.size)))
+
+    def _now(self) -> int:
+        return int(self._node.get_clock().now().nanoseconds)
+
+    def _stream(self) -> None:
+        if not (self.stream_twists or self.stream_commands):
+            return
+        now = self._now()
+        with self._lock:
+            action = self._follower.action_at(now)
+        if self.stream_commands:
+            self._commands.publish(Float64MultiArray(data=action.tolist()))
+        if self.stream_twists:
+            message = TwistStamped()
+            message.header.stamp, message.header.frame_id = to_stamp(now), self.frame_id
+            for name, value in zip(self._spec.action.names, action, strict=True):
+                if name in TWIST_FIELDS:
+                    part, axis = TWIST_FIELDS[name]
+                    setattr(getattr(message.twist, part), axis, float(value))
+            self._twists.publish(message)
+
+    def close(self) -> None:
+        self._node.destroy_timer(self._timer)
+        for publisher in (self._plans, self._twists, self._commands):
+            self._node.destroy_publisher(publisher)
+
+
+class PlanPictures:
+    """Pictures of a plan for people: markers, imagined frames, cost. Made only when watched."""
+
+    def __init__(self, node: Any, model: WorldModel) -> None:
+        self._node, self._model = node, model
+        self._markers = node.create_publisher(MarkerArray, "mpc/plan_markers", qos.STATUS)
+        self._imagined = node.create_publisher(Image, "mpc/imagined/image_raw", qos.SENSOR_DATA)
+        self._cost = node.create_publisher(Float64, "mpc/cost", qos.STATUS)
+
+    def use(self, model: WorldModel) -> None:
+        """Draw plans of another world model from now on."""
+        self._model = model
+
+    def publish(
+        self,
+        plan: ControlPlan,
+        stamp: int,
+        frame_id: str,
+        pose: tuple[float, float, float] | None,
+    ) -> None:
+        """pose: the robot's (x, y, yaw), for paths of models without a pose read-out."""
+        self._cost.publish(Float64(data=plan.result.cost))
+        if self._markers.get_subscription_count():
+            self._markers.publish(self._draw_paths(plan, stamp, frame_id, pose))
+        if self._imagined.get_subscription_count():
+            self._imagined.publish(self._draw_frames(plan, stamp))
+
+    def _draw_paths(
+        self, plan: ControlPlan, stamp: int, frame_id: str, pose: Any
+    ) -> MarkerArray:
+        paths = _paths(self._model, plan, pose)
+        array = MarkerArray(markers=[Marker(action=Marker.DELETEALL)])
+        for number, (name, path) in enumerate(paths):
+            marker = Marker(id=number, type=Marker.LINE_STRIP, action=Marker.ADD, ns=name)
+            marker.header.stamp, marker.header.frame_id = to_stamp(stamp), frame_id
+            marker.pose.orientation.w = 1.0
+            best = name != "elite"
+            marker.scale.x = 0.03 if best else 0.01
+            marker.color.r, marker.color.g, marker.color.b = (
+                (0.1, 0.8, 0.2) if best else (0.4, 0.6, 1.0)
+            )
+            marker.color.a = 1.0 if best else 0.5
+            marker.points = [Point(x=float(x), y=float(y), z=0.05) for x, y in path]
+            array.markers.append(marker)
+        return array
+
+    def _draw_frames(self, plan: ControlPlan, stamp: int) -> Image:
+        frames = self._model.decode(plan.latents).clamp(0, 1).permute(0, 2, 3, 1)
+        strip = np.concatenate(list((frames.numpy() * 255).astype(np.uint8)), 1)
+        return rgb_to_image(np.ascontiguousarray(strip), to_stamp(stamp))
+
+    def close(self) -> None:
+        for publisher in (self._markers, self._imagined, self._cost):
+            self._node.destroy_publisher(publisher)
+
+
+def _paths(model: WorldModel, plan: ControlPlan, pose: Any) -> list[tuple[str, np.ndarray]]:
+    """Named paths, (points, 2) each: the plan's first, then other candidates' ("elite")."""
+    names = model.architecture.pose_names
+    pairs = [
+        (name, names.index(name), names.index(name[:-1] + "y"))
+        for name in names
+        if name.endswith("x") and name[:-1] + "y" in names
+    ]
+    if pairs:
+        best, others = model.read_pose(plan.latents), model.read_pose(plan.candidates)
+        paths = [(name.removesuffix("x") or "robot", best[:, [i, j]].numpy())
+                 for name, i, j in pairs]  # fmt: skip
+        _, i, j = pairs[0]
+        return paths + [("elite", path[:, [i, j]].numpy()) for path in others]
+    velocity = [n for n in ("vx", "vy") if n in model.spec.action.names]
+    if pose is None or len(velocity) < 2 or model.spec.action.kind != "velocity":
+        return []
+    columns = [model.spec.action.names.index(name) for name in velocity]
+    moves = plan.actions[:, columns] * model.spec.control_period
+    start = np.array(pose[:2])
+    return [("robot", np.concatenate([start[None], start + np.cumsum(moves, 0)]))]
+
+
+class Diagnostics:
+    """`diagnostics` once a second and whenever the level changes."""
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+        self._publisher = node.create_publisher(DiagnosticArray, "diagnostics", qos.STATUS)
+
+    def publish(self, level: int, message: str, values: Mapping[str, object]) -> None:
+        status = DiagnosticStatus(
+            level=bytes([level]), name=f"{self._node.get_fully_qualified_name()[1:]}: mpc",
+            message=message, hardware_id="",
+        )  # fmt: skip
+        status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(array)
+
+

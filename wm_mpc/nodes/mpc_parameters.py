@@ -1,0 +1,106 @@
+"""The parameters of the node `mpc`: one table, from which the README's is made too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wm_mpc.planning.objective import MODES, ObjectiveConfig
+from wm_mpc.planning.registry import PLANNERS, PlannerConfig
+from wm_mpc.ros.parameters import Parameter
+
+TABLE = (
+    Parameter(
+        "checkpoint",
+        "wall",
+        "World model to plan with: a .safetensors path, or the name of a shipped one",
+        only_inactive=True,
+    ),
+    Parameter("rate", 10.0, "Plans per second", "Hz", 0.1, 200.0),
+    Parameter("planner.type", "adam", "Planning method", choices=tuple(sorted(PLANNERS))),
+    Parameter("planner.horizon", 5, "Model steps to plan ahead", "steps", 1, 50),
+    Parameter("planner.iterations", 30, "Improvement iterations of a plan", "", 1, 1000),
+    Parameter(
+        "planner.learning_rate", 0.3, "Step size of gradient planners, in action ranges / 2",
+        "", 1e-4, 10.0,
+    ),
+    Parameter("planner.restarts", 16, "Starts a gradient planner improves at once", "", 1, 1024),
+    Parameter("planner.samples", 300, "Candidates of a sampling planner (cem, mppi)", "", 2, 10000),
+    Parameter("planner.elites", 30, "Candidates that cem keeps of an iteration", "", 1, 10000),
+    Parameter(
+        "planner.temperature", 0.1,
+        "Greed of mppi: lower follows the best candidate, in deviations of the cost", "", 1e-3, 1e3,
+    ),
+    Parameter(
+        "planner.noise", 0.0,
+        "Noise on actions: of gradient steps (0: none), or samples (0: the method's own)",
+        "", 0.0, 2.0,
+    ),
+    Parameter("planner.warm_start", True, "Begin from the shifted last plan"),
+    Parameter(
+        "cost.mode", "all", "Goal distance of the last step only, or of all steps, weighted",
+        choices=MODES,
+    ),
+    Parameter(
+        "cost.discount", 0.5, "Weight of a step relative to the next one, in mode all",
+        "", 0.01, 1.0,
+    ),
+    Parameter(
+        "cost.state_weight", 0.0, "Weight of the robot's own state in the goal distance",
+        "", 0.0, 100.0,
+    ),
+    Parameter("cost.action_weight", 0.0, "Weight of squared actions", "", 0.0, 100.0),
+    Parameter(
+        "cost.action_rate_weight", 0.0, "Weight of squared changes between actions", "", 0.0, 100.0
+    ),
+    Parameter(
+        "observation_timeout", 0.5, "Hold when no newer observation came for so long", "s",
+        0.05, 60.0,
+    ),
+    Parameter(
+        "time_budget", 0.06, "Search time after which a planner returns its best plan so far", "s",
+        0.001, 60.0,
+    ),
+    Parameter(
+        "image.transport", "raw", "Which image topic to use", choices=("raw", "compressed"),
+        only_inactive=True,
+    ),
+    Parameter(
+        "state.type", "auto", "Topic of the robot state; auto: what the checkpoint says",
+        choices=("auto", "odom", "joint_states"), only_inactive=True,
+    ),
+    Parameter("output.cmd_vel", False, "Also stream the plan as TwistStamped on cmd_vel"),
+    Parameter(
+        "output.commands", False,
+        "Also stream the plan as Float64MultiArray on commands (ros2_control forward controllers)",
+    ),
+    Parameter("frame_id", "odom", "Frame of the plan markers and of cmd_vel"),
+    Parameter("autostart", True, "Configure and activate at start-up", read_only=True),
+    Parameter(
+        "lockstep", False, "Answer every observation with a plan, without time limit",
+        read_only=True,
+    ),
+    Parameter("seed", 0, "Seed of the planner's random numbers", "", 0, 2**31 - 1,
+              only_inactive=True),
+    Parameter("threads", 1, "Threads of the planner's arithmetic", "", 1, 64, only_inactive=True),
+)  # fmt: skip
+
+
+def planner_config(values: Mapping[str, Any]) -> PlannerConfig:
+    """From a snapshot of the parameters. Raises ValueError when they contradict each other."""
+    prefix = "planner."
+    return PlannerConfig(**{k.removeprefix(prefix): v for k, v in values.items()
+                            if k.startswith(prefix)})  # fmt: skip
+
+
+def objective_config(values: Mapping[str, Any]) -> ObjectiveConfig:
+    """From a snapshot of the parameters."""
+    prefix = "cost."
+    return ObjectiveConfig(**{k.removeprefix(prefix): v for k, v in values.items()
+                              if k.startswith(prefix)})  # fmt: skip
+
+
+def validate(values: Mapping[str, Any]) -> None:
+    """What concerns several parameters at once; raises ValueError with the reason."""
+    planner_config(values)
+    objective_config(values)

@@ -1,0 +1,41 @@
+"""Quality of service by purpose, so that every node agrees on what connects to what."""
+
+from __future__ import annotations
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+
+def _profile(
+    depth: int,
+    reliability: ReliabilityPolicy,
+    durability: DurabilityPolicy = DurabilityPolicy.VOLATILE,
+) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=reliability,
+        durability=durability,
+    )
+
+
+# Images and other observations one wants fresh or not at all. As a subscription it connects to
+# any publisher.
+SENSOR_DATA = _profile(5, ReliabilityPolicy.BEST_EFFORT)
+
+# Publishing `odom` and `joint_states`: reliable, so that both kinds of subscriptions connect.
+ROBOT_STATE = _profile(5, ReliabilityPolicy.RELIABLE)
+
+# Only the newest plan counts, and it must arrive.
+PLANNED_ACTIONS = _profile(1, ReliabilityPolicy.RELIABLE)
+
+# Goals and file names: a node that starts later still gets the present one.
+LATCHED = _profile(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
+
+# Requests from people and from tools (`goal_pose`).
+COMMAND = _profile(5, ReliabilityPolicy.RELIABLE)
+
+# Diagnostics, progress, markers.
+STATUS = _profile(10, ReliabilityPolicy.RELIABLE)
+
+# `/clock`, as everywhere in ROS 2.
+CLOCK = _profile(1, ReliabilityPolicy.BEST_EFFORT)

@@ -1,0 +1,97 @@
+"""Running a node whose loop is its own: executor in the background, signals, a clean end.
+
+rclpy's own signal handlers end the context under the feet of a running loop. Here Ctrl-C only
+asks the loop to stop; the node then finishes its step, closes its files and leaves with code 0.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from wm_mpc.ros.parameters import ParameterError
+
+Stopped = Callable[[], bool]
+AnyNode = TypeVar("AnyNode", bound=Node)
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[Stopped]:
+    """Within the block, SIGINT and SIGTERM make the yielded function return True."""
+    # A plain list: an Event must not be set from a handler that may have interrupted its lock.
+    received: list[int] = []
+    previous = {
+        number: signal.signal(number, lambda got, _: received.append(got))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def spinning(node: Node) -> Iterator[Stopped]:
+    """Within the block, callbacks run in another thread.
+
+    The yielded function returns True when they have come to an end, which is so when a callback
+    raised; its exception is raised again at the end of the block.
+    """
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    failures: list[BaseException] = []
+
+    def spin() -> None:
+        try:
+            executor.spin()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=spin, name=f"{node.get_name()} callbacks", daemon=True)
+    thread.start()
+    try:
+        yield lambda: not thread.is_alive()
+    finally:
+        executor.shutdown(timeout_sec=1.0)
+        thread.join(timeout=1.0)
+    if failures:
+        raise failures[0]
+
+
+def run(
+    make_node: Callable[[], AnyNode],
+    work: Callable[[AnyNode, Stopped], Any],
+    args: Sequence[str] | None = None,
+) -> int:
+    """Make a node, let `work(node, stopped)` run in this thread, clean up; the exit code.
+
+    Code 1 with one line on stderr when a parameter is not acceptable; other exceptions pass.
+    """
+    with stop_on_signals() as interrupted:
+        rclpy.init(
+            args=None if args is None else list(args),
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+        try:
+            node = make_node()
+            try:
+                with spinning(node) as ended:
+                    work(node, lambda: interrupted() or ended())
+            finally:
+                node.destroy_node()
+        except ParameterError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        finally:
+            rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,56 @@
+"""When to plan next: at a steady rate, and right after an observation rather than right before.
+
+Times are integer nanoseconds of the node's clock.
+"""
+
+from __future__ import annotations
+
+_WAIT_SHARE = 0.6  # of a period: how long to wait for an observation that is about to come
+_SLEW = 0.02  # of a period: how fast the grid moves towards the observations' arrival
+
+
+class PlanSchedule:
+    """A grid of due times that locks onto the arrival of observations.
+
+    `is_due` decides; `planned` moves on to the next due time.
+    """
+
+    def __init__(self) -> None:
+        self._due: int | None = None
+        self._last_arrival: int | None = None
+        self._interval: float | None = None
+
+    def arrived(self, now: int) -> None:
+        """An observation came in."""
+        if self._last_arrival is not None and now > self._last_arrival:
+            gap = float(now - self._last_arrival)
+            self._interval = gap if self._interval is None else 0.8 * self._interval + 0.2 * gap
+        self._last_arrival = now
+
+    def is_due(self, now: int, period: int, *, is_new: bool) -> bool:
+        """Whether to plan now. is_new: an observation arrived that no plan has used yet."""
+        if self._due is None or now < self._due - 2 * period:  # first plan, or time went back
+            self._due = now
+        if now < self._due:
+            return False
+        return is_new or now >= self._due + self._patience(period)
+
+    def _patience(self, period: int) -> float:
+        """How long after the due time a new observation is worth waiting for."""
+        if self._due is None or self._last_arrival is None or self._interval is None:
+            return 0.0
+        expected = self._last_arrival + 1.2 * self._interval - self._due
+        return expected if 0.0 < expected <= _WAIT_SHARE * period else 0.0
+
+    def remaining(self, now: int) -> int:
+        """Nanoseconds until the due time; 0 when it has come."""
+        return 0 if self._due is None else max(0, self._due - now)
+
+    def planned(self, now: int, period: int) -> int:
+        """Note that planning started at `now`; returns the number of due times missed."""
+        assert self._due is not None
+        waiting = self._last_arrival is not None and self._due - self._last_arrival > _SLEW * period
+        self._due += period - (round(_SLEW * period) if waiting else 0)
+        missed = max(0, (now - self._due) // period + 1) if now >= self._due else 0
+        self._due += missed * period
+        return int(missed)

@@ -1,0 +1,173 @@
+"""Time in the nodes: integer nanoseconds, latencies, and the clocks that pace a control loop.
+
+Stamps are kept as `int` nanoseconds, never as `float` seconds: a float holding the time since
+1970 resolves 0.24 us only, which is enough to put a plan's point into the wrong control period.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+
+SECOND = 1_000_000_000  # ns
+_NAP = 0.05  # s, longest sleep, so that a request to stop is seen soon
+
+
+def to_nanoseconds(stamp: Time | Duration) -> int:
+    """A message's stamp or duration in nanoseconds."""
+    return int(stamp.sec) * SECOND + int(stamp.nanosec)
+
+
+def to_stamp(nanoseconds: int) -> Time:
+    """Inverse of `to_nanoseconds` for a `builtin_interfaces/Time`."""
+    return Time(sec=nanoseconds // SECOND, nanosec=nanoseconds % SECOND)
+
+
+def to_duration(nanoseconds: int) -> Duration:
+    """Inverse of `to_nanoseconds` for a `builtin_interfaces/Duration`."""
+    return Duration(sec=nanoseconds // SECOND, nanosec=nanoseconds % SECOND)
+
+
+def from_seconds(seconds: float) -> int:
+    """Seconds to the nearest nanosecond."""
+    return round(seconds * SECOND)
+
+
+@dataclasses.dataclass(frozen=True)
+class LatencySummary:
+    """Seconds over the window; NaN while nothing was measured. count: samples in the window."""
+
+    count: int
+    mean: float
+    p50: float
+    p99: float
+    max: float
+
+
+class LatencyTracker:
+    """The latest `window` durations and their percentiles. Thread-safe."""
+
+    def __init__(self, window: int = 1000) -> None:
+        if window < 1:
+            raise ValueError(f"window is {window}; at least 1 sample is needed")
+        self._samples: collections.deque[float] = collections.deque(maxlen=window)
+        self._lock = threading.Lock()
+
+    def add(self, seconds: float) -> None:
+        with self._lock:
+            self._samples.append(seconds)
+
+    @contextlib.contextmanager
+    def measure(self) -> Iterator[None]:
+        """Add the duration of a `with` block."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(time.perf_counter() - start)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._samples.clear()
+
+    def summary(self) -> LatencySummary:
+        with self._lock:
+            samples = np.array(self._samples)
+        if samples.size == 0:
+            return LatencySummary(0, math.nan, math.nan, math.nan, math.nan)
+        p50, p99 = np.percentile(samples, [50, 99])
+        return LatencySummary(
+            samples.size, float(samples.mean()), float(p50), float(p99), float(samples.max())
+        )
+
+
+class SystemPacer:
+    """Control steps t_k = t_0 + k * period on a clock somebody else drives.
+
+    now: the clock, in nanoseconds. period: nanoseconds. `stamp` is the present t_k; `overruns`
+    counts the periods that were skipped because the loop came too late.
+    """
+
+    def __init__(self, now: Callable[[], int], period: int) -> None:
+        self.now = now
+        self.period = period
+        self.stamp = now()
+        self.overruns = 0
+
+    def wait(self, stopped: Callable[[], bool]) -> int:
+        """Sleep until the next control step (or until `stopped()`); returns its stamp.
+
+        A loop that is late by whole periods skips them: no burst of steps to catch up.
+        """
+        target = self.stamp + self.period
+        remaining = target - self.now()
+        while remaining > 0 and not stopped():
+            if remaining > 2 * self.period:  # the clock was set back: start a new grid
+                target = self.now() + self.period
+            time.sleep(min(remaining / SECOND, _NAP))
+            remaining = target - self.now()
+        skipped = max(0, -remaining // self.period)
+        self.overruns += skipped
+        self.stamp = target + skipped * self.period
+        return self.stamp
+
+
+class OwnClock:
+    """Control steps on a clock this process drives itself and publishes as simulated time.
+
+    Simulated time advances by exactly one period per step, `factor` times as fast as the wall
+    clock (infinity: as fast as the caller asks). A loop that is too slow makes simulated time
+    slower, it never skips; `overruns` counts the late steps.
+
+    tick: called with the simulated time in nanoseconds about every `resolution` of it while
+    waiting, so that other nodes' timers run smoothly.
+    """
+
+    def __init__(
+        self,
+        period: int,
+        *,
+        factor: float = math.inf,
+        start: int = SECOND,
+        tick: Callable[[int], None] | None = None,
+        resolution: int = SECOND // 100,
+    ) -> None:
+        self.period = period
+        self.stamp = start
+        self.overruns = 0
+        self._factor = factor
+        self._tick = tick
+        self._resolution = resolution
+        self._deadline = self._wall_of_next(time.monotonic_ns())
+
+    def _wall_of_next(self, wall: int) -> int:
+        return wall if math.isinf(self._factor) else wall + round(self.period / self._factor)
+
+    def now(self) -> int:
+        """Simulated time in nanoseconds; never beyond the next control step."""
+        if math.isinf(self._factor):
+            return self.stamp
+        left = max(0, self._deadline - time.monotonic_ns()) * self._factor
+        return self.stamp + self.period - min(self.period, round(left))
+
+    def wait(self, stopped: Callable[[], bool]) -> int:
+        """Sleep until the next control step (or until `stopped()`); returns its stamp."""
+        nap = min(max(self._resolution / SECOND / self._factor, 0.005), _NAP)
+        while (left := self._deadline - time.monotonic_ns()) > 0 and not stopped():
+            time.sleep(min(left / SECOND, nap))
+            if self._tick is not None and self._deadline > time.monotonic_ns():
+                self._tick(self.now())
+        wall = time.monotonic_ns()
+        late = not math.isinf(self._factor) and wall - self._deadline > self.period / self._factor
+        self.overruns += late
+        self._deadline = self._wall_of_next(wall if late else self._deadline)
+        self.stamp += self.period
+        return self.stamp
