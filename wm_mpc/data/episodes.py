@@ -272,8 +272,8 @@ class Recording:
         skip = self.spec.frame_skip
         frames = starts[:, None] + np.arange(steps + 1) * skip
         low_level = self.actions[starts[:, None] + np.arange(steps * skip)]
-        blocks = self.spec.normalise_action(low_level).reshape(len(starts), steps, -1)
-        return frames, blocks
+        blocks = self.spec.normalise_action(low_level)
+        return frames, blocks.reshape(len(starts), steps, self.spec.block_size)
 
 
 def _joined(arrays: list[np.ndarray | None]) -> np.ndarray | None:

@@ -15,17 +15,16 @@ Carry = tuple[Tensor, Tensor]
 
 
 class GruDynamics(nn.Module):
-    """A gated recurrent unit that predicts the change of the latent in one model step."""
+    """A gated recurrent unit that predicts the change of the latent in one model step.
+
+    A linear path beside it takes what is linear (free motion), so that the recurrent part is left
+    with what is not (contact).
+    """
 
     def __init__(self, latent_size: int, action_size: int, hidden: int = 128) -> None:
         super().__init__()
         self.initial = nn.Sequential(nn.Linear(latent_size, hidden), nn.Tanh())
-        self.embed = nn.Sequential(
-            nn.Linear(latent_size + action_size, hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, hidden),
-            nn.SiLU(),
-        )
+        self.embed = nn.Sequential(nn.Linear(latent_size + action_size, hidden), nn.SiLU())
         self.cell = nn.GRUCell(hidden, hidden)
         self.head = nn.Sequential(
             nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, latent_size)
@@ -35,6 +34,8 @@ class GruDynamics(nn.Module):
         nn.init.zeros_(last.bias)
         with torch.no_grad():
             last.weight.mul_(0.1)
+        self.linear = nn.Linear(latent_size + action_size, latent_size, bias=False)
+        nn.init.zeros_(self.linear.weight)
 
     def start(self, latents: Tensor, actions: Tensor) -> Carry:
         """Digest a history: latents (batch, history, latent size), the newest last, and the action
@@ -48,8 +49,9 @@ class GruDynamics(nn.Module):
     def step(self, carry: Carry, action: Tensor) -> tuple[Carry, Tensor]:
         """One model step: action (batch, block size) -> new carry, latent (batch, latent size)."""
         latent, hidden = carry
-        hidden = self.cell(self.embed(torch.cat([latent, action], -1)), hidden)
-        latent = latent + self.head(hidden)
+        inputs = torch.cat([latent, action], -1)
+        hidden = self.cell(self.embed(inputs), hidden)
+        latent = latent + self.head(hidden) + self.linear(inputs)
         return (latent, hidden), latent
 
 

@@ -21,7 +21,7 @@ WALL_HALF_THICKNESS = 0.05  # m
 DOOR_HALF_WIDTH = 0.24  # m
 TOLERANCE = 0.1  # m, success radius
 MAX_SPEED = 1.0  # m/s per axis
-MAX_FORCE = 60.0  # N, drive force per axis
+MAX_FORCE = 600.0  # N, drive force per axis: any speed is reached within one control period
 _HEIGHT = 0.1  # m, of walls and base
 
 

@@ -1,0 +1,191 @@
+"""The one file that carries a world model: exact, complete, and refused when anything is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+
+import numpy as np
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+
+from wm_mpc.model.checkpoint import (
+    FORMAT,
+    CheckpointError,
+    load_checkpoint,
+    read_metadata,
+    save_checkpoint,
+)
+
+PROVENANCE = {"command": "train --seed 3", "seed": 3, "metrics": {"probe_r2": [0.5, 0.25]}}
+
+
+@pytest.fixture
+def checkpoint(tmp_path, make_model):
+    path = tmp_path / "toy.safetensors"
+    save_checkpoint(make_model(), path, PROVENANCE)
+    return path
+
+
+def rewrite(path, change):
+    """Store the checkpoint again after `change(tensors, metadata)`."""
+    with safetensors.safe_open(path, "pt") as file:
+        metadata = json.loads(file.metadata()["wm_mpc"])
+    tensors = safetensors.torch.load_file(path)
+    change(tensors, metadata)
+    safetensors.torch.save_file(tensors, path, {"wm_mpc": json.dumps(metadata)})
+
+
+def test_round_trip_is_exact(checkpoint, make_model):
+    saved = make_model()
+    loaded, metadata = load_checkpoint(checkpoint)
+    assert loaded.spec == saved.spec
+    assert loaded.architecture == saved.architecture
+    assert metadata["provenance"] == PROVENANCE
+    assert loaded.state_dict().keys() == saved.state_dict().keys()
+    for name, tensor in saved.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+def test_loaded_model_predicts_the_same(checkpoint, make_model):
+    image = torch.randint(0, 256, (2, 16, 20, 3), dtype=torch.uint8)
+    state, actions = torch.randn(2, 3), torch.randn(2, 4, 4)
+    predictions = []
+    for model in (make_model(), load_checkpoint(checkpoint)[0]):
+        latent = model.encode(image, state)
+        carry = model.start(latent[:, None].expand(-1, 2, -1), actions[:, :1])
+        predictions.append(model.rollout(carry, actions[:, 1:]))
+    assert torch.equal(*predictions)
+
+
+def test_loaded_model_wants_no_gradients(checkpoint):
+    model, _ = load_checkpoint(checkpoint)
+    assert not model.training
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"no checkpoint at .*none\.safetensors"):
+        load_checkpoint(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.0005, 0.01, 0.5, 0.999])
+def test_truncated_file_is_refused(checkpoint, keep):
+    content = checkpoint.read_bytes()
+    checkpoint.write_bytes(content[: int(keep * len(content))])
+    with pytest.raises(CheckpointError, match=r"toy\.safetensors is damaged"):
+        load_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_bytes_are_refused(tmp_path, seed):
+    path = tmp_path / "noise.safetensors"
+    path.write_bytes(np.random.default_rng(seed).bytes(3000))
+    with pytest.raises(CheckpointError, match=r"noise\.safetensors is damaged or not"):
+        load_checkpoint(path)
+
+
+def test_foreign_safetensors_file_is_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    safetensors.torch.save_file({"weight": torch.zeros(3)}, path)
+    with pytest.raises(CheckpointError, match=r"other\.safetensors .*not a wm_mpc checkpoint"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("entry", ["{", "[1, 2]", "{}", "7"])
+def test_damaged_entry_is_refused(tmp_path, entry):
+    path = tmp_path / "other.safetensors"
+    safetensors.torch.save_file({"weight": torch.zeros(3)}, path, {"wm_mpc": entry})
+    with pytest.raises(CheckpointError, match="damaged wm_mpc entry"):
+        read_metadata(path)
+
+
+def test_newer_format_is_refused_with_both_versions(checkpoint):
+    rewrite(checkpoint, lambda _, metadata: metadata.update(format=FORMAT + 1, wm_mpc="99.0"))
+    with pytest.raises(CheckpointError, match=rf"format {FORMAT + 1}, made by wm_mpc 99\.0"):
+        load_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("control_period", -1.0, "control_period is -1"),
+        ("control_period", "soon", "wrong kind of value"),
+        ("action", {}, "action: "),
+        ("architecture", {"layers": 3}, r"unknown entries \['layers'\]"),
+        ("architecture", {"dynamics": "magic"}, "'magic' is unknown; accepted: gru"),
+        ("architecture", {"hidden": "big"}, "no usable robot"),
+    ],
+)
+def test_description_that_contradicts_itself_is_refused(checkpoint, name, value, message):
+    rewrite(checkpoint, lambda _, metadata: metadata.update({name: value}))
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(checkpoint)
+
+
+def test_description_without_an_entry_is_refused(checkpoint):
+    rewrite(checkpoint, lambda _, metadata: metadata.pop("image"))
+    with pytest.raises(CheckpointError, match="no entry 'image'"):
+        load_checkpoint(checkpoint)
+
+
+def test_wrong_tensor_shape_is_named_with_both_shapes(checkpoint):
+    rewrite(checkpoint, lambda tensors, _: tensors.update(state_mean=torch.zeros(5)))
+    with pytest.raises(CheckpointError, match=r"'state_mean' has shape \(5,\).*wants \(3,\)"):
+        load_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_named(checkpoint, value):
+    rewrite(checkpoint, lambda tensors, _: tensors["pose_weight"][0].fill_(value))
+    with pytest.raises(CheckpointError, match="'pose_weight' contains NaN or infinity"):
+        load_checkpoint(checkpoint)
+
+
+def test_missing_tensor_is_named(checkpoint):
+    rewrite(checkpoint, lambda tensors, _: tensors.pop("state_std"))
+    with pytest.raises(CheckpointError, match="'state_std' is missing or unknown"):
+        load_checkpoint(checkpoint)
+
+
+def test_unknown_tensor_is_named(checkpoint):
+    rewrite(checkpoint, lambda tensors, _: tensors.update(extra=torch.zeros(1)))
+    with pytest.raises(CheckpointError, match="'extra' is missing or unknown"):
+        load_checkpoint(checkpoint)
+
+
+def test_failed_save_leaves_the_old_file_and_nothing_else(checkpoint, make_model, monkeypatch):
+    before = checkpoint.read_bytes()
+
+    def full(_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        save_checkpoint(make_model(seed=1), checkpoint, {})
+    assert checkpoint.read_bytes() == before
+    assert list(checkpoint.parent.iterdir()) == [checkpoint]
+
+
+def test_save_that_cannot_begin_leaves_the_old_file_and_nothing_else(checkpoint, make_model):
+    before = checkpoint.read_bytes()
+    with pytest.raises(TypeError):
+        save_checkpoint(make_model(seed=1), checkpoint, {"not for JSON": object()})
+    assert checkpoint.read_bytes() == before
+    assert list(checkpoint.parent.iterdir()) == [checkpoint]
+
+
+def test_save_replaces_the_old_file(checkpoint, make_model):
+    model = make_model(seed=1)
+    save_checkpoint(model, checkpoint, {})
+    loaded, _ = load_checkpoint(checkpoint)
+    assert torch.equal(loaded.encoder.features[-1].weight, model.encoder.features[-1].weight)
+
+
+def test_saved_file_has_the_permissions_of_any_new_file(checkpoint):
+    other = checkpoint.with_name("other")
+    other.touch()
+    assert stat.S_IMODE(checkpoint.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)

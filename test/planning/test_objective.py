@@ -1,0 +1,194 @@
+"""What a plan costs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
+from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
+
+LAST = ObjectiveConfig(mode="last")
+
+
+@pytest.fixture(scope="module")
+def model():
+    spec = RobotSpec(
+        "toy",
+        ActionSpec(("a", "b"), "velocity", "m/s", (-1.0, -1.0), (1.0, 1.0)),
+        StateSpec(("x",), ("m",), "odom"),
+        ImageSpec(16, 16),
+        control_period=0.1,
+        frame_skip=3,
+    )
+    torch.manual_seed(0)
+    model = WorldModel(spec, Architecture(3, 4, 4, hidden=8))
+    model.eval().requires_grad_(False)
+    model.dynamics.head[-1].weight.mul_(20.0)  # so that actions matter
+    return model
+
+
+@pytest.fixture
+def carry(model):
+    generator = torch.Generator().manual_seed(1)
+    latent = torch.randn(1, 1, model.latent_size, generator=generator)
+    return model.start(latent, torch.zeros(1, 0, 6))
+
+
+@pytest.fixture
+def goal(model):
+    return torch.randn(model.latent_size, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.fixture
+def actions():
+    return torch.rand(5, 4, 6, generator=torch.Generator().manual_seed(3)) * 2 - 1
+
+
+@given(
+    st.sampled_from(["last", "all"]),
+    st.floats(0.0, 1.0, exclude_min=True),
+    st.integers(1, 100),
+)
+def test_step_weights_sum_to_one(mode, discount, horizon):
+    weights = ObjectiveConfig(mode, discount).step_weights(horizon)
+    assert weights.shape == (horizon,)
+    assert (weights >= 0).all()
+    assert weights.sum() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_discount_is_the_weight_of_a_step_relative_to_the_next():
+    weights = ObjectiveConfig("all", 0.25).step_weights(4)
+    assert (weights[:-1] / weights[1:]).tolist() == pytest.approx([0.25] * 3)
+
+
+def test_mode_last_counts_the_last_step_only(model, carry, goal, actions):
+    last = model.rollout(carry, actions)[:, -1, : model.scene_size]
+    expected = (last - goal[: model.scene_size]).square().mean(-1)
+    assert torch.allclose(GoalCost(model, LAST, carry, goal)(actions), expected)
+
+
+def test_mode_all_counts_every_step_by_its_weight(model, carry, goal, actions):
+    config = ObjectiveConfig("all", 0.5)
+    scene = model.rollout(carry, actions)[..., : model.scene_size]
+    distance = (scene - goal[: model.scene_size]).square().mean(-1)
+    expected = distance @ torch.tensor([1.0, 2.0, 4.0, 8.0]) / 15.0
+    assert torch.allclose(GoalCost(model, config, carry, goal)(actions), expected)
+
+
+def test_plan_that_reaches_the_goal_costs_nothing(model, carry, actions):
+    goal = model.rollout(carry, actions)[2, -1]
+    costs = GoalCost(model, ObjectiveConfig("last", state_weight=1.0), carry, goal)(actions)
+    assert costs[2] == pytest.approx(0.0, abs=1e-10)
+    assert (costs[[0, 1, 3, 4]] > 1e-6).all()
+
+
+def test_state_weight_adds_the_distance_of_the_robot_state(model, carry, goal, actions):
+    weighted = GoalCost(model, ObjectiveConfig("last", state_weight=3.0), carry, goal)
+    state = model.rollout(carry, actions)[:, -1, model.scene_size :]
+    extra = 3.0 * (state - goal[model.scene_size :]).square().mean(-1)
+    expected = GoalCost(model, LAST, carry, goal)(actions) + extra
+    assert torch.allclose(weighted(actions), expected)
+
+
+def test_unknown_state_of_the_goal_costs_nothing(model, carry, goal, actions):
+    config = ObjectiveConfig("last", state_weight=3.0)
+    cost = GoalCost(model, config, carry, goal, use_state=False)
+    assert torch.equal(cost(actions), GoalCost(model, LAST, carry, goal)(actions))
+
+
+def test_action_weight_adds_the_mean_square_of_the_actions(model, carry, goal, actions):
+    cost = GoalCost(model, ObjectiveConfig("last", action_weight=2.0), carry, goal)
+    expected = GoalCost(model, LAST, carry, goal)(actions) + 2.0 * actions.square().mean((1, 2))
+    assert torch.allclose(cost(actions), expected)
+
+
+def test_action_rate_weight_adds_the_mean_square_of_low_level_changes(model, carry, goal, actions):
+    cost = GoalCost(model, ObjectiveConfig("last", action_rate_weight=2.0), carry, goal)
+    low_level = actions.reshape(5, 12, 2)
+    change = (low_level[:, 1:] - low_level[:, :-1]).square().mean((1, 2))
+    expected = GoalCost(model, LAST, carry, goal)(actions) + 2.0 * change
+    assert torch.allclose(cost(actions), expected)
+
+
+def test_steady_action_has_no_rate_cost(model, carry, goal):
+    actions = torch.tensor([0.4, -0.7]).repeat(1, 4, 3)
+    cost = GoalCost(model, ObjectiveConfig("last", action_rate_weight=2.0), carry, goal)
+    assert torch.equal(cost(actions), GoalCost(model, LAST, carry, goal)(actions))
+
+
+def test_committed_actions_replace_the_first_ones(model, carry, goal, actions):
+    committed = torch.rand(4, 2)
+    bound = GoalCost(model, LAST, carry, goal, committed).bind(actions)
+    low_level = bound.reshape(5, 12, 2)
+    assert torch.equal(low_level[:, :4], committed.expand(5, -1, -1))
+    assert torch.equal(low_level[:, 4:], actions.reshape(5, 12, 2)[:, 4:])
+
+
+def test_cost_is_of_the_committed_actions(model, carry, goal, actions):
+    cost = GoalCost(model, LAST, carry, goal, torch.rand(4, 2))
+    free = GoalCost(model, LAST, carry, goal)
+    assert torch.equal(cost(actions), free(cost.bind(actions)))
+    assert not torch.allclose(cost(actions), free(actions))
+
+
+def test_committed_actions_have_no_gradient_and_the_others_do(model, carry, goal, actions):
+    config = ObjectiveConfig("all", action_weight=1.0, action_rate_weight=1.0)
+    actions.requires_grad_()
+    cost = GoalCost(model, config, carry, goal, torch.rand(4, 2))
+    (slope,) = torch.autograd.grad(cost(actions).sum(), actions)
+    slope = slope.reshape(5, 12, 2)
+    assert (slope[:, :4] == 0).all()
+    assert (slope[:, 4:] != 0).all()
+
+
+@pytest.mark.parametrize("count", [12, 20])
+def test_plan_that_is_committed_entirely_has_a_cost_without_a_slope(
+    model, carry, goal, actions, count
+):
+    actions.requires_grad_()
+    costs = GoalCost(model, LAST, carry, goal, torch.rand(count, 2))(actions)
+    (slope,) = torch.autograd.grad(costs.sum(), actions)
+    assert costs.isfinite().all()
+    assert (slope == 0).all()
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_no_plans_are_bound_to_no_plans(model, carry, goal, count):
+    cost = GoalCost(model, LAST, carry, goal, torch.rand(count, 2))
+    assert cost.bind(torch.zeros(0, 4, 6)).shape == (0, 4, 6)
+
+
+def test_plan_of_a_single_action_has_no_rate_cost():
+    spec = RobotSpec(
+        "toy",
+        ActionSpec(("a",), "velocity", "m/s", (-1.0,), (1.0,)),
+        StateSpec((), (), "odom"),
+        ImageSpec(16, 16),
+        control_period=0.1,
+        frame_skip=1,
+    )
+    model = WorldModel(spec, Architecture(3, 4, 4, hidden=8))
+    carry = model.start(torch.zeros(1, 1, 6), torch.zeros(1, 0, 1))
+    goal, actions = torch.zeros(6), torch.ones(2, 1, 1)
+    with_rate = GoalCost(model, ObjectiveConfig("last", action_rate_weight=1.0), carry, goal)
+    assert torch.equal(with_rate(actions), GoalCost(model, LAST, carry, goal)(actions))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"mode": "first"}, r"cost\.mode is 'first'; accepted: last, all"),
+        ({"discount": 0.0}, r"cost\.discount is 0\.0"),
+        ({"discount": 1.5}, r"cost\.discount is 1\.5"),
+        ({"state_weight": -1.0}, r"cost\.state_weight is -1\.0"),
+        ({"action_weight": float("nan")}, r"cost\.action_weight is nan"),
+        ({"action_rate_weight": -0.1}, r"cost\.action_rate_weight is -0\.1"),
+    ],
+)
+def test_setting_out_of_range_is_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        ObjectiveConfig(**settings)

@@ -1,0 +1,262 @@
+"""From observations to low-level actions, plan after plan."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.planning.objective import ObjectiveConfig
+from wm_mpc.planning.planner import PlanStatus
+from wm_mpc.planning.receding_horizon import PlanningError, RecedingHorizon
+from wm_mpc.planning.registry import PLANNERS, PlannerConfig
+from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
+
+PERIOD, SKIP, HORIZON = 0.1, 4, 3
+LOW, HIGH = np.array([-0.5, -2.0]), np.array([1.5, -0.25])
+REST = np.array([0.0, -0.25])  # as near to standing still as the limits allow
+OBJECTIVE = ObjectiveConfig()
+SEARCHING = PlannerConfig("adam", HORIZON, iterations=3, restarts=6)
+# One start and steps too small to matter: the plan is the first proposal.
+IDLE = PlannerConfig("adam", HORIZON, iterations=1, restarts=1, learning_rate=1e-9)
+
+
+def make_controller(history=1, kind="velocity", seed=0):
+    spec = RobotSpec(
+        "toy",
+        ActionSpec(("a", "b"), kind, "m/s", tuple(LOW), tuple(HIGH)),
+        StateSpec(("x",), ("m",), "odom"),
+        ImageSpec(16, 16),
+        PERIOD,
+        SKIP,
+        history,
+    )
+    torch.manual_seed(0)
+    model = WorldModel(spec, Architecture(3, 4, 4, hidden=8)).eval().requires_grad_(False)
+    model.dynamics.head[-1].weight.mul_(20.0)  # so that actions and the past matter
+    controller = RecedingHorizon(model, seed)
+    controller.set_goal(picture(99), np.array([0.5]))
+    return controller
+
+
+def picture(seed):
+    return np.random.default_rng(seed).integers(0, 256, (16, 16, 3), np.uint8)
+
+
+def plan(controller, stamp=0.0, config=SEARCHING, seed=0, state=0.1, **settings):
+    return controller.plan(
+        picture(seed), np.array([state]), stamp, planner=config, objective=OBJECTIVE, **settings
+    )
+
+
+def test_plan_has_one_row_per_low_level_step():
+    result = plan(make_controller())
+    assert result.actions.shape == (HORIZON * SKIP, 2)
+    assert result.actions.dtype == np.float64
+    assert result.latents.shape[0] == HORIZON + 1
+    assert result.candidates.shape[1:] == result.latents.shape
+
+
+@pytest.mark.parametrize("name", sorted(PLANNERS))
+def test_actions_are_in_their_unit_inside_the_limits(name):
+    controller = make_controller()
+    config = dataclasses.replace(SEARCHING, type=name, learning_rate=3.0)
+    for number in range(3):
+        actions = plan(controller, number * PERIOD, config, seed=number).actions
+        assert (actions >= LOW).all()
+        assert (actions <= HIGH).all()
+
+
+def test_predicted_latents_are_those_of_the_plan():
+    controller = make_controller()
+    result = plan(controller)
+    model = controller.model
+    latent = model.encode(torch.from_numpy(picture(0))[None], torch.tensor([[0.1]]))
+    blocks = torch.from_numpy(model.spec.normalise_action(result.actions))
+    carry = model.start(latent[None], torch.zeros(1, 0, model.spec.block_size))
+    ahead = model.rollout(carry, blocks.reshape(1, HORIZON, -1))[0]
+    assert torch.allclose(result.latents[0], latent[0])
+    assert torch.allclose(result.latents[1:], ahead, atol=1e-5)
+
+
+def test_first_plan_without_search_is_rest():
+    assert plan(make_controller(), config=IDLE).actions == pytest.approx(
+        np.tile(REST, (HORIZON * SKIP, 1)), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("passed", [0, 1, 3, 11, 12, 500])
+def test_warm_start_is_the_last_plan_shifted_by_the_steps_passed(passed):
+    controller = make_controller()
+    before = plan(controller, 0.0).actions
+    after = plan(controller, passed * PERIOD, IDLE).actions
+    expected = np.concatenate([before[passed:], np.tile(REST, (passed, 1))])[: len(before)]
+    assert after == pytest.approx(expected, abs=1e-6)
+
+
+def test_warm_start_of_a_position_robot_stays_at_the_last_position():
+    controller = make_controller(kind="position")
+    before = plan(controller, 0.0).actions
+    after = plan(controller, 2 * PERIOD, IDLE).actions
+    assert after == pytest.approx(np.concatenate([before[2:], before[-1:], before[-1:]]), abs=1e-6)
+
+
+def test_warm_start_can_be_switched_off():
+    controller = make_controller()
+    plan(controller, 0.0)
+    cold = plan(controller, PERIOD, dataclasses.replace(IDLE, warm_start=False)).actions
+    assert cold == pytest.approx(np.tile(REST, (HORIZON * SKIP, 1)), abs=1e-6)
+
+
+def test_warm_start_never_makes_the_plan_worse():
+    controller = make_controller()
+    first = plan(controller, 0.0)
+    second = plan(controller, 0.0, IDLE)
+    assert second.result.cost <= first.result.cost + 1e-6
+
+
+@pytest.mark.parametrize("backwards", ["forget", "stamp"])
+def test_forgotten_plan_is_not_used(backwards):
+    controller = make_controller()
+    plan(controller, 10.0)
+    if backwards == "forget":
+        controller.forget()
+    after = plan(controller, 10.0 if backwards == "forget" else 3.0, IDLE).actions
+    assert after == pytest.approx(np.tile(REST, (HORIZON * SKIP, 1)), abs=1e-6)
+
+
+def test_leap_of_the_clock_is_survived():
+    controller = make_controller()
+    plan(controller, 0.0)
+    after = plan(controller, 1.7e9, IDLE).actions
+    assert after == pytest.approx(np.tile(REST, (HORIZON * SKIP, 1)), abs=1e-6)
+
+
+@pytest.mark.parametrize("restarts", [1, 6])
+@pytest.mark.parametrize("count", [1, SKIP, SKIP + 1, HORIZON * SKIP])
+def test_plan_begins_with_the_committed_actions(count, restarts):
+    committed = np.random.default_rng(0).uniform(LOW, HIGH, (count, 2))
+    config = dataclasses.replace(SEARCHING, restarts=restarts)
+    result = plan(make_controller(), config=config, committed=committed)
+    assert result.actions[:count] == pytest.approx(committed, abs=1e-6)
+
+
+def test_empty_commitment_changes_nothing():
+    free = plan(make_controller()).actions
+    assert (plan(make_controller(), committed=np.zeros((0, 2))).actions == free).all()
+
+
+def test_same_seed_gives_the_same_plans():
+    first, second = make_controller(seed=5), make_controller(seed=5)
+    for number in range(3):
+        stamp = number * PERIOD
+        assert (plan(first, stamp).actions == plan(second, stamp).actions).all()
+
+
+def test_global_random_numbers_are_left_alone():
+    controller = make_controller()
+    before = torch.get_rng_state()
+    plan(controller)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_state_that_is_not_finite_is_refused(value):
+    with pytest.raises(PlanningError, match="not finite"):
+        plan(make_controller(), state=value)
+
+
+def test_refused_observation_leaves_no_trace():
+    first, second = make_controller(history=2), make_controller(history=2)
+    with pytest.raises(PlanningError):
+        plan(first, 0.0, state=np.nan)
+    assert (plan(first, PERIOD).actions == plan(second, PERIOD).actions).all()
+
+
+def test_commitment_that_is_not_finite_is_refused():
+    with pytest.raises(PlanningError, match="finite cost"):
+        plan(make_controller(), committed=np.array([[np.nan, 0.0]]))
+
+
+def test_goal_that_is_not_finite_is_refused_and_the_old_one_kept():
+    controller = make_controller()
+    expected = plan(make_controller()).actions
+    with pytest.raises(PlanningError, match="not finite"):
+        controller.set_goal(picture(1), np.array([np.nan]))
+    assert (plan(controller).actions == expected).all()
+
+
+def test_plan_without_a_goal_is_refused():
+    controller = RecedingHorizon(make_controller().model)
+    assert not controller.has_goal
+    with pytest.raises(PlanningError, match="no goal"):
+        plan(controller)
+
+
+@pytest.mark.parametrize("state", [None, np.zeros(0)])
+def test_goal_without_a_state_does_not_weigh_the_state(state):
+    costs = []
+    for weight in (0.0, 10.0):
+        controller = make_controller()
+        controller.set_goal(picture(99), state)
+        objective = ObjectiveConfig(state_weight=weight)
+        result = controller.plan(
+            picture(0), np.array([0.1]), 0.0, planner=SEARCHING, objective=objective
+        )
+        costs.append(result.result.cost)
+    assert costs[0] == costs[1]
+
+
+def test_goal_with_a_state_weighs_it():
+    costs = []
+    for weight in (0.0, 10.0):
+        result = make_controller().plan(
+            picture(0), np.array([0.1]), 0.0,
+            planner=SEARCHING, objective=ObjectiveConfig(state_weight=weight),
+        )  # fmt: skip
+        costs.append(result.result.cost)
+    assert costs[1] > costs[0] + 0.01
+
+
+def test_budget_is_handed_to_the_planner():
+    config = dataclasses.replace(SEARCHING, iterations=100_000)
+    result = plan(make_controller(), config=config, budget=0.0)
+    assert result.result.status is PlanStatus.OUT_OF_TIME
+
+
+def test_history_is_the_latents_seen_and_the_actions_executed_in_between():
+    controller = make_controller(history=3)
+    model, step = controller.model, SKIP * PERIOD
+    plans = [plan(controller, k * step, seed=k) for k in range(3)]
+    seen = torch.stack([result.latents[0] for result in plans])
+    executed = np.concatenate([result.actions[:SKIP] for result in plans[:2]])
+    past = torch.from_numpy(model.spec.normalise_action(executed)).reshape(1, 2, -1)
+    ahead = torch.from_numpy(model.spec.normalise_action(plans[2].actions))
+    carry = model.start(seen[None], past)
+    expected = model.rollout(carry, ahead.reshape(1, HORIZON, -1))[0]
+    assert torch.allclose(plans[2].latents[1:], expected, atol=1e-5)
+
+
+def test_history_keeps_the_frames_between_model_steps():
+    """Plans are made more often than a model step lasts."""
+    controller = make_controller(history=2)
+    model = controller.model
+    plans = [plan(controller, k * PERIOD, seed=k) for k in range(2 * SKIP)]
+    seen = torch.stack([plans[SKIP - 1].latents[0], plans[-1].latents[0]])
+    executed = np.stack([result.actions[0] for result in plans[SKIP - 1 : -1]])
+    past = torch.from_numpy(model.spec.normalise_action(executed)).reshape(1, 1, -1)
+    ahead = torch.from_numpy(model.spec.normalise_action(plans[-1].actions))
+    carry = model.start(seen[None], past)
+    expected = model.rollout(carry, ahead.reshape(1, HORIZON, -1))[0]
+    assert torch.allclose(plans[-1].latents[1:], expected, atol=1e-5)
+
+
+def test_forgotten_past_is_not_used():
+    controller, fresh = make_controller(history=3), make_controller(history=3)
+    plan(controller, 0.0, seed=7)
+    controller.forget()
+    after, expected = plan(controller, 0.4, IDLE), plan(fresh, 0.4, IDLE)
+    assert torch.equal(after.latents, expected.latents)

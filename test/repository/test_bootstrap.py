@@ -1,0 +1,246 @@
+"""The decisions of tools/bootstrap.py; `make setup` itself is what every other test runs in."""
+
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def bootstrap(tmp_path, monkeypatch):
+    """The script as a module, looking at an empty checkout."""
+    path = ROOT / "tools" / "bootstrap.py"
+    spec = importlib.util.spec_from_file_location("bootstrap", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.delenv("PYTHON", raising=False)
+    monkeypatch.setattr(module, "ROOT", tmp_path / "checkout")
+    monkeypatch.setattr(module, "VENV", module.ROOT / ".venv")
+    monkeypatch.setattr(module, "PYTHON", module.VENV / "bin" / "python")
+    monkeypatch.setattr(module, "STATE", module.VENV / "setup")
+    module.PYTHON.parent.mkdir(parents=True)
+    module.PYTHON.touch()
+    module.STATE.mkdir()
+    return module
+
+
+@pytest.fixture
+def prefix(tmp_path):
+    """A folder that looks like a ROS 2 installation."""
+    return with_rclpy(tmp_path / "opt" / "ros")
+
+
+def with_rclpy(folder):
+    marker = folder / "share" / "ament_index" / "resource_index" / "packages" / "rclpy"
+    marker.parent.mkdir(parents=True)
+    marker.touch()
+    (folder / "setup.bash").touch()
+    return str(folder)
+
+
+def python(version, path="python"):
+    return {"path": path, "version": [int(part) for part in version.split(".")]}
+
+
+class TestFindRos:
+    @pytest.mark.parametrize("distro", ["jazzy", "kilted", "lyrical", "rolling"])
+    def test_jazzy_and_later_are_used(self, bootstrap, prefix, distro):
+        ros = bootstrap.find_ros({"ROS_DISTRO": distro, "AMENT_PREFIX_PATH": prefix})
+        assert (ros.distro, ros.prefix) == (distro, prefix)
+
+    @pytest.mark.parametrize("distro", ["foxy", "humble", "iron"])
+    def test_older_ones_are_refused_by_name(self, bootstrap, prefix, distro):
+        with pytest.raises(bootstrap.SetupError, match=f"{distro}.*needs Jazzy or later"):
+            bootstrap.find_ros({"ROS_DISTRO": distro, "AMENT_PREFIX_PATH": prefix})
+
+    @pytest.mark.parametrize(
+        "environment", [{"ROS_DISTRO": "noetic"}, {"ROS_VERSION": "1", "ROS_DISTRO": "one"}]
+    )
+    def test_ros_1_is_refused(self, bootstrap, environment):
+        with pytest.raises(bootstrap.SetupError, match="ROS 1"):
+            bootstrap.find_ros(environment)
+
+    def test_a_variable_left_behind_does_not_count(self, bootstrap, tmp_path):
+        environment = {"ROS_DISTRO": "humble", "AMENT_PREFIX_PATH": str(tmp_path)}
+        assert bootstrap.find_ros(environment) is None
+
+    def test_what_set_up_itself_made_does_not_count(self, bootstrap):
+        own = with_rclpy(bootstrap.VENV / "prefix")
+        assert bootstrap.find_ros({"AMENT_PREFIX_PATH": own}) is None
+
+    def test_the_last_one_used_is_remembered_in_a_bare_shell(self, bootstrap, prefix):
+        state = {"ros": {"distro": "jazzy", "prefix": prefix}}
+        ros = bootstrap.remembered_ros(state)
+        assert ros.prefix == prefix
+        assert not ros.sourced
+
+    def test_a_removed_one_is_forgotten(self, bootstrap, tmp_path):
+        state = {"ros": {"distro": "jazzy", "prefix": str(tmp_path / "gone")}}
+        assert bootstrap.remembered_ros(state) is None
+
+
+class TestPickPython:
+    def test_the_one_with_a_ready_made_pybullet_wins(self, bootstrap):
+        found = [python("3.12.3"), python("3.9.1"), python("3.11.7"), python("3.10.2")]
+        assert bootstrap.pick_python(found) == python("3.11.7")
+
+    def test_newer_ones_will_do(self, bootstrap):
+        assert bootstrap.pick_python([python("3.9.1"), python("3.14.0")]) == python("3.14.0")
+
+    def test_the_one_asked_for_is_taken(self, bootstrap):
+        assert bootstrap.pick_python([python("3.13.0")], asked="python3.13") == python("3.13.0")
+
+    @pytest.mark.parametrize("version", ["3.8.18", "3.9.9", "3.15.0", "2.7.18"])
+    def test_others_are_not(self, bootstrap, version):
+        assert bootstrap.pick_python([python(version)], asked="python") is None
+
+    def test_the_refusal_names_what_was_found(self, bootstrap, monkeypatch):
+        monkeypatch.setattr(bootstrap, "describe_python", lambda *_: python("3.8.18"))
+        with pytest.raises(bootstrap.SetupError, match=r"3.10 to 3.14 is needed; found: 3.8.18"):
+            bootstrap.choose_python(None, {})
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("system", "machine", "libc", "named"),
+        [
+            ("Darwin", "arm64", ("", ""), "Darwin on arm64"),
+            ("Linux", "aarch64", ("glibc", "2.39"), "Linux on aarch64"),
+            ("Linux", "x86_64", ("", ""), "without glibc"),
+            ("Linux", "x86_64", ("glibc", "2.27"), "glibc 2.27"),
+        ],
+    )
+    def test_a_machine_without_ros_packages(
+        self, bootstrap, monkeypatch, system, machine, libc, named
+    ):
+        monkeypatch.setattr(bootstrap.platform, "system", lambda: system)
+        monkeypatch.setattr(bootstrap.platform, "machine", lambda: machine)
+        monkeypatch.setattr(bootstrap.platform, "libc_ver", lambda: libc)
+        with pytest.raises(bootstrap.SetupError, match=named):
+            bootstrap.check_platform()
+
+    def test_a_full_disk(self, bootstrap, monkeypatch):
+        usage = SimpleNamespace(free=1.2e9)
+        monkeypatch.setattr(bootstrap.shutil, "disk_usage", lambda _: usage)
+        with pytest.raises(bootstrap.SetupError, match=r"1\.2 GB are free .* needs about 4 GB"):
+            bootstrap.check_disk(4)
+
+    def test_pybullet_that_cannot_be_compiled(self, bootstrap, monkeypatch):
+        monkeypatch.setattr(bootstrap, "probe", lambda *_: {"modules": [], "headers": False})
+        monkeypatch.setattr(bootstrap.shutil, "which", lambda _: None)
+        with pytest.raises(bootstrap.SetupError, match=r"apt install g\+\+ python3.12-dev"):
+            bootstrap.check_compiler(python("3.12.3"), {})
+
+    def test_half_a_ros2_launch(self, bootstrap, monkeypatch):
+        monkeypatch.setattr(bootstrap, "ROS2_PIP", bootstrap.ROOT / "ros2_pip")
+        bootstrap.ROS2_PIP.mkdir()
+        (bootstrap.ROS2_PIP / "pyproject.toml").touch()
+        has = {"modules": ["launch", "launch_ros"], "ros2_pip": None}
+        monkeypatch.setattr(bootstrap, "probe", lambda *_: has)
+        ros = bootstrap.Ros("jazzy", "/opt/ros/jazzy")
+        with pytest.raises(bootstrap.SetupError, match=r"ros-jazzy-ros2cli .*ros-jazzy-ros2run"):
+            bootstrap.install_ros2_pip(ros, {})
+
+
+class TestRequirements:
+    def test_comments_are_no_part_of_them(self, bootstrap):
+        text = "# one\na==1\n\nb==2; python_version < '3'  # two\n"
+        assert bootstrap.requirement_lines(text) == ["a==1", "b==2; python_version < '3'"]
+
+    def test_a_ros_machine_gets_only_what_it_lacks_and_keeps_its_numpy(
+        self, bootstrap, monkeypatch
+    ):
+        has = {"modules": ["numpy", "yaml", "PIL"], "numpy": "1.26.4"}
+        monkeypatch.setattr(bootstrap, "probe", lambda *_: has)
+        lines = ["numpy==2.4", "pyyaml==6", "pillow==12", "ros-jazzy-rclpy==7", "torch==2.13"]
+        assert bootstrap.lacking(lines, {}) == (["torch<=2.13"], ["numpy==1.26.4"])
+
+    @pytest.mark.parametrize(
+        ("output", "advice"),
+        [
+            ("OSError: [Errno 28] No space left on device", "disk is full"),
+            ("after connection broken by 'NewConnectionError('<urllib3", "network"),
+            ("ERROR: No matching distribution found for torch", "another Python"),
+            ("Collecting pytest-timeout\nerror: command 'g++' failed", "already is kept"),
+        ],
+    )
+    def test_a_failure_of_pip_says_what_to_do(self, bootstrap, output, advice):
+        assert advice in bootstrap.pip_advice(output)
+
+
+class TestState:
+    @pytest.fixture
+    def installed(self, bootstrap, monkeypatch):
+        requirements = bootstrap.ROOT / "requirements.txt"
+        requirements.write_text("a==1\n")
+        monkeypatch.setattr(bootstrap, "REQUIREMENTS", requirements)
+        state = {"root": str(bootstrap.ROOT), "python": python("3.11.7"), "ros": None}
+        state["requirements"] = bootstrap.digest([requirements])
+        bootstrap.write_state(state)
+        return bootstrap
+
+    def test_a_finished_installation_is_not_repeated(self, installed):
+        assert installed.is_installed(installed.read_state(), None)
+
+    def test_changed_requirements_are_installed(self, installed):
+        installed.REQUIREMENTS.write_text("a==2\n")
+        assert not installed.is_installed(installed.read_state(), None)
+
+    def test_another_ros_is_installed_for(self, installed):
+        ros = installed.Ros("jazzy", "/opt/ros/jazzy")
+        assert not installed.is_installed(installed.read_state(), ros)
+
+    def test_a_moved_checkout_starts_afresh(self, installed, monkeypatch):
+        monkeypatch.setattr(installed, "ROOT", installed.ROOT.parent)
+        assert installed.read_state() == {}
+
+    def test_a_damaged_state_starts_afresh(self, installed):
+        (installed.STATE / "state.json").write_text("{")
+        assert installed.read_state() == {}
+
+
+def test_environment_of_another_python_does_not_reach_pip(bootstrap):
+    outer = {"PYTHONPATH": "/a", "_ROS_WHEELS_BOOTSTRAP_COMPLETE": "1", "HOME": "/h"}
+    inner = bootstrap.make_environment(None, outer)
+    assert inner["HOME"] == "/h"
+    assert not {"PYTHONPATH", "_ROS_WHEELS_BOOTSTRAP_COMPLETE"} & set(inner)
+
+
+def test_environment_of_an_unsourced_ros_is_loaded(bootstrap, prefix):
+    Path(prefix, "setup.bash").write_text("export ROS_DISTRO=jazzy\necho noise\n")
+    ros = bootstrap.Ros("jazzy", prefix, sourced=False)
+    assert bootstrap.make_environment(ros, {"PATH": "/usr/bin:/bin"})["ROS_DISTRO"] == "jazzy"
+
+
+def test_sourcing_before_set_up_says_what_to_run(tmp_path):
+    (tmp_path / "tools").mkdir()
+    script = tmp_path / "tools" / "env.bash"
+    script.write_text((ROOT / "tools" / "env.bash").read_text(encoding="utf-8"))
+    command = ["bash", "-c", 'source "$0"; echo "status $?"', str(script)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert re.search(r"not set up yet\. Run: make -C .* setup", result.stderr)
+    assert result.stdout == "status 1\n"
+
+
+@pytest.mark.skipif(not (ROOT / "install" / "setup.bash").exists(), reason="not set up")
+def test_sourcing_leaves_the_options_of_the_shell_alone(tmp_path):
+    script = 'set -eu; before=$-; source "$0"; [ "$before" = "$-" ] && python -c "import wm_mpc"'
+    command = ["bash", "-c", script, str(ROOT / "tools" / "env.bash")]
+    subprocess.run(command, cwd=tmp_path, check=True)
+
+
+@pytest.mark.skipif(not (ROOT / "install" / "setup.bash").exists(), reason="not set up")
+@pytest.mark.parametrize(("before", "after"), [(None, "LOCALHOST"), ("SUBNET", "SUBNET")])
+def test_communication_stays_on_the_machine_unless_asked(monkeypatch, before, after):
+    if before is None:
+        monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE", raising=False)
+    else:
+        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", before)
+    script = 'source "$0" && printf %s "$ROS_AUTOMATIC_DISCOVERY_RANGE"'
+    command = ["bash", "-c", script, str(ROOT / "tools" / "env.bash")]
+    assert subprocess.check_output(command, text=True) == after

@@ -1,0 +1,82 @@
+"""What the package's descriptions claim: they agree with each other and with the sources."""
+
+import ast
+import configparser
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SETUP_PY = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
+
+
+def setup_py_value(name):
+    """The literal that setup.py assigns to `name` or passes to setup() under that name."""
+    for node in ast.walk(SETUP_PY):
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == name:
+            return ast.literal_eval(node.value)
+        if isinstance(node, ast.keyword) and node.arg == name:
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"setup.py has no {name}")
+
+
+def requirement_names():
+    lines = (ROOT / "tools" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    names = [re.match(r"[\w.-]+", line) for line in lines]
+    return {name.group(0).lower() for name in names if name}
+
+
+EXECUTABLES = setup_py_value("EXECUTABLES")
+PACKAGE = ElementTree.parse(ROOT / "package.xml").getroot()
+
+
+def test_versions_agree():
+    text = (ROOT / "wm_mpc" / "__init__.py").read_text(encoding="utf-8")
+    version = re.search(r'^__version__ = "(.+)"', text, re.MULTILINE).group(1)
+    assert PACKAGE.findtext("version") == version
+
+
+@pytest.mark.parametrize("name", EXECUTABLES)
+def test_executable_has_its_function(name):
+    module, function = EXECUTABLES[name].split(":")
+    path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert function in [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+
+
+@pytest.mark.parametrize("section", ["develop", "install"])
+def test_scripts_go_where_ros2_run_looks(section):
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    assert list(config[section].values()) == ["$base/lib/wm_mpc"]
+
+
+def test_every_dependency_has_a_tried_version():
+    assert set(setup_py_value("install_requires")) <= requirement_names()
+
+
+def test_every_requirement_is_pinned():
+    lines = (ROOT / "tools" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    requirements = [line for line in lines if line and not line.startswith("#")]
+    assert [line for line in requirements if "==" not in line] == []
+
+
+def test_package_xml_passes_colcons_check():
+    pytest.importorskip("catkin_pkg")
+    from catkin_pkg.package import parse_package
+
+    package = parse_package(str(ROOT / "package.xml"))
+    package.validate()
+    assert package.get_build_type() == "ament_python"
+
+
+def test_messages_used_are_declared():
+    declared = {element.text for element in PACKAGE.iter("exec_depend")}
+    used = set()
+    for path in (ROOT / "wm_mpc").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and re.search(r"\.(msg|srv)$", node.module or ""):
+                used.add(node.module.split(".")[0])
+    assert used <= declared

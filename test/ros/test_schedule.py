@@ -1,0 +1,156 @@
+"""When to plan: simulated cameras of many rates, phases and moods."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+
+from wm_mpc.ros.schedule import PlanSchedule
+
+MS, SECOND = 1_000_000, 1_000_000_000
+TICK = 1 * MS  # how often the loop looks
+PERIOD = 100 * MS
+
+
+def camera(rate, *, phase=0.0, jitter=0.0, seconds=20.0, seed=0):
+    """Arrival times (ns): one per period of the camera, each late by up to `jitter` periods."""
+    rng = random.Random(seed)
+    times = [(k + phase + rng.uniform(0.0, jitter)) / rate for k in range(int(seconds * rate))]
+    return sorted(int(time * SECOND) for time in times)
+
+
+def run(arrivals, *, period=PERIOD, seconds=20.0, busy=0, stall=None, schedule=None, start=0):
+    """The plans as (time, age of the observation used, missed), times in ns.
+
+    busy: how long a plan takes. stall: a (from, to) in which the loop itself does not run.
+    """
+    schedule = schedule or PlanSchedule()
+    plans, waiting = [], iter(arrivals)
+    upcoming, newest, used, free = next(waiting, None), None, None, 0
+    for now in range(start, start + int(seconds * SECOND), TICK):
+        if stall is not None and stall[0] <= now < stall[1]:
+            continue
+        while upcoming is not None and upcoming <= now:
+            schedule.arrived(upcoming)
+            newest, upcoming = upcoming, next(waiting, None)
+        if now < free or newest is None:
+            continue
+        if schedule.is_due(now, period, is_new=newest != used):
+            missed = schedule.planned(now, period)
+            plans.append((now, now - newest, missed))
+            used, free = newest, now + busy
+    return plans
+
+
+def rate_of(plans):
+    return (len(plans) - 1) / ((plans[-1][0] - plans[0][0]) / SECOND)
+
+
+PHASES = [0.0, 0.13, 0.5, 0.77, 0.99]
+
+
+@pytest.mark.parametrize("rate", [10.0, 20.0, 30.0, 60.0])
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("jitter", [0.0, 0.1, 0.3])
+def test_mean_rate_is_kept_when_the_camera_is_as_fast_or_a_multiple(rate, phase, jitter):
+    plans = run(camera(rate, phase=phase, jitter=jitter))
+    assert rate_of(plans) == pytest.approx(10.0, rel=0.05)
+
+
+@pytest.mark.parametrize("rate", [5.0, 7.0, 13.0, 25.0])
+@pytest.mark.parametrize("phase", PHASES)
+def test_mean_rate_is_kept_with_any_other_camera(rate, phase):
+    plans = run(camera(rate, phase=phase))
+    assert rate_of(plans) == pytest.approx(10.0, rel=0.05)
+
+
+@pytest.mark.parametrize("period", [20 * MS, 50 * MS, 200 * MS])
+def test_any_rate_can_be_asked_for(period):
+    plans = run(camera(50.0), period=period)
+    assert rate_of(plans) == pytest.approx(SECOND / period, rel=0.05)
+
+
+@pytest.mark.parametrize("rate", [10.0, 20.0, 30.0])
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("jitter", [0.0, 0.1])
+def test_observations_are_used_soon_after_they_arrive(rate, phase, jitter):
+    settled = run(camera(rate, phase=phase, jitter=jitter))[100:]
+    ages = [age for _, age, _ in settled]
+    assert sum(ages) / len(ages) < 0.2 * PERIOD
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_every_observation_of_an_equally_fast_camera_is_used_once(phase):
+    plans = run(camera(10.0, phase=phase))[100:]
+    used = [now - age for now, age, _ in plans]
+    assert len(set(used)) == len(used)
+
+
+@pytest.mark.parametrize("busy", [30 * MS, 90 * MS])
+def test_rate_is_kept_while_planning_takes_time(busy):
+    plans = run(camera(30.0), busy=busy)
+    assert rate_of(plans) == pytest.approx(10.0, rel=0.05)
+    assert sum(missed for _, _, missed in plans) == 0
+
+
+def test_planning_that_takes_too_long_misses_due_times_and_says_so():
+    plans = run(camera(30.0), busy=250 * MS)
+    times = [now for now, _, _ in plans]
+    assert min(b - a for a, b in itertools.pairwise(times)) >= 250 * MS
+    assert sum(missed for _, _, missed in plans) == pytest.approx(2 * len(plans), rel=0.15)
+
+
+@pytest.mark.parametrize("stalled", ["camera", "loop"])
+def test_there_is_no_burst_after_a_stall(stalled):
+    begin, end = 8 * SECOND, 11 * SECOND + 40 * MS
+    arrivals = camera(30.0)
+    if stalled == "camera":  # its pictures come all at once afterwards
+        arrivals = [end if begin <= time < end else time for time in arrivals]
+        plans = run(arrivals)
+    else:
+        plans = run(arrivals, stall=(begin, end))
+    times = [now for now, _, _ in plans]
+    after = [b - a for a, b in itertools.pairwise(times) if a >= end]
+    assert len(after) > 50
+    assert min(after) > 0.5 * PERIOD
+    in_first_second = sum(end <= now < end + SECOND for now in times)
+    assert in_first_second <= 11
+
+
+def test_loop_that_stood_still_reports_the_due_times_it_missed():
+    plans = run(camera(30.0), stall=(8 * SECOND, 11 * SECOND))
+    assert sum(missed for _, _, missed in plans) == pytest.approx(30, abs=2)
+
+
+def test_camera_that_fell_silent_does_not_stop_planning():
+    """The node decides what to do about old observations, and must come to it."""
+    plans = run(camera(30.0, seconds=5.0))
+    late = [plan for plan in plans if plan[0] > 6 * SECOND]
+    assert rate_of(late) == pytest.approx(10.0, rel=0.05)
+
+
+@pytest.mark.parametrize("leap", [-1_000_000 * SECOND, -10 * SECOND, 10 * SECOND, 10**18])
+def test_time_that_leaps_does_not_stop_planning(leap):
+    schedule = PlanSchedule()
+    start = 2_000_000 * SECOND
+    run([start + time for time in camera(10.0)], schedule=schedule, start=start)
+    start += 20 * SECOND + leap
+    arrivals = [start + time for time in camera(10.0)]
+    plans = run(arrivals, schedule=schedule, start=start)
+    assert plans[0][0] <= arrivals[0] + 2 * PERIOD
+    assert rate_of(plans) == pytest.approx(10.0, rel=0.05)
+
+
+def test_first_plan_is_made_at_once():
+    assert PlanSchedule().is_due(123, PERIOD, is_new=True)
+
+
+def test_remaining_time_counts_down_to_the_due_time():
+    schedule = PlanSchedule()
+    assert schedule.remaining(0) == 0
+    schedule.is_due(0, PERIOD, is_new=True)
+    schedule.planned(0, PERIOD)
+    assert schedule.remaining(30 * MS) == 70 * MS
+    assert schedule.remaining(130 * MS) == 0

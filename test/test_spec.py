@@ -1,0 +1,119 @@
+"""The description of a robot that travels from the recording into the node."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, SpecError, StateSpec
+
+ACTION = ActionSpec(("left", "right"), "velocity", "rad/s", (-2.0, 0.5), (4.0, 0.75), (1.0, 2.0))
+STATE = StateSpec(("x", "yaw"), ("m", "rad"), "odom")
+ROBOT = RobotSpec("toy", ACTION, STATE, ImageSpec(16, 24), 0.05, 3, 2)
+
+
+def test_round_trip_through_json_is_exact():
+    assert RobotSpec.from_dict(json.loads(json.dumps(ROBOT.to_dict()))) == ROBOT
+
+
+def test_sizes_and_periods_follow_from_the_entries():
+    assert ROBOT.block_size == 6
+    assert ROBOT.model_period == pytest.approx(0.15)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "message"),
+    [
+        (ACTION, {"names": (), "low": (), "high": ()}, r"action\.names is empty"),
+        (ACTION, {"names": ("a", "a")}, r"action\.names repeats.*'a', 'a'"),
+        (ACTION, {"kind": "torque"}, "'torque'; accepted: velocity, position, effort"),
+        (ACTION, {"low": (0.0,)}, r"action\.low is \(0\.0,\); one finite number per action \(2\)"),
+        (ACTION, {"high": (1.0, float("nan"))}, r"action\.high is .*nan"),
+        (ACTION, {"high": (float("inf"), 1.0)}, r"action\.high is .*inf"),
+        (ACTION, {"low": (4.0, 0.5)}, r"'left': low 4\.0 is not below high 4\.0"),
+        (ACTION, {"rate_limit": (1.0,)}, r"action\.rate_limit is \(1\.0,\)"),
+        (ACTION, {"rate_limit": (1.0, 0.0)}, r"action\.rate_limit is .*positive"),
+        (STATE, {"names": ("x", "x")}, r"state\.names repeats"),
+        (STATE, {"unit": ("m",)}, r"state\.unit has 1 entries for 2 names"),
+        (STATE, {"source": "tf"}, "'tf'; accepted: odom, joint_states"),
+        (ROBOT.image, {"height": 8}, "image is 8x24; at least 16x16"),
+        (ROBOT.image, {"encoding": "mono8"}, "'mono8'; accepted: rgb8"),
+        (ROBOT, {"task": ""}, "task has no name"),
+        (ROBOT, {"control_period": 0.0}, r"control_period is 0\.0"),
+        (ROBOT, {"control_period": float("nan")}, "control_period is nan"),
+        (ROBOT, {"frame_skip": 0}, "frame_skip is 0"),
+        (ROBOT, {"history": 0}, "history is 0"),
+    ],
+)
+def test_every_contradiction_is_named(part, changes, message):
+    with pytest.raises(SpecError, match=message):
+        dataclasses.replace(part, **changes)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("control_period",), "fast", "wrong kind of value.*'fast'"),
+        (("frame_skip",), float("inf"), "wrong kind of value"),
+        (("history",), None, "wrong kind of value"),
+        (("action",), "left", "action must be a table of entries, got 'left'"),
+        (("action", "speed"), 1.0, r"action has unknown entries \['speed'\]; known: "),
+        (("action", "low"), [None, 0.0], "action: "),
+        (("state", "unit"), 3, "state: "),
+    ],
+)
+def test_wrong_entry_is_named(path, value, message):
+    data = json.loads(json.dumps(ROBOT.to_dict()))
+    table = data
+    for name in path[:-1]:
+        table = table[name]
+    table[path[-1]] = value
+    with pytest.raises(SpecError, match=message):
+        RobotSpec.from_dict(data)
+
+
+@pytest.mark.parametrize("name", ["task", "action", "state", "image", "control_period", "history"])
+def test_missing_entry_is_named(name):
+    data = ROBOT.to_dict()
+    del data[name]
+    with pytest.raises(SpecError, match=f"no entry '{name}'"):
+        RobotSpec.from_dict(data)
+
+
+def test_missing_entry_of_a_part_is_named():
+    data = ROBOT.to_dict()
+    del data["action"]["unit"]
+    with pytest.raises(SpecError, match=r"action: .*'unit'"):
+        RobotSpec.from_dict(data)
+
+
+def test_limits_become_minus_one_and_one():
+    limits = np.array([ACTION.low, ACTION.high])
+    assert ROBOT.normalise_action(limits).tolist() == [[-1.0, -1.0], [1.0, 1.0]]
+
+
+@st.composite
+def robots(draw):
+    low = draw(st.floats(-1e3, 1e3))
+    high = low + draw(st.floats(1e-2, 1e3))
+    action = ActionSpec(("a",), "effort", "N m", (low,), (high,))
+    return dataclasses.replace(ROBOT, action=action)
+
+
+@given(robots(), st.floats(0.0, 1.0))
+def test_denormalise_inverts_normalise(robot, share):
+    (low,), (high,) = robot.action.low, robot.action.high
+    value = np.array([low + share * (high - low)])
+    back = robot.denormalise_action(robot.normalise_action(value))
+    assert back == pytest.approx(value, abs=1e-6 * (high - low), rel=1e-12)
+
+
+@given(robots(), st.floats(allow_nan=False))
+def test_denormalised_action_is_inside_the_limits(robot, value):
+    action = robot.denormalise_action(np.array([value]))
+    assert robot.action.low[0] <= action[0] <= robot.action.high[0]
