@@ -231,7 +231,8 @@ def test_new_horizon_changes_the_next_plan_without_a_pause(mpc):
 def test_impossible_horizon_is_refused_with_a_reason(mpc):
     result = mpc.set("planner.horizon", 900)
     assert not result.successful
-    assert "planner.horizon" in result.reason and "range" in result.reason
+    assert "planner.horizon" in result.reason
+    assert "range" in result.reason
     assert len(mpc.wait_for_plans(2)[-1].points) == 5 * SPEC.frame_skip
 
 

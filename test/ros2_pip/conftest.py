@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -170,6 +172,18 @@ def ros2(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProce
             stdin=subprocess.DEVNULL,
             timeout=60,
         )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def ros2_each(ros2: Callable[..., subprocess.CompletedProcess]) -> Callable[..., list]:
+    """Run several ``ros2`` commands, each given as one text or a list, at the same time."""
+
+    def run(*commands: str | list[str]) -> list[subprocess.CompletedProcess]:
+        arguments = [shlex.split(each) if isinstance(each, str) else each for each in commands]
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(lambda each: ros2(*each), arguments))
 
     return run
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
 
 import pytest
 
@@ -23,10 +24,7 @@ def test_unknown_commands_verbs_and_options_are_refused(ros2, arguments):
     assert "dance" in done.stderr
 
 
-def test_availability_of_the_genuine_packages_is_told(ros2, environment):
-    import subprocess
-    import sys
-
+def test_availability_of_the_genuine_packages_is_told(environment):
     done = subprocess.run(
         [sys.executable, "-m", "ros2_pip.available"],
         env=environment,
@@ -35,6 +33,22 @@ def test_availability_of_the_genuine_packages_is_told(ros2, environment):
     )
     assert done.returncode == 1
     assert "launch: not installed (other than by ros2_pip)" in done.stdout
+
+
+def test_genuine_packages_come_first(ros2, environment, tmp_path):
+    for package in ("launch", "launch_ros", "ros2cli"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+    (tmp_path / "ros2cli" / "cli.py").write_text("def main():\n    print('genuine')\n")
+    path = f"{tmp_path}:{environment['PYTHONPATH']}"
+    assert ros2("topic", "list", PYTHONPATH=path).stdout == "genuine\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "ros2_pip.available"],
+        env={**environment, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, f"launch: {tmp_path}/launch" in done.stdout) == (0, True)
 
 
 # --- pkg and run ----------------------------------------------------------------------------
@@ -84,82 +98,74 @@ def test_run_ends_its_node_with_itself(start, number):
 # --- lists ----------------------------------------------------------------------------------
 
 
-def test_lists_show_what_the_live_node_has(ros2, live):
-    commands = {
-        "nodes": ["node", "list"],
-        "node count": ["node", "list", "-c"],
-        "topics": ["topic", "list", "-t"],
-        "topic count": ["topic", "list", "-c"],
-        "services": ["service", "list", "-t"],
-        "lifecycle": ["lifecycle", "nodes"],
-        "states": ["lifecycle", "get"],
-        "parameters": ["param", "list"],
-    }
-    with ThreadPoolExecutor(4) as pool:
-        results = dict(zip(commands, pool.map(lambda c: ros2(*c), commands.values()), strict=True))
-    out = {name: done.stdout for name, done in results.items()}
-    assert [done.returncode for done in results.values()] == [0] * len(commands)
-    assert out["nodes"] == "/live\n"
-    assert out["node count"] == "1\n"
-    assert "/chatter [std_msgs/msg/String]\n" in out["topics"]
-    assert "/image [sensor_msgs/msg/Image]\n" in out["topics"]
-    assert int(out["topic count"]) == len(out["topics"].splitlines())
-    assert "/live/trigger [std_srvs/srv/Trigger]\n" in out["services"]
-    assert out["lifecycle"] == "/live\n"
-    assert re.fullmatch(r"/live: \w+ \[\d\]\n", out["states"])
-    assert out["parameters"].startswith("/live:\n  count\n  flags\n  gain\n  planner.name\n")
+def test_lists_show_what_the_live_node_has(ros2_each, live):
+    results = ros2_each(
+        "node list",
+        "node list -c",
+        "topic list -t",
+        "topic list -c",
+        "service list -t",
+        "lifecycle nodes",
+        "lifecycle get",
+        "param list",
+    )
+    assert [done.returncode for done in results] == [0] * 8
+    nodes, node_count, topics, topic_count, services, managed, states, parameters = (
+        done.stdout for done in results
+    )
+    assert nodes == "/live\n"
+    assert node_count == "1\n"
+    assert "/chatter [std_msgs/msg/String]\n" in topics
+    assert "/image [sensor_msgs/msg/Image]\n" in topics
+    assert int(topic_count) == len(topics.splitlines())
+    assert "/live/trigger [std_srvs/srv/Trigger]\n" in services
+    assert managed == "/live\n"
+    assert re.fullmatch(r"/live: \w+ \[\d\]\n", states)
+    assert parameters.startswith("/live:\n  count\n  flags\n  gain\n  planner.name\n")
 
 
-def test_node_info_has_all_sections(ros2, live):
-    done = ros2("node", "info", "/live")
-    assert done.returncode == 0
-    assert done.stdout.startswith("/live\n  Subscribers:\n    /heard: std_msgs/msg/String\n")
+def test_node_and_topic_are_described(ros2_each, live):
+    node, topic, kind = ros2_each("node info /live", "topic info /image -v", "topic type /chatter")
+    assert node.returncode == topic.returncode == kind.returncode == 0
+    assert node.stdout.startswith("/live\n  Subscribers:\n    /heard: std_msgs/msg/String\n")
     for section in ("Publishers", "Service Servers", "Service Clients", "Action Clients"):
-        assert f"  {section}:\n" in done.stdout
-    assert "    /live/trigger: std_srvs/srv/Trigger\n" in done.stdout
+        assert f"  {section}:\n" in node.stdout
+    assert "    /live/trigger: std_srvs/srv/Trigger\n" in node.stdout
+    assert topic.stdout.startswith("Type: sensor_msgs/msg/Image\n\nPublisher count: 1\n\n")
+    assert "Reliability: BEST_EFFORT" in topic.stdout
+    assert topic.stdout.endswith("Subscription count: 0\n\n")
+    assert kind.stdout == "std_msgs/msg/String\n"
 
 
-def test_topic_info_tells_the_quality_of_service(ros2, live):
-    done = ros2("topic", "info", "/image", "-v")
-    assert done.returncode == 0
-    assert done.stdout.startswith("Type: sensor_msgs/msg/Image\n\nPublisher count: 1\n\n")
-    assert "Reliability: BEST_EFFORT" in done.stdout
-    assert done.stdout.endswith("Subscription count: 0\n\n")
-    assert ros2("topic", "type", "/chatter").stdout == "std_msgs/msg/String\n"
-
-
-def test_what_is_not_there_is_reported_with_exit_code_1(ros2, live):
-    commands = {
-        ("node", "info", "/nope"): "Unable to find node '/nope'\n",
-        ("param", "get", "/nope", "gain"): "Node not found\n",
-        ("param", "list", "/nope"): "Node not found\n",
-        ("lifecycle", "get", "/nope"): "Node not found\n",
-        ("topic", "info", "/nope"): "Unknown topic '/nope'\n",
-        ("topic", "echo", "/nope"): "Could not determine the type for the passed topic\n",
-        ("topic", "type", "/nope"): "",
-        ("service", "type", "/nope"): "",
+def test_what_is_not_there_is_reported_with_exit_code_1(ros2_each, live):
+    expected = {
+        "node info /nope": "Unable to find node '/nope'\n",
+        "param get /nope gain": "Node not found\n",
+        "param list /nope": "Node not found\n",
+        "lifecycle get /nope": "Node not found\n",
+        "topic info /nope": "Unknown topic '/nope'\n",
+        "topic echo /nope": "Could not determine the type for the passed topic\n",
+        "topic type /nope": "",
+        "service type /nope": "",
     }
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda c: ros2(*c, "--spin-time", "1"), commands))
-    assert [done.returncode for done in results] == [1] * len(commands)
-    assert [done.stderr for done in results] == list(commands.values())
+    results = ros2_each(*(f"{command} --spin-time 1" for command in expected))
+    assert [done.returncode for done in results] == [1] * len(expected)
+    assert [done.stderr for done in results] == list(expected.values())
 
 
 # --- topics ---------------------------------------------------------------------------------
 
 
-def test_echo_prints_yaml_csv_and_fields(ros2, live):
-    commands = [
-        ["/chatter"],
-        ["/pose", "--field", "pose.position"],
-        ["/pose", "--csv"],
-        ["/image", "--no-arr"],
-        ["/image", "--field", "encoding"],
-        ["/image", "--truncate-length", "2"],
-        ["/pose", "--flow-style", "--filter", "m.pose.position.x > 1"],
-    ]
-    with ThreadPoolExecutor(4) as pool:
-        results = pool.map(lambda c: ros2("topic", "echo", "--once", *c), commands)
+def test_echo_prints_yaml_csv_and_fields(ros2_each, live):
+    results = ros2_each(
+        "topic echo --once /chatter",
+        "topic echo --once /pose --field pose.position",
+        "topic echo --once /pose --csv",
+        "topic echo --once /image --no-arr",
+        "topic echo --once /image --field encoding",
+        "topic echo --once /image --truncate-length 2",
+        "topic echo --once /pose --flow-style --filter 'm.pose.position.x > 1'",
+    )
     chatter, field, csv, image, encoding, truncated, flow = (done.stdout for done in results)
     assert chatter == "data: hello\n---\n"
     assert field == "x: 1.5\ny: 0.0\nz: 0.0\n---\n"
@@ -170,13 +176,13 @@ def test_echo_prints_yaml_csv_and_fields(ros2, live):
     assert "pose: {position: {x: 1.5, y: 0.0, z: 0.0}" in flow
 
 
-def test_echo_gets_what_was_published_before_it_came(ros2, live):
-    assert ros2("topic", "echo", "--once", "/latched").stdout == "data: kept\n---\n"
-
-
-def test_echo_gives_up_after_its_timeout(ros2, live):
-    done = ros2("topic", "echo", "--timeout", "0.3", "/silent", "std_msgs/msg/String")
-    assert (done.returncode, done.stdout) == (0, "")
+def test_echo_gets_what_was_published_before_and_gives_up_on_silence(ros2_each, live):
+    latched, silent = ros2_each(
+        "topic echo --once /latched",
+        "topic echo --timeout 0.3 /silent std_msgs/msg/String",
+    )
+    assert latched.stdout == "data: kept\n---\n"
+    assert (silent.returncode, silent.stdout) == (0, "")
 
 
 def test_echo_exits_with_2_on_ctrl_c(start, live):
@@ -186,16 +192,17 @@ def test_echo_exits_with_2_on_ctrl_c(start, live):
     assert echo.end() == 2
 
 
-@pytest.mark.parametrize("topic", ["/image", "/chatter"])
-def test_hz_measures_best_effort_and_reliable_topics(start, live, topic):
-    meter = start("topic", "hz", topic, "--window", "15")
-    output = meter.wait_for("window: 15")
-    rate, window = re.findall(
-        r"average rate: ([\d.]+)\n\tmin: [\d.]+s max: [\d.]+s std dev: [\d.]+s window: (\d+)\n",
-        output,
-    )[-1]
-    assert float(rate) == pytest.approx(20.0, rel=0.25)
-    assert window == "15"
+def test_hz_measures_best_effort_and_reliable_topics(start, live):
+    meters = [start("topic", "hz", topic, "--window", "15") for topic in ("/image", "/chatter")]
+    for meter in meters:
+        output = meter.wait_for("window: 15")
+        rate, window = re.findall(
+            r"average rate: ([\d.]+)\n"
+            r"\tmin: [\d.]+s max: [\d.]+s std dev: [\d.]+s window: (\d+)\n",
+            output,
+        )[-1]
+        assert float(rate) == pytest.approx(20.0, rel=0.25)
+        assert window == "15"
 
 
 def test_pub_is_heard(ros2, start):
@@ -227,16 +234,30 @@ def test_pub_refuses_wrong_messages(ros2, arguments, message):
 # --- parameters -----------------------------------------------------------------------------
 
 
-def test_parameters_are_got_set_and_refused(ros2, live):
-    assert ros2("param", "get", "/live", "count").stdout == "Integer value is: 3\n"
-    assert ros2("param", "get", "/live", "flags", "--hide-type").stdout == "[True, False]\n"
-    assert ros2("param", "set", "/live", "gain", "0.75").stdout == "Set parameter successful\n"
-    assert ros2("param", "get", "live", "gain").stdout == "Double value is: 0.75\n"
-    assert ros2("param", "get", "/live", "nothing").stdout == "Parameter not set.\n"
-    refused = ros2("param", "set", "/live", "count", "7")
+def test_parameters_are_got(ros2_each, live):
+    count, flags, relative, missing = ros2_each(
+        "param get /live count",
+        "param get /live flags --hide-type",
+        "param get live planner.name",
+        "param get /live nothing",
+    )
+    assert count.stdout == "Integer value is: 3\n"
+    assert flags.stdout == "[True, False]\n"
+    assert relative.stdout == "String value is: adam\n"
+    assert (missing.returncode, missing.stderr) == (1, "Parameter not set\n")
+
+
+def test_parameters_are_set_or_refused_with_the_reason(ros2_each, live):
+    done, refused, limited, fixed = ros2_each(
+        "param set /live gain 0.75",
+        "param set /live count 7",
+        "param set /live count 11",
+        "param set /live planner.name cem",
+    )
+    assert done.stdout == "Set parameter successful\n"
     assert (refused.returncode, refused.stderr) == (0, "Setting parameter failed: seven\n")
-    refused = ros2("param", "set", "/live", "gain", "3.0")
-    assert "Setting parameter failed: Parameter gain out of range" in refused.stderr
+    assert "Setting parameter failed: Parameter count out of range" in limited.stderr
+    assert "Setting parameter failed: " in fixed.stderr
 
 
 def test_parameters_are_described(ros2, live):
@@ -249,40 +270,48 @@ def test_parameters_are_described(ros2, live):
     )
 
 
-def test_parameters_are_dumped_and_loaded(ros2, live, tmp_path):
-    dump = ros2("param", "dump", "/live").stdout
-    assert dump.startswith("/live:\n  ros__parameters:\n    count: ")
-    assert "    planner:\n      name: adam\n" in dump
+def test_parameters_are_loaded_and_dumped(ros2, live, tmp_path):
     path = tmp_path / "parameters.yaml"
-    path.write_text("/live:\n  ros__parameters:\n    count: 5\n    gain: 2.0\n")
+    path.write_text("/live:\n  ros__parameters:\n    flags: [false]\n    gain: 2.0\n")
     done = ros2("param", "load", "/live", str(path))
-    assert done.stdout == "Set parameter count successful\n"
+    assert done.stdout == "Set parameter flags successful\n"
     assert "Set parameter gain failed: " in done.stderr
-    assert ros2("param", "get", "/live", "count").stdout == "Integer value is: 5\n"
-    ros2("param", "set", "/live", "count", "3")
+    dump = ros2("param", "dump", "/live").stdout
+    assert dump.startswith("/live:\n  ros__parameters:\n    count: 3\n    flags:\n    - false\n")
+    assert "    planner:\n      name: adam\n" in dump
+    path.write_text("/**:\n  ros__parameters:\n    flags: [true, false]\n")
+    assert "successful" in ros2("param", "load", "/live", str(path)).stdout
 
 
 # --- services, lifecycle, interfaces --------------------------------------------------------
 
 
-def test_service_is_called(ros2, live):
-    done = ros2("service", "call", "/live/set", "std_srvs/srv/SetBool", "{data: true}")
+def test_service_is_called(ros2_each, live):
+    done, kind, wrong = ros2_each(
+        "service call /live/set std_srvs/srv/SetBool '{data: true}'",
+        "service type /live/set",
+        "service call /live/set std_srvs/srv/SetBool '{date: true}'",
+    )
     assert done.returncode == 0
     assert done.stdout.removeprefix("waiting for service to become available...\n") == (
         "requester: making request: std_srvs.srv.SetBool_Request(data=True)\n\n"
         "response:\nstd_srvs.srv.SetBool_Response(success=True, message='set')\n\n"
     )
-    assert ros2("service", "type", "/live/set").stdout == "std_srvs/srv/SetBool\n"
+    assert kind.stdout == "std_srvs/srv/SetBool\n"
+    assert wrong.returncode == 1
+    assert "Failed to populate field: " in wrong.stderr
 
 
-def test_lifecycle_is_walked_through(ros2, live):
-    assert ros2("lifecycle", "get", "/live").stdout == "unconfigured [1]\n"
-    assert ros2("lifecycle", "list", "/live").stdout.startswith(
+def test_lifecycle_is_walked_through(ros2, ros2_each, live):
+    state, transitions, impossible = ros2_each(
+        "lifecycle get /live", "lifecycle list /live", "lifecycle set /live activate"
+    )
+    assert state.stdout == "unconfigured [1]\n"
+    assert transitions.stdout.startswith(
         "- configure [1]\n\tStart: unconfigured\n\tGoal: configuring\n"
     )
-    done = ros2("lifecycle", "set", "/live", "activate")
-    assert done.returncode == 1
-    assert done.stderr.startswith(
+    assert impossible.returncode == 1
+    assert impossible.stderr.startswith(
         "Unknown transition requested, available ones are:\n- configure [1]\n"
     )
     assert ros2("lifecycle", "set", "/live", "configure").stdout == "Transitioning successful\n"

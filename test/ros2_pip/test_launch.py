@@ -180,7 +180,6 @@ def test_substitution_yields(substitution, text, monkeypatch):
     )
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     import launch.substitutions
-
     from launch import LaunchContext
 
     result = eval(substitution, vars(launch.substitutions)).perform(LaunchContext())
@@ -234,6 +233,17 @@ def test_output_is_prefixed_line_by_line(ros2, launch_file):
         assert line in output
     assert re.search(r"\[INFO\] \[talker-1\]: process started with pid \[\d+\]\n", output)
     assert re.search(r"\[INFO\] \[talker-1\]: process has finished cleanly \[pid \d+\]\n", output)
+
+
+def test_output_of_processes_that_end_at_once_is_complete(ros2, launch_file):
+    path = launch_file(
+        "*[ExecuteProcess(cmd=['sh', '-c', 'echo out; echo err >&2'], output='screen',"
+        " emulate_tty=bool(i % 2)) for i in range(20)]"
+    )
+    done = ros2("launch", path)
+    assert done.returncode == 0
+    assert done.stdout.count("] out\n") == done.stdout.count("] err\n") == 20
+    assert done.stderr == ""
 
 
 def test_output_log_shows_only_errors_and_keeps_all(ros2, launch_file, tmp_path):
@@ -433,7 +443,7 @@ def test_no_orphans_behind_a_shell(start, launch_file, wait_until_gone):
         "ExecuteProcess(cmd=['sleep 60 & echo child $!; wait'], shell=True, output='screen')"
     )
     launch = start("launch", path)
-    output = launch.wait_for("child ")
+    output = launch.wait_for("] child ")
     launch.send(signal.SIGTERM)
     launch.end()
-    wait_until_gone(int(re.search(r"child (\d+)", output)[1]))
+    wait_until_gone(int(re.search(r"\] child (\d+)", output)[1]))

@@ -132,9 +132,7 @@ class Inputs:
                 state = min(self._states, key=lambda arrival: abs(arrival.stamp - image.stamp))
             elif self._states:
                 state = self._states[-1]
-            return Snapshot(
-                image, state, self._goal_image, self._goal_state, self._goal_number
-            )
+            return Snapshot(image, state, self._goal_image, self._goal_state, self._goal_number)
 
     @property
     def image_number(self) -> int:

@@ -34,9 +34,7 @@ class PlanPublisher:
 
     def __init__(self, node: Any, spec: RobotSpec) -> None:
         self._node, self._spec = node, spec
-        self._plans = node.create_publisher(
-            JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS
-        )
+        self._plans = node.create_publisher(JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS)
         self._twists = node.create_publisher(TwistStamped, "cmd_vel", qos.COMMAND)
         self._commands = node.create_publisher(Float64MultiArray, "commands", qos.COMMAND)
         self._follower = PlanFollower(spec.action, spec.control_period)
@@ -111,9 +109,7 @@ class PlanPictures:
         if self._imagined.get_subscription_count():
             self._imagined.publish(self._draw_frames(plan, stamp))
 
-    def _draw_paths(
-        self, plan: ControlPlan, stamp: int, frame_id: str, pose: Any
-    ) -> MarkerArray:
+    def _draw_paths(self, plan: ControlPlan, stamp: int, frame_id: str, pose: Any) -> MarkerArray:
         paths = _paths(self._model, plan, pose)
         array = MarkerArray(markers=[Marker(action=Marker.DELETEALL)])
         for number, (name, path) in enumerate(paths):
@@ -179,5 +175,3 @@ class Diagnostics:
         array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
-
-

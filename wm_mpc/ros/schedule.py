@@ -33,7 +33,13 @@ class PlanSchedule:
             self._due = now
         if now < self._due:
             return False
-        return is_new or now >= self._due + self._patience(period)
+        return (is_new and self._is_fresh(now, period)) or now >= self._due + self._patience(period)
+
+    def _is_fresh(self, now: int, period: int) -> bool:
+        """Whether the last observation is nearer than the next: else that one is waited for."""
+        if self._last_arrival is None or self._interval is None:
+            return True
+        return now - self._last_arrival <= 0.5 * min(self._interval, period)
 
     def _patience(self, period: int) -> float:
         """How long after the due time a new observation is worth waiting for."""

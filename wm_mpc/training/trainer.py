@@ -331,7 +331,7 @@ def encode_all(
     latents = []
     for first in range(0, len(images), batch):
         chosen = slice(first, first + batch)
-        image = torch.from_numpy(np.ascontiguousarray(images[chosen]))
+        image = torch.from_numpy(np.array(images[chosen]))  # a copy: the file is not writable
         latents.append(model.encode(image, torch.from_numpy(states[chosen])))
         progress(min(first + batch, len(images)), len(images))
     return torch.cat(latents)

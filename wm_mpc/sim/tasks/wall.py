@@ -136,7 +136,7 @@ class Wall:
 
     def _is_free(self, position: np.ndarray) -> bool:
         margin = RADIUS + 0.02
-        if np.abs(position).max() > HALF_WIDTH - margin:
+        if not np.abs(position).max() <= HALF_WIDTH - margin:  # true for NaN, too
             return False
         beside_wall = abs(position[0]) > WALL_HALF_THICKNESS + margin
         in_door = abs(position[1] - self._door) < DOOR_HALF_WIDTH - margin

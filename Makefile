@@ -1,0 +1,45 @@
+# Everything a person does with this repository. Each target sets up first, which takes a fraction
+# of a second once it is done.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sim collect train evaluate test lint format clean
+SHELL := bash
+ARGS ?=
+
+# exec leaves nothing between make and the program: Ctrl-C reaches it, and make waits for it.
+run = @echo "[$@] $(strip $(1))"; source tools/env.bash && exec $(1)
+
+help: ## Show this list
+	@echo "make <target> [ARGS=\"...\"]"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Prepare .venv and build the package (PYTHON=... picks the interpreter, PIP_ARGS=... goes to pip)
+	@python3 tools/bootstrap.py
+
+sim: setup ## Run the simulation with its controller: make sim ARGS="task:=wall episodes:=5"
+	$(call run, ros2 launch wm_mpc sim.launch.py $(ARGS))
+
+collect: setup ## Collect episodes in simulation (ARGS="--help" lists the options)
+	$(call run, ros2 run wm_mpc collect $(ARGS))
+
+train: setup ## Train a world model
+	$(call run, ros2 run wm_mpc train $(ARGS))
+
+evaluate: setup ## Measure success and planning time
+	$(call run, ros2 run wm_mpc evaluate $(ARGS))
+
+test: setup ## Run the tests: make test ARGS="test/planning -k cem"
+	$(call run, python -m pytest $(ARGS))
+
+lint: setup ## Check style and types
+	@source tools/env.bash; failed=0; \
+	for check in "ruff check ." "ruff format --check ." "mypy"; do \
+		echo "[lint] $$check"; $$check || failed=1; \
+	done; exit $$failed
+
+format: setup ## Put the sources into the common format
+	@source tools/env.bash; set -x; ruff check --fix --exit-zero . && ruff format .
+
+clean: ## Remove what was built; .venv, data and results stay
+	rm -rf build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

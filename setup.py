@@ -1,0 +1,95 @@
+"""Where each part of wm_mpc goes when colcon (ament_python) or pip installs it."""
+
+import re
+import sys
+from glob import glob
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "wm_mpc"
+EXECUTABLES = {
+    "sim": "wm_mpc.nodes.sim:main",
+    "mpc": "wm_mpc.nodes.mpc:main",
+    "collect": "wm_mpc.cli.collect:main",
+    "train": "wm_mpc.cli.train:main",
+    "evaluate": "wm_mpc.cli.evaluate:main",
+}
+
+# Runs with the interpreter of the environment it is installed in: sh reads the first string as
+# commands, Python as a string.
+PIP_EXECUTABLE = """\
+#!/bin/sh
+''':'
+python="$(dirname "$0")/../../bin/python3"
+[ -x "$python" ] || python=python3
+exec "$python" "$0" "$@"
+'''
+import sys
+
+from {module} import {function}
+
+sys.exit({function}())
+"""
+
+
+def version():
+    text = Path(NAME, "__init__.py").read_text(encoding="utf-8")
+    return re.search(r'^__version__ = "(.+)"', text, re.MULTILINE).group(1)
+
+
+def pip_executables():
+    """Write the executables as plain files and return their paths."""
+    folder = Path("build", "pip_executables")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, target in EXECUTABLES.items():
+        module, function = target.split(":")
+        path = folder / name
+        path.write_text(PIP_EXECUTABLE.format(module=module, function=function), encoding="utf-8")
+        path.chmod(0o755)
+    return [str(folder / name) for name in EXECUTABLES]
+
+
+data_files = [
+    ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+    (f"share/{NAME}", ["package.xml"]),
+    (f"share/{NAME}/launch", sorted(glob("launch/*.py"))),
+    (f"share/{NAME}/config", sorted(path for path in glob("config/*") if Path(path).is_file())),
+    (f"share/{NAME}/checkpoints", sorted(glob("checkpoints/*.safetensors"))),
+]
+console_scripts = [f"{name} = {target}" for name, target in EXECUTABLES.items()]
+
+# colcon puts console scripts where setup.cfg says. pip would put them in bin/, which is no place
+# for names as general as `train`: there they are files of lib/wm_mpc instead.
+if {"bdist_wheel", "dist_info"} & set(sys.argv):
+    data_files.append((f"lib/{NAME}", pip_executables()))
+    console_scripts = []
+
+setup(
+    name=NAME,
+    version=version(),
+    description="Gradient-based model-predictive control through learned world models",
+    license="Apache-2.0",
+    maintainer="wm_mpc maintainers",
+    maintainer_email="maintainers@wm-mpc.example",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    data_files=data_files,
+    python_requires=">=3.10",
+    # Tried versions are in tools/requirements.txt. ROS 2's own packages are left to the machine.
+    install_requires=[
+        "setuptools",
+        "h5py",
+        "imageio",
+        "matplotlib",
+        "numpy",
+        "opencv-python-headless",
+        "pillow",
+        "pybullet",
+        "pyyaml",
+        "safetensors",
+        "torch",
+        "tqdm",
+    ],
+    zip_safe=False,
+    entry_points={"console_scripts": console_scripts},
+)

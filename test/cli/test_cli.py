@@ -1,0 +1,187 @@
+"""The command-line programs: from nothing to an evaluated checkpoint, and every way to go wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+
+import cv2
+import pytest
+import torch
+
+from wm_mpc.cli import collect, evaluate, train
+from wm_mpc.data.episodes import Dataset
+from wm_mpc.model.checkpoint import load_checkpoint
+
+torch.set_num_threads(1)
+
+TINY = """
+horizon: 2
+representation_updates: 3
+representation_batch: 2
+dynamics_updates: 3
+dynamics_batch: 4
+threads: 1
+random: {count: 4, steps: 2}
+architecture: {keypoints: 4, encoder_width: 4, decoder_width: 4, hidden: 16}
+"""
+HELP = """
+import os, sys
+os.environ["COLUMNS"] = "120"
+from wm_mpc.cli import collect, evaluate, train
+for program in (collect, evaluate, train):
+    try:
+        program.main(["--help"])
+    except SystemExit as exit:
+        assert exit.code == 0
+assert "matplotlib" not in sys.modules
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Programs write below the present directory unless told otherwise."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.yaml").write_text(TINY)
+    return tmp_path
+
+
+def run(program, arguments=""):
+    """The exit code, also of what argparse refuses."""
+    try:
+        return program.main(shlex.split(arguments))
+    except SystemExit as end:
+        return end.code
+
+
+def test_help_explains_every_program_and_touches_nothing(folder):
+    (folder / "train.yaml").unlink()
+    result = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    for program in ("collect", "evaluate", "train"):
+        assert f"usage: {program} " in result.stdout
+    for option in ("--task", "--episodes", "--seed", "--checkpoint", "--synthesis", "--config"):
+        assert option in result.stdout
+    assert list(folder.iterdir()) == []
+
+
+def test_collect_train_evaluate(folder, capsys):
+    assert run(collect, "--episodes 3 --steps 60 --workers 1 --seed 2") == 0
+    assert "data/wall  episodes 3" in capsys.readouterr().out
+    dataset = Dataset("data/wall")
+    assert dataset.indices() == [0, 1, 2]
+    assert dataset.provenance["command"] == "collect --episodes 3 --steps 60 --workers 1 --seed 2"
+
+    assert run(train, "--config train.yaml --seed 5 --workers 1 --synthesis adversarial") == 0
+    assert "checkpoint  runs/wall/wall.safetensors" in capsys.readouterr().out
+    model, metadata = load_checkpoint("runs/wall/wall.safetensors")
+    provenance = metadata["provenance"]
+    assert model.spec == dataset.spec
+    assert (provenance["seed"], provenance["synthesis"]) == (5, ["adversarial"])
+    assert provenance["data"]["hash"] == dataset.content_hash()
+    assert "--seed 5" in provenance["command"]
+    assert provenance["metrics"]["open_loop_error"]
+    assert json.loads((folder / "runs/wall/metrics.json").read_text())["seed"] == 5
+    assert cv2.imread("runs/wall/report.png") is not None
+
+    arguments = "--checkpoint runs/wall/wall.safetensors --planners adam,cem --steps 3 --out out"
+    assert run(evaluate, f"{arguments} --episodes 2") == 0
+    table = capsys.readouterr().out
+    record = json.loads((folder / "out/results.json").read_text())
+    cells = {cell["planner"]: cell for cell in record["cells"]}
+    assert set(cells) == {"adam", "cem"}
+    assert cells["cem"]["time_ratio_to_cem"] == 1.0
+    assert cells["adam"]["episodes"] == 2
+    assert cells["adam"]["ci95"][0] <= cells["adam"]["success_rate"] <= cells["adam"]["ci95"][1]
+    assert (folder / "out/results.md").read_text() == table
+
+
+def test_collecting_again_adds_the_missing_episodes_only(capsys):
+    assert run(collect, "--episodes 2 --steps 5 --workers 1") == 0
+    assert run(collect, "--episodes 2 --steps 5 --workers 1") == 0
+    assert "episodes 2  nothing left to do" in capsys.readouterr().out
+    assert run(collect, "--episodes 3 --steps 5 --workers 1") == 0
+    assert Dataset("data/wall").indices() == [0, 1, 2]
+
+
+def test_evaluation_without_cem_has_no_ratio_to_it():
+    cell = evaluate.summarise("wall", "adam", [result_of(True, 12), result_of(False, 100)])
+    assert cell["steps_mean"] == 12.0
+    assert cell["success_rate"] == 0.5
+    assert evaluate.summarise("wall", "adam", [result_of(False, 9)])["steps_mean"] is None
+
+
+def result_of(success, steps):
+    return evaluate.EpisodeResult(success, steps, [0.01] * steps, {"distance": 0.3})
+
+
+def test_plan_time_is_in_milliseconds():
+    results = [result_of(True, 10)]
+    results[0].plan_seconds[:] = [0.001 * k for k in range(1, 11)]
+    cell = evaluate.summarise("wall", "adam", results)
+    assert (cell["plan_ms_p50"], cell["plan_ms_p99"]) == (5.5, 9.91)
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "message"),
+    [
+        (collect, "--dataset train.yaml", "dataset train.yaml"),
+        (collect, "--dataset other --steps 9", "was begun with {'seed': 0, 'steps': 5}"),
+        (collect, "--dataset other --seed 1 --steps 5", "choose another --dataset"),
+        (train, "--config train.yaml --dataset nothing", "no dataset at nothing"),
+        (train, "--config none.yaml", "cannot read training settings: .*none.yaml"),
+        (train, "--config bad.yaml", "unknown setting speed"),
+        (train, "--config train.yaml --synthesis magic", r"unknown synthesis \['magic'\]"),
+        (train, "--config train.yaml --dataset other", "at least 2 are needed"),
+        (evaluate, "--checkpoint none", "no checkpoint 'none': .*shipped ones are: .*wall"),
+        (evaluate, "--checkpoint train.yaml", "train.yaml is damaged or not a .safetensors"),
+        (evaluate, "--planners adam,magic", r"unknown planners \['magic'\]; known: "),
+    ],
+)
+def test_mistake_is_one_clear_line(folder, capfd, program, arguments, message):
+    (folder / "bad.yaml").write_text("speed: 3")
+    run(collect, "--dataset other --episodes 1 --steps 5 --workers 1")
+    capfd.readouterr()
+    code = run(program, arguments)
+    out, err = capfd.readouterr()
+    name = program.__name__.rsplit(".", 1)[-1]
+    assert code not in (0, None)
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith(f"{name}: ")
+    assert re.search(message, err)
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "message"),
+    [
+        (collect, "--task moon", "invalid choice: 'moon'"),
+        (collect, "--episodes 0", "0 is not above zero"),
+        (collect, "--seed -1", "-1 is negative"),
+        (collect, "--workers many", "invalid positive value: 'many'"),
+        (train, "--seed -1", "-1 is negative"),
+        (train, "--workers 0", "0 is not above zero"),
+        (evaluate, "--seed -1", "-1 is negative"),
+        (evaluate, "--replan 0", "0 is not above zero"),
+    ],
+)
+def test_option_out_of_range_is_refused_by_name(capsys, program, arguments, message):
+    assert run(program, arguments) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert arguments.split()[0] in err
+
+
+@pytest.mark.parametrize("program", [collect, train])
+def test_interruption_says_how_to_go_on(folder, monkeypatch, capsys, program):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    run(collect, "--episodes 3 --steps 20 --workers 1")
+    monkeypatch.setattr(collect, "collect", interrupted)
+    monkeypatch.setattr(train.Trainer, "run", interrupted)
+    assert run(program, "--steps 20" if program is collect else "--config train.yaml") == 130
+    assert "interrupted; the same command continues" in capsys.readouterr().err

@@ -1,0 +1,220 @@
+"""Real training runs, as small as they can be."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from wm_mpc.data.episodes import Dataset, Recording
+from wm_mpc.model.world_model import Architecture
+from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
+from wm_mpc.training.config import TrainConfig
+from wm_mpc.training.trainer import Trainer, TrainingError, encode_all
+
+CONFIG = TrainConfig(
+    horizon=3,
+    representation_updates=61,
+    representation_batch=4,
+    dynamics_updates=101,
+    dynamics_batch=16,
+    threads=1,
+    architecture=Architecture(4, 4, 4, hidden=32),
+    random=RandomRolloutConfig(count=8, steps=3),
+)
+
+
+class InterruptionError(Exception):
+    """Stands for whatever ends a run."""
+
+
+def interrupt_at(phase, number):
+    def progress(stage, done, total, values):
+        if (stage, done) == (phase, number):
+            raise InterruptionError
+
+    return progress
+
+
+def tensors(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def finished(recording, tmp_path_factory):
+    trainer = Trainer(recording, CONFIG, tmp_path_factory.mktemp("run"))
+    trainer.run()
+    return trainer
+
+
+def losses_of(trainer, phase, name):
+    return [row[name] for row in trainer.history if row["phase"] == phase]
+
+
+@pytest.mark.parametrize(
+    ("phase", "name"),
+    [(0, "reconstruction"), (1, "one_step"), (1, "multi_step"), (1, "random"), (1, "adversarial")],
+)
+def test_training_lowers_the_loss(finished, phase, name):
+    values = losses_of(finished, phase, name)
+    assert values[-1] < 0.8 * values[0]
+
+
+def test_finished_model_wants_no_more_gradients(finished):
+    assert not finished.model.training
+    assert not any(parameter.requires_grad for parameter in finished.model.parameters())
+
+
+def test_second_phase_leaves_the_encoder_alone(recording, finished, tmp_path):
+    trainer = Trainer(recording, CONFIG, tmp_path, progress=interrupt_at("encode", 124))
+    with pytest.raises(InterruptionError):
+        trainer.run()
+    for name, tensor in trainer.model.encoder.state_dict().items():
+        assert torch.equal(finished.model.encoder.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize(
+    "interruptions",
+    [
+        [("representation", 41)],
+        [("dynamics", 61)],
+        [("representation", 1), ("encode", 124), ("random rollouts", 5), ("dynamics", 41)],
+    ],
+    ids=["first phase", "second phase", "often"],
+)
+def test_interrupted_run_ends_like_an_uninterrupted_one(
+    recording, finished, tmp_path, interruptions
+):
+    config = dataclasses.replace(CONFIG, checkpoint_interval=1e-9)
+    for where in interruptions:
+        trainer = Trainer(recording, config, tmp_path, progress=interrupt_at(*where))
+        with pytest.raises(InterruptionError):
+            trainer.run()
+    started = []
+    trainer = Trainer(
+        recording, config, tmp_path, progress=lambda *event: started.append(event[:2])
+    )
+    trainer.run()
+    for name, tensor in finished.model.state_dict().items():
+        assert torch.equal(trainer.model.state_dict()[name], tensor), name
+    assert trainer.history == finished.history
+    # what was done before was not done again
+    assert min(done for stage, done in started if stage == interruptions[-1][0]) > 1
+
+
+def test_finished_run_is_not_repeated(recording, finished):
+    stages = []
+    again = Trainer(
+        recording, CONFIG, finished.directory, progress=lambda stage, *_: stages.append(stage)
+    )
+    again.run()
+    assert "representation" not in stages
+    assert "dynamics" not in stages
+    for name, tensor in finished.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], tensor), name
+
+
+def test_other_seed_gives_another_model(recording, finished, tmp_path):
+    config = dataclasses.replace(CONFIG, seed=1, representation_updates=2, dynamics_updates=2)
+    other = Trainer(recording, config, tmp_path).run().encoder.features[-1].weight
+    assert not torch.equal(other, finished.model.encoder.features[-1].weight)
+
+
+def test_losses_are_those_of_the_chosen_synthesis(recording, tmp_path):
+    for chosen in ((), ("random",), ("adversarial",)):
+        config = dataclasses.replace(
+            CONFIG, synthesis=chosen, representation_updates=1, dynamics_updates=1
+        )
+        trainer = Trainer(recording, config, tmp_path / "-".join(("run", *chosen)))
+        trainer.run()
+        assert set(trainer.history[-1]) == {
+            "phase", "update", "one_step", "multi_step", *chosen
+        }  # fmt: skip
+
+
+def test_run_directory_of_other_settings_is_refused(recording, finished):
+    config = dataclasses.replace(CONFIG, seed=9)
+    with pytest.raises(TrainingError, match="other settings or other data"):
+        Trainer(recording, config, finished.directory)
+
+
+def test_run_directory_of_other_data_is_refused(finished):
+    recording = Recording(finished.recording.dataset, limit=3)
+    with pytest.raises(TrainingError, match="other settings or other data"):
+        Trainer(recording, CONFIG, finished.directory)
+
+
+@pytest.mark.parametrize("name", ["run.json", "state.pt"])
+def test_damaged_run_is_named(recording, tmp_path, name):
+    config = dataclasses.replace(CONFIG, representation_updates=1, dynamics_updates=1)
+    Trainer(recording, config, tmp_path).run()
+    (tmp_path / name).write_bytes(b"{ damaged")
+    with pytest.raises(TrainingError, match=rf"{name} is damaged"):
+        Trainer(recording, config, tmp_path).run()
+
+
+def test_validation_episodes_are_never_trained_on(finished):
+    assert finished.validation_episodes.tolist() == [3]
+    assert finished.train_episodes.tolist() == [0, 1, 2]
+    assert set(finished.recording.episode_of[finished._window_starts]) == {0, 1, 2}
+
+
+def test_states_are_normalised_by_the_training_episodes(finished):
+    recording = finished.recording
+    states = recording.states[recording.episode_of < 3]
+    assert finished.model.state_mean.numpy() == pytest.approx(states.mean(0), abs=1e-5)
+    assert finished.model.state_std.numpy() == pytest.approx(states.std(0), rel=1e-4)
+
+
+def test_loss_that_is_not_finite_ends_the_run(recording, tmp_path):
+    trainer = Trainer(recording, CONFIG, tmp_path)
+    with torch.no_grad():
+        trainer.model.decoder.background.fill_(torch.nan)
+    with pytest.raises(TrainingError, match="loss is nan in update 0 of phase representation"):
+        trainer.run()
+    assert not (tmp_path / "state.pt").exists()
+
+
+def dataset_of(path, recording, episodes):
+    dataset = Dataset.create(path, recording.spec)
+    for index, episode in enumerate(episodes):
+        dataset.append(index, episode)
+    return Recording(dataset)
+
+
+def test_single_episode_is_too_few(recording, tmp_path):
+    few = dataset_of(tmp_path / "data", recording, [recording.dataset.read(0)])
+    with pytest.raises(TrainingError, match="at least 2 are needed"):
+        Trainer(few, CONFIG, tmp_path / "run")
+
+
+def test_episodes_that_are_too_short_are_named(recording, tmp_path):
+    config = dataclasses.replace(CONFIG, horizon=20)
+    with pytest.raises(TrainingError, match="20 model steps are needed, which are 100 low-level"):
+        Trainer(recording, config, tmp_path)
+
+
+def test_random_synthesis_without_a_simulator_is_refused_at_once(recording, tmp_path):
+    episodes = [dataclasses.replace(e, simulator_states=None) for e in recording.dataset]
+    real = dataset_of(tmp_path / "data", recording, episodes)
+    with pytest.raises(TrainingError, match="choose another synthesis"):
+        Trainer(real, CONFIG, tmp_path / "run")
+    Trainer(real, dataclasses.replace(CONFIG, synthesis=("adversarial",)), tmp_path / "run")
+
+
+def test_pose_readout_fits_the_training_episodes(finished):
+    recording, model = finished.recording, finished.model
+    train = recording.episode_of < 3
+    latents = encode_all(model, recording.images[train], recording.states[train])
+    errors = model.read_pose(latents).numpy() - recording.poses[train]
+    assert model.architecture.pose_names == ("x", "y")
+    assert errors.var(0).sum() < 0.5 * recording.poses[train].var(0).sum()
+    assert errors.mean(0) == pytest.approx([0.0, 0.0], abs=0.01)
+
+
+def test_encoding_does_not_depend_on_the_batch(finished):
+    recording = finished.recording
+    images, states = recording.images[:10], recording.states[:10]
+    whole = encode_all(finished.model, images, states)
+    assert torch.allclose(whole, encode_all(finished.model, images, states, batch=3), atol=1e-5)

@@ -1,0 +1,256 @@
+"""From activation to deactivation of the node `mpc`: observe, plan, check, send, or hold.
+
+Whatever goes wrong ends in the same place: `_hold` tells the robot to stand still and reports why,
+until the cause is gone.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from wm_mpc.model.world_model import WorldModel
+from wm_mpc.nodes.mpc_inputs import Inputs, Snapshot
+from wm_mpc.nodes.mpc_outputs import PlanPictures, PlanPublisher
+from wm_mpc.nodes.mpc_parameters import objective_config, planner_config
+from wm_mpc.planning.commitment import Commitments
+from wm_mpc.planning.receding_horizon import ControlPlan, PlanningError, RecedingHorizon
+from wm_mpc.ros.errors import MessageError
+from wm_mpc.ros.schedule import PlanSchedule
+from wm_mpc.ros.timing import SECOND, LatencyTracker, from_seconds
+
+OK, WARN, ERROR = (
+    DiagnosticStatus.OK[0], DiagnosticStatus.WARN[0], DiagnosticStatus.ERROR[0]
+)  # fmt: skip
+Report = Callable[[int, str], None]
+
+
+class HoldError(Exception):
+    """A reason not to plan now; the level is one of DiagnosticStatus."""
+
+    def __init__(self, reason: str, level: int = WARN) -> None:
+        super().__init__(reason)
+        self.level = level
+
+
+class Statistics:
+    """What the diagnostics tell of planning; outlives sessions."""
+
+    def __init__(self) -> None:
+        self.latency, self.encoding = LatencyTracker(500), LatencyTracker(500)
+        self.plans = self.overruns = self.holds = 0
+        self.last_plan: ControlPlan | None = None
+
+    def values(self) -> dict[str, object]:
+        latency, encoding = self.latency.summary(), self.encoding.summary()
+        values: dict[str, object] = {
+            "plan time mean (ms)": f"{latency.mean * 1e3:.1f}",
+            "plan time p50 (ms)": f"{latency.p50 * 1e3:.1f}",
+            "plan time p99 (ms)": f"{latency.p99 * 1e3:.1f}",
+            "plan time max (ms)": f"{latency.max * 1e3:.1f}",
+            "encode time p50 (ms)": f"{encoding.p50 * 1e3:.1f}",
+            "plans": self.plans,
+            "overruns": self.overruns,
+            "holds": self.holds,
+        }
+        plan = self.last_plan
+        if plan is not None:
+            values["cost"] = f"{plan.result.cost:.5g}"
+            values["iterations"] = plan.result.iterations
+            values["plan status"] = plan.result.status.value
+        return values
+
+
+class Session:
+    """Planning with one world model. `step` runs in the planning thread; the rest anywhere."""
+
+    def __init__(
+        self,
+        node: Any,
+        model: WorldModel,
+        values: Mapping[str, Any],
+        statistics: Statistics,
+        report: Report,
+        wake: threading.Event,
+    ) -> None:
+        self._node, self._model, self._report, self._wake = node, model, report, wake
+        self._statistics = statistics
+        self._lockstep = bool(values["lockstep"])
+        # A plan is published under it, so none leaves after `close`.
+        self._lock = threading.RLock()
+        self._closed = self.held_by_person = False
+        self._controller = RecedingHorizon(model, values["seed"])
+        self._commitments = Commitments(model.spec)
+        self._schedule = PlanSchedule()
+        self._first_stamp = self._now()
+        self._goal_number = self._used_image = 0
+        self._answered: tuple[int, np.ndarray] | None = None  # stamp and actions of the last plan
+        self._plans = PlanPublisher(node, model.spec)
+        self._pictures = PlanPictures(node, model)
+        self._inputs = Inputs(
+            node,
+            model.spec,
+            transport=values["image.transport"],
+            state_type=values["state.type"],
+            on_image=self._on_image,
+        )
+
+    def _now(self) -> int:
+        return int(self._node.get_clock().now().nanoseconds)
+
+    def _on_image(self) -> None:
+        self._schedule.arrived(self._now())
+        self._wake.set()
+
+    def close(self) -> None:
+        """Tell the robot to hold and send nothing any more."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._plans.hold(self._now())
+            self._inputs.close()
+            self._plans.close()
+            self._pictures.close()
+
+    def use(self, model: WorldModel, seed: int) -> None:
+        """Plan with another world model of the same robot from the next plan on."""
+        with self._lock:
+            self._model, self._controller = model, RecedingHorizon(model, seed)
+            self._pictures.use(model)
+            self._goal_number = 0
+
+    def wait_until_due(self, values: Mapping[str, Any]) -> bool:
+        """Sleep a little; whether it is time for `step`."""
+        is_new = self._inputs.image_number != self._used_image
+        if self._lockstep:
+            due, remaining = is_new, 0.05
+        else:
+            period, now = from_seconds(1.0 / values["rate"]), self._now()
+            due = self._schedule.is_due(now, period, is_new=is_new)
+            remaining = self._schedule.remaining(now) / SECOND or 0.005
+        if not due:
+            self._wake.wait(min(remaining, 0.02))
+            self._wake.clear()
+        return due
+
+    def step(self, values: Mapping[str, Any]) -> None:
+        """Make and send one plan, or hold."""
+        self._plans.stream_twists = values["output.cmd_vel"]
+        self._plans.stream_commands = values["output.commands"]
+        self._plans.frame_id = values["frame_id"]
+        if not self._lockstep:
+            period = from_seconds(1.0 / values["rate"])
+            self._statistics.overruns += self._schedule.planned(self._now(), period)
+        self._used_image = self._inputs.image_number
+        try:
+            snapshot = self._usable(values)
+            assert snapshot.image is not None
+            stamp = snapshot.image.stamp
+            if self._lockstep and self._repeat_answer(stamp):
+                return
+            plan = self._plan(snapshot, stamp, values)
+        except (HoldError, MessageError, PlanningError) as error:
+            self._hold(str(error), getattr(error, "level", ERROR))
+        except Exception as error:  # a fault of ours must not leave the robot moving either
+            self._hold(f"planner fault: {error!r}", ERROR)
+        else:
+            self._send(plan, stamp, values)
+
+    def _usable(self, values: Mapping[str, Any]) -> Snapshot:
+        """The newest inputs; raises HoldError when they are incomplete or too old."""
+        if self.held_by_person:
+            raise HoldError("holding as asked by the service ~/hold")
+        snapshot = self._inputs.snapshot(wait_for_state=1.0 if self._lockstep else 0.01)
+        timeout = values["observation_timeout"]
+        limit = f"(observation_timeout {timeout} s)"
+        for what, arrival in (("image", snapshot.image), ("robot state", snapshot.state)):
+            if arrival is None:
+                raise HoldError(f"no {what} received yet")
+            silence = time.monotonic() - arrival.received
+            age = (self._now() - arrival.stamp) / SECOND
+            if not self._lockstep and silence > timeout:
+                raise HoldError(f"no {what} for {silence:.1f} s {limit}", ERROR)
+            if age > timeout:
+                raise HoldError(f"{what} stamps are {age:.2f} s old {limit}", ERROR)
+            if age < -timeout:
+                raise HoldError(
+                    f"{what} stamps are {-age:.2f} s in the future: clocks differ", ERROR
+                )
+        if snapshot.goal_image is None:
+            raise HoldError("no goal received yet")
+        return snapshot
+
+    def _repeat_answer(self, stamp: int) -> bool:
+        """Whether this observation was answered before; the answer may have been lost, so it is
+        sent again."""
+        if self._answered is None or self._answered[0] != stamp:
+            return False
+        with self._lock:
+            if not self._closed:
+                self._plans.publish(*self._answered)
+        return True
+
+    def _plan(self, snapshot: Snapshot, stamp: int, values: Mapping[str, Any]) -> ControlPlan:
+        assert snapshot.image is not None
+        assert snapshot.state is not None
+        inputs, controller = self._inputs, self._controller
+        image = inputs.image_array(snapshot.image.message)
+        state = inputs.state_array(snapshot.state.message)
+        if snapshot.goal_number != self._goal_number or not controller.has_goal:
+            controller.set_goal(*inputs.goal_arrays(snapshot))
+            self._goal_number = snapshot.goal_number
+        planner, budget = planner_config(values), values["time_budget"]
+        arrival = self._now()
+        if not self._lockstep:  # there, nothing is executed while planning
+            usual = self._statistics.latency.summary().p50
+            arrival += from_seconds(budget if math.isnan(usual) else usual)
+        committed = self._commitments.between(stamp, arrival)
+        if len(committed) >= planner.horizon * self._model.spec.frame_skip:
+            raise HoldError("planning takes longer than the plan lasts: observations are too old")
+        plan = controller.plan(
+            image,
+            state,
+            (stamp - self._first_stamp) / SECOND,
+            planner=planner,
+            objective=objective_config(values),
+            committed=committed,
+            budget=math.inf if self._lockstep else budget,
+        )
+        self._statistics.latency.add(plan.encode_seconds + plan.plan_seconds)
+        self._statistics.encoding.add(plan.encode_seconds)
+        return plan
+
+    def _send(self, plan: ControlPlan, stamp: int, values: Mapping[str, Any]) -> None:
+        if not np.isfinite(plan.actions).all():
+            self._hold("the plan is not finite", ERROR)
+            return
+        with self._lock:
+            if self._closed:
+                return
+            self._plans.publish(stamp, plan.actions)
+            self._commitments.sent(stamp, plan.actions)
+            self._answered = (stamp, plan.actions)
+            self._statistics.plans += 1
+            self._statistics.last_plan = plan
+            pose = self._inputs.newest_pose()
+            self._pictures.publish(plan, stamp, values["frame_id"], pose)
+        self._report(OK, "planning")
+
+    def _hold(self, reason: str, level: int) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            now = self._now()
+            self._plans.hold(now)
+            self._commitments.sent(now, np.zeros((0, self._model.spec.action.size)))
+            self._controller.forget()
+            self._answered = None
+            self._statistics.holds += 1
+        self._report(level, f"holding: {reason}")
