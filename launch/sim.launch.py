@@ -7,7 +7,6 @@ from launch.actions import (
     SetEnvironmentVariable,
     Shutdown,
 )
-from launch.conditions import UnlessCondition
 from launch.event_handlers import OnProcessExit
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PythonExpression
 from launch_ros.actions import Node
@@ -39,8 +38,11 @@ def setting(name, kind):
 
 
 def end_with(event, context):
-    """One node ended: end the others too, with an error if it died."""
-    if event.returncode != 0 and not context.is_shutdown:
+    """A node ended: end the others too, with an error if it died and nothing restarts it."""
+    respawn = context.launch_configurations["respawn"].lower() in ("true", "1")
+    if context.is_shutdown or (respawn and event.returncode != 0):
+        return None
+    if event.returncode != 0:
         raise RuntimeError(f"{event.process_name} died with exit code {event.returncode}")
     return Shutdown(reason=f"{event.process_name} has ended")
 
@@ -101,10 +103,7 @@ def generate_launch_description():
                 "ROS_AUTOMATIC_DISCOVERY_RANGE",
                 EnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", default_value="LOCALHOST"),
             ),
-            RegisterEventHandler(
-                OnProcessExit(on_exit=end_with),
-                condition=UnlessCondition(LaunchConfiguration("respawn")),
-            ),
+            RegisterEventHandler(OnProcessExit(on_exit=end_with)),
             sim,
             mpc,
         ]

@@ -101,6 +101,15 @@ def test_half_written_episode_counts_as_absent(uninterrupted, tmp_path):
     assert contents(dataset)[0] == uninterrupted[0]
 
 
+def test_missing_episode_is_filled_in(uninterrupted, tmp_path):
+    """Workers finish in any order, so a killed collection has holes."""
+    dataset = make_dataset(tmp_path)
+    collect(dataset, episodes=3, steps=STEPS, seed=5, workers=1)
+    (tmp_path / "episodes" / "000001.h5").unlink()
+    collect(dataset, episodes=3, steps=STEPS, seed=5, workers=1)
+    assert contents(dataset) == {index: uninterrupted[index] for index in range(3)}
+
+
 def test_finished_collection_does_nothing(tmp_path):
     dataset = make_dataset(tmp_path)
     collect(dataset, episodes=2, steps=STEPS, seed=5, workers=1)

@@ -101,7 +101,7 @@ def robot(launch, observer):
     plans = observer.listen(JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS)
     odometry = observer.listen(Odometry, "odom", qos.SENSOR_DATA)
     observer.wait_until(
-        lambda: odometry and is_moving(odometry[-1]) and plans[-1].points, "motion", 60.0
+        lambda: plans and plans[-1].points and odometry and is_moving(odometry[-1]), "motion", 60.0
     )
     return launched, plans, odometry
 
@@ -132,8 +132,8 @@ def test_interrupt_ends_everything_within_three_seconds(robot):
     assert "Traceback" not in launched.output
 
 
-def test_controller_killed_stops_the_robot_and_the_launch_fails(robot, observer):
-    launched, _, odometry = robot
+def test_a_node_that_dies_ends_the_launch_with_an_error(robot):
+    launched, _, _ = robot
     os.kill(launched.pid_of("mpc"), signal.SIGKILL)
     assert launched.wait(20.0) != 0
     assert "mpc-2" in launched.output

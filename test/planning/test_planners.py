@@ -198,6 +198,14 @@ def test_descent_that_overshoots_keeps_the_best_plan(name):
     assert result.cost == min(answer.item() for answer in cost.answers)
 
 
+@pytest.mark.parametrize("name", ["adam", "cem", "mppi"])
+def test_huge_costs_are_descended_like_small_ones(name):
+    """Their squares overflow."""
+    proposals = torch.full((1, HORIZON, SIZE), 0.9)
+    result = plan(THOROUGH[name], quadratic(0.2, scale=1e37), proposals)
+    assert (result.actions - 0.2).abs().max() < 0.15
+
+
 @every_planner
 def test_other_good_plans_come_best_first(name):
     cost = quadratic(0.2)

@@ -86,6 +86,7 @@ def environment(
     return {
         **os.environ,
         "AMENT_PREFIX_PATH": str(prefix),
+        "FASTRTPS_DEFAULT_PROFILES_FILE": str(HERE / "announce_often.xml"),
         "PYTHONPATH": os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")]),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "ROS_DOMAIN_ID": str(ros_domain),

@@ -59,7 +59,7 @@ class LiveNode(LifecycleNode):
         self.create_service(Trigger, "~/trigger", self._trigger)
         self.create_service(SetBool, "~/set", self._set)
         self.create_timer(PERIOD, self._tick)
-        print("live and well", flush=True)
+        self._is_new = True
 
     def _check(self, parameters):
         refused = any(p.name == "count" and p.value == 7 for p in parameters)
@@ -77,6 +77,9 @@ class LiveNode(LifecycleNode):
         return response
 
     def _tick(self):
+        if self._is_new:
+            print("live and well", flush=True)
+            self._is_new = False
         stamp = self.get_clock().now().to_msg()
         pose = PoseStamped()
         pose.header.stamp = stamp

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
 from wm_mpc.data.episodes import Dataset, Recording
 from wm_mpc.model.world_model import Architecture
-from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
+from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig, random_rollouts
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.trainer import Trainer, TrainingError, encode_all
 
@@ -158,6 +159,13 @@ def test_validation_episodes_are_never_trained_on(finished):
     assert finished.validation_episodes.tolist() == [3]
     assert finished.train_episodes.tolist() == [0, 1, 2]
     assert set(finished.recording.episode_of[finished._window_starts]) == {0, 1, 2}
+
+
+def test_rollouts_begin_in_training_episodes(recording, finished):
+    expected = random_rollouts(recording, CONFIG.random, CONFIG.seed, 1, episodes=np.arange(3))
+    with np.load(finished.directory / "random_rollouts.npz") as rollouts:
+        assert np.array_equal(rollouts["states"], expected.states)
+        assert np.array_equal(rollouts["images"], expected.images)
 
 
 def test_states_are_normalised_by_the_training_episodes(finished):

@@ -91,6 +91,13 @@ class Trainer:
 
     def run(self) -> WorldModel:
         """Train to the end; returns the model in evaluation mode."""
+        threads = torch.get_num_threads()
+        try:
+            return self._run()
+        finally:
+            torch.set_num_threads(threads)
+
+    def _run(self) -> WorldModel:
         state = self._load_state()
         for phase in PHASES:
             if phase == "representation":
@@ -102,6 +109,8 @@ class Trainer:
                 update: Callable[[Any, int], dict[str, Tensor]] = self._representation_loss
             else:
                 data = self._encode()
+                # Its matrices are small: threads would wait for each other more than they work.
+                torch.set_num_threads(1)
                 parameters = list(self.model.dynamics.parameters())
                 rate, update = self.config.dynamics_rate, self._dynamics_loss
             self._run_phase(phase, parameters, rate, update, data, state)
