@@ -29,9 +29,15 @@ def share_directory() -> Path:
 def resolve_checkpoint(name: str) -> Path:
     """A checkpoint's path from a path or the name of a shipped one. Raises CheckpointError that
     lists the shipped ones."""
-    folder = share_directory() / "checkpoints"
-    for path in (Path(name).expanduser(), folder / f"{name}.safetensors"):
-        if path.is_file():
-            return path
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    try:
+        folder = share_directory() / "checkpoints"
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no checkpoint {name!r}: {error}") from None
+    path = folder / f"{name}.safetensors"
+    if path.is_file():
+        return path
     shipped = ", ".join(sorted(path.stem for path in folder.glob("*.safetensors"))) or "none"
     raise CheckpointError(f"no checkpoint {name!r}: it is no file, and shipped ones are: {shipped}")

@@ -169,6 +169,21 @@ class RobotSpec:
         """Seconds one model step lasts."""
         return self.frame_skip * self.control_period
 
+    @property
+    def rest_action(self) -> np.ndarray:
+        """The normalised action nearest to zero, float32 (action size,): standing still."""
+        return self.normalise_action(np.clip(0.0, self.action.low, self.action.high))
+
+    @property
+    def normalised_rate_limit(self) -> np.ndarray | None:
+        """Largest change of a normalised action from one control period to the next, float32
+        (action size,); None without a limit."""
+        if self.action.rate_limit is None:
+            return None
+        spread = np.asarray(self.action.high) - np.asarray(self.action.low)
+        change = np.asarray(self.action.rate_limit) * self.control_period
+        return (2.0 * change / spread).astype(np.float32)
+
     def normalise_action(self, action: np.ndarray) -> np.ndarray:
         """Map actions (..., action size) from their limits to [-1, 1]; float32."""
         low, high = np.asarray(self.action.low), np.asarray(self.action.high)

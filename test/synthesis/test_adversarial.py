@@ -104,10 +104,10 @@ def test_radii_are_shares_of_the_deviation_by_part(model, batch):
     latents, actions = batch
     config = AdversarialConfig(scene_radius=0.5, state_radius=0.25, action_radius=0.125)
     latent_radius, action_radius = radius(model, latents, actions, config)
-    share = latent_radius / latents.flatten(0, 1).std(0)
+    share = latent_radius / latents.flatten(0, 1).std(0, correction=0)
     expected = [0.5] * model.scene_size + [0.25] * model.spec.state.size
     assert share.tolist() == pytest.approx(expected)
-    assert (action_radius / actions.flatten(0, 1).std(0)).tolist() == pytest.approx(
+    assert (action_radius / actions.flatten(0, 1).std(0, correction=0)).tolist() == pytest.approx(
         [0.125] * model.spec.block_size
     )
 

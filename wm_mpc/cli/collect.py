@@ -7,7 +7,14 @@ import sys
 
 from tqdm import tqdm
 
-from wm_mpc.cli.common import available_cores, code_version, data_directory, positive, seed
+from wm_mpc.cli.common import (
+    available_cores,
+    code_version,
+    data_directory,
+    given_arguments,
+    positive,
+    seed,
+)
 from wm_mpc.data.collection import collect
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.sim.tasks import TASKS, make_task
@@ -34,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     path = options.dataset or data_directory(options.task)
     provenance = {
-        "command": " ".join(["collect", *(arguments or sys.argv[1:])]),
+        "command": " ".join(["collect", *given_arguments(arguments)]),
         "seed": options.seed,
         "steps": options.steps,
         "code": code_version(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import wm_mpc
@@ -24,6 +25,11 @@ def seed(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{value} is negative")
     return value
+
+
+def given_arguments(arguments: list[str] | None) -> list[str]:
+    """The arguments of a program: those handed to its `main`, else the command line's."""
+    return sys.argv[1:] if arguments is None else arguments
 
 
 def available_cores() -> int:

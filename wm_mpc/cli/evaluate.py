@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from wm_mpc.cli.common import code_version, positive, seed
+from wm_mpc.cli.common import code_version, given_arguments, positive, seed
 from wm_mpc.evaluation.episodes import EpisodeResult, run_episode
 from wm_mpc.evaluation.statistics import wilson_interval
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         record = {
-            "command": " ".join(["evaluate", *(arguments or sys.argv[1:])]),
+            "command": " ".join(["evaluate", *given_arguments(arguments)]),
             "code": code_version(),
             "seed": options.seed,
             "steps": options.steps,

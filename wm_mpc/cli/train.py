@@ -15,6 +15,7 @@ from wm_mpc.cli.common import (
     available_cores,
     code_version,
     data_directory,
+    given_arguments,
     positive,
     runs_directory,
     seed,
@@ -96,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     finally:
         bars.close()
-    _write_results(trainer, run, ["train", *(arguments or sys.argv[1:])])
+    _write_results(trainer, run, ["train", *given_arguments(arguments)])
     return 0
 
 

@@ -239,6 +239,8 @@ class Recording:
         if writer is not None:
             writer.flush()
             del writer
+            for outdated in image_file.parent.glob("images-*.npy"):
+                outdated.unlink()
             os.replace(temporary, image_file)
         self.images = np.load(image_file, mmap_mode="r")
         self.states = np.concatenate(states)

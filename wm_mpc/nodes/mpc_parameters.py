@@ -42,14 +42,14 @@ TABLE = (
         choices=MODES,
     ),
     Parameter(
-        "cost.discount", 0.5, "Weight of a step relative to the next one, in mode all",
+        "cost.discount", 0.7, "Weight of a step relative to the next one, in mode all",
         "", 0.01, 1.0,
     ),
     Parameter(
         "cost.state_weight", 0.0, "Weight of the robot's own state in the goal distance",
         "", 0.0, 100.0,
     ),
-    Parameter("cost.action_weight", 0.0, "Weight of squared actions", "", 0.0, 100.0),
+    Parameter("cost.action_weight", 0.01, "Weight of squared actions: prefers direct ways", "", 0.0, 100.0),
     Parameter(
         "cost.action_rate_weight", 0.0, "Weight of squared changes between actions", "", 0.0, 100.0
     ),

@@ -28,8 +28,11 @@ class Commitments:
 
     def sent(self, start: int, actions: np.ndarray) -> None:
         """Note a plan: point k of `actions` (points, action size) applies from start + k periods.
-        No points: hold from `start` on."""
-        self._plans.append((start, np.asarray(actions, np.float64)))
+        No points: hold from `start` on; robots whose actions are positions hold the last one."""
+        actions = np.asarray(actions, np.float64)
+        if len(actions) == 0 and self._holds_position:
+            actions = self.action_at(start)[None]
+        self._plans.append((start, actions))
 
     def action_at(self, time: int) -> np.ndarray:
         """The action (action size,) that applies at `time`; rest when no plan covers it."""

@@ -50,7 +50,10 @@ class GradientPlanner:
                 slope = torch.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0)
                 slope = slope.clamp(-_STEEPEST, _STEEPEST)
                 step = self._adam(slope, mean, square, done + 1) if self.adaptive else slope
-                actions = actions.detach() - self.learning_rate * step
+                actions = (
+                    actions.detach()
+                    - self.learning_rate * (1.0 - 0.95 * done / self.iterations) * step
+                )
                 if self.noise > 0.0:
                     share = 1.0 - (done + 1) / self.iterations
                     noise = torch.randn(actions.shape, generator=generator)

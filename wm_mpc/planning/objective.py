@@ -16,15 +16,15 @@ MODES = ("last", "all")
 @dataclasses.dataclass(frozen=True)
 class ObjectiveConfig:
     """mode: `last` (goal distance of the final latent) or `all` (of every step, weighted).
-    discount: in mode `all`, weight of a step relative to the step after it (0.5: the last step
-    counts most, each earlier one half as much). state_weight: of the robot's own state against the
-    scene. action_weight: of squared actions. action_rate_weight: of squared changes between
-    low-level actions."""
+    discount: in mode `all`, weight of a step relative to the step after it (0.7: the last step
+    counts most, each earlier one 0.7 times as much). state_weight: of the robot's own state
+    against the scene. action_weight: of squared actions; above 0, of two ways that reach the goal
+    the direct one wins. action_rate_weight: of squared changes between low-level actions."""
 
     mode: str = "all"
-    discount: float = 0.5
+    discount: float = 0.7
     state_weight: float = 0.0
-    action_weight: float = 0.0
+    action_weight: float = 0.01
     action_rate_weight: float = 0.0
 
     def __post_init__(self) -> None:
@@ -51,7 +51,8 @@ class GoalCost:
     carry: of `WorldModel.start`, batch 1. goal: latent (latent size,). committed: normalised
     low-level actions (n, action size) that will be executed whatever is planned; they replace the
     first n of every sequence, so a planner optimises only what can still be changed.
-    use_state: whether the goal's robot state is known.
+    previous: the normalised action (action size,) before the first one, where a limit on the rate
+    of change starts from; rest when None. use_state: whether the goal's robot state is known.
     """
 
     def __init__(
@@ -62,22 +63,45 @@ class GoalCost:
         goal: Tensor,
         committed: Tensor | None = None,
         *,
+        previous: Tensor | None = None,
         use_state: bool = True,
     ) -> None:
         self._model, self._config, self._carry = model, config, carry
         self._goal_scene, self._goal_state = model.split(goal)
         self._committed = committed if committed is not None and len(committed) else None
+        limit = model.spec.normalised_rate_limit
+        self._largest_change = None if limit is None else torch.from_numpy(limit)
+        rest = torch.from_numpy(model.spec.rest_action)
+        self._previous = rest if previous is None else previous
         self._use_state = use_state and config.state_weight > 0.0
 
     def bind(self, actions: Tensor) -> Tensor:
-        """Sequences (batch, horizon, block size) with the committed actions in their place."""
-        if self._committed is None:
+        """Sequences (batch, horizon, block size) as they can be executed: with the committed
+        actions in their place, and changing no faster than the robot's rate limit."""
+        if self._committed is None and self._largest_change is None:
             return actions
-        size = self._committed.shape[-1]
+        size = self._model.spec.action.size
         low_level = actions.reshape(len(actions), actions.shape[1] * actions.shape[2] // size, size)
-        count = min(len(self._committed), low_level.shape[1])
-        fixed = self._committed[:count].expand(len(actions), -1, -1)
-        return torch.cat([fixed, low_level[:, count:]], 1).reshape(actions.shape)
+        count = 0
+        if self._committed is not None:
+            count = min(len(self._committed), low_level.shape[1])
+            fixed = self._committed[:count].expand(len(actions), -1, -1)
+            low_level = torch.cat([fixed, low_level[:, count:]], 1)
+        if self._largest_change is not None:
+            low_level = self._limit_rate(low_level, count)
+        return low_level.reshape(actions.shape)
+
+    def _limit_rate(self, low_level: Tensor, first: int) -> Tensor:
+        """Each action from number `first` on at most the largest change from the one before it.
+        Where the limit bites, the gradient goes to the action before, so it stays alive."""
+        assert self._largest_change is not None
+        rows = list(low_level.unbind(1))
+        before = rows[first - 1] if first else self._previous
+        for number in range(first, len(rows)):
+            change = torch.maximum(rows[number] - before, -self._largest_change)
+            before = before + torch.minimum(change, self._largest_change)
+            rows[number] = before
+        return torch.stack(rows, 1)
 
     def __call__(self, actions: Tensor) -> Tensor:
         """(batch, horizon, block size), normalised -> costs (batch,)."""

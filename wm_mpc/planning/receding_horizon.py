@@ -54,8 +54,7 @@ class RecedingHorizon:
         self._last: tuple[float, Tensor] | None = None  # start time, normalised low-level actions
         self._history: deque[tuple[float, Tensor]] = deque()  # time, latent
         self._executed: dict[int, Tensor] = {}  # control period -> normalised action
-        hold = np.clip(0.0, self.spec.action.low, self.spec.action.high)
-        self._rest = torch.from_numpy(self.spec.normalise_action(hold))
+        self._rest = torch.from_numpy(self.spec.rest_action)
 
     @torch.no_grad()
     def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None:
@@ -112,7 +111,13 @@ class RecedingHorizon:
         if committed is not None and len(committed):
             fixed = torch.from_numpy(self.spec.normalise_action(committed))
         cost = GoalCost(
-            self.model, objective, carry, self._goal, fixed, use_state=self._goal_has_state
+            self.model,
+            objective,
+            carry,
+            self._goal,
+            fixed,
+            previous=self._before(stamp),
+            use_state=self._goal_has_state,
         )
         proposals = self._proposals(stamp, planner)
         result = make_planner(planner).plan(
@@ -188,6 +193,14 @@ class RecedingHorizon:
             first = torch.arange(steps)[None] < switch
             rows.append(torch.where(first[..., None], directions[:, :1], directions[:, 1:]))
         return torch.cat(rows).clamp(-1.0, 1.0).reshape(-1, config.horizon, self.spec.block_size)
+
+    def _before(self, stamp: float) -> Tensor:
+        """The action of the last plan that ends at `stamp`; rest without one."""
+        if self._last is None:
+            return self._rest
+        start, actions = self._last
+        number = round((stamp - start) / self.spec.control_period) - 1
+        return actions[number] if 0 <= number < len(actions) else self._rest
 
     def _shifted(self, stamp: float, steps: int) -> Tensor:
         assert self._last is not None

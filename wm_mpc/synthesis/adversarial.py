@@ -38,10 +38,10 @@ def radius(
     model: WorldModel, latents: Tensor, actions: Tensor, config: AdversarialConfig
 ) -> tuple[Tensor, Tensor]:
     """Half-widths of the box around latents (latent size,) and actions (block size,)."""
-    deviation = latents.detach().flatten(0, -2).std(0)
+    deviation = latents.detach().flatten(0, -2).std(0, correction=0)
     factor = torch.full_like(deviation, config.scene_radius)
     factor[model.scene_size :] = config.state_radius
-    return deviation * factor, actions.flatten(0, -2).std(0) * config.action_radius
+    return deviation * factor, actions.flatten(0, -2).std(0, correction=0) * config.action_radius
 
 
 def perturb(

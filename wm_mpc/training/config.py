@@ -11,9 +11,10 @@ import yaml
 
 from wm_mpc.model.world_model import Architecture
 from wm_mpc.synthesis.adversarial import AdversarialConfig
+from wm_mpc.synthesis.online import OnlineConfig
 from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
 
-SYNTHESIS = ("random", "adversarial")
+SYNTHESIS = ("random", "online", "adversarial")
 
 
 class ConfigError(ValueError):
@@ -48,6 +49,7 @@ class TrainConfig:
     synthesis: tuple[str, ...] = SYNTHESIS
     architecture: Architecture = dataclasses.field(default_factory=Architecture)
     random: RandomRolloutConfig = dataclasses.field(default_factory=RandomRolloutConfig)
+    online: OnlineConfig = dataclasses.field(default_factory=OnlineConfig)
     adversarial: AdversarialConfig = dataclasses.field(default_factory=AdversarialConfig)
 
     def __post_init__(self) -> None:
@@ -91,6 +93,7 @@ class TrainConfig:
 _SECTIONS = {
     "architecture": Architecture,
     "random": RandomRolloutConfig,
+    "online": OnlineConfig,
     "adversarial": AdversarialConfig,
 }
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.training.trainer import encode_all
+from wm_mpc.training.replay import encode_all
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -38,7 +38,8 @@ def diagnostics(
     starts = recording.window_starts(steps, episodes)
     if len(starts) == 0:
         return {}
-    frames, actions = recording.window(rng.choice(starts, min(512, len(starts)), False), steps)
+    chosen = np.sort(rng.choice(starts, min(512, len(starts)), replace=False))
+    frames, actions = recording.window(chosen, steps)
     flat = frames.reshape(-1)
     latents = encode_all(model, recording.images[flat], recording.states[flat])
     latents = latents.view(*frames.shape, -1)
@@ -53,6 +54,7 @@ def diagnostics(
     if recording.poses is not None:
         scene = model.split(latents)[0].numpy()
         pose = recording.poses[frames]
+        # Sorted by time: the probe is fitted on some episodes and measured on later ones.
         features, targets = scene.reshape(len(flat), -1), pose.reshape(len(flat), -1)
         result["probe_r2"] = _rounded(probe(features, targets))
         # the windows' first and last frames are of one episode: the goal a planner compares with

@@ -23,9 +23,11 @@ from torch import Tensor
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.synthesis.adversarial import perturb
+from wm_mpc.synthesis.online import online_rollouts
 from wm_mpc.synthesis.random_rollouts import Rollouts, random_rollouts
 from wm_mpc.training import losses
 from wm_mpc.training.config import TrainConfig
+from wm_mpc.training.replay import Replay, encode_all
 
 PHASES = ("representation", "dynamics")
 Progress = Callable[[str, int, int, dict[str, float]], None]
@@ -33,15 +35,6 @@ Progress = Callable[[str, int, int, dict[str, float]], None]
 
 class TrainingError(RuntimeError):
     """A run that cannot start, continue or be trusted."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Latents:
-    """Encoded trajectories: scene and state latents (frames, latent size), on the CPU."""
-
-    recorded: Tensor
-    rollouts: Tensor | None = None  # (count, steps + 1, latent size)
-    rollout_actions: Tensor | None = None  # (count, steps, block size)
 
 
 class Trainer:
@@ -78,12 +71,13 @@ class Trainer:
                 f"no episode is long enough: {longest} model steps are needed, which are "
                 f"{longest * recording.spec.frame_skip} low-level steps"
             )
-        if "random" in config.synthesis and recording.simulator_states is None:
+        if {"random", "online"} & set(config.synthesis) and recording.simulator_states is None:
             raise TrainingError(
-                "synthesis 'random' restores recorded simulator states, but this dataset has none "
+                "synthesis 'random' and 'online' restore recorded simulator states, but this dataset has none "
                 "(was it made from a bag?); choose another synthesis"
             )
         self._prepare_normalisation()
+        self._replays = {name: Replay(self.model, self.directory) for name in ("random", "online")}
         self.history: list[dict[str, float]] = []
         self._done = dict.fromkeys(PHASES, 0)
         self._seconds = 0.0
@@ -183,19 +177,19 @@ class Trainer:
             "prediction": self.config.prediction_weight * prediction,
         }
 
-    def _dynamics_loss(self, data: Latents, number: int) -> dict[str, Tensor]:
+    def _dynamics_loss(self, recorded: Tensor, number: int) -> dict[str, Tensor]:
         rng = self._generator("dynamics", number)
-        latents, actions = self._recorded_windows(data, rng)
+        if "online" in self.config.synthesis and number and number % self.config.online.every == 0:
+            self._add_online_round(number)
+        latents, actions = self._recorded_windows(recorded, rng)
         terms = {
             "one_step": losses.one_step(self.model, latents, actions),
             "multi_step": losses.multi_step(self.model, latents, actions),
         }
-        if data.rollouts is not None and data.rollout_actions is not None:
-            chosen = torch.from_numpy(
-                rng.integers(len(data.rollouts), size=self.config.dynamics_batch)
-            )
-            latents, actions = data.rollouts[chosen], data.rollout_actions[chosen]
-            terms["random"] = losses.multi_step(self.model, latents, actions)
+        for name, replay in self._replays.items():
+            if replay:
+                batch = replay.batch(rng, self.config.dynamics_batch)
+                terms[name] = losses.multi_step(self.model, *batch)
         if "adversarial" in self.config.synthesis:
             generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
             past = self.recording.spec.history + 1
@@ -206,12 +200,14 @@ class Trainer:
             terms["adversarial"] = losses.one_step(self.model, pair, action)
         return terms
 
-    def _recorded_windows(self, data: Latents, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _recorded_windows(
+        self, recorded: Tensor, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
         chosen = rng.choice(self._window_starts, self.config.dynamics_batch)
         frames, actions = self.recording.window(chosen, self._window_steps)
-        return data.recorded[torch.from_numpy(frames)], torch.from_numpy(actions)
+        return recorded[torch.from_numpy(frames)], torch.from_numpy(actions)
 
-    def _encode(self) -> Latents:
+    def _encode(self) -> Tensor:
         self._window_starts = self.recording.window_starts(self._window_steps, self.train_episodes)
         recorded = encode_all(
             self.model,
@@ -220,16 +216,13 @@ class Trainer:
             lambda done, total: self.progress("encode", done, total, {}),
         )
         self._fit_pose_readout(recorded)
-        if "random" not in self.config.synthesis:
-            return Latents(recorded)
-        rollouts = self._rollouts()
-        count, steps = rollouts.images.shape[:2]
-        encoded = encode_all(
-            self.model,
-            rollouts.images.reshape(count * steps, *rollouts.images.shape[2:]),
-            rollouts.states.reshape(count * steps, -1),
-        )
-        return Latents(recorded, encoded.view(count, steps, -1), torch.from_numpy(rollouts.actions))
+        if "random" in self.config.synthesis:
+            self._replays["random"].add("random_rollouts", self._random_rollouts)
+        if "online" in self.config.synthesis:
+            every = self.config.online.every
+            for number in range(every, self._done["dynamics"], every):
+                self._add_online_round(number)
+        return recorded
 
     def _fit_pose_readout(self, recorded: Tensor) -> None:
         if self.recording.poses is None or not self.model.architecture.pose_names:
@@ -243,12 +236,7 @@ class Trainer:
         self.model.pose_weight.copy_(weights[:-1].T)
         self.model.pose_bias.copy_(weights[-1])
 
-    def _rollouts(self) -> Rollouts:
-        """Synthesised rollouts, from the run's directory when it was resumed."""
-        path = self.directory / "random_rollouts.npz"
-        if path.exists():
-            with np.load(path, allow_pickle=False) as file:
-                return Rollouts(file["images"], file["states"], file["actions"])
+    def _random_rollouts(self) -> Rollouts:
         done = 0
 
         def advance(count: int) -> None:
@@ -256,14 +244,33 @@ class Trainer:
             done += count
             self.progress("random rollouts", done, self.config.random.count, {})
 
-        rollouts = random_rollouts(
-            self.recording, self.config.random, self.config.seed, self.workers, advance,
+        return random_rollouts(
+            self.recording,
+            self.config.random,
+            self.config.seed,
+            self.workers,
+            advance,
             self.train_episodes,
-        )  # fmt: skip
-        temporary = path.with_suffix(".tmp.npz")
-        np.savez(temporary, **vars(rollouts))
-        os.replace(temporary, path)
-        return rollouts
+        )
+
+    def _add_online_round(self, number: int) -> None:
+        """Plan with the model as it is at update `number`, execute, keep what happened."""
+
+        def make() -> Rollouts:
+            self.model.requires_grad_(False)
+            try:
+                return online_rollouts(
+                    self.model,
+                    self.recording,
+                    self.config.online,
+                    self.config.horizon,
+                    [self.config.seed, 2, number],
+                    self.train_episodes,
+                )
+            finally:
+                self.model.requires_grad_(True)
+
+        self._replays["online"].add(f"online_rollouts_{number}", make)
 
     def _prepare_normalisation(self) -> None:
         states = self.recording.states[np.isin(self.recording.episode_of, self.train_episodes)]
@@ -326,21 +333,3 @@ class Trainer:
 def images_to_float(images: np.ndarray) -> Tensor:
     """uint8 (batch, height, width, 3) -> float (batch, 3, height, width) in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255.0
-
-
-@torch.no_grad()
-def encode_all(
-    model: WorldModel,
-    images: np.ndarray,
-    states: np.ndarray,
-    progress: Callable[[int, int], None] = lambda *_: None,
-    batch: int = 256,
-) -> Tensor:
-    """Latents (frames, latent size) of all frames: images uint8 (frames, height, width, 3)."""
-    latents = []
-    for first in range(0, len(images), batch):
-        chosen = slice(first, first + batch)
-        image = torch.from_numpy(np.array(images[chosen]))  # a copy: the file is not writable
-        latents.append(model.encode(image, torch.from_numpy(states[chosen])))
-        progress(min(first + batch, len(images)), len(images))
-    return torch.cat(latents)

@@ -1,0 +1,77 @@
+"""Synthesised rollouts of a training run: encoded, and kept on disk for a resumed run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wm_mpc.model.world_model import WorldModel
+from wm_mpc.synthesis.random_rollouts import Rollouts
+
+
+class Replay:
+    """Encoded rollouts of one synthesis method, from one or several rounds.
+
+    latents: (count, steps + 1, latent size); actions: (count, steps, block size).
+    """
+
+    def __init__(self, model: WorldModel, directory: Path) -> None:
+        self._model, self._directory = model, directory
+        self._latents: list[Tensor] = []
+        self._actions: list[Tensor] = []
+
+    def add(self, name: str, make: Callable[[], Rollouts]) -> None:
+        """Add the round `name`: from the run's directory when it was made before, else made now
+        and kept there."""
+        path = self._directory / f"{name}.npz"
+        if path.exists():
+            with np.load(path, allow_pickle=False) as file:
+                rollouts = Rollouts(file["images"], file["states"], file["actions"])
+        else:
+            rollouts = make()
+            temporary = path.with_suffix(".tmp.npz")
+            np.savez(temporary, **vars(rollouts))
+            os.replace(temporary, path)
+        count, steps = rollouts.images.shape[:2]
+        latents = encode_all(
+            self._model,
+            rollouts.images.reshape(count * steps, *rollouts.images.shape[2:]),
+            rollouts.states.reshape(count * steps, -1),
+        )
+        self._latents.append(latents.view(count, steps, -1))
+        self._actions.append(torch.from_numpy(rollouts.actions))
+
+    def __bool__(self) -> bool:
+        return bool(self._latents)
+
+    def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
+        """`size` random rollouts: latents and actions."""
+        if len(self._latents) > 1:
+            self._latents = [torch.cat(self._latents)]
+            self._actions = [torch.cat(self._actions)]
+        chosen = torch.from_numpy(rng.integers(len(self._latents[0]), size=size))
+        return self._latents[0][chosen], self._actions[0][chosen]
+
+
+@torch.no_grad()
+def encode_all(
+    model: WorldModel,
+    images: np.ndarray,
+    states: np.ndarray,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    batch: int = 256,
+) -> Tensor:
+    """Latents (frames, latent size) of all frames: images uint8 (frames, height, width, 3), states
+    (frames, state size) in their units. `progress` gets frames done and frames in all."""
+    latents = []
+    for first in range(0, len(images), batch):
+        chosen = slice(first, first + batch)
+        image = torch.from_numpy(np.array(images[chosen]))
+        latents.append(model.encode(image, torch.from_numpy(states[chosen])))
+        progress(min(first + batch, len(images)), len(images))
+    return torch.cat(latents)
