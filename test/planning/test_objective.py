@@ -11,7 +11,7 @@ from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
-LAST = ObjectiveConfig(mode="last")
+LAST = ObjectiveConfig(mode="last", action_weight=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_mode_last_counts_the_last_step_only(model, carry, goal, actions):
 
 
 def test_mode_all_counts_every_step_by_its_weight(model, carry, goal, actions):
-    config = ObjectiveConfig("all", 0.5)
+    config = ObjectiveConfig("all", 0.5, action_weight=0.0)
     scene = model.rollout(carry, actions)[..., : model.scene_size]
     distance = (scene - goal[: model.scene_size]).square().mean(-1)
     expected = distance @ torch.tensor([1.0, 2.0, 4.0, 8.0]) / 15.0
@@ -81,13 +81,17 @@ def test_mode_all_counts_every_step_by_its_weight(model, carry, goal, actions):
 
 def test_plan_that_reaches_the_goal_costs_nothing(model, carry, actions):
     goal = model.rollout(carry, actions)[2, -1]
-    costs = GoalCost(model, ObjectiveConfig("last", state_weight=1.0), carry, goal)(actions)
+    costs = GoalCost(
+        model, ObjectiveConfig("last", state_weight=1.0, action_weight=0.0), carry, goal
+    )(actions)
     assert costs[2] == pytest.approx(0.0, abs=1e-10)
     assert (costs[[0, 1, 3, 4]] > 1e-6).all()
 
 
 def test_state_weight_adds_the_distance_of_the_robot_state(model, carry, goal, actions):
-    weighted = GoalCost(model, ObjectiveConfig("last", state_weight=3.0), carry, goal)
+    weighted = GoalCost(
+        model, ObjectiveConfig("last", state_weight=3.0, action_weight=0.0), carry, goal
+    )
     state = model.rollout(carry, actions)[:, -1, model.scene_size :]
     extra = 3.0 * (state - goal[model.scene_size :]).square().mean(-1)
     expected = GoalCost(model, LAST, carry, goal)(actions) + extra
@@ -95,7 +99,7 @@ def test_state_weight_adds_the_distance_of_the_robot_state(model, carry, goal, a
 
 
 def test_unknown_state_of_the_goal_costs_nothing(model, carry, goal, actions):
-    config = ObjectiveConfig("last", state_weight=3.0)
+    config = ObjectiveConfig("last", state_weight=3.0, action_weight=0.0)
     cost = GoalCost(model, config, carry, goal, use_state=False)
     assert torch.equal(cost(actions), GoalCost(model, LAST, carry, goal)(actions))
 
@@ -107,7 +111,9 @@ def test_action_weight_adds_the_mean_square_of_the_actions(model, carry, goal, a
 
 
 def test_action_rate_weight_adds_the_mean_square_of_low_level_changes(model, carry, goal, actions):
-    cost = GoalCost(model, ObjectiveConfig("last", action_rate_weight=2.0), carry, goal)
+    cost = GoalCost(
+        model, ObjectiveConfig("last", action_weight=0.0, action_rate_weight=2.0), carry, goal
+    )
     low_level = actions.reshape(5, 12, 2)
     change = (low_level[:, 1:] - low_level[:, :-1]).square().mean((1, 2))
     expected = GoalCost(model, LAST, carry, goal)(actions) + 2.0 * change
@@ -116,7 +122,9 @@ def test_action_rate_weight_adds_the_mean_square_of_low_level_changes(model, car
 
 def test_steady_action_has_no_rate_cost(model, carry, goal):
     actions = torch.tensor([0.4, -0.7]).repeat(1, 4, 3)
-    cost = GoalCost(model, ObjectiveConfig("last", action_rate_weight=2.0), carry, goal)
+    cost = GoalCost(
+        model, ObjectiveConfig("last", action_weight=0.0, action_rate_weight=2.0), carry, goal
+    )
     assert torch.equal(cost(actions), GoalCost(model, LAST, carry, goal)(actions))
 
 
@@ -174,7 +182,9 @@ def test_plan_of_a_single_action_has_no_rate_cost():
     model = WorldModel(spec, Architecture(3, 4, 4, hidden=8))
     carry = model.start(torch.zeros(1, 1, 6), torch.zeros(1, 0, 1))
     goal, actions = torch.zeros(6), torch.ones(2, 1, 1)
-    with_rate = GoalCost(model, ObjectiveConfig("last", action_rate_weight=1.0), carry, goal)
+    with_rate = GoalCost(
+        model, ObjectiveConfig("last", action_weight=0.0, action_rate_weight=1.0), carry, goal
+    )
     assert torch.equal(with_rate(actions), GoalCost(model, LAST, carry, goal)(actions))
 
 

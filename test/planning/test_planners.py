@@ -191,7 +191,9 @@ def test_best_plan_is_returned_and_not_the_last(name, shape):
 
 @pytest.mark.parametrize("name", ["adam", "gd"])
 def test_descent_that_overshoots_keeps_the_best_plan(name):
-    config = dataclasses.replace(QUICK[name], learning_rate=10.0, restarts=1)
+    config = dataclasses.replace(
+        QUICK[name], learning_rate=10.0, learning_rate_decay=0.0, restarts=1
+    )
     cost = Recorded(quadratic(0.1, scale=0.99))
     result = plan(config, cost, torch.full((1, HORIZON, SIZE), 0.3))
     assert cost.answers[-1] > result.cost + 0.01

@@ -60,7 +60,10 @@ def test_whole_number_will_do_for_a_fraction(tmp_path):
         ("dynamics_rate: fast", "dynamics_rate is 'fast'; a float is needed"),
         ("synthesis: random", "synthesis is 'random'; a list is needed"),
         ("synthesis: 5", "synthesis is 5; a list is needed"),
-        ("synthesis: [random, magic]", r"unknown synthesis \['magic'\]; accepted: random, adv"),
+        (
+            "synthesis: [random, magic]",
+            r"unknown synthesis \['magic'\]; accepted: random, online, adv",
+        ),
         ("- horizon", "must hold a table of settings"),
         ("horizon: [", "cannot read training settings"),
         ("random: {count: 0}", r"random\.count must be at least 1"),

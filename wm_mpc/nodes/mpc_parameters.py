@@ -24,6 +24,10 @@ TABLE = (
         "planner.learning_rate", 0.3, "Step size of gradient planners, in action ranges / 2",
         "", 1e-4, 10.0,
     ),
+    Parameter(
+        "planner.learning_rate_decay", 0.95, "Share of the step size lost until the last iteration",
+        "", 0.0, 1.0,
+    ),
     Parameter("planner.restarts", 16, "Starts a gradient planner improves at once", "", 1, 1024),
     Parameter("planner.samples", 300, "Candidates of a sampling planner (cem, mppi)", "", 2, 10000),
     Parameter("planner.elites", 30, "Candidates that cem keeps of an iteration", "", 1, 10000),
@@ -49,7 +53,9 @@ TABLE = (
         "cost.state_weight", 0.0, "Weight of the robot's own state in the goal distance",
         "", 0.0, 100.0,
     ),
-    Parameter("cost.action_weight", 0.01, "Weight of squared actions: prefers direct ways", "", 0.0, 100.0),
+    Parameter(
+        "cost.action_weight", 0.01, "Weight of squared actions: prefers direct ways", "", 0.0, 100.0
+    ),
     Parameter(
         "cost.action_rate_weight", 0.0, "Weight of squared changes between actions", "", 0.0, 100.0
     ),

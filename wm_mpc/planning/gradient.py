@@ -21,13 +21,16 @@ _STEEPEST = 1e15  # larger slopes would overflow when Adam squares them
 class GradientPlanner:
     """Projected gradient descent from every proposal.
 
-    learning_rate: of normalised actions. noise: standard deviation of Gaussian noise added to the
-    actions after every step, shrinking to zero over the iterations. adaptive: Adam (Kingma & Ba
-    2015, arXiv 1412.6980) instead of plain descent.
+    learning_rate: of normalised actions. learning_rate_decay: share of it that is lost, linearly,
+    until the last iteration (0: constant); a plan then settles instead of jumping about.
+    noise: standard deviation of Gaussian noise added to the actions after every step, shrinking to
+    zero over the iterations. adaptive: Adam (Kingma & Ba 2015, arXiv 1412.6980) instead of plain
+    descent.
     """
 
     iterations: int = 30
     learning_rate: float = 0.3
+    learning_rate_decay: float = 0.95
     noise: float = 0.0
     adaptive: bool = True
 
@@ -50,10 +53,8 @@ class GradientPlanner:
                 slope = torch.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0)
                 slope = slope.clamp(-_STEEPEST, _STEEPEST)
                 step = self._adam(slope, mean, square, done + 1) if self.adaptive else slope
-                actions = (
-                    actions.detach()
-                    - self.learning_rate * (1.0 - 0.95 * done / self.iterations) * step
-                )
+                rate = 1.0 - self.learning_rate_decay * done / self.iterations
+                actions = actions.detach() - self.learning_rate * rate * step
                 if self.noise > 0.0:
                     share = 1.0 - (done + 1) / self.iterations
                     noise = torch.randn(actions.shape, generator=generator)

@@ -21,6 +21,7 @@ class PlannerConfig:
     horizon: int = 5
     iterations: int = 30
     learning_rate: float = 0.3
+    learning_rate_decay: float = 0.95
     restarts: int = 16
     samples: int = 300
     elites: int = 30
@@ -42,9 +43,19 @@ class PlannerConfig:
             )
 
 
+def _gradient(config: PlannerConfig, *, adaptive: bool) -> GradientPlanner:
+    return GradientPlanner(
+        config.iterations,
+        config.learning_rate,
+        config.learning_rate_decay,
+        config.noise,
+        adaptive=adaptive,
+    )
+
+
 PLANNERS: dict[str, Callable[[PlannerConfig], Planner]] = {
-    "adam": lambda c: GradientPlanner(c.iterations, c.learning_rate, c.noise, adaptive=True),
-    "gd": lambda c: GradientPlanner(c.iterations, c.learning_rate, c.noise, adaptive=False),
+    "adam": lambda c: _gradient(c, adaptive=True),
+    "gd": lambda c: _gradient(c, adaptive=False),
     "cem": lambda c: CrossEntropyPlanner(c.samples, c.elites, c.iterations, c.noise or 1.0),
     "mppi": lambda c: PathIntegralPlanner(c.samples, c.iterations, c.temperature, c.noise or 0.5),
 }
@@ -56,7 +67,7 @@ def make_planner(config: PlannerConfig) -> Planner:
 
 def paper_presets() -> dict[str, PlannerConfig]:
     """The settings of arXiv 2512.09929, kept so that ours are always compared with them."""
-    base = PlannerConfig(restarts=1, warm_start=False)
+    base = PlannerConfig(restarts=1, warm_start=False, learning_rate_decay=0.0)
     return {
         "paper_gd": dataclasses.replace(base, type="gd", iterations=300, learning_rate=1.0),
         "paper_adam": dataclasses.replace(base, type="adam", iterations=100, learning_rate=0.3),

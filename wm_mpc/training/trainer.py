@@ -73,8 +73,8 @@ class Trainer:
             )
         if {"random", "online"} & set(config.synthesis) and recording.simulator_states is None:
             raise TrainingError(
-                "synthesis 'random' and 'online' restore recorded simulator states, but this dataset has none "
-                "(was it made from a bag?); choose another synthesis"
+                "synthesis 'random' and 'online' restore recorded simulator states, but this "
+                "dataset has none (was it made from a bag?); choose another synthesis"
             )
         self._prepare_normalisation()
         self._replays = {name: Replay(self.model, self.directory) for name in ("random", "online")}

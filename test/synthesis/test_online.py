@@ -1,0 +1,104 @@
+"""Online synthesis: the planner's plans, and what the simulator really did with them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from wm_mpc.data.collection import record_episode
+from wm_mpc.data.episodes import Dataset, Recording
+from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.planning.receding_horizon import RecedingHorizon
+from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.tasks.wall import Wall
+from wm_mpc.synthesis.online import OnlineConfig, online_rollouts
+from wm_mpc.synthesis.random_rollouts import execute
+
+CONFIG = OnlineConfig(every=5, plans=4, restarts=2, iterations=3)
+HORIZON = 2
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    dataset = Dataset.create(tmp_path_factory.mktemp("online"), Wall.spec)
+    with Simulation(Wall()) as simulation:
+        for index in range(2):
+            dataset.append(index, record_episode(simulation, 0, index, 20))
+    return Recording(dataset)
+
+
+def make_model(seed):
+    """An untrained model in which actions matter."""
+    torch.manual_seed(seed)
+    model = WorldModel(Wall.spec, Architecture(3, 4, 4, hidden=8)).requires_grad_(False)
+    model.dynamics.linear.weight.normal_(0.0, 0.3)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model(0)
+
+
+def rollouts_of(model, recording, seed=(1, 2)):
+    return online_rollouts(model, recording, CONFIG, HORIZON, list(seed), np.arange(2))
+
+
+def test_transitions_are_what_the_simulator_really_does(model, recording):
+    rollouts = rollouts_of(model, recording)
+    assert rollouts.images.shape == (4, HORIZON + 1, 64, 64, 3)
+    assert rollouts.actions.shape == (4, HORIZON, Wall.spec.block_size)
+    starts = rollouts.images[:, 0].reshape(4, -1)
+    frames = recording.images.reshape(len(recording.images), -1)
+    with Simulation(Wall()) as simulation:
+        for number in range(4):
+            frame = np.flatnonzero((frames == starts[number]).all(1))[0]
+            images, states = execute(
+                simulation,
+                recording.layouts[recording.episode_of[frame]],
+                recording.simulator_states[frame],
+                rollouts.actions[number].reshape(-1, 2),
+            )
+            np.testing.assert_array_equal(images, rollouts.images[number])
+            np.testing.assert_allclose(states, rollouts.states[number], atol=1e-5)
+
+
+def test_actions_are_the_planners_own_and_inside_the_limits(model, recording, monkeypatch):
+    planned = []
+    original = RecedingHorizon.plan
+
+    def spy(self, *arguments, **settings):
+        plan = original(self, *arguments, **settings)
+        planned.append(Wall.spec.normalise_action(plan.actions).reshape(HORIZON, -1))
+        return plan
+
+    monkeypatch.setattr(RecedingHorizon, "plan", spy)
+    rollouts = rollouts_of(model, recording)
+    np.testing.assert_array_equal(rollouts.actions, np.stack(planned))
+    assert (np.abs(rollouts.actions) <= 1.0).all()
+
+
+def test_plans_follow_the_model_they_are_made_with(model, recording):
+    rollouts, others = (rollouts_of(m, recording) for m in (model, make_model(1)))
+    assert not np.array_equal(rollouts.actions, others.actions)
+
+
+def test_same_seed_same_rollouts(model, recording):
+    first, second = rollouts_of(model, recording), rollouts_of(model, recording)
+    np.testing.assert_array_equal(first.images, second.images)
+    assert not np.array_equal(first.actions, rollouts_of(model, recording, (1, 3)).actions)
+
+
+def test_dataset_without_simulator_states_is_refused(model, recording, monkeypatch):
+    monkeypatch.setattr(recording, "simulator_states", None)
+    with pytest.raises(ValueError, match="simulator states"):
+        rollouts_of(model, recording)
+
+
+def test_settings_are_checked():
+    for field in dataclasses.fields(OnlineConfig):
+        with pytest.raises(ValueError, match=f"online.{field.name}"):
+            OnlineConfig(**{field.name: 0})
