@@ -198,7 +198,7 @@ def velocities(plan):
 def test_plan_has_the_contract_form_and_stays_inside_the_limits(mpc):
     for plan in mpc.wait_for_plans(3):
         assert list(plan.joint_names) == ["vx", "vy"]
-        assert len(plan.points) == 5 * SPEC.frame_skip
+        assert len(plan.points) == 7 * SPEC.frame_skip
         assert np.isfinite(velocities(plan)).all()
         assert (np.abs(velocities(plan)) <= 1.0).all()
         offsets = [to_nanoseconds(point.time_from_start) for point in plan.points]
@@ -233,7 +233,7 @@ def test_impossible_horizon_is_refused_with_a_reason(mpc):
     assert not result.successful
     assert "planner.horizon" in result.reason
     assert "range" in result.reason
-    assert len(mpc.wait_for_plans(2)[-1].points) == 5 * SPEC.frame_skip
+    assert len(mpc.wait_for_plans(2)[-1].points) == 7 * SPEC.frame_skip
 
 
 def test_contradicting_parameters_are_refused(mpc):
@@ -262,9 +262,9 @@ def test_cost_markers_and_imagined_frames_are_published(mpc):
     frames = mpc.observer.listen(Image, "mpc/imagined/image_raw", qos.SENSOR_DATA)
     mpc.wait_until(lambda: costs and markers and frames, "pictures")
     assert costs[-1].data >= 0.0
-    assert (frames[-1].height, frames[-1].width) == (64, 64 * 6)
+    assert (frames[-1].height, frames[-1].width) == (64, 64 * 8)
     path = next(marker for marker in markers[-1].markers if marker.points)
-    assert len(path.points) == 6
+    assert len(path.points) == 8
     assert all(abs(point.x) < 2.0 and abs(point.y) < 2.0 for point in path.points)
 
 

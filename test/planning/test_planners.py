@@ -358,3 +358,19 @@ def test_presets_of_the_paper_are_as_published():
     assert (presets["paper_adam"].iterations, presets["paper_adam"].learning_rate) == (100, 0.3)
     assert presets["paper_gd"].iterations == 300
     assert all(preset.horizon == 5 and preset.restarts == 1 for preset in presets.values())
+
+
+def test_gradient_planner_descends_from_the_best_proposals_and_the_first():
+    """Two valleys: only the narrow one that a single proposal lies in is deep."""
+
+    def cost(actions):
+        offset = (actions - 0.8).abs().amax((1, 2))
+        return torch.where(offset < 0.1, offset, 1.0 + actions.square().mean((1, 2)))
+
+    proposals = torch.zeros(50, HORIZON, SIZE)
+    proposals[37] = 0.85
+    result = plan(dataclasses.replace(QUICK["adam"], restarts=4), cost, proposals)
+    assert result.cost < 0.1
+    assert len(result.candidates) == 3
+    only_first = plan(dataclasses.replace(QUICK["adam"], restarts=1), cost, proposals)
+    assert only_first.cost >= 1.0

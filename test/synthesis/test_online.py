@@ -17,8 +17,8 @@ from wm_mpc.sim.tasks.wall import Wall
 from wm_mpc.synthesis.online import OnlineConfig, online_rollouts
 from wm_mpc.synthesis.random_rollouts import execute
 
-CONFIG = OnlineConfig(every=5, plans=4, restarts=2, iterations=3)
 HORIZON = 2
+CONFIG = OnlineConfig(every=5, plans=4, horizon=HORIZON, restarts=2, iterations=3)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def model():
 
 
 def rollouts_of(model, recording, seed=(1, 2)):
-    return online_rollouts(model, recording, CONFIG, HORIZON, list(seed), np.arange(2))
+    return online_rollouts(model, recording, CONFIG, list(seed), np.arange(2))
 
 
 def test_transitions_are_what_the_simulator_really_does(model, recording):

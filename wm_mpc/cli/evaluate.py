@@ -23,7 +23,7 @@ from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.tasks import make_task
 
-_OWN_DEFAULTS = {"mppi": {"iterations": 5}}
+_OWN_DEFAULTS = {"cem": {"iterations": 30}, "mppi": {"iterations": 5}}
 
 
 def planner_settings() -> dict[str, PlannerConfig]:

@@ -18,8 +18,8 @@ TABLE = (
     ),
     Parameter("rate", 10.0, "Plans per second", "Hz", 0.1, 200.0),
     Parameter("planner.type", "adam", "Planning method", choices=tuple(sorted(PLANNERS))),
-    Parameter("planner.horizon", 5, "Model steps to plan ahead", "steps", 1, 50),
-    Parameter("planner.iterations", 30, "Improvement iterations of a plan", "", 1, 1000),
+    Parameter("planner.horizon", 7, "Model steps to plan ahead", "steps", 1, 50),
+    Parameter("planner.iterations", 20, "Improvement iterations of a plan", "", 1, 1000),
     Parameter(
         "planner.learning_rate", 0.3, "Step size of gradient planners, in action ranges / 2",
         "", 1e-4, 10.0,
@@ -29,7 +29,11 @@ TABLE = (
         "", 0.0, 1.0,
     ),
     Parameter("planner.restarts", 16, "Starts a gradient planner improves at once", "", 1, 1024),
-    Parameter("planner.samples", 300, "Candidates of a sampling planner (cem, mppi)", "", 2, 10000),
+    Parameter(
+        "planner.samples", 300,
+        "Candidates of a sampling planner; first plans a gradient planner picks its starts from",
+        "", 1, 10000,
+    ),
     Parameter("planner.elites", 30, "Candidates that cem keeps of an iteration", "", 1, 10000),
     Parameter(
         "planner.temperature", 0.1,
@@ -46,7 +50,7 @@ TABLE = (
         choices=MODES,
     ),
     Parameter(
-        "cost.discount", 0.7, "Weight of a step relative to the next one, in mode all",
+        "cost.discount", 0.6, "Weight of a step relative to the next one, in mode all",
         "", 0.01, 1.0,
     ),
     Parameter(
@@ -64,7 +68,7 @@ TABLE = (
         0.05, 60.0,
     ),
     Parameter(
-        "time_budget", 0.06, "Search time after which a planner returns its best plan so far", "s",
+        "time_budget", 0.07, "Search time after which a planner returns its best plan so far", "s",
         0.001, 60.0,
     ),
     Parameter(

@@ -12,15 +12,24 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from wm_mpc.planning.planner import BestPlans, CostFunction, PlanResult, Stopwatch
+from wm_mpc.planning.planner import (
+    BestPlans,
+    CostFunction,
+    PlanResult,
+    Stopwatch,
+    comparable,
+)
 
 _STEEPEST = 1e15  # larger slopes would overflow when Adam squares them
 
 
 @dataclasses.dataclass(frozen=True)
 class GradientPlanner:
-    """Projected gradient descent from every proposal.
+    """Projected gradient descent from the best proposals.
 
+    restarts: proposals to descend from: the first one, and of the others those of the lowest cost
+    as they are. Looking at many costs little more than one iteration, and finds the way round a
+    wall that no gradient shows.
     learning_rate: of normalised actions. learning_rate_decay: share of it that is lost, linearly,
     until the last iteration (0: constant); a plan then settles instead of jumping about.
     noise: standard deviation of Gaussian noise added to the actions after every step, shrinking to
@@ -32,13 +41,14 @@ class GradientPlanner:
     learning_rate: float = 0.3
     learning_rate_decay: float = 0.95
     noise: float = 0.0
+    restarts: int = 16
     adaptive: bool = True
 
     def plan(
         self, cost: CostFunction, proposals: Tensor, *, budget: float, generator: torch.Generator
     ) -> PlanResult:
         watch, best = Stopwatch(budget), BestPlans()
-        actions = proposals.detach().clamp(-1.0, 1.0)
+        actions = self._chosen(cost, proposals.detach().clamp(-1.0, 1.0))
         mean, square = torch.zeros_like(actions), torch.zeros_like(actions)
         done = 0
         while True:
@@ -64,6 +74,14 @@ class GradientPlanner:
             if not watch.fits_another():
                 break
         return best.result(complete=done == self.iterations, iterations=done, seconds=watch.seconds)
+
+    @torch.no_grad()
+    def _chosen(self, cost: CostFunction, proposals: Tensor) -> Tensor:
+        if len(proposals) <= self.restarts:
+            return proposals
+        costs = comparable(cost(proposals))
+        costs[0] = -torch.inf
+        return proposals[costs.argsort()[: self.restarts]]
 
     @staticmethod
     def _adam(slope: Tensor, mean: Tensor, square: Tensor, number: int) -> Tensor:

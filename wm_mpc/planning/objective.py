@@ -16,13 +16,13 @@ MODES = ("last", "all")
 @dataclasses.dataclass(frozen=True)
 class ObjectiveConfig:
     """mode: `last` (goal distance of the final latent) or `all` (of every step, weighted).
-    discount: in mode `all`, weight of a step relative to the step after it (0.7: the last step
-    counts most, each earlier one 0.7 times as much). state_weight: of the robot's own state
+    discount: in mode `all`, weight of a step relative to the step after it (0.6: the last step
+    counts most, each earlier one 0.6 times as much). state_weight: of the robot's own state
     against the scene. action_weight: of squared actions; above 0, of two ways that reach the goal
     the direct one wins. action_rate_weight: of squared changes between low-level actions."""
 
     mode: str = "all"
-    discount: float = 0.7
+    discount: float = 0.6
     state_weight: float = 0.0
     action_weight: float = 0.01
     action_rate_weight: float = 0.0

@@ -76,7 +76,7 @@ class RecedingHorizon:
         self._executed.clear()
 
     def _encode(self, image: np.ndarray, state: np.ndarray) -> Tensor:
-        pixels = torch.from_numpy(np.ascontiguousarray(image))[None]
+        pixels = torch.from_numpy(np.array(image))[None]
         vector = torch.from_numpy(np.asarray(state, np.float32))[None]
         latent = self.model.encode(pixels, vector)[0]
         if not torch.isfinite(latent).all():
@@ -173,8 +173,8 @@ class RecedingHorizon:
             self._executed.update({tick + k: action for k, action in enumerate(low_level)})
 
     def _proposals(self, stamp: float, config: PlannerConfig) -> Tensor:
-        """First plans (restarts, horizon, block size): the shifted last plan, noisy copies of it,
-        and fresh ones that hold one direction, or two in turn, over the horizon."""
+        """First plans (n, horizon, block size): the shifted last plan, noisy copies of it, and
+        fresh ones that hold one direction, or two or three in turn, over the horizon."""
         steps, size = config.horizon * self.spec.frame_skip, self.spec.action.size
         rows = []
         if config.warm_start and self._last is not None:
@@ -185,14 +185,25 @@ class RecedingHorizon:
             rows.append(shifted + noise)
         else:
             rows.append(self._rest.expand(1, steps, size))
-        fresh = config.restarts - len(rows[0])
+        fresh = max(config.restarts, config.samples) - len(rows[0])
         if fresh > 0:
-            directions = torch.rand(fresh, 2, size, generator=self._generator) * 2.4 - 1.2
-            switch = torch.randint(1, steps + 1, (fresh, 1), generator=self._generator)
-            switch[::2] = steps  # half of them never turn
-            first = torch.arange(steps)[None] < switch
-            rows.append(torch.where(first[..., None], directions[:, :1], directions[:, 1:]))
+            rows.append(self._fresh(fresh, steps))
         return torch.cat(rows).clamp(-1.0, 1.0).reshape(-1, config.horizon, self.spec.block_size)
+
+    def _fresh(self, count: int, steps: int) -> Tensor:
+        """Plans (count, steps, action size) of one, two or three directions, each held a while.
+
+        Half of the directions are full speed along, against or without each action: long ways
+        are only found in time at full speed.
+        """
+        size = self.spec.action.size
+        directions = torch.rand(count, 3, size, generator=self._generator) * 2.4 - 1.2
+        full = torch.rand(count, 3, 1, generator=self._generator) < 0.5
+        directions = torch.where(full, (1.25 * directions).round(), directions)
+        turns = torch.randint(1, steps + 1, (count, 2), generator=self._generator)
+        turns[::3] = steps  # a third of them never turns
+        leg = (torch.arange(steps)[None, :, None] >= turns[:, None]).sum(-1)
+        return directions.gather(1, leg[..., None].expand(count, steps, size))
 
     def _before(self, stamp: float) -> Tensor:
         """The action of the last plan that ends at `stamp`; rest without one."""

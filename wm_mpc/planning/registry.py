@@ -13,13 +13,14 @@ from wm_mpc.planning.planner import Planner
 
 @dataclasses.dataclass(frozen=True)
 class PlannerConfig:
-    """The `planner.*` parameters. restarts: gradient planners' batched starts. samples, elites,
-    temperature, noise: of the sampling planners (noise also of the gradient planners: 0 = none).
-    warm_start: begin from the shifted last plan."""
+    """The `planner.*` parameters. restarts: starts a gradient planner descends from at once.
+    samples: candidates of a sampling planner, or first plans a gradient planner picks its starts
+    from. elites, temperature: of sampling planners. noise: of their samples (0: the method's own),
+    or of gradient steps (0: none). warm_start: begin from the shifted last plan."""
 
     type: str = "adam"
-    horizon: int = 5
-    iterations: int = 30
+    horizon: int = 7
+    iterations: int = 20
     learning_rate: float = 0.3
     learning_rate_decay: float = 0.95
     restarts: int = 16
@@ -49,6 +50,7 @@ def _gradient(config: PlannerConfig, *, adaptive: bool) -> GradientPlanner:
         config.learning_rate,
         config.learning_rate_decay,
         config.noise,
+        config.restarts,
         adaptive=adaptive,
     )
 
@@ -67,7 +69,9 @@ def make_planner(config: PlannerConfig) -> Planner:
 
 def paper_presets() -> dict[str, PlannerConfig]:
     """The settings of arXiv 2512.09929, kept so that ours are always compared with them."""
-    base = PlannerConfig(restarts=1, warm_start=False, learning_rate_decay=0.0)
+    base = PlannerConfig(
+        horizon=5, restarts=1, samples=1, elites=1, warm_start=False, learning_rate_decay=0.0
+    )
     return {
         "paper_gd": dataclasses.replace(base, type="gd", iterations=300, learning_rate=1.0),
         "paper_adam": dataclasses.replace(base, type="adam", iterations=100, learning_rate=0.3),

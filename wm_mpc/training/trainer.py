@@ -263,7 +263,6 @@ class Trainer:
                     self.model,
                     self.recording,
                     self.config.online,
-                    self.config.horizon,
                     [self.config.seed, 2, number],
                     self.train_episodes,
                 )
