@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import given
@@ -11,7 +13,12 @@ from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
-LAST = ObjectiveConfig(mode="last", action_weight=0.0)
+
+def squared(*arguments, **settings):
+    return ObjectiveConfig(*arguments, distance="squared", **settings)
+
+
+LAST = squared(mode="last", action_weight=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +68,7 @@ def test_step_weights_sum_to_one(mode, discount, horizon):
 
 
 def test_discount_is_the_weight_of_a_step_relative_to_the_next():
-    weights = ObjectiveConfig("all", 0.25).step_weights(4)
+    weights = squared("all", 0.25).step_weights(4)
     assert (weights[:-1] / weights[1:]).tolist() == pytest.approx([0.25] * 3)
 
 
@@ -72,7 +79,7 @@ def test_mode_last_counts_the_last_step_only(model, carry, goal, actions):
 
 
 def test_mode_all_counts_every_step_by_its_weight(model, carry, goal, actions):
-    config = ObjectiveConfig("all", 0.5, action_weight=0.0)
+    config = squared("all", 0.5, action_weight=0.0)
     scene = model.rollout(carry, actions)[..., : model.scene_size]
     distance = (scene - goal[: model.scene_size]).square().mean(-1)
     expected = distance @ torch.tensor([1.0, 2.0, 4.0, 8.0]) / 15.0
@@ -81,17 +88,15 @@ def test_mode_all_counts_every_step_by_its_weight(model, carry, goal, actions):
 
 def test_plan_that_reaches_the_goal_costs_nothing(model, carry, actions):
     goal = model.rollout(carry, actions)[2, -1]
-    costs = GoalCost(
-        model, ObjectiveConfig("last", state_weight=1.0, action_weight=0.0), carry, goal
-    )(actions)
+    costs = GoalCost(model, squared("last", state_weight=1.0, action_weight=0.0), carry, goal)(
+        actions
+    )
     assert costs[2] == pytest.approx(0.0, abs=1e-10)
     assert (costs[[0, 1, 3, 4]] > 1e-6).all()
 
 
 def test_state_weight_adds_the_distance_of_the_robot_state(model, carry, goal, actions):
-    weighted = GoalCost(
-        model, ObjectiveConfig("last", state_weight=3.0, action_weight=0.0), carry, goal
-    )
+    weighted = GoalCost(model, squared("last", state_weight=3.0, action_weight=0.0), carry, goal)
     state = model.rollout(carry, actions)[:, -1, model.scene_size :]
     extra = 3.0 * (state - goal[model.scene_size :]).square().mean(-1)
     expected = GoalCost(model, LAST, carry, goal)(actions) + extra
@@ -99,21 +104,19 @@ def test_state_weight_adds_the_distance_of_the_robot_state(model, carry, goal, a
 
 
 def test_unknown_state_of_the_goal_costs_nothing(model, carry, goal, actions):
-    config = ObjectiveConfig("last", state_weight=3.0, action_weight=0.0)
+    config = squared("last", state_weight=3.0, action_weight=0.0)
     cost = GoalCost(model, config, carry, goal, use_state=False)
     assert torch.equal(cost(actions), GoalCost(model, LAST, carry, goal)(actions))
 
 
 def test_action_weight_adds_the_mean_square_of_the_actions(model, carry, goal, actions):
-    cost = GoalCost(model, ObjectiveConfig("last", action_weight=2.0), carry, goal)
+    cost = GoalCost(model, squared("last", action_weight=2.0), carry, goal)
     expected = GoalCost(model, LAST, carry, goal)(actions) + 2.0 * actions.square().mean((1, 2))
     assert torch.allclose(cost(actions), expected)
 
 
 def test_action_rate_weight_adds_the_mean_square_of_low_level_changes(model, carry, goal, actions):
-    cost = GoalCost(
-        model, ObjectiveConfig("last", action_weight=0.0, action_rate_weight=2.0), carry, goal
-    )
+    cost = GoalCost(model, squared("last", action_weight=0.0, action_rate_weight=2.0), carry, goal)
     low_level = actions.reshape(5, 12, 2)
     change = (low_level[:, 1:] - low_level[:, :-1]).square().mean((1, 2))
     expected = GoalCost(model, LAST, carry, goal)(actions) + 2.0 * change
@@ -122,9 +125,7 @@ def test_action_rate_weight_adds_the_mean_square_of_low_level_changes(model, car
 
 def test_steady_action_has_no_rate_cost(model, carry, goal):
     actions = torch.tensor([0.4, -0.7]).repeat(1, 4, 3)
-    cost = GoalCost(
-        model, ObjectiveConfig("last", action_weight=0.0, action_rate_weight=2.0), carry, goal
-    )
+    cost = GoalCost(model, squared("last", action_weight=0.0, action_rate_weight=2.0), carry, goal)
     assert torch.equal(cost(actions), GoalCost(model, LAST, carry, goal)(actions))
 
 
@@ -144,7 +145,7 @@ def test_cost_is_of_the_committed_actions(model, carry, goal, actions):
 
 
 def test_committed_actions_have_no_gradient_and_the_others_do(model, carry, goal, actions):
-    config = ObjectiveConfig("all", action_weight=1.0, action_rate_weight=1.0)
+    config = squared("all", action_weight=1.0, action_rate_weight=1.0)
     actions.requires_grad_()
     cost = GoalCost(model, config, carry, goal, torch.rand(4, 2))
     (slope,) = torch.autograd.grad(cost(actions).sum(), actions)
@@ -183,7 +184,7 @@ def test_plan_of_a_single_action_has_no_rate_cost():
     carry = model.start(torch.zeros(1, 1, 6), torch.zeros(1, 0, 1))
     goal, actions = torch.zeros(6), torch.ones(2, 1, 1)
     with_rate = GoalCost(
-        model, ObjectiveConfig("last", action_weight=0.0, action_rate_weight=1.0), carry, goal
+        model, squared("last", action_weight=0.0, action_rate_weight=1.0), carry, goal
     )
     assert torch.equal(with_rate(actions), GoalCost(model, LAST, carry, goal)(actions))
 
@@ -202,3 +203,19 @@ def test_plan_of_a_single_action_has_no_rate_cost():
 def test_setting_out_of_range_is_named(settings, message):
     with pytest.raises(ValueError, match=message):
         ObjectiveConfig(**settings)
+
+
+def test_root_of_the_distance_counts_small_errors_as_much_as_large_ones(
+    model, carry, goal, actions
+):
+    near = GoalCost(model, dataclasses.replace(LAST, distance="root"), carry, goal)(actions)
+    expected = GoalCost(model, LAST, carry, goal)(actions).sqrt()
+    torch.testing.assert_close(near, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_root_of_the_distance_has_a_gradient_at_the_goal(model, carry, actions):
+    actions = actions[:1].clone().requires_grad_()
+    reached = model.rollout(carry, actions.detach())[0, -1]
+    cost = GoalCost(model, dataclasses.replace(LAST, distance="root"), carry, reached)
+    (slope,) = torch.autograd.grad(cost(actions).sum(), actions)
+    assert slope.isfinite().all()

@@ -22,7 +22,7 @@ from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc_outputs import Diagnostics
 from wm_mpc.nodes.mpc_parameters import TABLE, objective_config, planner_config, validate
-from wm_mpc.nodes.mpc_session import ERROR, OK, WARN, Session, Statistics
+from wm_mpc.nodes.mpc_session import ERROR, WARN, Session, Statistics
 from wm_mpc.planning.receding_horizon import RecedingHorizon
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.ros.parameters import declare
@@ -152,9 +152,9 @@ class Mpc(LifecycleNode):
         # Separate calls: rclpy keeps a severity for each place in the code that logs.
         if level == ERROR:
             logger.error(message)
-        elif level == WARN:
+        elif level == WARN and message.startswith("holding"):
             logger.warning(message)
-        elif level == OK:
+        else:
             logger.info(message)
         self._diagnose()
 

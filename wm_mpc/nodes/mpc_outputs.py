@@ -137,7 +137,7 @@ class PlanPictures:
 
 
 def _paths(model: WorldModel, plan: ControlPlan, pose: Any) -> list[tuple[str, np.ndarray]]:
-    """Named paths, (points, 2) each: the plan's first, then other candidates' ("elite")."""
+    """Named paths, (points, 2) each: other candidates' ("elite"), then, on top, the plan's."""
     names = model.architecture.pose_names
     pairs = [
         (name, names.index(name), names.index(name[:-1] + "y"))
@@ -149,7 +149,7 @@ def _paths(model: WorldModel, plan: ControlPlan, pose: Any) -> list[tuple[str, n
         paths = [(name.removesuffix("x") or "robot", best[:, [i, j]].numpy())
                  for name, i, j in pairs]  # fmt: skip
         _, i, j = pairs[0]
-        return paths + [("elite", path[:, [i, j]].numpy()) for path in others]
+        return [("elite", path[:, [i, j]].numpy()) for path in others] + paths
     velocity = [n for n in ("vx", "vy") if n in model.spec.action.names]
     if pose is None or len(velocity) < 2 or model.spec.action.kind != "velocity":
         return []

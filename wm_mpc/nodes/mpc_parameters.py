@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wm_mpc.planning.objective import MODES, ObjectiveConfig
+from wm_mpc.planning.objective import DISTANCES, MODES, ObjectiveConfig
 from wm_mpc.planning.registry import PLANNERS, PlannerConfig
 from wm_mpc.ros.parameters import Parameter
 
@@ -50,8 +50,12 @@ TABLE = (
         choices=MODES,
     ),
     Parameter(
-        "cost.discount", 0.6, "Weight of a step relative to the next one, in mode all",
+        "cost.discount", 0.8, "Weight of a step relative to the next one, in mode all",
         "", 0.01, 1.0,
+    ),
+    Parameter(
+        "cost.distance", "root", "Goal distance: squared, or its root (straight to the goal)",
+        choices=DISTANCES,
     ),
     Parameter(
         "cost.state_weight", 0.0, "Weight of the robot's own state in the goal distance",

@@ -11,25 +11,34 @@ from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.world_model import WorldModel
 
 MODES = ("last", "all")
+DISTANCES = ("root", "squared")
+_SMOOTHING = 1e-4  # of the root, so that its gradient is smooth at the goal
 
 
 @dataclasses.dataclass(frozen=True)
 class ObjectiveConfig:
     """mode: `last` (goal distance of the final latent) or `all` (of every step, weighted).
-    discount: in mode `all`, weight of a step relative to the step after it (0.6: the last step
-    counts most, each earlier one 0.6 times as much). state_weight: of the robot's own state
+    discount: in mode `all`, weight of a step relative to the step after it (0.8: the last step
+    counts most, each earlier one 0.8 times as much). state_weight: of the robot's own state
     against the scene. action_weight: of squared actions; above 0, of two ways that reach the goal
-    the direct one wins. action_rate_weight: of squared changes between low-level actions."""
+    the direct one wins. distance: `squared`, or its `root`: then the last centimetres count as much
+    as the first ones, and a way round an obstacle costs less. action_rate_weight: of squared
+    changes between low-level actions."""
 
     mode: str = "all"
-    discount: float = 0.6
+    discount: float = 0.8
     state_weight: float = 0.0
     action_weight: float = 0.01
     action_rate_weight: float = 0.0
+    distance: str = "root"
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ValueError(f"cost.mode is {self.mode!r}; accepted: {', '.join(MODES)}")
+        if self.distance not in DISTANCES:
+            raise ValueError(
+                f"cost.distance is {self.distance!r}; accepted: {', '.join(DISTANCES)}"
+            )
         if not 0.0 < self.discount <= 1.0:
             raise ValueError(f"cost.discount is {self.discount}; accepted: above 0, to 1")
         for name in ("state_weight", "action_weight", "action_rate_weight"):
@@ -111,6 +120,8 @@ class GoalCost:
         if self._use_state:
             offset = (state - self._goal_state).square().mean(-1)
             distance = distance + self._config.state_weight * offset
+        if self._config.distance == "root":
+            distance = (distance + _SMOOTHING).sqrt()
         cost = distance @ self._config.step_weights(actions.shape[1])
         return cost + self._action_cost(actions)
 
