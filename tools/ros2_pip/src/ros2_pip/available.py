@@ -11,7 +11,6 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 GENUINE = ("launch", "launch_ros", "ros2cli")
-_HERE = Path(__file__).resolve().parent.parent
 
 
 def genuine_location(package: str) -> str | None:
@@ -21,7 +20,7 @@ def genuine_location(package: str) -> str | None:
         if spec is None or spec.origin is None:  # absent, or a folder of that name
             continue
         directory = Path(spec.origin).resolve().parent
-        if directory.parent != _HERE:
+        if not (directory.parent / "ros2_pip").is_dir():  # else a copy of ours
             return str(directory)
     return None
 
