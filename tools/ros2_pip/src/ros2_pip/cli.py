@@ -95,8 +95,17 @@ def main(argv: Sequence[str] | None = None) -> int | str:
     if not hasattr(args, "main"):
         getattr(args, "parser", parser).print_help()
         return 0
+    # rclpy ends its context on Ctrl-C, and a loop that sees it may come to its end as if nothing
+    # had happened, before Python gets to raise KeyboardInterrupt.
+    interrupts: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        interrupts.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, note)
     try:
-        return args.main(args) or 0
+        return args.main(args) or (int(signal.SIGINT) if interrupts else 0)
     except KeyboardInterrupt:
         return int(signal.SIGINT)
     except BrokenPipeError:  # the reader of our output has gone: head, a closed pager
