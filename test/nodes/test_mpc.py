@@ -113,6 +113,10 @@ class RunningMpc:
 
         return self.observer.wait_until(checked, what, timeout)
 
+    def message(self):
+        """What the newest diagnostics say; empty before the first."""
+        return self.diagnostics[-1].status[0].message if self.diagnostics else ""
+
     def wait_for_hold(self, reason, timeout=10.0):
         """Until diagnostics give this reason and the newest plan says hold."""
 
@@ -304,7 +308,7 @@ def test_old_stamps_make_the_robot_hold(mpc):
 
     def send_old():
         mpc.send(mpc.image, age=3.0)
-        return "stamps are" in mpc.diagnostics[-1].status[0].message
+        return "stamps are" in mpc.message()
 
     mpc.wait_until(send_old, "the reason")
     mpc.wait_for_hold("old")
@@ -332,7 +336,7 @@ def test_bad_image_makes_the_robot_hold_and_is_named(mpc, name):
 
     def send():
         mpc.send(message=message)
-        return reason in mpc.diagnostics[-1].status[0].message
+        return reason in mpc.message()
 
     mpc.wait_until(send, "the reason")
     mpc.wait_for_hold(reason)
@@ -345,7 +349,7 @@ def test_nan_state_makes_the_robot_hold_and_is_named(mpc):
 
     def send():
         mpc.send(mpc.image, state=(float("nan"), 0.0))
-        return "vx is nan" in mpc.diagnostics[-1].status[0].message
+        return "vx is nan" in mpc.message()
 
     mpc.wait_until(send, "the reason")
     mpc.wait_for_hold("vx is nan")
@@ -361,7 +365,7 @@ def test_nan_image_makes_the_robot_hold_and_is_named(mpc):
 
     def send():
         mpc.send(message=message)
-        return "32FC1" in mpc.diagnostics[-1].status[0].message
+        return "32FC1" in mpc.message()
 
     mpc.wait_until(send, "the reason")
     mpc.wait_for_hold("accepted encodings")
@@ -402,7 +406,7 @@ def test_deactivation_holds_and_activation_goes_on(mpc):
     assert mpc.state() == "inactive"
     mpc.wait_until(lambda: not mpc.plans[-1].points, "the hold")
     seen = len(mpc.plans)
-    mpc.wait_until(lambda: "not active" in mpc.diagnostics[-1].status[0].message, "the status")
+    mpc.wait_until(lambda: "not active" in mpc.message(), "the status")
     assert not any(plan.points for plan in mpc.plans[seen:])
     assert mpc.change_state(3)  # activate
     mpc.send_goal(mpc.goal)
@@ -413,7 +417,7 @@ def test_missing_checkpoint_is_named_and_can_be_mended(start_mpc):
     mpc = start_mpc(checkpoint="no_such_model")
     mpc.wait_until(lambda: mpc.diagnostics, "diagnostics")
     mpc.wait_until(
-        lambda: "no checkpoint 'no_such_model'" in mpc.diagnostics[-1].status[0].message,
+        lambda: "no checkpoint 'no_such_model'" in mpc.message(),
         "the reason",
     )
     assert mpc.state() == "unconfigured"

@@ -96,6 +96,9 @@ def main():
         rclpy.spin(LiveNode())
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        if rclpy.ok():  # else a signal ended the context in the middle of publishing
+            raise
     finally:
         rclpy.try_shutdown()
 
