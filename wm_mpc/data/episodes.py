@@ -209,7 +209,6 @@ class Recording:
         if not self.indices:
             raise DatasetError(f"dataset {dataset.path} has no complete episode yet")
         states, actions, episode_of, poses = [], [], [], []
-        lengths = []
         image_file = self._image_cache()
         writer: np.memmap | None = None
         simulator_states = []
@@ -234,7 +233,6 @@ class Recording:
             simulator_states.append(episode.simulator_states)
             self.layouts.append(episode.layout)
             poses.append(episode.poses)
-            lengths.append(count)
             position += count
         if writer is not None:
             writer.flush()
@@ -248,7 +246,6 @@ class Recording:
         self.episode_of = np.concatenate(episode_of)
         self.simulator_states = _joined(simulator_states)
         self.poses = _joined(poses)
-        self.lengths = np.array(lengths)
 
     def _image_cache(self) -> Path:
         key = f"{self.dataset.content_hash()}-{len(self.indices)}"
