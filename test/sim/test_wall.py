@@ -129,7 +129,7 @@ def test_starts_and_goals_are_free_and_apart(simulation, seed):
     rng, task = np.random.default_rng(seed), simulation.task
     simulation.set_layout(task.sample_layout(rng))
     start = task.sample_state(rng)
-    goal = task.sample_goal(rng, start)
+    goal = task.sample_goal(rng, start, "random")
     assert np.linalg.norm(start[:2] - goal[:2]) > TOLERANCE
     for state in (start, goal):
         assert (state[2:] == 0).all()

@@ -61,8 +61,16 @@ def _stdout_to_stderr() -> Iterator[None]:
 class Simulation:
     """A task running in its own PyBullet instance. Not thread-safe; one per process or thread."""
 
-    def __init__(self, task: Task, *, gui: bool = False) -> None:
+    def __init__(self, task: Task, *, gui: bool = False, goals: str | None = None) -> None:
+        """goals: how goals are drawn, one of `task.goal_kinds` (default: the first). Raises
+        ValueError for another, or a control period the physics rate does not fit into."""
         self.task = task
+        self.goal_kind = task.goal_kinds[0] if goals is None else goals
+        if self.goal_kind not in task.goal_kinds:
+            raise ValueError(
+                f"task {task.spec.task!r} draws no goals of kind {goals!r}; accepted: "
+                f"{', '.join(task.goal_kinds)}"
+            )
         with _stdout_to_stderr():
             self.client = BulletClient(pybullet.GUI if gui else pybullet.DIRECT)
         self._physics_steps = round(task.spec.control_period * task.physics_rate)
@@ -84,13 +92,15 @@ class Simulation:
         """Start an episode: a random layout, start and goal."""
         self.set_layout(self.task.sample_layout(rng))
         start = self.task.sample_state(rng)
-        goal = self.task.sample_goal(rng, start)
-        self.set_goal(goal)
+        self.set_goal(self.task.sample_goal(rng, start, self.goal_kind))
         return self.restore(self.layout, start)
 
     def new_goal(self, rng: np.random.Generator) -> Goal:
         """Draw another goal in the present layout, from the present state."""
-        return self.set_goal(self.task.sample_goal(rng, self.task.get_state()))
+        present = self.task.get_state()
+        goal = self.task.sample_goal(rng, present, self.goal_kind)
+        self.task.set_state(present)
+        return self.set_goal(goal)
 
     def set_layout(self, layout: np.ndarray) -> None:
         self.layout = np.asarray(layout, np.float64)

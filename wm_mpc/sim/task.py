@@ -40,12 +40,14 @@ class Task(Protocol):
     view: where the camera stands.
     physics_rate: physics steps per second; `spec.control_period` must hold a whole number of them.
     pose_names: names of the numbers `pose` returns.
+    goal_kinds: ways to draw goals, the default first, e.g. ("near", "random").
     """
 
     spec: RobotSpec
     view: CameraView
     physics_rate: float
     pose_names: tuple[str, ...]
+    goal_kinds: tuple[str, ...]
 
     def build(self, client: Any) -> None:
         """Create all bodies in a fresh PyBullet client (`pybullet_utils.bullet_client`)."""
@@ -58,8 +60,9 @@ class Task(Protocol):
     def sample_state(self, rng: np.random.Generator) -> np.ndarray:
         """A reachable simulator state at rest in the current layout (start of an episode)."""
 
-    def sample_goal(self, rng: np.random.Generator, start: np.ndarray) -> np.ndarray:
-        """A simulator state to be reached from `start`, not already satisfied there."""
+    def sample_goal(self, rng: np.random.Generator, start: np.ndarray, kind: str) -> np.ndarray:
+        """A simulator state to be reached from `start`, not already satisfied there; `kind` is one
+        of `goal_kinds`. May leave the simulator in any state."""
 
     def goal_at(self, x: float, y: float, yaw: float) -> np.ndarray:
         """The goal a person asks for by a pose (m, rad, world frame). Raises ValueError saying

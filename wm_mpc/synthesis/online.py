@@ -70,7 +70,7 @@ def online_rollouts(
             state = recording.simulator_states[start]
             assert layout is not None
             simulation.restore(layout, state)
-            goal = simulation.set_goal(simulation.task.sample_goal(rng, state)).observation
+            goal = simulation.new_goal(rng).observation
             controller.forget()
             try:
                 controller.set_goal(goal.image, goal.state)

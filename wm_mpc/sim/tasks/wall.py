@@ -47,6 +47,7 @@ class Wall:
     )
     physics_rate = 120.0
     pose_names: tuple[str, ...] = ("x", "y")
+    goal_kinds: tuple[str, ...] = ("random",)
 
     def __init__(self) -> None:
         self._client: Any = None
@@ -148,7 +149,7 @@ class Wall:
             if self._is_free(position):
                 return np.concatenate([position, np.zeros(2)])
 
-    def sample_goal(self, rng: np.random.Generator, start: np.ndarray) -> np.ndarray:
+    def sample_goal(self, rng: np.random.Generator, start: np.ndarray, kind: str) -> np.ndarray:
         while True:
             goal = self.sample_state(rng)
             if np.linalg.norm(goal[:2] - start[:2]) > 2 * TOLERANCE:
