@@ -1,9 +1,11 @@
-"""Fixtures of the tests that use the middleware: a domain of their own and a node to look from."""
+"""Fixtures of several folders: for the middleware a domain of one's own and a node to look from;
+for learning a small recording of the real simulator."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib.util
 import os
 import pathlib
 import tempfile
@@ -104,3 +106,42 @@ def observer(domain_id: int) -> Iterator[Observer]:
     """An `Observer` in the test's own domain."""
     with contextlib.closing(Observer(domain_id)) as observer:
         yield observer
+
+
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Four short episodes of the task `wall`."""
+    import torch
+
+    from wm_mpc.data.collection import collect
+    from wm_mpc.data.episodes import Dataset, Recording
+    from wm_mpc.sim.tasks import make_task
+    from wm_mpc.sim.workers import LocalWorkers
+
+    torch.set_num_threads(1)
+    task = make_task("wall")
+    dataset = Dataset.create(
+        tmp_path_factory.mktemp("recording"), task.spec, {"pose_names": task.pose_names}
+    )
+    collect(dataset, episodes=4, steps=30, seed=0, workers=LocalWorkers(1))
+    return Recording(dataset)
+
+
+@pytest.fixture(scope="session")
+def two_workers() -> Iterator[Any]:
+    """Two processes of this machine."""
+    from wm_mpc.sim.workers import LocalWorkers
+
+    with LocalWorkers(2) as workers:
+        yield workers
+
+
+@pytest.fixture(scope="session")
+def ray_workers() -> Iterator[Any]:
+    """A Ray of this machine only."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed")
+    from wm_mpc.sim.workers import make_workers
+
+    with make_workers("ray") as workers:
+        yield workers

@@ -19,6 +19,7 @@ from wm_mpc.ros.messages import (
     ODOMETRY_FIELDS,
     MessageError,
     actions_to_trajectory,
+    add_joints,
     camera_info,
     compressed_to_rgb,
     image_to_rgb,
@@ -313,3 +314,13 @@ def test_conversion_is_fast():
         image_to_rgb(message, spec)
         durations.append(time.perf_counter() - start)
     assert min(durations) < 1e-4
+
+
+def test_joints_are_appended_to_joint_states_and_known_ones_stay():
+    spec = StateSpec(("tool_x", "elbow"), ("m", "rad"), "joint_states")
+    message = state_to_joint_states(np.array([0.5, 1.0]), spec, STAMP)
+    add_joints(message, {"elbow": (9.0, 9.0), "wrist": (0.25, -0.5)})
+    assert message.name == ["tool_x", "elbow", "wrist"]
+    assert list(message.position) == [0.5, 1.0, 0.25]
+    np.testing.assert_equal(list(message.velocity), [math.nan, math.nan, -0.5])
+    np.testing.assert_allclose(joint_states_to_state(message, spec), [0.5, 1.0])

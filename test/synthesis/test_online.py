@@ -14,6 +14,8 @@ from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.planning.receding_horizon import RecedingHorizon
 from wm_mpc.sim.bullet import Simulation
 from wm_mpc.sim.tasks.wall import Wall
+from wm_mpc.sim.workers import LocalWorkers
+from wm_mpc.synthesis import online
 from wm_mpc.synthesis.online import OnlineConfig, online_rollouts
 from wm_mpc.synthesis.random_rollouts import execute
 
@@ -43,8 +45,10 @@ def model():
     return make_model(0)
 
 
-def rollouts_of(model, recording, seed=(1, 2)):
-    return online_rollouts(model, recording, CONFIG, list(seed), np.arange(2))
+def rollouts_of(model, recording, seed=(1, 2), workers=None):
+    return online_rollouts(
+        model, recording, CONFIG, list(seed), np.arange(2), workers or LocalWorkers(1)
+    )
 
 
 def test_transitions_are_what_the_simulator_really_does(model, recording):
@@ -90,6 +94,21 @@ def test_same_seed_same_rollouts(model, recording):
     first, second = rollouts_of(model, recording), rollouts_of(model, recording)
     np.testing.assert_array_equal(first.images, second.images)
     assert not np.array_equal(first.actions, rollouts_of(model, recording, (1, 3)).actions)
+
+
+@pytest.mark.parametrize("workers", ["two_workers", "ray_workers"])
+def test_rollouts_do_not_depend_on_the_workers(model, recording, monkeypatch, workers, request):
+    monkeypatch.setattr(online, "_CHUNK", 1)
+    expected = rollouts_of(model, recording)
+    again = rollouts_of(model, recording, workers=request.getfixturevalue(workers))
+    for name, array in vars(expected).items():
+        np.testing.assert_array_equal(getattr(again, name), array, name)
+
+
+def test_rollouts_do_not_depend_on_the_division_into_jobs(model, recording, monkeypatch):
+    expected = rollouts_of(model, recording)
+    monkeypatch.setattr(online, "_CHUNK", 3)
+    np.testing.assert_array_equal(rollouts_of(model, recording).images, expected.images)
 
 
 def test_dataset_without_simulator_states_is_refused(model, recording, monkeypatch):

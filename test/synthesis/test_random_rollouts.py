@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from wm_mpc.data.episodes import Dataset, Recording
 from wm_mpc.sim.bullet import Simulation
 from wm_mpc.sim.tasks import make_task
+from wm_mpc.sim.workers import LocalWorkers
 from wm_mpc.synthesis.random_rollouts import (
     RandomRolloutConfig,
     execute,
@@ -17,12 +18,12 @@ from wm_mpc.synthesis.random_rollouts import (
     random_rollouts,
 )
 
-CONFIG = RandomRolloutConfig(count=12, steps=3)
+CONFIG = RandomRolloutConfig(count=36, steps=3)  # of three jobs
 
 
 @pytest.fixture(scope="module")
 def rollouts(recording):
-    return random_rollouts(recording, CONFIG, seed=1, workers=1)
+    return random_rollouts(recording, CONFIG, seed=1, workers=LocalWorkers(1))
 
 
 def beginning_of(recording, image, state):
@@ -57,22 +58,26 @@ def test_shapes_and_types_are_as_stated(recording, rollouts):
     assert types == (np.uint8, np.float32, np.float32)
 
 
-def test_rollouts_do_not_depend_on_the_number_of_workers(recording, rollouts):
+@pytest.mark.parametrize("workers", ["two_workers", "ray_workers"])
+def test_rollouts_do_not_depend_on_the_workers(recording, rollouts, workers, request):
     done = []
-    again = random_rollouts(recording, CONFIG, seed=1, workers=2, progress=done.append)
+    workers = request.getfixturevalue(workers)
+    again = random_rollouts(recording, CONFIG, seed=1, workers=workers, progress=done.append)
     for name, array in vars(rollouts).items():
         assert np.array_equal(getattr(again, name), array), name
     assert sum(done) == CONFIG.count
 
 
 def test_other_seed_gives_other_rollouts(recording, rollouts):
-    other = random_rollouts(recording, CONFIG, seed=2, workers=1)
+    other = random_rollouts(recording, CONFIG, seed=2, workers=LocalWorkers(1))
     assert not np.array_equal(other.actions, rollouts.actions)
 
 
 def test_rollouts_begin_in_the_chosen_episodes_only(recording):
     """Held-out episodes stay held out."""
-    rollouts = random_rollouts(recording, CONFIG, seed=1, workers=1, episodes=np.array([1, 2]))
+    rollouts = random_rollouts(
+        recording, CONFIG, seed=1, workers=LocalWorkers(1), episodes=np.array([1, 2])
+    )
     for images, states in zip(rollouts.images, rollouts.states, strict=True):
         frame = beginning_of(recording, images[0], states[0])
         assert recording.episode_of[frame] in (1, 2)
@@ -113,7 +118,7 @@ def test_dataset_without_simulator_states_is_refused(tmp_path, recording):
     dataset = Dataset.create(tmp_path, recording.spec)
     dataset.append(0, episode)
     with pytest.raises(ValueError, match="this dataset has none"):
-        random_rollouts(Recording(dataset), CONFIG, seed=1, workers=1)
+        random_rollouts(Recording(dataset), CONFIG, seed=1, workers=LocalWorkers(1))
 
 
 @pytest.mark.parametrize("name", ["count", "steps"])

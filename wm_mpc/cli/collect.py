@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 
 from tqdm import tqdm
 
 from wm_mpc.cli.common import (
-    available_cores,
+    add_workers,
     code_version,
     data_directory,
     given_arguments,
     positive,
     seed,
 )
-from wm_mpc.data.collection import collect
+from wm_mpc.data.collection import collect, moving_share
 from wm_mpc.data.episodes import Dataset, DatasetError
+from wm_mpc.sim.rate import bare_frame_rate
 from wm_mpc.sim.tasks import TASKS, make_task
+from wm_mpc.sim.workers import JobError, Workers, WorkersError, make_workers
+
+_MEASURED_SECONDS = 0.7  # of bare PyBullet, before and after collecting, to compare with
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,24 +36,23 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=positive, default=80, help="low-level steps an episode")
     parser.add_argument("--seed", type=seed, default=0)
     parser.add_argument("--dataset", help="where to put it; default: ./data/<task>")
-    parser.add_argument(
-        "--workers", type=positive, default=available_cores(), help="default: one per core"
-    )
+    add_workers(parser)
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     path = options.dataset or data_directory(options.task)
+    task = make_task(options.task)
     provenance = {
         "command": " ".join(["collect", *given_arguments(arguments)]),
         "seed": options.seed,
         "steps": options.steps,
         "code": code_version(),
-        "pose_names": make_task(options.task).pose_names,
+        "pose_names": task.pose_names,
     }
     try:
-        dataset = Dataset.create(path, make_task(options.task).spec, provenance)
+        dataset = Dataset.create(path, task.spec, provenance)
         recorded_with = {key: dataset.provenance.get(key) for key in ("seed", "steps")}
         wanted = {"seed": options.seed, "steps": options.steps}
         if recorded_with != wanted:
@@ -56,26 +60,60 @@ def main(arguments: list[str] | None = None) -> int:
                 f"dataset {path} was begun with {recorded_with}, not {wanted}; "
                 "choose another --dataset"
             )
-        present = len(set(dataset.indices()) & set(range(options.episodes)))
-        with tqdm(total=options.episodes, initial=present, unit="episode", desc="collect") as bar:
-            seconds = collect(
-                dataset,
-                episodes=options.episodes,
-                steps=options.steps,
-                seed=options.seed,
-                workers=options.workers,
-                progress=bar.update,
-            )
-    except DatasetError as error:
+        rates = _collect(dataset, options)
+        print(f"{dataset.path}  episodes {len(dataset)}  {rates}")
+        if task.scene_pose_names:
+            print(_motion(dataset, task.scene_pose_names))
+    except (DatasetError, WorkersError, JobError) as error:
         print(f"collect: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\ncollect: interrupted; the same command continues", file=sys.stderr)
         return 130
-    frames = (options.episodes - present) * (options.steps + 1)
-    rate = f"  {frames / seconds:.0f} frames/s" if seconds else "  nothing left to do"
-    print(f"{dataset.path}  episodes {len(dataset)}{rate}")
     return 0
+
+
+def _collect(dataset: Dataset, options: argparse.Namespace) -> str:
+    """Collect what is missing; returns how fast that was."""
+    present = len(set(dataset.indices()) & set(range(options.episodes)))
+    missing = options.episodes - present
+    if not missing:
+        return "nothing left to do"
+    with (
+        make_workers(options.workers) as workers,
+        tqdm(total=options.episodes, initial=present, unit="episode", desc="collect") as bar,
+    ):
+        at_once = min(missing, workers.count)
+        before = _bare_rate(workers, options.task, at_once)
+        seconds = collect(
+            dataset,
+            episodes=options.episodes,
+            steps=options.steps,
+            seed=options.seed,
+            workers=workers,
+            progress=bar.update,
+        )
+        # Before and after: other work on the machine comes and goes.
+        bare = (before + _bare_rate(workers, options.task, at_once)) / 2
+    rate = missing * (options.steps + 1) / seconds
+    return (
+        f"{rate:.0f} frames/s  {rate / at_once:.0f} per core  "
+        f"{rate / bare:.2f} of bare PyBullet ({bare:.0f} frames/s)"
+    )
+
+
+def _bare_rate(workers: Workers, task: str, at_once: int) -> float:
+    """Frames per second of bare PyBullet, `at_once` processes together."""
+    measure = functools.partial(bare_frame_rate, task)
+    return sum(workers.map(measure, at_once * [_MEASURED_SECONDS]))
+
+
+def _motion(dataset: Dataset, names: tuple[str, ...]) -> str:
+    """How often the scene moves: a model learns little from windows in which it does not."""
+    skip = dataset.spec.frame_skip
+    shares = {steps: moving_share(dataset, names, steps * skip) for steps in (1, 5)}
+    told = (f"{share:.0%} of windows of {steps} model steps" for steps, share in shares.items())
+    return f"the scene moves in {', '.join(told)}".replace("1 model steps", "1 model step")
 
 
 if __name__ == "__main__":

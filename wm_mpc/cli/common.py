@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import wm_mpc
+from wm_mpc.sim.workers import ACCEPTED, check_workers
 
 
 def positive(text: str) -> int:
@@ -25,6 +26,23 @@ def seed(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{value} is negative")
     return value
+
+
+def workers(text: str) -> str:
+    """An argparse type: workers as `make_workers` takes them."""
+    try:
+        return check_workers(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers",
+        type=workers,
+        default=str(available_cores()),
+        help=f"who runs the simulators: {ACCEPTED}; default: one process per core",
+    )
 
 
 def given_arguments(arguments: list[str] | None) -> list[str]:

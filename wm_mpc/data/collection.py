@@ -1,8 +1,10 @@
-"""Record exploration episodes of a simulated task into a dataset, on all cores, resumably."""
+"""Record exploration episodes of a simulated task into a dataset, by many workers, resumably."""
 
 from __future__ import annotations
 
-import multiprocessing
+import functools
+import json
+import os
 import time
 from collections.abc import Callable
 
@@ -10,7 +12,9 @@ import numpy as np
 
 from wm_mpc.data.episodes import Dataset, Episode
 from wm_mpc.sim.bullet import Simulation, episode_rng
-from wm_mpc.sim.tasks import make_task
+from wm_mpc.sim.workers import Workers, kept_simulation
+
+_MOVED = 1e-3  # least change of a pose entry (m, or cosine and sine of an angle) that is a motion
 
 
 def record_episode(simulation: Simulation, seed: int, index: int, steps: int) -> Episode:
@@ -45,39 +49,75 @@ def collect(
     episodes: int,
     steps: int,
     seed: int,
-    workers: int,
+    workers: Workers,
     progress: Callable[[int], None] = lambda _: None,
 ) -> float:
     """Add the episodes 0..episodes-1 that are not there yet; returns seconds taken.
 
-    `progress` is called with 1 for each episode finished. An interrupted call continues where it
-    stopped when called again.
+    `progress` is called with 1 for each episode that is in the dataset to stay. An interrupted
+    call, even a killed one, continues where it stopped when called again: lost are the episodes the
+    workers were recording.
     """
+    _clean_up(dataset)
     missing = sorted(set(range(episodes)) - set(dataset.indices()))
-    started = time.perf_counter()
     if not missing:
         return 0.0
-    jobs = [(str(dataset.path), seed, index, steps) for index in missing]
-    if workers <= 1:
-        for job in jobs:
-            _collect_one(job)
-            progress(1)
-    else:
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(min(workers, len(jobs))) as pool:
-            for _ in pool.imap_unordered(_collect_one, jobs, chunksize=4):
-                progress(1)
+    started = time.perf_counter()
+    record = functools.partial(_record, dataset.spec.task, seed, steps)
+    for index, episode in workers.map(record, missing, ordered=False):
+        dataset.append(index, episode)
+        progress(1)
     return time.perf_counter() - started
 
 
-_simulations: dict[str, Simulation] = {}
+def _record(task: str, seed: int, steps: int, index: int) -> tuple[int, Episode]:
+    """In a worker."""
+    return index, record_episode(kept_simulation(task), seed, index, steps)
 
 
-def _collect_one(job: tuple[str, int, int, int]) -> int:
-    path, seed, index, steps = job
-    dataset = Dataset(path)
-    name = dataset.spec.task
-    if name not in _simulations:
-        _simulations[name] = Simulation(make_task(name))
-    dataset.append(index, record_episode(_simulations[name], seed, index, steps))
-    return index
+def _clean_up(dataset: Dataset) -> None:
+    """Finish what a killed process left: delete its half-written files, complete the index."""
+    for path in [*dataset.path.glob("*.tmp"), *dataset.path.glob("*/*.tmp")]:
+        writer = path.suffixes[-2][1:] if len(path.suffixes) > 1 else ""
+        if writer.isdigit() and not _is_writing(int(writer)):
+            path.unlink(missing_ok=True)
+    index_file = dataset.path / "index.jsonl"
+    lines = index_file.read_text().splitlines() if index_file.exists() else []
+    unlisted = set(dataset.indices()) - {json.loads(line)["episode"] for line in lines}
+    with open(index_file, "a") as file:
+        for index in sorted(unlisted):
+            episode = dataset.read_without_images(index)
+            line = {"episode": index, "steps": len(episode), "seed": episode.seed}
+            file.write(json.dumps(line) + "\n")
+
+
+def _is_writing(process: int) -> bool:
+    if process == os.getpid():  # not yet: a file of this number is of another one before
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def moving_share(dataset: Dataset, names: tuple[str, ...], steps: int) -> float:
+    """Share of all windows of `steps` low-level steps in which the scene moves: one of the pose
+    entries `names` differs by more than 0.001 within the window. NaN when no window fits.
+
+    Raises DatasetError for damaged episodes and ValueError for names that were not recorded.
+    """
+    unknown = sorted(set(names) - set(dataset.pose_names))
+    if unknown:
+        raise ValueError(f"poses {unknown} were not recorded; there are {dataset.pose_names}")
+    columns = [dataset.pose_names.index(name) for name in names]
+    windows = moving = 0
+    for index in dataset.indices():
+        poses = dataset.read_without_images(index).poses
+        if poses is not None and len(poses) > steps:
+            views = np.lib.stride_tricks.sliding_window_view(poses[:, columns], steps + 1, axis=0)
+            windows += len(views)
+            moving += int((np.ptp(views, axis=-1) > _MOVED).any(-1).sum())
+    return moving / windows if windows else float("nan")

@@ -18,6 +18,7 @@ from wm_mpc.ros import qos
 from wm_mpc.ros.messages import (
     ODOMETRY_FIELDS,
     MessageError,
+    add_joints,
     camera_info,
     rgb_to_image,
     state_to_joint_states,
@@ -57,7 +58,10 @@ class Topics:
         """State before image: whoever waits for the picture has the state already."""
         self.publish_clock(now)
         stamp = to_stamp(now)
-        self._state.publish(self._state_message(observation.state, self._pose(), now))
+        message = self._state_message(observation.state, self._pose(), now)
+        if isinstance(message, JointState):
+            add_joints(message, self._simulation.task.joints())
+        self._state.publish(message)
         self._info.publish(
             camera_info(self._simulation.camera.intrinsics(), self._spec.image, stamp)
         )

@@ -24,6 +24,7 @@ __all__ = [
     "ODOMETRY_FIELDS",
     "MessageError",
     "actions_to_trajectory",
+    "add_joints",
     "camera_info",
     "compressed_to_rgb",
     "image_to_rgb",
@@ -168,6 +169,19 @@ def state_to_joint_states(state: np.ndarray, spec: StateSpec, stamp: Time) -> Jo
         if column:
             setattr(message, field, [column.get(joint, math.nan) for joint in joints])
     return message
+
+
+def add_joints(message: JointState, joints: Mapping[str, tuple[float, float]]) -> None:
+    """Append further joints to a JointState: position and velocity by name; names already there
+    stay as they are. A field without a number for some joint is NaN there."""
+    known = len(message.name)
+    new = {name: row for name, row in joints.items() if name not in message.name}
+    message.name = [*message.name, *new]
+    for index, field in enumerate(("position", "velocity")):
+        present = list(getattr(message, field)) or [math.nan] * known
+        setattr(message, field, present + [row[index] for row in new.values()])
+    if len(message.effort):
+        message.effort = [*message.effort, *[math.nan] * len(new)]
 
 
 # ------------------------------------------------------------------------------------- actions

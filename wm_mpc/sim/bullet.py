@@ -73,9 +73,9 @@ class Simulation:
             )
         with _stdout_to_stderr():
             self.client = BulletClient(pybullet.GUI if gui else pybullet.DIRECT)
-        self._physics_steps = round(task.spec.control_period * task.physics_rate)
-        if self._physics_steps < 1 or not np.isclose(
-            self._physics_steps / task.physics_rate, task.spec.control_period
+        self.physics_steps = round(task.spec.control_period * task.physics_rate)
+        if self.physics_steps < 1 or not np.isclose(
+            self.physics_steps / task.physics_rate, task.spec.control_period
         ):
             raise ValueError(
                 f"control period {task.spec.control_period} s is not a whole number of physics "
@@ -127,7 +127,7 @@ class Simulation:
         """Apply one low-level action (clipped to its limits) for one control period."""
         limits = self.task.spec.action
         action = np.clip(np.asarray(action, np.float64), limits.low, limits.high)
-        for _ in range(self._physics_steps):
+        for _ in range(self.physics_steps):
             self.task.command(action)
             self.client.stepSimulation()
 

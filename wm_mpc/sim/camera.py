@@ -19,27 +19,26 @@ class Camera:
         self._client = client
         self._image = image
         self.field_of_view = math.radians(view.field_of_view)
-        self._view = pybullet.computeViewMatrix(view.position, view.target, view.up)
-        self._projection = pybullet.computeProjectionMatrixFOV(
-            view.field_of_view, image.width / image.height, view.near, view.far
-        )
+        self.settings: dict[str, Any] = {  # of PyBullet's `getCameraImage`
+            "width": image.width,
+            "height": image.height,
+            "viewMatrix": pybullet.computeViewMatrix(view.position, view.target, view.up),
+            "projectionMatrix": pybullet.computeProjectionMatrixFOV(
+                view.field_of_view, image.width / image.height, view.near, view.far
+            ),
+            "shadow": 0,
+            "lightDirection": (0.3, 0.2, 1.0),
+            "lightAmbientCoeff": 0.75,
+            "lightDiffuseCoeff": 0.3,
+            "lightSpecularCoeff": 0.0,
+            "flags": pybullet.ER_NO_SEGMENTATION_MASK,
+            "renderer": pybullet.ER_TINY_RENDERER,
+        }
 
     def render(self) -> np.ndarray:
         """The present picture: uint8 (height, width, 3), rgb."""
         height, width = self._image.height, self._image.width
-        _, _, rgba, _, _ = self._client.getCameraImage(
-            width,
-            height,
-            self._view,
-            self._projection,
-            shadow=0,
-            lightDirection=(0.3, 0.2, 1.0),
-            lightAmbientCoeff=0.75,
-            lightDiffuseCoeff=0.3,
-            lightSpecularCoeff=0.0,
-            flags=pybullet.ER_NO_SEGMENTATION_MASK,
-            renderer=pybullet.ER_TINY_RENDERER,
-        )
+        _, _, rgba, _, _ = self._client.getCameraImage(**self.settings)
         pixels = np.asarray(rgba, np.uint8).reshape(height, width, 4)
         return np.ascontiguousarray(pixels[:, :, :3])
 

@@ -7,6 +7,7 @@ of cameras, episodes, datasets, planners or ROS: `sim/bullet.py` does those for 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,14 +41,18 @@ class Task(Protocol):
     view: where the camera stands.
     physics_rate: physics steps per second; `spec.control_period` must hold a whole number of them.
     pose_names: names of the numbers `pose` returns.
+    scene_pose_names: those of them that are not the robot's own, e.g. of the object it moves.
     goal_kinds: ways to draw goals, the default first, e.g. ("near", "random").
+    tolerances: what each of `errors` must be below for success, by name, in its unit.
     """
 
     spec: RobotSpec
     view: CameraView
     physics_rate: float
     pose_names: tuple[str, ...]
+    scene_pose_names: tuple[str, ...]
     goal_kinds: tuple[str, ...]
+    tolerances: Mapping[str, float]
 
     def build(self, client: Any) -> None:
         """Create all bodies in a fresh PyBullet client (`pybullet_utils.bullet_client`)."""
@@ -78,6 +83,10 @@ class Task(Protocol):
 
     def measure(self) -> np.ndarray:
         """The measured robot state in the order of `spec.state.names`."""
+
+    def joints(self) -> dict[str, tuple[float, float]]:
+        """All joints of the robot by name: position and velocity (rad and rad/s, or m and m/s), for
+        `joint_states`. Empty for a robot without any; a planner gets only what `measure` says."""
 
     def pose(self) -> np.ndarray:
         """True pose of what matters to the task; for success and diagnostics only, never for a

@@ -8,17 +8,22 @@ the planner found a phantom way (through a wall, say), the model now learns that
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 
 import numpy as np
+import torch
 
 from wm_mpc.data.episodes import Recording
-from wm_mpc.model.world_model import WorldModel
+from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.planning.registry import PlannerConfig
-from wm_mpc.sim.bullet import Simulation
-from wm_mpc.sim.tasks import make_task
+from wm_mpc.sim.workers import Workers, kept_simulation
+from wm_mpc.spec import RobotSpec
 from wm_mpc.synthesis.random_rollouts import Rollouts, execute
+
+_CHUNK = 8  # plans of a job: enough work to be worth sending
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,49 +50,97 @@ def online_rollouts(
     config: OnlineConfig,
     seed: list[int],
     episodes: np.ndarray,
+    workers: Workers,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Rollouts:
     """Plan from recorded frames of `episodes` with the present model, and execute the plans.
 
     Goals are drawn as the task draws them, in the layout of the start. The number of rollouts is
-    `config.plans`, less those for which no finite plan was found. Raises ValueError when the
-    recording holds no simulator states.
+    `config.plans`, less those for which no finite plan was found; each has its own random numbers,
+    so they do not depend on the workers. `progress` is called with 1 for each. Raises ValueError
+    when the recording holds no simulator states, or no finite plan was found at all.
     """
     if recording.simulator_states is None:
         raise ValueError("online rollouts restore recorded simulator states; this dataset has none")
-    rng = np.random.default_rng(seed)
-    planner = PlannerConfig(
-        horizon=config.horizon,
-        restarts=config.restarts,
-        iterations=config.iterations,
-        warm_start=False,
+    frames = np.random.default_rng(seed).choice(
+        recording.window_starts(0, episodes), size=config.plans
     )
-    controller = RecedingHorizon(model, int(rng.integers(2**31)))
-    starts = rng.choice(recording.window_starts(0, episodes), size=config.plans)
-    images, states, actions = [], [], []
-    with Simulation(make_task(recording.spec.task)) as simulation:
-        for start in starts:
-            layout = recording.layouts[recording.episode_of[start]]
-            state = recording.simulator_states[start]
-            assert layout is not None
-            simulation.restore(layout, state)
-            goal = simulation.new_goal(rng).observation
-            controller.forget()
-            try:
-                controller.set_goal(goal.image, goal.state)
-                plan = controller.plan(
-                    recording.images[start],
-                    recording.states[start],
-                    0.0,
-                    planner=planner,
-                    objective=ObjectiveConfig(),
-                )
-            except PlanningError:  # a model this bad learns from the other plans
-                continue
-            normalised = recording.spec.normalise_action(plan.actions)
-            seen = execute(simulation, layout, state, normalised)
-            images.append(seen[0])
-            states.append(seen[1])
-            actions.append(normalised.reshape(config.horizon, -1))
-    if not images:
+    starts = []
+    seeds = np.random.SeedSequence(seed).spawn(config.plans)
+    for frame, own_seed in zip(frames, seeds, strict=True):
+        layout = recording.layouts[recording.episode_of[frame]]
+        assert layout is not None
+        image, state = np.array(recording.images[frame]), recording.states[frame]
+        starts.append(_Start(own_seed, layout, recording.simulator_states[frame], image, state))
+    chunks = [starts[first : first + _CHUNK] for first in range(0, len(starts), _CHUNK)]
+    executed = []
+    for chunk in workers.map(_Round.of(model, config), chunks):
+        for rollout in chunk:
+            progress(1)
+            if rollout is not None:
+                executed.append(rollout)
+    if not executed:
         raise ValueError("no finite plan was found in a whole round of online rollouts")
-    return Rollouts(np.stack(images), np.stack(states), np.stack(actions).astype(np.float32))
+    images, states, actions = zip(*executed, strict=True)
+    return Rollouts(np.stack(images), np.stack(states), np.stack(actions))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Start:
+    """A recorded frame to plan from: what is seen there, and how to get there again."""
+
+    seed: np.random.SeedSequence
+    layout: np.ndarray
+    simulator_state: np.ndarray
+    image: np.ndarray
+    state: np.ndarray
+
+
+@dataclasses.dataclass
+class _Round:
+    """What workers need to know of one round: the model, in a form to be sent, and the settings."""
+
+    spec: RobotSpec
+    architecture: Architecture
+    weights: dict[str, np.ndarray]
+    config: OnlineConfig
+
+    @classmethod
+    def of(cls, model: WorldModel, config: OnlineConfig) -> _Round:
+        weights = {name: tensor.numpy(force=True) for name, tensor in model.state_dict().items()}
+        return cls(model.spec, model.architecture, weights, config)
+
+    def __call__(
+        self, starts: list[_Start]
+    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray] | None]:
+        """In a worker: images, states and normalised action blocks of each executed plan."""
+        return [self._rollout(start) for start in starts]
+
+    @functools.cached_property
+    def _model(self) -> WorldModel:
+        model = WorldModel(self.spec, self.architecture)
+        model.load_state_dict({name: torch.from_numpy(w) for name, w in self.weights.items()})
+        return model.eval().requires_grad_(False)
+
+    def _rollout(self, start: _Start) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        rng = np.random.default_rng(start.seed)
+        simulation = kept_simulation(self.spec.task)
+        simulation.restore(start.layout, start.simulator_state)
+        goal = simulation.new_goal(rng).observation
+        controller = RecedingHorizon(self._model, int(rng.integers(2**31)))
+        planner = PlannerConfig(
+            horizon=self.config.horizon,
+            restarts=self.config.restarts,
+            iterations=self.config.iterations,
+            warm_start=False,
+        )
+        try:
+            controller.set_goal(goal.image, goal.state)
+            plan = controller.plan(
+                start.image, start.state, 0.0, planner=planner, objective=ObjectiveConfig()
+            )
+        except PlanningError:  # a model this bad learns from the other plans
+            return None
+        actions = self.spec.normalise_action(plan.actions)
+        images, states = execute(simulation, start.layout, start.simulator_state, actions)
+        return images, states, actions.reshape(self.config.horizon, -1).astype(np.float32)

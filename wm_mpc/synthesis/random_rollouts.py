@@ -8,14 +8,17 @@ planner visits such states and actions; an exploration policy alone does not.
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from wm_mpc.data.episodes import Recording
 from wm_mpc.sim.bullet import Simulation, episode_rng
-from wm_mpc.sim.tasks import make_task
+from wm_mpc.sim.workers import Workers, kept_simulation
+
+_CHUNK = 16  # rollouts of a job: enough work to be worth sending
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +74,7 @@ def random_rollouts(
     recording: Recording,
     config: RandomRolloutConfig,
     seed: int,
-    workers: int,
+    workers: Workers,
     progress: Callable[[int], None] = lambda _: None,
     episodes: np.ndarray | None = None,
 ) -> Rollouts:
@@ -91,18 +94,14 @@ def random_rollouts(
     for start in starts:
         layout = recording.layouts[recording.episode_of[start]]
         actions = random_actions(rng, config.steps, spec.frame_skip, spec.action.size)
-        jobs.append((spec.task, layout, recording.simulator_states[start], actions))
+        jobs.append((layout, recording.simulator_states[start], actions))
     results = []
-    if workers <= 1:
-        for job in jobs:
-            results.append(_execute_job(job))
+    chunks = [jobs[first : first + _CHUNK] for first in range(0, len(jobs), _CHUNK)]
+    for chunk in workers.map(functools.partial(_execute_chunk, spec.task), chunks):
+        for result in chunk:
+            results.append(result)
             progress(1)
-    else:
-        with multiprocessing.get_context("spawn").Pool(workers) as pool:
-            for result in pool.imap(_execute_job, jobs, chunksize=16):
-                results.append(result)
-                progress(1)
-    blocks = np.stack([job[3] for job in jobs]).reshape(config.count, config.steps, -1)
+    blocks = np.stack([actions for *_, actions in jobs]).reshape(config.count, config.steps, -1)
     return Rollouts(
         np.stack([images for images, _ in results]),
         np.stack([states for _, states in results]),
@@ -110,13 +109,8 @@ def random_rollouts(
     )
 
 
-_simulations: dict[str, Simulation] = {}
-
-
-def _execute_job(
-    job: tuple[str, np.ndarray, np.ndarray, np.ndarray],
-) -> tuple[np.ndarray, np.ndarray]:
-    task, layout, state, actions = job
-    if task not in _simulations:
-        _simulations[task] = Simulation(make_task(task))
-    return execute(_simulations[task], layout, state, actions)
+def _execute_chunk(
+    task: str, chunk: list[tuple[Any, np.ndarray, np.ndarray]]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """In a worker."""
+    return [execute(kept_simulation(task), *job) for job in chunk]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wm_mpc.sim.task import Task
+from wm_mpc.sim.tasks.push_t import PushT
 from wm_mpc.sim.tasks.wall import Wall
 
-TASKS: dict[str, Callable[[], Task]] = {"wall": Wall}
+TASKS: dict[str, Callable[[], Task]] = {"push_t": PushT, "wall": Wall}
 
 
 def make_task(name: str) -> Task:

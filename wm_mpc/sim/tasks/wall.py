@@ -7,6 +7,8 @@ physics: the base has mass, limited drive force and pushes against walls.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -47,7 +49,9 @@ class Wall:
     )
     physics_rate = 120.0
     pose_names: tuple[str, ...] = ("x", "y")
+    scene_pose_names: tuple[str, ...] = ()
     goal_kinds: tuple[str, ...] = ("random",)
+    tolerances: Mapping[str, float] = MappingProxyType({"distance": TOLERANCE})
 
     def __init__(self) -> None:
         self._client: Any = None
@@ -184,6 +188,9 @@ class Wall:
     def measure(self) -> np.ndarray:
         return self.get_state()[2:]
 
+    def joints(self) -> dict[str, tuple[float, float]]:
+        return {}
+
     def pose(self) -> np.ndarray:
         return self.get_state()[:2]
 
@@ -191,7 +198,7 @@ class Wall:
         return {"distance": float(np.linalg.norm(self.pose() - goal[:2]))}
 
     def is_success(self, goal: np.ndarray) -> bool:
-        return self.errors(goal)["distance"] < TOLERANCE
+        return self.errors(goal)["distance"] < self.tolerances["distance"]
 
     def explorer(self, rng: np.random.Generator) -> Explorer:
         return _Wanderer(self, rng)

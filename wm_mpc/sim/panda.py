@@ -1,0 +1,184 @@
+"""A Franka Panda arm with a stick for a hand, moved by velocities of the stick's tip.
+
+Kinematics, masses and limits are those of `pybullet_data`'s Panda; its meshes are replaced by one
+box per link (a mesh costs twenty times as much to draw), and only the stick collides. The tip's
+height and the stick's direction are held by feedback.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pybullet
+import pybullet_data
+
+JOINTS = tuple(f"panda_joint{number}" for number in range(1, 8))
+STICK_LENGTH = 0.3  # m, from the flange
+STICK_RADIUS = 0.01  # m
+FLANGE = 0.107  # m, from joint 7
+_MAX_EFFORT = (87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0)  # N m
+_MAX_SPEED = np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61])  # rad/s
+# A relaxed posture the elbow returns to: the arm has one joint more than the task needs.
+_POSTURE = np.array([0.0, 0.2, 0.0, -2.2, 0.0, 2.4, 0.785])
+_FEEDBACK = 10.0  # 1/s, of height, direction and posture errors
+_HAND = ("hand", "finger", "grasp")  # of links and joints that are left out
+_DAMPING = 1e-4  # of the inverse Jacobian, near singular postures
+
+# Box of every link: from its joint to the next one, in its own frame (m), and half its width.
+_BONES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float], float]] = {
+    "panda_link0": ((-0.05, 0.0, 0.0), (0.0, 0.0, 0.2), 0.07),
+    "panda_link1": ((0.0, 0.0, -0.19), (0.0, 0.0, 0.06), 0.06),
+    "panda_link2": ((0.0, 0.0, 0.0), (0.0, -0.2, 0.0), 0.055),
+    "panda_link3": ((0.0, 0.0, -0.14), (0.0825, 0.0, 0.0), 0.05),
+    "panda_link4": ((0.0, 0.0, 0.0), (-0.0825, 0.12, 0.0), 0.05),
+    "panda_link5": ((0.0, 0.0, -0.26), (0.0, 0.03, 0.0), 0.045),
+    "panda_link6": ((0.0, 0.0, 0.0), (0.088, 0.0, 0.0), 0.045),
+    "panda_link7": ((0.0, 0.0, 0.0), (0.0, 0.0, FLANGE), 0.04),
+}
+
+
+class PandaStick:
+    """The arm in one PyBullet client; its base stands at the world's origin."""
+
+    def __init__(self, client: Any, tip_height: float) -> None:
+        """tip_height: m above the base, where the tip is held."""
+        self._client, self._height = client, tip_height
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "panda_stick.urdf"
+            path.write_text(_description())
+            self.body: int = client.loadURDF(
+                str(path), useFixedBase=True, flags=pybullet.URDF_USE_INERTIA_FROM_FILE
+            )
+        count = client.getNumJoints(self.body)
+        info = [client.getJointInfo(self.body, index) for index in range(count)]
+        by_name = {row[1].decode(): row for row in info}
+        self.joints = [by_name[name][0] for name in JOINTS]
+        self.stick: int = by_name["stick_joint"][0]
+        self._low = np.array([by_name[name][8] for name in JOINTS])
+        self._high = np.array([by_name[name][9] for name in JOINTS])
+        self._zeros = [0.0] * len(JOINTS)
+        for index in range(-1, count):
+            client.changeDynamics(self.body, index, linearDamping=0.0, angularDamping=0.0)
+
+    def positions(self) -> tuple[np.ndarray, np.ndarray]:
+        """Joint positions (7,) rad and velocities (7,) rad/s."""
+        states = self._client.getJointStates(self.body, self.joints)
+        return np.array([row[0] for row in states]), np.array([row[1] for row in states])
+
+    def reset(self, positions: np.ndarray, velocities: np.ndarray) -> None:
+        for joint, position, velocity in zip(self.joints, positions, velocities, strict=True):
+            self._client.resetJointState(self.body, joint, position, velocity)
+
+    def tip(self) -> np.ndarray:
+        """The tip's position (3,) m."""
+        return self._tip_and_turn()[0]
+
+    def _tip_and_turn(self) -> tuple[np.ndarray, np.ndarray]:
+        """The tip's position (3,) m, and the small rotation (3,) rad that would make the stick's z
+        axis point down and its x axis along the world's."""
+        state = self._client.getLinkState(self.body, self.stick, computeForwardKinematics=True)
+        axes = np.array(self._client.getMatrixFromQuaternion(state[5])).reshape(3, 3)
+        turn = 0.5 * (np.cross(axes[:, 2], (0, 0, -1)) + np.cross(axes[:, 0], (1, 0, 0)))
+        return np.array(state[4]), turn
+
+    def drive(self, velocity: np.ndarray) -> None:
+        """Set the joint motors so that the tip moves with `velocity` (vx, vy) m/s."""
+        client = self._client
+        positions, _ = self.positions()
+        tip, turn = self._tip_and_turn()
+        wanted = np.array(
+            [velocity[0], velocity[1], _FEEDBACK * (self._height - tip[2]), *(_FEEDBACK * turn)]
+        )
+        speeds = self._joint_speeds(positions, wanted)
+        # Slow all joints alike, so that the direction stays, and stop at the limits.
+        speeds /= max(1.0, float(np.max(np.abs(speeds) / _MAX_SPEED)))
+        speeds = np.clip(
+            speeds, _FEEDBACK * (self._low - positions), _FEEDBACK * (self._high - positions)
+        )
+        client.setJointMotorControlArray(
+            self.body,
+            self.joints,
+            pybullet.VELOCITY_CONTROL,
+            targetVelocities=speeds.tolist(),
+            forces=_MAX_EFFORT,
+        )
+
+    def _joint_speeds(self, positions: np.ndarray, twist: np.ndarray) -> np.ndarray:
+        """Damped least squares, with the posture in the null space (Siciliano & Khatib, Springer
+        Handbook of Robotics, chapter 2)."""
+        jacobian = np.vstack(
+            self._client.calculateJacobian(
+                self.body, self.stick, (0.0, 0.0, 0.0),
+                positions.tolist(), self._zeros, self._zeros,
+            )
+        )  # fmt: skip
+        rest = 2.0 * (_POSTURE - positions)
+        square = jacobian @ jacobian.T + _DAMPING * np.eye(6)
+        return rest + jacobian.T @ np.linalg.solve(square, twist - jacobian @ rest)
+
+    def posture_at(self, x: float, y: float) -> np.ndarray:
+        """Joint positions (7,) rad with the tip at (x, y) m, at rest. Leaves the arm there."""
+        rest = np.zeros(len(JOINTS))
+        positions = _POSTURE.copy()
+        for _ in range(200):
+            self.reset(positions, rest)
+            tip, turn = self._tip_and_turn()
+            error = np.concatenate([np.array([x, y, self._height]) - tip, turn])
+            step = self._joint_speeds(positions, error)
+            positions = np.clip(positions + 0.5 * step, self._low, self._high)
+            if np.abs(error).max() < 1e-6 and np.abs(step).max() < 1e-5:
+                break
+        self.reset(positions, rest)
+        return positions
+
+
+def _description() -> str:
+    """The URDF: `pybullet_data`'s arm without hand and meshes, with boxes and a stick."""
+    source = Path(pybullet_data.getDataPath()) / "franka_panda" / "panda.urdf"
+    robot = ElementTree.parse(source).getroot()
+    for element in list(robot):
+        name = element.get("name", "")
+        if element.tag not in ("link", "joint") or any(part in name for part in _HAND):
+            robot.remove(element)
+    for link in robot.findall("link"):
+        for part in (*link.findall("visual"), *link.findall("collision")):
+            link.remove(part)
+        name = str(link.get("name"))
+        if name in _BONES:
+            start, end, half_width = _BONES[name]
+            link.append(_box(np.array(start), np.array(end), half_width))
+    for text in _STICK:
+        robot.append(ElementTree.fromstring(text))
+    return ElementTree.tostring(robot, encoding="unicode")
+
+
+def _box(start: np.ndarray, end: np.ndarray, half_width: float) -> ElementTree.Element:
+    direction, centre = end - start, (start + end) / 2
+    length = float(np.linalg.norm(direction))
+    pitch = math.acos(direction[2] / length)
+    yaw = math.atan2(direction[1], direction[0])
+    width = 2 * half_width
+    return ElementTree.fromstring(
+        f'<visual><origin xyz="{centre[0]} {centre[1]} {centre[2]}" rpy="0 {pitch} {yaw}"/>'
+        f'<geometry><box size="{width} {width} {length + 0.6 * width}"/></geometry>'
+        '<material name="arm"><color rgba="0.93 0.93 0.95 1"/></material></visual>'
+    )
+
+
+_STICK = (
+    '<link name="stick"><inertial><mass value="0.1"/>'
+    '<inertia ixx="0.001" ixy="0" ixz="0" iyy="0.001" iyz="0" izz="0.001"/></inertial>'
+    f'<visual><origin xyz="0 0 {-STICK_LENGTH / 2}"/>'
+    f'<geometry><box size="{2 * STICK_RADIUS} {2 * STICK_RADIUS} {STICK_LENGTH}"/></geometry>'
+    '<material name="stick"><color rgba="0.1 0.15 0.75 1"/></material></visual>'
+    f'<collision><origin xyz="0 0 {-STICK_LENGTH / 2}"/>'
+    f'<geometry><cylinder radius="{STICK_RADIUS}" length="{STICK_LENGTH}"/></geometry>'
+    "</collision></link>",
+    '<joint name="stick_joint" type="fixed"><parent link="panda_link7"/><child link="stick"/>'
+    f'<origin xyz="0 0 {FLANGE + STICK_LENGTH}" rpy="0 0 -0.785398163"/></joint>',
+)

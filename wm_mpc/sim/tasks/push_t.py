@@ -1,0 +1,252 @@
+"""Manipulation: a Panda arm pushes a T-shaped block over a table with a stick.
+
+After `Push-T` (Florence et al. 2021, arXiv 2109.00137; Chi et al. 2023, arXiv 2303.04137), with a
+real arm in place of a free disc: the commanded tip velocity is tracked by joint velocity control,
+inside a square workspace with a rim that keeps the block on the table. The world frame is the
+arm's base frame: x forward, y to the left, z up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pybullet
+
+from wm_mpc.sim.panda import JOINTS, STICK_RADIUS, PandaStick
+from wm_mpc.sim.task import CameraView, Explorer
+from wm_mpc.sim.tasks.push_t_explorer import (
+    BAR,
+    BAR_OFFSET,
+    CENTRE,
+    MAX_SPEED,
+    REACH,
+    STEM,
+    STEM_OFFSET,
+    Pusher,
+    distance_to_block,
+)
+from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
+
+RIM = 0.25  # m, inner half width of the rim the block stays in
+POSITION_TOLERANCE = 0.025  # m
+ANGLE_TOLERANCE = math.radians(20.0)
+GOAL_STEPS = 25  # low-level steps from a start to its `near` goal
+_TIP_HEIGHT = 0.015  # m
+_BLOCK_HEIGHT = 0.04  # m
+_BLOCK_MASS = 0.3  # kg
+_FRICTION = 0.5  # of block and table
+_DRIVE_EVERY = 6  # physics steps between two updates of the joint speeds
+
+
+class PushT:
+    """See `wm_mpc.sim.task.Task`. Simulator state: joint positions (7) and velocities (7), block
+    position (3), orientation (4, x y z w), linear (3) and angular (3) velocity; no layout."""
+
+    spec = RobotSpec(
+        task="push_t",
+        action=ActionSpec(
+            names=("vx", "vy"),
+            kind="velocity",
+            unit="m/s",
+            low=(-MAX_SPEED, -MAX_SPEED),
+            high=(MAX_SPEED, MAX_SPEED),
+        ),
+        state=StateSpec(names=("tool_x", "tool_y"), unit=("m", "m"), source="joint_states"),
+        image=ImageSpec(64, 64),
+        control_period=0.1,
+        frame_skip=5,
+    )
+    view = CameraView(
+        position=(1.19, 0.0, 1.2), target=(0.5, 0.0, 0.02), up=(-1.0, 0.0, 0.0),
+        field_of_view=24.0,
+    )  # fmt: skip
+    physics_rate = 240.0
+    pose_names: tuple[str, ...] = ("block_x", "block_y", "block_cos", "block_sin")
+    scene_pose_names: tuple[str, ...] = pose_names
+    goal_kinds: tuple[str, ...] = ("near", "random")
+    tolerances: Mapping[str, float] = MappingProxyType(
+        {"distance": POSITION_TOLERANCE, "angle": ANGLE_TOLERANCE}
+    )
+
+    def __init__(self) -> None:
+        self._client: Any = None
+        self._arm: Any = None
+        self._block = -1
+        self._steps = 0  # physics steps since the state was set
+        self._given = np.zeros(27)  # the state that was set
+
+    def build(self, client: Any) -> None:
+        self._client = client
+        client.setPhysicsEngineParameter(deterministicOverlappingPairs=1)
+        table = (0.8, 0.8, 0.78, 1.0)
+        self._box((0.45, 0.45, 0.02), (CENTRE[0], 0.0, -0.02), table, _FRICTION)
+        rim = (0.35, 0.36, 0.4, 1.0)
+        for side in (-1, 1):
+            offset = side * (RIM + 0.01)
+            self._box((0.01, RIM + 0.02, 0.015), (CENTRE[0] + offset, 0.0, 0.015), rim, 0.2)
+            self._box((RIM + 0.02, 0.01, 0.015), (CENTRE[0], offset, 0.015), rim, 0.2)
+        self._arm = PandaStick(client, _TIP_HEIGHT)
+        client.changeDynamics(self._arm.body, self._arm.stick, lateralFriction=0.3)
+        self._block = self._build_block()
+
+    def _box(self, half: tuple[float, ...], position: Any, colour: Any, friction: float) -> None:
+        client = self._client
+        body = client.createMultiBody(
+            0.0,
+            client.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half),
+            client.createVisualShape(pybullet.GEOM_BOX, halfExtents=half, rgbaColor=colour),
+            position,
+        )
+        client.changeDynamics(body, -1, lateralFriction=friction, restitution=0.0)
+
+    def _build_block(self) -> int:
+        client = self._client
+        halves = [(*BAR, _BLOCK_HEIGHT / 2), (*STEM, _BLOCK_HEIGHT / 2)]
+        centres = [(0.0, BAR_OFFSET, 0.0), (0.0, STEM_OFFSET, 0.0)]
+        kinds = [pybullet.GEOM_BOX] * 2
+        shape = client.createCollisionShapeArray(
+            shapeTypes=kinds, halfExtents=halves, collisionFramePositions=centres
+        )
+        visual = client.createVisualShapeArray(
+            shapeTypes=kinds, halfExtents=halves, visualFramePositions=centres,
+            rgbaColors=[(0.85, 0.2, 0.1, 1.0), (0.85, 0.2, 0.1, 1.0)],
+        )  # fmt: skip
+        block: int = client.createMultiBody(_BLOCK_MASS, shape, visual, (0.5, 0.0, 0.02))
+        client.changeDynamics(
+            block, -1, lateralFriction=_FRICTION, restitution=0.0, linearDamping=0.0,
+            angularDamping=0.0,
+        )  # fmt: skip
+        return block
+
+    # ------------------------------------------------------------------------------ episodes
+
+    def sample_layout(self, rng: np.random.Generator) -> np.ndarray:
+        return np.zeros(0)
+
+    def set_layout(self, layout: np.ndarray) -> None:
+        """Nothing differs between episodes but block and arm."""
+
+    def sample_state(self, rng: np.random.Generator) -> np.ndarray:
+        return self._state(rng, self._random_block_pose(rng))
+
+    def _random_block_pose(self, rng: np.random.Generator) -> np.ndarray:
+        """x, y (m) and yaw (rad), away from the rim."""
+        return np.array([*(CENTRE + rng.uniform(-0.13, 0.13, 2)), rng.uniform(-math.pi, math.pi)])
+
+    def _state(self, rng: np.random.Generator, block: np.ndarray) -> np.ndarray:
+        """The block where it is asked to be, the tip somewhere beside it, all at rest."""
+        while True:
+            tip = CENTRE + rng.uniform(-REACH, REACH, 2)
+            if distance_to_block(block, tip) > STICK_RADIUS + 0.005:
+                break
+        half = block[2] / 2
+        return np.array(
+            [
+                *self._arm.posture_at(*tip), *np.zeros(7),
+                block[0], block[1], _BLOCK_HEIGHT / 2, 0.0, 0.0, math.sin(half), math.cos(half),
+                *np.zeros(6),
+            ]
+        )  # fmt: skip
+
+    def sample_goal(self, rng: np.random.Generator, start: np.ndarray, kind: str) -> np.ndarray:
+        """`near`: where the exploration policy is `GOAL_STEPS` later; `random`: anywhere."""
+        while True:
+            if kind == "random":
+                goal = self._state(rng, self._random_block_pose(rng))
+            else:
+                goal = self._explored(rng, start)
+            self.set_state(start)
+            if not self.is_success(goal):
+                return goal
+
+    def _explored(self, rng: np.random.Generator, start: np.ndarray) -> np.ndarray:
+        self.set_state(start)
+        explore = self.explorer(rng)
+        for _ in range(GOAL_STEPS):
+            action = np.clip(explore(), -MAX_SPEED, MAX_SPEED)
+            for _ in range(round(self.spec.control_period * self.physics_rate)):
+                self.command(action)
+                self._client.stepSimulation()
+        return self.get_state()
+
+    def goal_at(self, x: float, y: float, yaw: float) -> np.ndarray:
+        offset = np.array([x, y]) - CENTRE
+        if not np.abs(offset).max() <= RIM - 0.08:
+            raise ValueError(
+                f"goal ({x:.2f}, {y:.2f}) m is too close to the rim or outside (accepted: within "
+                f"{RIM - 0.08:.2f} m of ({CENTRE[0]:.2f}, {CENTRE[1]:.2f}) along each axis)"
+            )
+        present = self.get_state()
+        goal = self._state(np.random.default_rng(0), np.array([x, y, yaw]))
+        self.set_state(present)
+        return goal
+
+    # --------------------------------------------------------------------------------- state
+
+    def get_state(self) -> np.ndarray:
+        if self._steps == 0:  # PyBullet normalises quaternions, which would change the last digit
+            return self._given.copy()
+        positions, velocities = self._arm.positions()
+        position, orientation = self._client.getBasePositionAndOrientation(self._block)
+        linear, angular = self._client.getBaseVelocity(self._block)
+        return np.array([*positions, *velocities, *position, *orientation, *linear, *angular])
+
+    def set_state(self, state: np.ndarray) -> None:
+        # Far away for a moment: PyBullet forgets the contacts of before.
+        self._client.resetBasePositionAndOrientation(self._block, (0.5, 0.0, 5.0), (0, 0, 0, 1))
+        self._client.performCollisionDetection()
+        self._arm.reset(state[:7], state[7:14])
+        self._client.resetBasePositionAndOrientation(self._block, state[14:17], state[17:21])
+        self._client.resetBaseVelocity(self._block, state[21:24], state[24:27])
+        self._given, self._steps = np.array(state, np.float64), 0
+
+    def command(self, action: np.ndarray) -> None:
+        if self._steps == round(self.spec.control_period * self.physics_rate):
+            # Contacts are found anew in every control period, so that a restored state continues
+            # exactly as the recorded one did.
+            self.set_state(self.get_state())
+        if self._steps % _DRIVE_EVERY == 0:
+            # Nearer to the limit than one control period, the tip slows down.
+            room = REACH - (self._arm.tip()[:2] - CENTRE) * np.array([[1], [-1]])
+            velocity = np.minimum(action, room[0] / self.spec.control_period)
+            velocity = np.maximum(velocity, -room[1] / self.spec.control_period)
+            self._arm.drive(velocity)
+        self._steps += 1
+
+    def measure(self) -> np.ndarray:
+        tip: np.ndarray = self._arm.tip()[:2]
+        return tip
+
+    def joints(self) -> dict[str, tuple[float, float]]:
+        positions, velocities = self._arm.positions()
+        rows = zip(JOINTS, positions.tolist(), velocities.tolist(), strict=True)
+        return {name: (position, velocity) for name, position, velocity in rows}
+
+    def pose(self) -> np.ndarray:
+        x, y, yaw = self.block_pose()
+        return np.array([x, y, math.cos(yaw), math.sin(yaw)])
+
+    def block_pose(self) -> np.ndarray:
+        """The block's x, y (m) and yaw (rad)."""
+        position, orientation = self._client.getBasePositionAndOrientation(self._block)
+        return np.array([position[0], position[1], _yaw(orientation)])
+
+    def errors(self, goal: np.ndarray) -> dict[str, float]:
+        x, y, yaw = self.block_pose()
+        turn = abs(math.remainder(yaw - _yaw(goal[17:21]), 2 * math.pi))
+        return {"distance": float(math.hypot(x - goal[14], y - goal[15])), "angle": turn}
+
+    def is_success(self, goal: np.ndarray) -> bool:
+        return all(error < self.tolerances[name] for name, error in self.errors(goal).items())
+
+    def explorer(self, rng: np.random.Generator) -> Explorer:
+        return Pusher(self, rng)
+
+
+def _yaw(quaternion: Any) -> float:
+    x, y, z, w = quaternion
+    return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
