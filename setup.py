@@ -11,6 +11,7 @@ NAME = "wm_mpc"
 EXECUTABLES = {
     "sim": "wm_mpc.nodes.sim:main",
     "mpc": "wm_mpc.nodes.mpc:main",
+    "learner": "wm_mpc.nodes.learner:main",
     "collect": "wm_mpc.cli.collect:main",
     "train": "wm_mpc.cli.train:main",
     "evaluate": "wm_mpc.cli.evaluate:main",
@@ -56,6 +57,7 @@ data_files = [
     (f"share/{NAME}/launch", sorted(glob("launch/*.py"))),
     (f"share/{NAME}/config", sorted(path for path in glob("config/*") if Path(path).is_file())),
     (f"share/{NAME}/checkpoints", sorted(glob("checkpoints/*.safetensors"))),
+    (f"share/{NAME}/checkpoints/variants", sorted(glob("checkpoints/variants/*.safetensors"))),
 ]
 console_scripts = [f"{name} = {target}" for name, target in EXECUTABLES.items()]
 
@@ -80,6 +82,7 @@ setup(
         "setuptools",
         "h5py",
         "imageio",
+        "lightning-fabric",
         "matplotlib",
         "numpy",
         "opencv-python-headless",
@@ -87,9 +90,11 @@ setup(
         "pybullet",
         "pyyaml",
         "safetensors",
+        "tensorboard",
         "torch",
         "tqdm",
     ],
+    extras_require={"ray": ["ray[client]"]},  # simulators on a cluster
     zip_safe=False,
     entry_points={"console_scripts": console_scripts},
 )

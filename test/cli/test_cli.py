@@ -45,6 +45,7 @@ assert "matplotlib" not in sys.modules
 def folder(tmp_path, monkeypatch):
     """Programs write below the present directory unless told otherwise."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(collect, "_MEASURED_SECONDS", 0.01)
     (tmp_path / "train.yaml").write_text(TINY)
     return tmp_path
 
@@ -70,7 +71,8 @@ def test_help_explains_every_program_and_touches_nothing(folder):
 
 def test_collect_train_evaluate(folder, capsys):
     assert run(collect, "--episodes 3 --steps 60 --workers 1 --seed 2") == 0
-    assert "data/wall  episodes 3" in capsys.readouterr().out
+    summary = r"data/wall  episodes 3  \d+ frames/s  \d+ per core  \d\.\d\d of bare PyBullet \("
+    assert re.match(summary, capsys.readouterr().out)
     dataset = Dataset("data/wall")
     assert dataset.indices() == [0, 1, 2]
     assert dataset.provenance["command"] == "collect --episodes 3 --steps 60 --workers 1 --seed 2"
@@ -107,22 +109,10 @@ def test_collecting_again_adds_the_missing_episodes_only(capsys):
     assert Dataset("data/wall").indices() == [0, 1, 2]
 
 
-def test_evaluation_without_cem_has_no_ratio_to_it():
-    cell = evaluate.summarise("wall", "adam", [result_of(True, 12), result_of(False, 100)])
-    assert cell["steps_mean"] == 12.0
-    assert cell["success_rate"] == 0.5
-    assert evaluate.summarise("wall", "adam", [result_of(False, 9)])["steps_mean"] is None
-
-
-def result_of(success, steps):
-    return evaluate.EpisodeResult(success, steps, [0.01] * steps, {"distance": 0.3})
-
-
-def test_plan_time_is_in_milliseconds():
-    results = [result_of(True, 10)]
-    results[0].plan_seconds[:] = [0.001 * k for k in range(1, 11)]
-    cell = evaluate.summarise("wall", "adam", results)
-    assert (cell["plan_ms_p50"], cell["plan_ms_p99"]) == (5.5, 9.91)
+def test_collecting_tells_how_often_an_object_moves(capsys):
+    assert run(collect, "--task push_t --episodes 1 --steps 30 --workers 1") == 0
+    line = r"the scene moves in \d+% of windows of 1 model step, \d+% of windows of 5 model steps\n"
+    assert re.search(line, capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +128,18 @@ def test_plan_time_is_in_milliseconds():
         (train, "--config train.yaml --dataset other", "at least 2 are needed"),
         (evaluate, "--checkpoint none", "no checkpoint 'none': .*shipped ones are: .*wall"),
         (evaluate, "--checkpoint train.yaml", "train.yaml is damaged or not a .safetensors"),
-        (evaluate, "--planners adam,magic", r"unknown planners \['magic'\]; known: "),
+        (evaluate, "--planners adam,magic", r"unknown planners \['magic'\]; known: adam, "),
+        (
+            evaluate,
+            "--loops closed,spiral",
+            r"unknown loops \['spiral'\]; known: open, closed, ros",
+        ),
+        (evaluate, "--variants magic", r"no checkpoint wall_magic\.safetensors .*there is: wall"),
+        (evaluate, "--goals far", "task wall draws no goals of kind 'far'; accepted: random"),
+        (evaluate, "--set planner.speed=3", r"unknown setting planner\.speed; known: planner\."),
+        (evaluate, "--films 2", "--films needs a folder: --out"),
+        (evaluate, "--checkpoint wall --variants all", "--checkpoint is for a single world model"),
+        (evaluate, "--planners true_simulator --through-ros", "true_simulator has no ROS node"),
     ],
 )
 def test_mistake_is_one_clear_line(folder, capfd, program, arguments, message):
@@ -161,11 +162,12 @@ def test_mistake_is_one_clear_line(folder, capfd, program, arguments, message):
         (collect, "--task moon", "invalid choice: 'moon'"),
         (collect, "--episodes 0", "0 is not above zero"),
         (collect, "--seed -1", "-1 is negative"),
-        (collect, "--workers many", "invalid positive value: 'many'"),
+        (collect, "--workers many", "'many' are no workers; accepted: a number of processes"),
         (train, "--seed -1", "-1 is negative"),
         (train, "--workers 0", "0 is not above zero"),
         (evaluate, "--seed -1", "-1 is negative"),
         (evaluate, "--replan 0", "0 is not above zero"),
+        (evaluate, "--train-seeds 0,x", "invalid numbers value: '0,x'"),
     ],
 )
 def test_option_out_of_range_is_refused_by_name(capsys, program, arguments, message):

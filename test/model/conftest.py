@@ -23,11 +23,13 @@ def make_spec(height=16, width=20, history=2):
     )
 
 
-@pytest.fixture
-def make_model():
+@pytest.fixture(params=["gru", "transformer"])
+def make_model(request):
     def make(seed=0, **spec):
         torch.manual_seed(seed)
-        architecture = Architecture(3, 4, 4, hidden=8, pose_names=("x", "y"))
+        architecture = Architecture(
+            3, 4, 4, request.param, hidden=8, heads=2, pose_names=("x", "y")
+        )
         model = WorldModel(make_spec(**spec), architecture)
         model.state_mean.copy_(torch.tensor([0.1, -0.2, 0.3]))
         model.state_std.copy_(torch.tensor([0.5, 2.0, 1.0]))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors
 import safetensors.torch
 import torch
+import torch.nn.functional as F
 
 from wm_mpc.model.checkpoint import (
     FORMAT,
@@ -20,6 +22,7 @@ from wm_mpc.model.checkpoint import (
     save_checkpoint,
 )
 
+SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints" / "wall.safetensors"
 PROVENANCE = {"command": "train --seed 3", "seed": 3, "metrics": {"probe_r2": [0.5, 0.25]}}
 
 
@@ -115,7 +118,7 @@ def test_newer_format_is_refused_with_both_versions(checkpoint):
         ("control_period", -1.0, "control_period is -1"),
         ("control_period", "soon", "wrong kind of value"),
         ("action", {}, "action: "),
-        ("architecture", {"layers": 3}, r"unknown entries \['layers'\]"),
+        ("architecture", {"depth": 3}, r"unknown entries \['depth'\]"),
         ("architecture", {"dynamics": "magic"}, "'magic' is unknown; accepted: gru"),
         ("architecture", {"hidden": "big"}, "no usable robot"),
     ],
@@ -149,6 +152,26 @@ def test_missing_tensor_is_named(checkpoint):
     rewrite(checkpoint, lambda tensors, _: tensors.pop("state_std"))
     with pytest.raises(CheckpointError, match="'state_std' is missing or unknown"):
         load_checkpoint(checkpoint)
+
+
+def test_shipped_wall_model_is_the_gru_its_file_says():
+    """The arithmetic written out with the names in the file: neither may ever change."""
+    model, _ = load_checkpoint(SHIPPED)
+    tensors = safetensors.torch.load_file(SHIPPED)
+    w = {name.removeprefix("dynamics."): tensor for name, tensor in tensors.items()}
+    latent, action = torch.randn(4, model.latent_size), torch.randn(4, model.spec.block_size)
+    hidden = torch.tanh(latent @ w["initial.0.weight"].T + w["initial.0.bias"])
+    inputs = torch.cat([latent, action], 1)
+    x = F.silu(inputs @ w["embed.0.weight"].T + w["embed.0.bias"])
+    a = (x @ w["cell.weight_ih"].T + w["cell.bias_ih"]).chunk(3, 1)
+    b = (hidden @ w["cell.weight_hh"].T + w["cell.bias_hh"]).chunk(3, 1)
+    reset, update = torch.sigmoid(a[0] + b[0]), torch.sigmoid(a[1] + b[1])
+    hidden = (1 - update) * torch.tanh(a[2] + reset * b[2]) + update * hidden
+    change = F.silu(hidden @ w["head.0.weight"].T + w["head.0.bias"]) @ w["head.2.weight"].T
+    expected = latent + change + w["head.2.bias"] + inputs @ w["linear.weight"].T
+    carry = model.start(latent[:, None], torch.zeros(4, 0, model.spec.block_size))
+    predicted = model.rollout(carry, action[:, None])[:, 0]
+    torch.testing.assert_close(predicted, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_unknown_tensor_is_named(checkpoint):

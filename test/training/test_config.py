@@ -53,7 +53,7 @@ def test_whole_number_will_do_for_a_fraction(tmp_path):
     [
         ("learning_rate: 1", "unknown setting learning_rate; known: adversarial, architecture"),
         ("random: {counts: 1}", r"unknown setting random\.counts; known: count, steps"),
-        ("architecture: {layers: 1}", r"unknown setting architecture\.layers"),
+        ("architecture: {depth: 1}", r"unknown setting architecture\.depth"),
         ("random: 3", "random must be a table"),
         ("horizon: 2.5", r"horizon is 2\.5; a int is needed"),
         ("horizon: true", "horizon is True"),
@@ -99,8 +99,15 @@ def test_missing_file_is_named(tmp_path):
         ("prediction_weight", -0.1),
         ("pixel_emphasis", -1.0),
         ("weight_decay", float("nan")),
+        ("history", -1),
+        ("episodes", -1),
+        ("ema", 1.0),
+        ("synthesis_share", 1.0),
+        ("synthesis_share", -0.1),
+        ("whitening", 1.1),
+        ("goal_whitening", -0.1),
     ],
 )
 def test_value_out_of_range_is_named(name, value):
-    with pytest.raises(ConfigError, match=f"{name} is {value}"):
+    with pytest.raises(ConfigError, match=f"{name} is '?{value}"):
         TrainConfig(**{name: value})

@@ -63,16 +63,15 @@ def test_target_receives_no_gradient(model, windows, loss):
 
 def test_reconstruction_weighs_pixels():
     model = WorldModel(make_task("wall").spec, Architecture(4, 4, 4, hidden=16))
-    scene = torch.zeros(1, model.scene_size)
+    latent = torch.zeros(1, model.latent_size)
     with torch.no_grad():
-        latent = torch.cat([scene, torch.zeros(1, 2)], -1)
         image = model.decode(latent)
     image[..., 10, 20] += 0.5
     weight = torch.ones(1, 1, 64, 64)
-    plain = losses.reconstruction(model, scene, image, weight).item()
+    plain = losses.reconstruction(model, latent, image, weight).item()
     assert plain == pytest.approx(0.25 / 64**2, rel=1e-4)
     weight[..., 10, 20] = 8.0
-    heavy = losses.reconstruction(model, scene, image, weight).item()
+    heavy = losses.reconstruction(model, latent, image, weight).item()
     assert heavy == pytest.approx(8 * plain, rel=1e-4)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from wm_mpc.cli.common import (
-    available_cores,
+    add_workers,
     code_version,
     data_directory,
     given_arguments,
@@ -23,8 +23,13 @@ from wm_mpc.cli.common import (
 from wm_mpc.data.episodes import Dataset, DatasetError, Recording
 from wm_mpc.model.checkpoint import save_checkpoint
 from wm_mpc.resources import share_directory
+from wm_mpc.sim.workers import JobError, WorkersError, make_workers
+from wm_mpc.training.compute import ACCELERATORS, PRECISIONS, Compute, ComputeError
 from wm_mpc.training.config import SYNTHESIS, ConfigError, TrainConfig
-from wm_mpc.training.trainer import Trainer, TrainingError
+from wm_mpc.training.diagnostics import diagnostics, rounded
+from wm_mpc.training.directory import TrainingError
+from wm_mpc.training.gradient_quality import gradient_quality
+from wm_mpc.training.trainer import Trainer
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,21 +40,77 @@ def parser() -> argparse.ArgumentParser:
         "when the same command is given again.",
         epilog="example: train --task wall --synthesis random,adversarial --seed 1",
     )
-    parser.add_argument("--task", default="wall", help="names the default directories")
-    parser.add_argument("--dataset", type=Path, help="recorded episodes; default: ./data/<task>")
-    parser.add_argument("--run", type=Path, help="where results go; default: ./runs/<task>")
-    parser.add_argument(
-        "--config", type=Path, help="settings (YAML); default: the installed config/train.yaml"
+    files = parser.add_argument_group("files")
+    files.add_argument("--task", default="wall", help="names the default directories")
+    files.add_argument(
+        "--dataset", type=Path, metavar="DIR", help="recorded episodes; default: ./data/<task>"
     )
-    parser.add_argument("--seed", type=seed, help="overrides the settings' seed")
-    parser.add_argument(
+    files.add_argument(
+        "--run", type=Path, metavar="DIR", help="where results go; default: ./runs/<task>"
+    )
+    files.add_argument(
+        "--representation", type=Path, metavar="DIR",
+        help="another run, of the same data, seed and first phase: its finished encoder is taken "
+        "instead of training the same one again",
+    )  # fmt: skip
+    files.add_argument(
+        "--config", type=Path, metavar="FILE",
+        help="settings (YAML); default: the installed train_<task>.yaml, else train.yaml",
+    )  # fmt: skip
+    overrides = parser.add_argument_group("settings that override those of the file")
+    overrides.add_argument("--seed", type=seed, metavar="N", help="of everything that is random")
+    overrides.add_argument(
         "--synthesis",
-        help=f"comma-separated out of {', '.join(SYNTHESIS)}, or none; overrides the settings",
+        metavar="LIST",
+        help=f"comma-separated out of {', '.join(SYNTHESIS)}; or none",
     )
-    parser.add_argument(
-        "--workers", type=positive, default=available_cores(), help="simulators at once"
+    overrides.add_argument(
+        "--episodes", type=positive, metavar="N", help="train on the first N episodes only"
     )
+    overrides.add_argument(
+        "--history", type=positive, metavar="N",
+        help="model steps of the past that the dynamics sees, the present one included",
+    )  # fmt: skip
+    compute = parser.add_argument_group("where it runs")
+    compute.add_argument(
+        "--accelerator", choices=ACCELERATORS, default="auto", help="default: auto, a GPU if any"
+    )
+    compute.add_argument(
+        "--devices", type=positive, default=1, metavar="N",
+        help="processes on this machine, each with a GPU of its own or a share of the cores; "
+        "an update then sees N batches; default: 1",
+    )  # fmt: skip
+    compute.add_argument(
+        "--nodes", type=positive, default=1, metavar="N",
+        help="machines with a shared file system; start the same command on each, with "
+        "MASTER_ADDR, MASTER_PORT and NODE_RANK in its environment; default: 1",
+    )  # fmt: skip
+    compute.add_argument(
+        "--precision", choices=PRECISIONS, default=PRECISIONS[0],
+        help="default: 32-true; bf16-mixed is for hardware that has it",
+    )  # fmt: skip
+    add_workers(compute)
     return parser
+
+
+def settings(options: argparse.Namespace) -> TrainConfig:
+    """The settings of parsed options. Raises ConfigError."""
+    overrides: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in ("seed", "episodes", "history")
+        if getattr(options, name) is not None
+    }
+    if options.synthesis is not None:
+        names = [] if options.synthesis == "none" else options.synthesis.split(",")
+        overrides["synthesis"] = tuple(names)
+    return TrainConfig.from_yaml(options.config or _shipped_settings(options.task), **overrides)
+
+
+def _shipped_settings(task: str) -> Path:
+    """The settings made for a task, else those for all."""
+    folder = share_directory() / "config"
+    own = folder / f"train_{task}.yaml"
+    return own if own.is_file() else folder / "train.yaml"
 
 
 class _Bars:
@@ -62,7 +123,7 @@ class _Bars:
     def __call__(self, stage: str, done: int, total: int, values: dict[str, float]) -> None:
         if stage != self._stage:
             self.close()
-            self._stage, self._bar = stage, tqdm(total=total, desc=stage, initial=0)
+            self._stage, self._bar = stage, tqdm(total=total, desc=stage, initial=done)
         self._bar.n = done
         if values:
             self._bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()}, False)
@@ -75,21 +136,24 @@ class _Bars:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
+    compute = Compute(options.accelerator, options.devices, options.nodes, options.precision)
     bars = _Bars()
     try:
-        overrides: dict[str, Any] = {}
-        if options.seed is not None:
-            overrides["seed"] = options.seed
-        if options.synthesis is not None:
-            names = [] if options.synthesis == "none" else options.synthesis.split(",")
-            overrides["synthesis"] = tuple(names)
-        settings = options.config or share_directory() / "config" / "train.yaml"
-        config = TrainConfig.from_yaml(settings, **overrides)
-        recording = Recording(Dataset(options.dataset or data_directory(options.task)))
+        config = settings(options)
+        dataset = Dataset(options.dataset or data_directory(options.task))
+        fabric = compute.launch()
+        with fabric.rank_zero_first():  # it prepares the images, the others find them prepared
+            recording = Recording(dataset)
         run = options.run or runs_directory(options.task)
-        trainer = Trainer(recording, config, run, workers=options.workers, progress=bars)
-        trainer.run()
-    except (ConfigError, DatasetError, TrainingError) as error:
+        with make_workers(options.workers) as workers:
+            trainer = Trainer(
+                recording, config, run, workers=workers, progress=bars, compute=compute,
+                representation=options.representation,
+            )  # fmt: skip
+            trainer.run()
+    except (
+        ComputeError, ConfigError, DatasetError, TrainingError, WorkersError, JobError
+    ) as error:  # fmt: skip
         print(f"train: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -97,28 +161,26 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     finally:
         bars.close()
-    _write_results(trainer, run, ["train", *given_arguments(arguments)])
+    if fabric.is_global_zero:
+        write_results(trainer, run, ["train", *given_arguments(arguments)])
     return 0
 
 
-def _write_results(trainer: Trainer, run: Path, command: list[str]) -> None:
+def write_results(trainer: Trainer, run: Path, command: list[str]) -> Path:
+    """Measure a finished model and write checkpoint, metrics.json, report.png and TensorBoard
+    pictures into the run's directory; returns the path of the checkpoint."""
     from wm_mpc.training import report  # matplotlib is slow to import, and --help needs none of it
 
     recording, model, config = trainer.recording, trainer.model, trainer.config
     episodes = trainer.validation_episodes
-    metrics = report.diagnostics(model, recording, episodes, horizon=10)
+    metrics = diagnostics(model, recording, episodes, horizon=10)
+    quality = gradient_quality(model, recording, episodes)
+    if quality is not None and len(quality.cosines):
+        metrics["gradient_cosine"] = rounded(quality.quartiles)
     provenance = {
         "command": " ".join(command),
-        "seed": config.seed,
-        "data": {
-            "hash": recording.dataset.content_hash(),
-            "episodes": len(recording.indices),
-            **recording.dataset.provenance,
-        },
         "code": code_version(),
-        "synthesis": list(config.synthesis),
-        "config": config.to_dict(),
-        "training_seconds": round(trainer.seconds),
+        **trainer.provenance(),
         "metrics": metrics,
     }
     checkpoint = run / f"{recording.spec.task}.safetensors"
@@ -126,11 +188,13 @@ def _write_results(trainer: Trainer, run: Path, command: list[str]) -> None:
     (run / "metrics.json").write_text(json.dumps(provenance, indent=2, default=_plain) + "\n")
     picture = run / "report.png"
     report.draw_report(
-        model, recording, episodes, trainer.history, metrics, picture, config.horizon
+        model, recording, episodes, trainer.history, metrics, picture, config.horizon, quality
     )
+    trainer.add_picture("report", picture)
     print(f"checkpoint  {checkpoint}\nreport      {picture}")
     for name, value in metrics.items():
         print(f"{name:18}{value}")
+    return checkpoint
 
 
 def _plain(value: Any) -> Any:

@@ -95,10 +95,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[WorldModel, dict[str,
     metadata = read_metadata(path)
     try:
         spec = RobotSpec.from_dict(metadata)
-        architecture = Architecture.from_dict(metadata["architecture"])
+        model = WorldModel(spec, Architecture.from_dict(metadata["architecture"]))
     except (SpecError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} describes no usable robot: {error}") from None
-    model = WorldModel(spec, architecture)
     try:
         tensors = safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError) as error:

@@ -1,17 +1,36 @@
 """Latent dynamics: the next latent from past latents and an action block.
 
-Every dynamics has `start(latents, actions)`, which digests the observed history, and
-`step(carry, action)`, which predicts one model step further; `DYNAMICS` names them.
+`Dynamics` is what every one of them can do. `GruDynamics` is here, `TransformerDynamics` in
+`transformer.py`; `world_model.py` picks one by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-Carry = tuple[Tensor, Tensor]
+# What a dynamics remembers between two steps: tensors of its own choice, the batch in dimension 0.
+Carry = tuple[Tensor, ...]
+
+
+class Dynamics(Protocol):
+    """A module that digests an observed history and then predicts one model step after another.
+
+    A carry is never changed in place, so one start serves many rollouts.
+    """
+
+    def start(self, latents: Tensor, actions: Tensor) -> Carry:
+        """Digest a history: latents (batch, history, latent size), the newest last, and the action
+        blocks between them (batch, history - 1, block size)."""
+
+    def step(self, carry: Carry, action: Tensor) -> tuple[Carry, Tensor]:
+        """One model step: action (batch, block size) -> new carry, latent (batch, latent size)."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The weights to train."""
 
 
 class GruDynamics(nn.Module):
@@ -31,15 +50,12 @@ class GruDynamics(nn.Module):
         )
         last = self.head[-1]
         assert isinstance(last, nn.Linear)
-        nn.init.zeros_(last.bias)
-        with torch.no_grad():
-            last.weight.mul_(0.1)
+        begin_small(last)
         self.linear = nn.Linear(latent_size + action_size, latent_size, bias=False)
         nn.init.zeros_(self.linear.weight)
 
     def start(self, latents: Tensor, actions: Tensor) -> Carry:
-        """Digest a history: latents (batch, history, latent size), the newest last, and the action
-        blocks between them (batch, history - 1, block size)."""
+        """See `Dynamics.start`; the carry is the latent and the hidden state (batch, hidden)."""
         hidden = self.initial(latents[:, 0])
         for index in range(actions.shape[1]):
             inputs = torch.cat([latents[:, index], actions[:, index]], -1)
@@ -47,7 +63,7 @@ class GruDynamics(nn.Module):
         return latents[:, -1], hidden
 
     def step(self, carry: Carry, action: Tensor) -> tuple[Carry, Tensor]:
-        """One model step: action (batch, block size) -> new carry, latent (batch, latent size)."""
+        """See `Dynamics.step`."""
         latent, hidden = carry
         inputs = torch.cat([latent, action], -1)
         hidden = self.cell(self.embed(inputs), hidden)
@@ -55,4 +71,8 @@ class GruDynamics(nn.Module):
         return (latent, hidden), latent
 
 
-DYNAMICS: dict[str, Callable[[int, int, int], GruDynamics]] = {"gru": GruDynamics}
+@torch.no_grad()
+def begin_small(layer: nn.Linear) -> None:
+    """Let an untrained residual head predict almost no change, which long rollouts survive."""
+    nn.init.zeros_(layer.bias)
+    layer.weight.mul_(0.1)

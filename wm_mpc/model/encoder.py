@@ -4,7 +4,8 @@ The encoder finds K points by a spatial softmax over learned feature maps (Finn 
 arXiv 1509.06113); the decoder must redraw the image from Gaussian blobs at these points and a
 learned static background (after Jakab et al. 2018, arXiv 1806.07823). Redrawing makes the
 representation collapse-proof without labels, and coordinates make it metric: latent distance
-grows with true distance, which is what a planner descends on.
+grows with true distance, which is what a planner descends on. The decoder is told the measured
+robot state and draws the robot from it, so that the points are left with the rest of the scene.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class KeypointEncoder(nn.Module):
         self.log_temperature = nn.Parameter(torch.zeros(()))
 
     def forward(self, image: Tensor) -> Tensor:
+        # Channels last: the same numbers in half the time on a CPU.
+        image = image.contiguous(memory_format=torch.channels_last)
         maps = self.features(image) * self.log_temperature.exp()
         batch, points, rows, columns = maps.shape
         weights = maps.flatten(2).softmax(-1).view(batch, points, rows, columns)
@@ -53,36 +56,69 @@ class KeypointEncoder(nn.Module):
 
 
 class BlobDecoder(nn.Module):
-    """K keypoints -> image. Input (batch, 2 K), output (batch, 3, height, width) in about [0, 1].
+    """K keypoints and the robot state -> image.
 
-    The blobs are drawn on a half-resolution grid, joined by a learned static map of the scene.
+    Input: points (batch, 2 K) and normalised states (batch, state size). Output: (batch, 3, height,
+    width) in about [0, 1]. Blobs are drawn on a half-resolution grid, those of the scene and those
+    of the robot (`robot_points`, where a network sees them from the state) on maps of their own,
+    joined by a learned static map of the scene.
     """
 
-    def __init__(self, keypoints: int, height: int, width: int, channels: int = 16) -> None:
+    def __init__(
+        self,
+        keypoints: int,
+        state_size: int,
+        height: int,
+        width: int,
+        channels: int = 16,
+        robot_points: int = 8,
+    ) -> None:
         super().__init__()
         self.grid = ((height + 1) // 2, (width + 1) // 2)
-        self.log_sharpness = nn.Parameter(torch.full((keypoints,), 4.0))
+        # Wide at first, so that every point is pulled by what is far from it, too.
+        self.log_sharpness = nn.Parameter(torch.full((keypoints,), 3.0))
+        self.robot_log_sharpness = nn.Parameter(torch.full((robot_points,), 3.0))
         self.static = nn.Parameter(torch.zeros(1, 8, *self.grid))
         self.background = nn.Parameter(torch.full((1, 3, height, width), 0.5))
-        self.network = nn.Sequential(
-            _convolution(keypoints + 8, channels, 3),
-            _convolution(channels, channels, 3, dilation=2),
-            _convolution(channels, channels, 3),
-            nn.Conv2d(channels, 12, 1),
+        self.robot = nn.Sequential(
+            nn.Linear(state_size, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(),
+            nn.Linear(64, 2 * robot_points),
+        )  # fmt: skip
+        self.draw_scene = _drawing(keypoints, channels)
+        self.draw_robot = _drawing(robot_points + 8, channels)
+        self.join = nn.Sequential(
+            _convolution(2 * channels, 2 * channels, 1),
+            nn.Conv2d(2 * channels, 12, 1),
             nn.PixelShuffle(2),
         )
 
-    def forward(self, points: Tensor) -> Tensor:
+    def forward(self, points: Tensor, state: Tensor) -> Tensor:
+        scene = self._blobs(points, self.log_sharpness)
+        robot = self._blobs(self.robot(state), self.robot_log_sharpness)
+        static = self.static.expand(len(points), -1, -1, -1)
+        drawn = self.join(
+            torch.cat([self.draw_scene(scene), self.draw_robot(torch.cat([robot, static], 1))], 1)
+        )
+        height, width = self.background.shape[-2:]
+        return self.background + drawn[..., :height, :width]
+
+    def _blobs(self, points: Tensor, log_sharpness: Tensor) -> Tensor:
+        """Maps (batch, K, rows, columns) with one Gaussian blob each, from points (batch, 2 K)."""
         x, y = points.chunk(2, -1)
         rows, columns = self.grid
-        sharpness = self.log_sharpness.exp()[:, None]
+        sharpness = log_sharpness.exp()[:, None]
         along_x = torch.exp(-sharpness * (_axis(columns, points) - x[..., None]) ** 2)
         along_y = torch.exp(-sharpness * (_axis(rows, points) - y[..., None]) ** 2)
         blobs = along_y[..., :, None] * along_x[..., None, :]
-        static = self.static.expand(len(points), -1, -1, -1)
-        drawn = self.network(torch.cat([blobs, static], 1))
-        height, width = self.background.shape[-2:]
-        return self.background + drawn[..., :height, :width]
+        return blobs.contiguous(memory_format=torch.channels_last)
+
+
+def _drawing(inputs: int, channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        _convolution(inputs, channels, 3),
+        _convolution(channels, channels, 3, dilation=2),
+        _convolution(channels, channels, 3),
+    )
 
 
 def _axis(size: int, like: Tensor) -> Tensor:

@@ -1,22 +1,27 @@
 """The world model: image + robot state + action block -> next latent state.
 
-A latent is the scene (keypoints, from the image alone) followed by the robot state (measured,
-normalised); `split` takes it apart so that a goal cost can weigh them separately.
+A latent is the scene (principal components of the keypoints, from the image alone) followed by
+the robot state (measured, normalised); `split` takes it apart so that a goal cost can weigh them
+separately.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from wm_mpc.model.dynamics import DYNAMICS, Carry
+from wm_mpc.model.dynamics import Carry, Dynamics, GruDynamics
 from wm_mpc.model.encoder import BlobDecoder, KeypointEncoder
+from wm_mpc.model.gru_rollout import FusedWeights, fused_rollout
+from wm_mpc.model.transformer import TransformerDynamics
 from wm_mpc.spec import RobotSpec, SpecError
 
-# Keypoints lie in [-1, 1] with a spread of about 0.5; this brings latents to about unit scale.
+# Keypoints lie in [-1, 1] with a spread of about 0.5; this brings latents to about unit scale until
+# the map from keypoints to the scene latent is fitted.
 _SCENE_SCALE = 2.0
 
 
@@ -24,6 +29,11 @@ _SCENE_SCALE = 2.0
 class Architecture:
     """Sizes of a world model's parts.
 
+    keypoints: points the encoder finds in the scene; robot_points: blobs the decoder draws the
+    robot with.
+    dynamics: a key of `DYNAMICS`; hidden: its width. layers, heads, context: of the transformer;
+    context is how many model steps it looks back on, the present one included (more than the
+    training windows hold is never trained).
     pose_names: what `WorldModel.read_pose` reads out of a latent, e.g. ("x", "y"); for pictures.
     """
 
@@ -32,6 +42,10 @@ class Architecture:
     decoder_width: int = 16
     dynamics: str = "gru"
     hidden: int = 128
+    layers: int = 2
+    heads: int = 4
+    context: int = 5
+    robot_points: int = 8
     pose_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -42,8 +56,14 @@ class Architecture:
         for name in ("encoder_width", "decoder_width"):
             if getattr(self, name) < 4 or getattr(self, name) % 4:
                 raise SpecError(f"{name} is {getattr(self, name)}; a multiple of 4 is needed")
-        if self.keypoints < 1 or self.hidden < 1:
-            raise SpecError("keypoints and hidden must be positive")
+        if self.keypoints < 1 or self.robot_points < 1 or self.hidden < 1:
+            raise SpecError("keypoints, robot_points and hidden must be positive")
+        if self.layers < 1 or self.heads < 1 or self.context < 1:
+            raise SpecError("layers, heads and context must be positive")
+        if self.dynamics == "transformer" and self.hidden % self.heads:
+            raise SpecError(
+                f"hidden is {self.hidden}; a multiple of heads, {self.heads}, is needed"
+            )
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Architecture:
@@ -54,33 +74,65 @@ class Architecture:
         return cls(**{**data, "pose_names": tuple(data.get("pose_names", ()))})
 
 
+def _transformer(latent_size: int, action_size: int, sizes: Architecture) -> Dynamics:
+    return TransformerDynamics(
+        latent_size, action_size, sizes.hidden, sizes.layers, sizes.heads, sizes.context
+    )
+
+
+# Latent size, action block size and sizes -> dynamics. A new dynamics is one line here.
+DYNAMICS: dict[str, Callable[[int, int, Architecture], Dynamics]] = {
+    "gru": lambda latent, action, sizes: GruDynamics(latent, action, sizes.hidden),
+    "transformer": _transformer,
+}
+
+
 class WorldModel(nn.Module):
     """Encoder, dynamics and decoder of one robot.
 
     state_mean, state_std: normalisation of the measured robot state, (state size,) buffers.
+    scene_mean, scene_map, scene_unmap: the affine map from keypoints to the scene latent and back,
+    (scene size,) and twice (scene size, scene size) buffers; a mere scale until
+    `training/readout.py` fits it. scene_weight: weight of each scene dimension in a goal distance,
+    (scene size,) buffer; all alike until it is fitted.
     pose_weight, pose_bias: a linear read-out of the recorded pose from the scene latent, fitted
     after training. It draws predicted paths for people; no loss and no planner ever uses it.
     """
 
     state_mean: Tensor
     state_std: Tensor
+    scene_mean: Tensor
+    scene_map: Tensor
+    scene_unmap: Tensor
+    scene_weight: Tensor
     pose_weight: Tensor
     pose_bias: Tensor
 
     def __init__(self, spec: RobotSpec, architecture: Architecture | None = None) -> None:
+        """Raises SpecError when the robot and the architecture do not fit."""
         super().__init__()
         self.spec = spec
         self.architecture = architecture or Architecture()
         sizes = self.architecture
+        if sizes.dynamics == "transformer" and sizes.context < spec.history:
+            raise SpecError(
+                f"context is {sizes.context}; at least the history, {spec.history}, is needed"
+            )
+        self._fused: tuple[object, FusedWeights] | None = None
         self.scene_size = 2 * sizes.keypoints
         self.latent_size = self.scene_size + spec.state.size
         self.encoder = KeypointEncoder(sizes.keypoints, sizes.encoder_width)
         self.decoder = BlobDecoder(
-            sizes.keypoints, spec.image.height, spec.image.width, sizes.decoder_width
-        )
-        self.dynamics = DYNAMICS[sizes.dynamics](self.latent_size, spec.block_size, sizes.hidden)
+            sizes.keypoints, spec.state.size, spec.image.height, spec.image.width,
+            sizes.decoder_width, sizes.robot_points,
+        )  # fmt: skip
+        self.dynamics = DYNAMICS[sizes.dynamics](self.latent_size, spec.block_size, sizes)
         self.register_buffer("state_mean", torch.zeros(spec.state.size))
         self.register_buffer("state_std", torch.ones(spec.state.size))
+        self.register_buffer("scene_mean", torch.zeros(self.scene_size))
+        self.register_buffer("scene_map", _SCENE_SCALE * torch.eye(self.scene_size))
+        self.register_buffer("scene_unmap", torch.eye(self.scene_size) / _SCENE_SCALE)
+        self.register_buffer("scene_weight", torch.ones(self.scene_size))
         poses = len(sizes.pose_names)
         self.register_buffer("pose_weight", torch.zeros(poses, self.scene_size))
         self.register_buffer("pose_bias", torch.zeros(poses))
@@ -90,7 +142,8 @@ class WorldModel(nn.Module):
         (batch, scene size)."""
         if image.dtype == torch.uint8:
             image = image.permute(0, 3, 1, 2).float() / 255.0
-        return self.encoder(image) * _SCENE_SCALE
+        points: Tensor = self.encoder(image)
+        return (points - self.scene_mean) @ self.scene_map
 
     def normalise_state(self, state: Tensor) -> Tensor:
         return (state - self.state_mean) / self.state_std
@@ -109,23 +162,38 @@ class WorldModel(nn.Module):
 
     def decode(self, latent: Tensor) -> Tensor:
         """Latents (batch, latent size) -> images, float (batch, 3, height, width)."""
-        return self.decoder(self.split(latent)[0] / _SCENE_SCALE)
+        scene, state = self.split(latent)
+        image: Tensor = self.decoder(scene @ self.scene_unmap + self.scene_mean, state)
+        return image
 
     def read_pose(self, latent: Tensor) -> Tensor:
         """Latents (..., latent size) -> poses (..., number of `architecture.pose_names`)."""
         return self.split(latent)[0] @ self.pose_weight.T + self.pose_bias
 
     def start(self, latents: Tensor, actions: Tensor) -> Carry:
-        """See `GruDynamics.start`; latents (batch, history, latent size)."""
+        """See `Dynamics.start`; latents (batch, history, latent size)."""
         return self.dynamics.start(latents, actions)
 
     def rollout(self, carry: Carry, actions: Tensor) -> Tensor:
         """Open-loop prediction: actions (batch, horizon, block size), normalised ->
         latents (batch, horizon, latent size). A carry of batch 1 is shared by all."""
         if len(carry[0]) != len(actions):
-            carry = (carry[0].expand(len(actions), -1), carry[1].expand(len(actions), -1))
+            carry = tuple(part.expand(len(actions), *part.shape[1:]) for part in carry)
+        if isinstance(self.dynamics, GruDynamics) and not self._is_trained():
+            latent, hidden = carry
+            return fused_rollout(self._fused_weights(self.dynamics), latent, hidden, actions)
         latents = []
         for action in actions.unbind(1):
             carry, latent = self.dynamics.step(carry, action)
             latents.append(latent)
         return torch.stack(latents, 1)
+
+    def _is_trained(self) -> bool:
+        return any(weight.requires_grad for weight in self.dynamics.parameters())
+
+    def _fused_weights(self, dynamics: GruDynamics) -> FusedWeights:
+        """Merged anew whenever a weight has changed."""
+        version = tuple((weight.data_ptr(), weight._version) for weight in dynamics.parameters())
+        if self._fused is None or self._fused[0] != version:
+            self._fused = (version, FusedWeights.of(dynamics))
+        return self._fused[1]

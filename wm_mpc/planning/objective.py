@@ -77,6 +77,8 @@ class GoalCost:
     ) -> None:
         self._model, self._config, self._carry = model, config, carry
         self._goal_scene, self._goal_state = model.split(goal)
+        self._scene_weight = model.scene_weight
+        self._step_weights: dict[int, Tensor] = {}
         self._committed = committed if committed is not None and len(committed) else None
         limit = model.spec.normalised_rate_limit
         self._largest_change = None if limit is None else torch.from_numpy(limit)
@@ -115,15 +117,26 @@ class GoalCost:
     def __call__(self, actions: Tensor) -> Tensor:
         """(batch, horizon, block size), normalised -> costs (batch,)."""
         actions = self.bind(actions)
-        scene, state = self._model.split(self._model.rollout(self._carry, actions))
-        distance = (scene - self._goal_scene).square().mean(-1)
+        return self.of_latents(self._model.rollout(self._carry, actions), actions)
+
+    def of_latents(self, latents: Tensor, actions: Tensor) -> Tensor:
+        """The cost of bound sequences whose latents (batch, horizon, latent size) are known:
+        predicted ones, or seen ones to compare with. Scene dimensions count by the model's
+        `scene_weight`."""
+        scene, state = self._model.split(latents)
+        offset = (scene - self._goal_scene).square()
+        distance = offset @ self._scene_weight / len(self._scene_weight)
         if self._use_state:
             offset = (state - self._goal_state).square().mean(-1)
             distance = distance + self._config.state_weight * offset
         if self._config.distance == "root":
             distance = (distance + _SMOOTHING).sqrt()
-        cost = distance @ self._config.step_weights(actions.shape[1])
-        return cost + self._action_cost(actions)
+        return distance @ self._weights(actions.shape[1]) + self._action_cost(actions)
+
+    def _weights(self, horizon: int) -> Tensor:
+        if horizon not in self._step_weights:
+            self._step_weights[horizon] = self._config.step_weights(horizon)
+        return self._step_weights[horizon]
 
     def _action_cost(self, actions: Tensor) -> Tensor | float:
         config, cost = self._config, torch.zeros(())

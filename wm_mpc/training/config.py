@@ -25,15 +25,25 @@ class ConfigError(ValueError):
 class TrainConfig:
     """All settings of a run.
 
-    horizon: model steps of the multi-step loss. representation_*: the first phase (encoder,
-    decoder and dynamics from pixels); dynamics_*: the second (dynamics on the finished latents,
-    where synthesis happens). *_batch: windows per update. prediction_weight: of the latent
-    prediction loss in the first phase. pixel_emphasis: extra weight of pixels that differ from
-    the mean image. validation: share of episodes never trained on. threads: 0 = all cores.
+    horizon: model steps of the multi-step loss. history: model steps of past observations that the
+    dynamics sees, the present one included (0: as the dataset says). episodes: how many are trained
+    on, the first ones (0: all); the held-out ones, the last `validation` share of the dataset, stay
+    the same. representation_*: the first phase (encoder, decoder and dynamics from pixels);
+    dynamics_*: the second (dynamics on the finished latents, where synthesis happens). *_batch:
+    windows per update and process. prediction_weight: of the latent prediction loss in the first
+    phase. pixel_emphasis: extra weight of pixels that differ from the mean image. ema: decay of the
+    moving average of the weights that is kept (0: the last weights). whitening, goal_whitening: how
+    far the scene's principal components are brought to equal variance, for the dynamics and in the
+    goal distance (0: not, 1: wholly; see `readout.fit_scene_map`). threads: 0 = all cores.
+    synthesis_share: part of every dynamics batch that comes from synthesised rollouts, the same
+    from each method that has some; so every variant makes the same number of updates on the same
+    number of windows.
     """
 
     seed: int = 0
     horizon: int = 5
+    history: int = 0
+    episodes: int = 0
     representation_updates: int = 1500
     representation_batch: int = 32
     representation_rate: float = 2e-3
@@ -43,10 +53,14 @@ class TrainConfig:
     dynamics_batch: int = 256
     dynamics_rate: float = 1e-3
     weight_decay: float = 1e-4
+    ema: float = 0.0
+    whitening: float = 0.6
+    goal_whitening: float = 0.35
     validation: float = 0.05
     checkpoint_interval: float = 30.0
     threads: int = 0
     synthesis: tuple[str, ...] = SYNTHESIS
+    synthesis_share: float = 0.5
     architecture: Architecture = dataclasses.field(default_factory=Architecture)
     random: RandomRolloutConfig = dataclasses.field(default_factory=RandomRolloutConfig)
     online: OnlineConfig = dataclasses.field(default_factory=OnlineConfig)
@@ -60,17 +74,28 @@ class TrainConfig:
         for name in ("representation_rate", "dynamics_rate", "checkpoint_interval"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be positive")
-        for name in ("seed", "threads", "prediction_weight", "pixel_emphasis", "weight_decay"):
+        for name in ("seed", "history", "episodes", "threads", "prediction_weight",
+                     "pixel_emphasis", "weight_decay"):  # fmt: skip
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must not be negative")
         if not 0.0 < self.validation < 0.9:
             raise ConfigError(f"validation is {self.validation}; accepted: above 0, below 0.9")
+        for name in ("ema", "synthesis_share"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; accepted: 0, to below 1")
+        for name in ("whitening", "goal_whitening"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; accepted: 0 to 1")
         unknown = sorted(set(self.synthesis) - set(SYNTHESIS))
         if unknown:
             raise ConfigError(f"unknown synthesis {unknown}; accepted: {', '.join(SYNTHESIS)}")
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+    def representation_settings(self) -> dict[str, Any]:
+        """What the outcome of phase `representation` depends on, apart from the data."""
+        return {name: value for name, value in self.to_dict().items() if name in _REPRESENTATION}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
@@ -90,6 +115,11 @@ class TrainConfig:
         return cls.from_dict({**data, **overrides})
 
 
+_REPRESENTATION = {
+    "seed", "history", "validation", "architecture", "representation_updates", "weight_decay",
+    "representation_batch", "representation_rate", "prediction_weight", "pixel_emphasis", "ema",
+    "whitening", "goal_whitening",
+}  # fmt: skip
 _SECTIONS = {
     "architecture": Architecture,
     "random": RandomRolloutConfig,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from wm_mpc.model.world_model import WorldModel
 
 
-def reconstruction(model: WorldModel, scene: Tensor, image: Tensor, weight: Tensor) -> Tensor:
-    """Weighted squared error of the redrawn image: scene (batch, scene size), image float (batch,
+def reconstruction(model: WorldModel, latent: Tensor, image: Tensor, weight: Tensor) -> Tensor:
+    """Weighted squared error of the redrawn image: latent (batch, latent size), image float (batch,
     3, height, width) in [0, 1], weight (batch, 1, height, width) with mean about 1."""
-    latent = torch.cat([scene, scene.new_zeros(len(scene), model.spec.state.size)], -1)
     return (weight * (model.decode(latent) - image) ** 2).mean()
 
 
@@ -29,14 +30,20 @@ def one_step(model: WorldModel, latents: Tensor, actions: Tensor) -> Tensor:
     latents (batch, steps + 1, latent size), actions (batch, steps, block size); at least `history`
     steps.
     """
-    history, steps = model.spec.history, actions.shape[1]
-    windows = range(steps - history + 1)
-    past = torch.cat([latents[:, t : t + history] for t in windows])
-    between = torch.cat([actions[:, t : t + history - 1] for t in windows])
-    last = torch.cat([actions[:, t + history - 1 : t + history] for t in windows])
-    target = torch.cat([latents[:, t + history : t + history + 1] for t in windows])
-    predicted = model.rollout(model.start(past, between), last)
-    return (predicted - target.detach()).square().mean()
+    pairs, blocks = transitions(latents, actions, model.spec.history)
+    predicted = model.rollout(model.start(pairs[:, :-1], blocks[:, :-1]), blocks[:, -1:])
+    return (predicted - pairs[:, -1:].detach()).square().mean()
+
+
+def transitions(latents: Tensor, actions: Tensor, history: int) -> tuple[Tensor, Tensor]:
+    """All one-step windows in longer ones: latents (batch, steps + 1, latent size), actions (batch,
+    steps, block size) -> latents (n, history + 1, latent size), actions (n, history, block size),
+    n = batch * (steps - history + 1)."""
+    windows = range(actions.shape[1] - history + 1)
+    return (
+        torch.cat([latents[:, t : t + history + 1] for t in windows]),
+        torch.cat([actions[:, t : t + history] for t in windows]),
+    )
 
 
 def multi_step(model: WorldModel, latents: Tensor, actions: Tensor) -> Tensor:
@@ -46,3 +53,19 @@ def multi_step(model: WorldModel, latents: Tensor, actions: Tensor) -> Tensor:
     carry = model.start(latents[:, :history], actions[:, : history - 1])
     predicted = model.rollout(carry, actions[:, history - 1 :])
     return (predicted - latents[:, history:].detach()).square().mean()
+
+
+def pooled(
+    loss: Callable[[WorldModel, Tensor, Tensor], Tensor],
+    model: WorldModel,
+    windows: list[tuple[Tensor, Tensor]],
+) -> Tensor:
+    """`one_step` or `multi_step` over windows of several lengths (latents and actions of each
+    length): the mean over all predictions, so every predicted step counts alike."""
+    history = model.spec.history
+    counts = [len(actions) * (actions.shape[1] - history + 1) for _, actions in windows]
+    terms = [
+        loss(model, *group) * (count / sum(counts))
+        for group, count in zip(windows, counts, strict=True)
+    ]
+    return torch.stack(terms).sum()

@@ -44,18 +44,23 @@ class Replay:
             rollouts.states.reshape(count * steps, -1),
         )
         self._latents.append(latents.view(count, steps, -1))
-        self._actions.append(torch.from_numpy(rollouts.actions))
+        self._actions.append(torch.from_numpy(rollouts.actions).to(latents.device))
 
     def __bool__(self) -> bool:
         return bool(self._latents)
 
-    def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
-        """`size` random rollouts: latents and actions."""
+    def batch(self, rng: np.random.Generator, size: int, steps: int) -> tuple[Tensor, Tensor]:
+        """`size` random windows: latents (size, steps + 1, latent size) and actions (size, steps,
+        block size); of fewer steps when the rollouts are shorter."""
         if len(self._latents) > 1:
             self._latents = [torch.cat(self._latents)]
             self._actions = [torch.cat(self._actions)]
-        chosen = torch.from_numpy(rng.integers(len(self._latents[0]), size=size))
-        return self._latents[0][chosen], self._actions[0][chosen]
+        (latents,), (actions,) = self._latents, self._actions
+        chosen = torch.from_numpy(rng.integers(len(latents), size=size))[:, None]
+        steps = min(steps, actions.shape[1])
+        first = torch.from_numpy(rng.integers(actions.shape[1] - steps + 1, size=size))[:, None]
+        frames = first + torch.arange(steps + 1)
+        return latents[chosen, frames], actions[chosen, frames[:, :-1]]
 
 
 @torch.no_grad()
@@ -68,10 +73,10 @@ def encode_all(
 ) -> Tensor:
     """Latents (frames, latent size) of all frames: images uint8 (frames, height, width, 3), states
     (frames, state size) in their units. `progress` gets frames done and frames in all."""
-    latents = []
+    latents, device = [], model.state_mean.device
     for first in range(0, len(images), batch):
         chosen = slice(first, first + batch)
-        image = torch.from_numpy(np.array(images[chosen]))
-        latents.append(model.encode(image, torch.from_numpy(states[chosen])))
+        image = torch.from_numpy(np.array(images[chosen])).to(device)
+        latents.append(model.encode(image, torch.from_numpy(states[chosen]).to(device)))
         progress(min(first + batch, len(images)), len(images))
     return torch.cat(latents)

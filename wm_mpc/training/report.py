@@ -1,7 +1,4 @@
-"""What a trained world model is worth before it plans: diagnostics and pictures of a run.
-
-True poses are used here and only here (linear probe, rank correlation); they never train anything.
-"""
+"""The picture of a run: how training went, and what the model foresees against what happens."""
 
 from __future__ import annotations
 
@@ -11,91 +8,22 @@ from typing import Any
 import matplotlib
 import numpy as np
 import torch
-from torch import Tensor
 
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.planning.objective import ObjectiveConfig
+from wm_mpc.planning.registry import PlannerConfig, make_planner
+from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.tasks import make_task
+from wm_mpc.training.diagnostics import predict
+from wm_mpc.training.gradient_quality import GradientQuality
+from wm_mpc.training.recorded_case import RecordedCase
 from wm_mpc.training.replay import encode_all
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-
-def diagnostics(
-    model: WorldModel, recording: Recording, episodes: np.ndarray, horizon: int, seed: int = 0
-) -> dict[str, Any]:
-    """Measured on episodes the model was not trained on.
-
-    open_loop_error: mean squared latent error after 1..horizon steps; persistence_error: the same
-    for predicting no change; effective_rank: exponential of the entropy of the latent's normalised
-    singular values (Roy & Vetterli 2007). With recorded true poses also probe_r2 (linear read-out
-    of each pose entry from the scene latent) and rank_correlation (Spearman, of latent with true
-    distance of two frames of one episode). Empty when no episode is long enough.
-    """
-    rng = np.random.default_rng(seed)
-    past = recording.spec.history
-    steps = past - 1 + horizon
-    starts = recording.window_starts(steps, episodes)
-    if len(starts) == 0:
-        return {}
-    chosen = np.sort(rng.choice(starts, min(512, len(starts)), replace=False))
-    frames, actions = recording.window(chosen, steps)
-    flat = frames.reshape(-1)
-    latents = encode_all(model, recording.images[flat], recording.states[flat])
-    latents = latents.view(*frames.shape, -1)
-    predicted = predict(model, latents[:, :past], actions)
-    error = (predicted - latents[:, past:]).square().mean((0, 2))
-    still = (latents[:, past - 1 : past] - latents[:, past:]).square().mean((0, 2))
-    result: dict[str, Any] = {
-        "open_loop_error": _rounded(error),
-        "persistence_error": _rounded(still),
-        "effective_rank": round(effective_rank(latents.flatten(0, 1)), 2),
-    }
-    if recording.poses is not None:
-        scene = model.split(latents)[0].numpy()
-        pose = recording.poses[frames]
-        # Sorted by time: the probe is fitted on some episodes and measured on later ones.
-        features, targets = scene.reshape(len(flat), -1), pose.reshape(len(flat), -1)
-        result["probe_r2"] = _rounded(probe(features, targets))
-        # the windows' first and last frames are of one episode: the goal a planner compares with
-        latent_distance = np.linalg.norm(scene[:, 0] - scene[:, -1], axis=-1)
-        true_distance = np.linalg.norm(pose[:, 0] - pose[:, -1], axis=-1)
-        result["rank_correlation"] = round(rank_correlation(latent_distance, true_distance), 4)
-    return result
-
-
-@torch.no_grad()
-def predict(model: WorldModel, history: Tensor, actions: np.ndarray) -> Tensor:
-    """Open-loop latents (batch, steps, latent size) after a history (batch, history, latent size);
-    actions (batch, history - 1 + steps, block size), normalised."""
-    past = history.shape[1] - 1
-    blocks = torch.from_numpy(actions)
-    return model.rollout(model.start(history, blocks[:, :past]), blocks[:, past:])
-
-
-def probe(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """R^2 of linear least squares, fitted on two thirds and measured on the last third."""
-    inputs = np.concatenate([features, np.ones((len(features), 1))], 1)
-    cut = 2 * len(inputs) // 3
-    weights = np.linalg.lstsq(inputs[:cut], targets[:cut], rcond=None)[0]
-    residual = targets[cut:] - inputs[cut:] @ weights
-    return 1.0 - residual.var(0) / targets[cut:].var(0)
-
-
-def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's rank correlation of two 1-D arrays."""
-    ranks = np.stack([np.argsort(np.argsort(values)) for values in (first, second)])
-    return float(np.asarray(np.corrcoef(ranks))[0, 1])
-
-
-def effective_rank(latents: Tensor) -> float:
-    singular = torch.linalg.svdvals(latents - latents.mean(0))
-    share = singular / singular.sum()
-    return float(torch.exp(-(share * torch.log(share + 1e-12)).sum()))
-
-
-def _rounded(values: Any) -> list[float]:
-    return [float(f"{float(v):.4g}") for v in values]
+_ROWS = 3  # of predicted frames, and of plans
 
 
 def draw_report(
@@ -106,38 +34,62 @@ def draw_report(
     metrics: dict[str, Any],
     path: Path,
     horizon: int,
+    quality: GradientQuality | None = None,
 ) -> None:
-    """One PNG a person looks at: loss curves, open-loop errors, predicted against true frames."""
-    figure = pyplot.figure(figsize=(14, 11), constrained_layout=True)
-    halves: Any = figure.subfigures(2, 1, height_ratios=[1, 2])
-    upper, lower = halves
-    axes = upper.subplots(1, 3)
+    """One PNG a person looks at: loss curves, open-loop errors and slopes of the cost; predicted
+    against true frames; plans against their outcome, both over `horizon` model steps. What the
+    recording does not allow is left out."""
+    figure = pyplot.figure(figsize=(13, 18), constrained_layout=True)
+    parts: Any = figure.subfigures(3, 1, height_ratios=[1, 2.4, 1.6])
+    axes = parts[0].subplots(1, 4)
     for phase, name in enumerate(("representation", "dynamics")):
-        rows = [row for row in history if row["phase"] == phase]
-        for term in sorted({key for row in rows for key in row} - {"phase", "update"}):
-            values = [(row["update"], row[term]) for row in rows if term in row]
-            axes[phase].plot(*zip(*values, strict=True), label=term, linewidth=0.9)
-        axes[phase].set(title=f"{name}: training loss", xlabel="update", yscale="log")
-        axes[phase].legend()
-    if metrics:
-        steps = np.arange(1, len(metrics["open_loop_error"]) + 1)
-        axes[2].plot(steps, metrics["open_loop_error"], "o-", label="model, open loop")
-        axes[2].plot(steps, metrics["persistence_error"], "s--", label="persistence (no change)")
-        axes[2].set(title="held-out latent error", xlabel="model steps ahead", yscale="log")
-        axes[2].legend()
-    _draw_frames(lower, model, recording, episodes, horizon)
+        _draw_losses(axes[phase], name, [row for row in history if row["phase"] == phase])
+    if "open_loop_error" in metrics:
+        _draw_errors(axes[2], metrics)
+    if quality is not None:
+        _draw_slopes(axes[3], quality)
+    _draw_frames(parts[1], model, recording, episodes, horizon)
+    _draw_plans(parts[2], model, recording, episodes, PlannerConfig(horizon=horizon))
     figure.savefig(path, dpi=80)
     pyplot.close(figure)
+
+
+def _draw_losses(axis: Any, name: str, rows: list[dict[str, float]]) -> None:
+    for term in sorted({key for row in rows for key in row} - {"phase", "update"}):
+        values = [(row["update"], row[term]) for row in rows if term in row]
+        axis.plot(*zip(*values, strict=True), label=term, linewidth=0.9)
+    axis.set(title=f"{name}: training loss", xlabel="update", yscale="log")
+    if rows:
+        axis.legend()
+
+
+def _draw_errors(axis: Any, metrics: dict[str, Any]) -> None:
+    steps = np.arange(1, len(metrics["open_loop_error"]) + 1)
+    axis.plot(steps, metrics["open_loop_error"], "o-", label="model, open loop")
+    axis.plot(steps, metrics["persistence_error"], "s--", label="persistence (no change)")
+    axis.set(title="held-out latent error", xlabel="model steps ahead", yscale="log")
+    axis.legend()
+
+
+def _draw_slopes(axis: Any, quality: GradientQuality) -> None:
+    for world, predicted in zip(quality.world, quality.model, strict=True):
+        axis.plot(world, predicted, ".")
+    largest = 1.05 * max(np.abs(quality.world).max(), np.abs(quality.model).max(), 1e-6)
+    axis.plot([-largest, largest], [-largest, largest], "k:", linewidth=0.8)
+    axis.set(
+        title=f"slopes of the cost\ncosine {quality.quartiles[1]:.2f} (median)",
+        xlabel="in the simulator", ylabel="through the model",
+    )  # fmt: skip
 
 
 def _draw_frames(
     figure: Any, model: WorldModel, recording: Recording, episodes: np.ndarray, horizon: int
 ) -> None:
-    past = recording.spec.history
+    past = model.spec.history
     starts = recording.window_starts(past - 1 + horizon, episodes)
     if len(starts) == 0:
         return
-    chosen = np.random.default_rng(1).choice(starts, min(3, len(starts)), replace=False)
+    chosen = np.random.default_rng(1).choice(starts, min(_ROWS, len(starts)), replace=False)
     frames, actions = recording.window(chosen, past - 1 + horizon)
     axes = figure.subplots(2 * len(frames), horizon + 1, squeeze=False)
     for row, (numbers, blocks) in enumerate(zip(frames, actions, strict=True)):
@@ -151,7 +103,66 @@ def _draw_frames(
             axes[2 * row + 1][column].imshow(drawn[column].permute(1, 2, 0).numpy())
         axes[2 * row][0].set_ylabel("true")
         axes[2 * row + 1][0].set_ylabel("predicted")
+    figure.suptitle("held-out episodes: the recorded actions, predicted from the first frame")
     for column, axis in enumerate(axes[0]):
         axis.set_title(f"+{column} steps" if column else "start")
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
+
+
+def _draw_plans(
+    figure: Any,
+    model: WorldModel,
+    recording: Recording,
+    episodes: np.ndarray,
+    planner: PlannerConfig,
+) -> None:
+    """Rows: one plan each, made at a recorded state for a goal from later in the episode, and
+    executed without looking."""
+    starts = recording.window_starts(model.spec.history - 1 + planner.horizon, episodes)
+    if recording.simulator_states is None or len(starts) == 0:
+        return
+    chosen = np.random.default_rng(2).choice(starts, min(_ROWS, len(starts)), replace=False)
+    titles = ["start", "goal", "end, as planned", "end, as it is", "distance to the goal"]
+    names = model.architecture.pose_names
+    if len(names) >= 2:
+        titles.append(f"path of {names[0]}, {names[1]}")
+    axes = figure.subplots(len(chosen), len(titles), squeeze=False)
+    figure.suptitle("held-out episodes: plans, and what they lead to in the simulator")
+    generator = torch.Generator().manual_seed(0)
+    with Simulation(make_task(recording.spec.task)) as simulation:
+        for row, start in zip(axes, chosen, strict=True):
+            case = RecordedCase(model, recording, ObjectiveConfig(), int(start), planner.horizon)
+            held = torch.rand(planner.samples, case.held_size, generator=generator) * 2 - 1
+            result = make_planner(planner).plan(
+                case.cost, torch.cat([case.held_plan(actions) for actions in held]),
+                budget=float("inf"), generator=generator,
+            )  # fmt: skip
+            _draw_plan(row, case, simulation, case.cost.bind(result.actions[None]))
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title)
+
+
+def _draw_plan(row: Any, case: RecordedCase, simulation: Simulation, plan: torch.Tensor) -> None:
+    model, images = case.model, case.recording.images
+    predicted = case.predicted(plan)
+    pictures, seen = case.seen(simulation, plan)
+    with torch.no_grad():
+        drawn = model.decode(predicted[-1:])[0].clamp(0, 1).permute(1, 2, 0).numpy()
+    for axis, picture in zip(
+        row, (images[case.present], images[case.goal], drawn, pictures[-1]), strict=False
+    ):
+        axis.imshow(picture)
+        axis.set(xticks=[], yticks=[])
+    for latents, style, label in ((predicted, "o-", "planned"), (seen, "s--", "seen")):
+        row[4].plot(case.distance(latents), style, markersize=3, label=label)
+        if len(row) > 5:
+            path = model.read_pose(latents)
+            row[5].plot(path[:, 0], path[:, 1], style, markersize=3, label=label)
+    if len(row) > 5:
+        goal = model.read_pose(case.goal_latent)
+        row[5].plot(goal[0], goal[1], "k*", label="goal")
+        row[5].set_aspect("equal", adjustable="datalim")
+        row[5].legend(fontsize="x-small")
+    row[4].set(xlabel="model steps", ylim=(0, None))
+    row[4].legend(fontsize="x-small")

@@ -2,14 +2,13 @@
 
 Phase `representation` trains encoder, decoder and dynamics together from pixels. Phase `dynamics`
 trains the dynamics on the finished latents, with data synthesis; latents are computed once, so an
-update costs milliseconds. Every update draws its randomness from (seed, phase, update), so a run
-that was killed and resumed ends bit for bit where an uninterrupted one does.
+update costs milliseconds. Every update draws its randomness from (seed, phase, update, process), so
+a run that was killed and resumed ends bit for bit where an uninterrupted one does.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import copy
 import os
 import time
 from collections.abc import Callable
@@ -21,20 +20,28 @@ import torch
 from torch import Tensor
 
 from wm_mpc.data.episodes import Recording
+from wm_mpc.model.checkpoint import save_checkpoint
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.synthesis.adversarial import perturb
-from wm_mpc.synthesis.online import online_rollouts
-from wm_mpc.synthesis.random_rollouts import Rollouts, random_rollouts
-from wm_mpc.training import losses
+from wm_mpc.sim.workers import LocalWorkers, Workers
+from wm_mpc.training.compute import Compute, in_any_process
 from wm_mpc.training.config import TrainConfig
-from wm_mpc.training.replay import Replay, encode_all
+from wm_mpc.training.directory import RunDirectory, TrainingError
+from wm_mpc.training.events import Events
+from wm_mpc.training.optimisation import Optimisation
+from wm_mpc.training.phases import DynamicsPhase, RepresentationPhase
+from wm_mpc.training.preparation import (
+    check_data,
+    data_identity,
+    new_model,
+    representation_identity,
+    split_episodes,
+)
+from wm_mpc.training.readout import fit_pose_readout_to, fit_scene_map_to
+from wm_mpc.training.replay import encode_all
+from wm_mpc.training.synthesised import SynthesisedData
 
 PHASES = ("representation", "dynamics")
 Progress = Callable[[str, int, int, dict[str, float]], None]
-
-
-class TrainingError(RuntimeError):
-    """A run that cannot start, continue or be trusted."""
 
 
 class Trainer:
@@ -46,289 +53,255 @@ class Trainer:
         config: TrainConfig,
         directory: str | os.PathLike[str],
         *,
-        workers: int = 1,
+        workers: Workers | None = None,
         progress: Progress = lambda *_: None,
+        compute: Compute | None = None,
+        representation: str | os.PathLike[str] | None = None,
+        on_checkpoint: Callable[[Path], None] | None = None,
     ) -> None:
-        """Raises TrainingError when the directory holds a run with other settings or data, or the
-        data is too little or of the wrong kind for the settings."""
+        """workers: simulators for data synthesis; None is one. compute: None is one process. Of
+        several, the first one alone writes and reports. representation: directory of a run whose
+        finished representation is taken instead of training the same one again. on_checkpoint: is
+        given the path of a complete checkpoint, in the run's directory, every `checkpoint_interval`
+        seconds of phase `dynamics`, when it is stopped and at its end.
+
+        Raises TrainingError when the directory holds a run with other settings or data, or the
+        data is too little or of the wrong kind for the settings, or the other run's representation
+        is not that of these settings and data.
+        """
         self.recording, self.config, self.directory = recording, config, Path(directory)
-        self.workers, self.progress = workers, progress
+        self.workers, self.progress = workers or LocalWorkers(), progress
+        self._compute = compute or Compute()
+        self._fabric = self._compute.launch()
+        self._on_checkpoint = on_checkpoint
         if config.threads:
             torch.set_num_threads(config.threads)
-        torch.manual_seed(config.seed)
-        names = recording.dataset.pose_names if recording.poses is not None else ()
-        architecture = dataclasses.replace(config.architecture, pose_names=names)
-        self.model = WorldModel(recording.spec, architecture)
-        held_out = max(1, round(config.validation * len(recording.indices)))
-        numbers = np.arange(len(recording.indices))
-        self.train_episodes, self.validation_episodes = numbers[:-held_out], numbers[-held_out:]
-        if len(self.train_episodes) == 0:
-            raise TrainingError("the dataset has one episode only; at least 2 are needed")
-        self._window_steps = recording.spec.history - 1 + config.horizon
-        longest = max(self._window_steps, recording.spec.history + 1)
-        if len(recording.window_starts(longest, self.train_episodes)) == 0:
-            raise TrainingError(
-                f"no episode is long enough: {longest} model steps are needed, which are "
-                f"{longest * recording.spec.frame_skip} low-level steps"
-            )
-        if {"random", "online"} & set(config.synthesis) and recording.simulator_states is None:
-            raise TrainingError(
-                "synthesis 'random' and 'online' restore recorded simulator states, but this "
-                "dataset has none (was it made from a bag?); choose another synthesis"
-            )
-        self._prepare_normalisation()
-        self._replays = {name: Replay(self.model, self.directory) for name in ("random", "online")}
+        self.train_episodes, self.validation_episodes = split_episodes(recording, config)
+        self.model = new_model(recording, config, self.train_episodes)
+        check_data(recording, config, self.train_episodes, self.model.spec.history)
         self.history: list[dict[str, float]] = []
         self._done = dict.fromkeys(PHASES, 0)
-        self._seconds = 0.0
+        self._seconds, self._events = 0.0, Events(self.directory)
+        self._identity = representation_identity(
+            recording, config, self._compute, self.model.spec.history
+        )
+        self._donor = None if representation is None else RunDirectory(representation)
+        self._files = RunDirectory(self.directory)
         self._claim_directory()
 
-    def run(self) -> WorldModel:
-        """Train to the end; returns the model in evaluation mode."""
-        threads = torch.get_num_threads()
+    def run(self, stopped: Callable[[], bool] = lambda: False) -> WorldModel:
+        """Train to the end, or until `stopped()`, which is asked before every update; then the
+        state is saved, and the next `run` continues from there. Returns the model, on the CPU and
+        in evaluation mode; see `finished`."""
+        threads, self._stopped = torch.get_num_threads(), stopped
         try:
-            return self._run()
+            self._run()
+        except _StopError:
+            pass
         finally:
+            self._events.close()
             torch.set_num_threads(threads)
+        return self.model.cpu().eval().requires_grad_(False)
 
-    def _run(self) -> WorldModel:
-        state = self._load_state()
-        for phase in PHASES:
-            if phase == "representation":
-                data: Any = self.recording.window_starts(
-                    self.recording.spec.history + 1, self.train_episodes
-                )
-                parameters = list(self.model.parameters())
-                rate = self.config.representation_rate
-                update: Callable[[Any, int], dict[str, Tensor]] = self._representation_loss
-            else:
-                data = self._encode()
-                # Its matrices are small: threads would wait for each other more than they work.
-                torch.set_num_threads(1)
-                parameters = list(self.model.dynamics.parameters())
-                rate, update = self.config.dynamics_rate, self._dynamics_loss
-            self._run_phase(phase, parameters, rate, update, data, state)
-        self.model.eval().requires_grad_(False)
-        return self.model
+    @property
+    def finished(self) -> bool:
+        """Whether all updates of both phases are done."""
+        return all(map(self._is_done, PHASES))
 
     @property
     def seconds(self) -> float:
         """Training time so far, in seconds, over all resumptions."""
         return self._seconds
 
+    def provenance(self) -> dict[str, Any]:
+        """How the model came to be, as it is kept in a checkpoint."""
+        return {
+            "seed": self.config.seed,
+            "data": {
+                "hash": self.recording.dataset.content_hash(),
+                "episodes": len(self.train_episodes) + len(self.validation_episodes),
+                **self.recording.dataset.provenance,
+            },
+            "synthesis": list(self.config.synthesis),
+            "config": self.config.to_dict(),
+            "updates": dict(self._done),
+            "training_seconds": round(self._seconds),
+        }
+
+    def add_picture(self, name: str, path: Path) -> None:
+        """Show the picture in a file in TensorBoard, too."""
+        step = sum(self._done.values())
+        events = Events(self.directory, step)
+        events.picture(name, path, step)
+        events.close()
+
+    def _run(self) -> None:
+        state = self._files.load_state()
+        if state is not None:
+            self.model.load_state_dict(state["model"])
+            self._done, self._seconds = state["done"], state["seconds"]
+            self.history = state["history"]
+        elif self._donor is not None:
+            self._take_representation(self._donor)
+        self._events = Events(self.directory, sum(self._done.values()))
+        self._fabric.barrier()  # the first process writes only when all have read
+        self._fabric.to_device(self.model)
+        material = (self.model, self.recording, self.config, self.train_episodes)
+        if not self._is_done("representation"):
+            self._run_phase(RepresentationPhase(*material), state)
+        self._synthesised = SynthesisedData(
+            *material, self.directory, self.workers, self._report_stage
+        )
+        latents = self._encode()
+        if not self._is_done("dynamics"):
+            replays = list(self._synthesised.replays.values())
+            self._run_phase(DynamicsPhase(*material, latents, replays), state)
+
     def _run_phase(
-        self,
-        phase: str,
-        parameters: list[torch.nn.Parameter],
-        rate: float,
-        loss_of: Callable[[Any, int], dict[str, Tensor]],
-        data: Any,
-        state: dict[str, Any] | None,
+        self, phase: RepresentationPhase | DynamicsPhase, state: dict[str, Any] | None
     ) -> None:
-        total = getattr(self.config, f"{phase}_updates")
-        if self._done[phase] >= total:
-            return
-        optimizer = torch.optim.AdamW(parameters, rate, weight_decay=self.config.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total, pct_start=0.05)
-        if state is not None and state["phase"] == phase:
-            optimizer.load_state_dict(state["optimizer"])
-            schedule.load_state_dict(state["schedule"])
+        name, total = phase.name, self._total(phase.name)
+        optimisation = Optimisation(self._fabric, phase, self.config)
+        if state is not None and state["phase"] == name:
+            optimisation.load_state_dict(state["optimisation"])
         last_saved = started = time.monotonic()
         before = self._seconds
-        for number in range(self._done[phase], total):
-            terms = loss_of(data, number)
-            loss = sum(terms.values(), torch.zeros(()))
-            if not torch.isfinite(loss):
+        for number in range(self._done[name], total):
+            try:
+                if in_any_process(self._fabric, self._stopped()):
+                    raise _StopError
+                if name == "dynamics":
+                    self._synthesise(number, optimisation)
+                terms = optimisation.update(phase.batch(self._generator(name, number)))
+            except _StopError:
+                self._save(name, optimisation)
+                raise
+            except FloatingPointError as error:
                 raise TrainingError(
-                    f"the loss is {loss.item()} in update {number} of phase {phase}; "
-                    "try a lower learning rate"
-                )
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            schedule.step()
-            self._done[phase] = number + 1
-            if number % 20 == 0 or number + 1 == total:
-                values = {name: term.item() for name, term in terms.items()}
-                self.history.append({"phase": PHASES.index(phase), "update": number, **values})
-                self.progress(phase, number + 1, total, values)
+                    f"{error} in update {number} of phase {name}; try a lower learning rate"
+                ) from None
+            self._done[name] = number + 1
             now = time.monotonic()
             self._seconds = before + now - started
-            if now - last_saved > self.config.checkpoint_interval or number + 1 == total:
-                self._save_state(phase, optimizer, schedule)
+            last = number + 1 == total
+            if number % 20 == 0 or last:
+                self._report(name, number, {key: term.item() for key, term in terms.items()})
+            if last:
+                optimisation.write_average(self.model)
+                if name == "representation":
+                    self._finish_representation()
+            if now - last_saved > self.config.checkpoint_interval or last:
+                self._save(name, optimisation)
                 last_saved = now
 
-    def _generator(self, phase: str, number: int) -> np.random.Generator:
-        return np.random.default_rng([self.config.seed, PHASES.index(phase), number])
+    def _finish_representation(self) -> None:
+        """The scene's coordinates, and a new dynamics to learn in them."""
+        fit_scene_map_to(self.model, self.recording, self.train_episodes, self.config)
+        fresh = new_model(self.recording, self.config, self.train_episodes).state_dict()
+        weights = {name: value for name, value in fresh.items() if name.startswith("dynamics.")}
+        self.model.load_state_dict(weights, strict=False)
+        self._save_representation()
 
-    def _representation_loss(self, starts: np.ndarray, number: int) -> dict[str, Tensor]:
-        rng = self._generator("representation", number)
-        chosen = rng.choice(starts, self.config.representation_batch)
-        frames, actions = self.recording.window(chosen, self.recording.spec.history + 1)
-        image = images_to_float(self.recording.images[frames.reshape(-1)])
-        scene = self.model.encode_scene(image)
-        weight = losses.moving_pixel_weight(image, self._mean_image, self.config.pixel_emphasis)
-        state = self.model.normalise_state(torch.from_numpy(self.recording.states[frames]))
-        latents = torch.cat([scene.view(*frames.shape, -1), state], -1)
-        prediction = losses.multi_step(self.model, latents, torch.from_numpy(actions))
-        return {
-            "reconstruction": 100.0 * losses.reconstruction(self.model, scene, image, weight),
-            "prediction": self.config.prediction_weight * prediction,
-        }
-
-    def _dynamics_loss(self, recorded: Tensor, number: int) -> dict[str, Tensor]:
-        rng = self._generator("dynamics", number)
-        if "online" in self.config.synthesis and number and number % self.config.online.every == 0:
-            self._add_online_round(number)
-        latents, actions = self._recorded_windows(recorded, rng)
-        terms = {
-            "one_step": losses.one_step(self.model, latents, actions),
-            "multi_step": losses.multi_step(self.model, latents, actions),
-        }
-        for name, replay in self._replays.items():
-            if replay:
-                batch = replay.batch(rng, self.config.dynamics_batch)
-                terms[name] = losses.multi_step(self.model, *batch)
-        if "adversarial" in self.config.synthesis:
-            generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-            past = self.recording.spec.history + 1
-            pair, action = perturb(
-                self.model, latents[:, :past], actions[:, : past - 1],
-                self.config.adversarial, generator,
+    def _save_representation(self) -> None:
+        if self._fabric.is_global_zero:
+            self._files.save_representation(
+                {
+                    "identity": self._identity, "model": self.model.state_dict(),
+                    "history": self.history, "seconds": self._seconds,
+                }
             )  # fmt: skip
-            terms["adversarial"] = losses.one_step(self.model, pair, action)
-        return terms
 
-    def _recorded_windows(
-        self, recorded: Tensor, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
-        chosen = rng.choice(self._window_starts, self.config.dynamics_batch)
-        frames, actions = self.recording.window(chosen, self._window_steps)
-        return recorded[torch.from_numpy(frames)], torch.from_numpy(actions)
+    def _take_representation(self, donor: RunDirectory) -> None:
+        found = donor.load_representation(self._identity)
+        self.model.load_state_dict(found["model"])
+        self.history, self._seconds = found["history"], found["seconds"]
+        self._done["representation"] = self._total("representation")
+        self._save_representation()
 
     def _encode(self) -> Tensor:
-        self._window_starts = self.recording.window_starts(self._window_steps, self.train_episodes)
-        recorded = encode_all(
+        """Latents of all recorded frames, what is fitted to them, and the synthesised data so
+        far."""
+        latents = encode_all(
             self.model,
             self.recording.images,
             self.recording.states,
-            lambda done, total: self.progress("encode", done, total, {}),
+            lambda done, total: self._report_stage("encode", done, total),
         )
-        self._fit_pose_readout(recorded)
-        if "random" in self.config.synthesis:
-            self._replays["random"].add("random_rollouts", self._random_rollouts)
-        if "online" in self.config.synthesis:
-            every = self.config.online.every
-            for number in range(every, self._done["dynamics"], every):
-                self._add_online_round(number)
-        return recorded
+        fit_pose_readout_to(self.model, self.recording, self.train_episodes, latents)
+        with self._fabric.rank_zero_first():  # it makes them, the others find them made
+            self._synthesised.add_random()
+        # The matrices of the dynamics are small: threads would wait for each other more than they
+        # work. Online rounds see one thread, too, whether they are new or of an interrupted run.
+        torch.set_num_threads(1)
+        for number in range(self._done["dynamics"]):
+            self._synthesise(number, None)
+        return latents
 
-    def _fit_pose_readout(self, recorded: Tensor) -> None:
-        if self.recording.poses is None or not self.model.architecture.pose_names:
+    def _synthesise(self, number: int, optimisation: Optimisation | None) -> None:
+        """The round of online rollouts that belongs to update `number`, if there is one: planned
+        with the model as it is then."""
+        if self._synthesised.is_due(number):
+            with self._fabric.rank_zero_first():
+                self._synthesised.add_online(number, lambda: self._snapshot(optimisation))
+
+    def _snapshot(self, optimisation: Optimisation | None) -> WorldModel:
+        """A copy on the CPU, with the averaged weights where there are some, ready for use."""
+        model = copy.deepcopy(self.model).cpu().eval().requires_grad_(False)
+        if optimisation is not None:
+            optimisation.write_average(model)
+        return model
+
+    def _save(self, phase: str, optimisation: Optimisation) -> None:
+        if not self._fabric.is_global_zero:
             return
-        train = np.isin(self.recording.episode_of, self.train_episodes)
-        scene = self.model.split(recorded)[0][torch.from_numpy(train)].double()
-        inputs = torch.cat([scene, torch.ones(len(scene), 1, dtype=torch.float64)], 1)
-        # A little ridge: keypoints that never move make the plain problem singular.
-        gram = inputs.T @ inputs + 1e-3 * torch.eye(inputs.shape[1], dtype=torch.float64)
-        weights = torch.linalg.solve(gram, inputs.T @ torch.from_numpy(self.recording.poses[train]))
-        self.model.pose_weight.copy_(weights[:-1].T)
-        self.model.pose_bias.copy_(weights[-1])
+        self._events.flush()
+        self._files.save_state(
+            {
+                "phase": phase, "done": self._done, "seconds": self._seconds,
+                "history": self.history, "model": self.model.state_dict(),
+                "optimisation": optimisation.state_dict(),
+            }
+        )  # fmt: skip
+        if self._on_checkpoint is not None and phase == "dynamics":
+            path = self.directory / f"{self.recording.spec.task}.safetensors"
+            save_checkpoint(self._snapshot(optimisation), path, self.provenance())
+            self._on_checkpoint(path)
 
-    def _random_rollouts(self) -> Rollouts:
-        done = 0
+    def _report(self, phase: str, number: int, values: dict[str, float]) -> None:
+        if self._fabric.is_global_zero:
+            self.history.append({"phase": PHASES.index(phase), "update": number, **values})
+            step = number + (self._total("representation") if phase == "dynamics" else 0)
+            self._events.scalars(phase, step, values)
+            self.progress(phase, number + 1, self._total(phase), values)
 
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            self.progress("random rollouts", done, self.config.random.count, {})
+    def _report_stage(self, stage: str, done: int, total: int) -> None:
+        """Of what has no updates. One process may stop here, too; several would wait for it."""
+        if self._fabric.is_global_zero:
+            self.progress(stage, done, total, {})
+        if self._fabric.world_size == 1 and self._stopped():
+            raise _StopError
 
-        return random_rollouts(
-            self.recording,
-            self.config.random,
-            self.config.seed,
-            self.workers,
-            advance,
-            self.train_episodes,
+    def _generator(self, phase: str, number: int) -> np.random.Generator:
+        """Every process draws windows of its own."""
+        return np.random.default_rng(
+            [self.config.seed, PHASES.index(phase), number, self._fabric.global_rank]
         )
 
-    def _add_online_round(self, number: int) -> None:
-        """Plan with the model as it is at update `number`, execute, keep what happened."""
+    def _total(self, phase: str) -> int:
+        return int(getattr(self.config, f"{phase}_updates"))
 
-        def make() -> Rollouts:
-            self.model.requires_grad_(False)
-            try:
-                return online_rollouts(
-                    self.model,
-                    self.recording,
-                    self.config.online,
-                    [self.config.seed, 2, number],
-                    self.train_episodes,
-                )
-            finally:
-                self.model.requires_grad_(True)
-
-        self._replays["online"].add(f"online_rollouts_{number}", make)
-
-    def _prepare_normalisation(self) -> None:
-        states = self.recording.states[np.isin(self.recording.episode_of, self.train_episodes)]
-        self.model.state_mean.copy_(torch.from_numpy(states.mean(0)))
-        self.model.state_std.copy_(torch.from_numpy(np.maximum(states.std(0), 1e-3)))
-        rng = np.random.default_rng([self.config.seed, 99])
-        sample = np.sort(rng.choice(len(self.recording.images), 500))
-        self._mean_image = images_to_float(self.recording.images[sample]).mean(0, keepdim=True)
-        with torch.no_grad():
-            self.model.decoder.background.copy_(self._mean_image)
+    def _is_done(self, phase: str) -> bool:
+        return self._done[phase] >= self._total(phase)
 
     def _claim_directory(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        path = self.directory / "run.json"
         identity = {
-            "config": self.config.to_dict(),
-            "data": self.recording.dataset.content_hash(),
-            "episodes": len(self.recording.indices),
-        }
-        identity = json.loads(json.dumps(identity))
-        if path.exists():
-            try:
-                previous = json.loads(path.read_text())
-            except ValueError:
-                raise TrainingError(f"{path} is damaged; remove {self.directory}") from None
-            if previous != identity:
-                raise TrainingError(
-                    f"{self.directory} holds a run with other settings or other data; remove it "
-                    "or choose another --run directory"
-                )
-        else:
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text(json.dumps(identity, indent=2))
-            os.replace(temporary, path)
-
-    def _save_state(self, phase: str, optimizer: Any, schedule: Any) -> None:
-        state = {
-            "phase": phase, "done": self._done, "seconds": self._seconds, "history": self.history,
-            "model": self.model.state_dict(), "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict(),
+            "config": self.config.to_dict(), **data_identity(self.recording, self._compute),
+            "representation": self._donor and self._donor.representation_hash(self._identity),
         }  # fmt: skip
-        temporary = self.directory / "state.pt.tmp"
-        torch.save(state, temporary)
-        os.replace(temporary, self.directory / "state.pt")
-
-    def _load_state(self) -> dict[str, Any] | None:
-        path = self.directory / "state.pt"
-        if not path.exists():
-            return None
-        try:
-            state: dict[str, Any] = torch.load(path, weights_only=True)
-        except Exception as error:
-            raise TrainingError(f"{path} is damaged ({error}); remove it to start over") from None
-        self.model.load_state_dict(state["model"])
-        self._done, self._seconds = state["done"], state["seconds"]
-        self.history = state["history"]
-        return state
+        if self._fabric.is_global_zero:
+            self._files.claim(identity)
+        self._fabric.barrier()
 
 
-def images_to_float(images: np.ndarray) -> Tensor:
-    """uint8 (batch, height, width, 3) -> float (batch, 3, height, width) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255.0
+class _StopError(Exception):
+    """Leaves a run that was asked to stop."""

@@ -1,0 +1,98 @@
+"""`train`: the options that pick data, history, a finished representation, and the processor."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from wm_mpc.cli import train
+from wm_mpc.model.checkpoint import load_checkpoint
+
+TINY = """
+horizon: 2
+representation_updates: 3
+representation_batch: 2
+dynamics_updates: 3
+dynamics_batch: 4
+threads: 1
+synthesis: []
+architecture: {keypoints: 4, encoder_width: 4, decoder_width: 4, hidden: 16}
+"""
+
+
+@pytest.fixture
+def run(recording, tmp_path, monkeypatch, capsys):
+    """Runs `train` with options on the recording; returns the exit code and what it said."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.yaml").write_text(TINY)
+
+    def run(*options):
+        data = ["--dataset", str(recording.dataset.path), "--workers", "1"]
+        code = train.main(["--config", "train.yaml", *data, *options])
+        output = capsys.readouterr()
+        return code, output.out, output.err.strip().split("\n")[-1]
+
+    return run
+
+
+def test_metrics_have_the_quality_of_the_gradient(run):
+    code, out, _ = run("--run", "first")
+    assert code == 0
+    metrics = json.loads(Path("first/metrics.json").read_text())["metrics"]
+    assert {"open_loop_error", "robot_explained", "gradient_cosine"} <= set(metrics)
+    assert "open_loop_error" in out
+
+
+def test_picture_is_in_tensorboard(run):
+    run("--run", "first")
+    events = EventAccumulator("first/tensorboard").Reload()
+    assert events.Tags()["images"] == ["report"]
+    assert events.Tags()["scalars"]
+
+
+def test_history_and_episodes_are_overridden(run):
+    assert run("--run", "first", "--history", "2", "--episodes", "2")[0] == 0
+    model, metadata = load_checkpoint("first/wall.safetensors")
+    assert model.spec.history == 2
+    assert metadata["provenance"]["config"]["episodes"] == 2
+    assert metadata["provenance"]["data"]["episodes"] == 3
+
+
+def test_representation_is_shared_or_refused_in_one_line(run):
+    assert run("--run", "first")[0] == 0
+    assert run("--run", "second", "--synthesis", "adversarial", "--representation", "first")[0] == 0
+    first, second = (load_checkpoint(f"{name}/wall.safetensors")[0] for name in ("first", "second"))
+    assert torch.equal(first.encoder.features[-1].weight, second.encoder.features[-1].weight)
+    assert not torch.equal(first.dynamics.linear.weight, second.dynamics.linear.weight)
+    code, _, error = run("--run", "third", "--seed", "4", "--representation", "first")
+    assert code == 1
+    assert error == (
+        "train: the representation of first is not the one this run would train: settings.seed is "
+        "0 there and 4 here"
+    )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_processor_that_is_not_there_is_named(run):
+    code, _, error = run("--accelerator", "gpu")
+    assert code == 1
+    assert error.startswith("train: accelerator gpu with devices 1 is not to be had here")
+
+
+def test_help_imports_nothing_slow():
+    script = (
+        "import sys\nfrom wm_mpc.cli import train\n"
+        "try:\n    train.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "slow = {'lightning_fabric', 'matplotlib', 'tensorboard'} & set(sys.modules)\n"
+        "sys.exit(str(slow) if slow else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    for option in ("--devices", "--accelerator", "--precision", "--nodes", "--representation"):
+        assert option in result.stdout

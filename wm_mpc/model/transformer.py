@@ -1,0 +1,127 @@
+"""Transformer dynamics: causal attention over the last model steps, each computed only once.
+
+A token is what was known at one model step: the latent and the action block taken there. A rollout
+keeps the keys and values of the tokens before it, so that an imagined step costs one token, as a
+step of the GRU does, instead of the whole sequence again. Beside `GruDynamics` in `dynamics.py`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from wm_mpc.model.dynamics import Carry, begin_small
+
+
+class TransformerDynamics(nn.Module):
+    """A pre-norm transformer (Vaswani et al. 2017, arXiv 1706.03762; Xiong et al. 2020, arXiv
+    2002.04745) that predicts the change of the latent in one model step, with a linear path beside
+    it as in `GruDynamics`.
+
+    context: tokens that a token attends to, itself included. A token knows how long ago another
+    one was, not its absolute place (a learned bias per head and distance, begun with the slopes of
+    ALiBi, Press et al. 2022, arXiv 2108.12409), so the window can slide along any rollout, and the
+    carry holds at most `context` - 1 tokens.
+    """
+
+    def __init__(
+        self,
+        latent_size: int,
+        action_size: int,
+        hidden: int = 128,
+        layers: int = 2,
+        heads: int = 4,
+        context: int = 5,
+    ) -> None:
+        super().__init__()
+        self.context = context
+        self.embed = nn.Linear(latent_size + action_size, hidden)
+        self.blocks = nn.ModuleList(_Block(hidden, heads, context) for _ in range(layers))
+        self.head = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, latent_size))
+        last = self.head[-1]
+        assert isinstance(last, nn.Linear)
+        begin_small(last)
+        self.linear = nn.Linear(latent_size + action_size, latent_size, bias=False)
+        nn.init.zeros_(self.linear.weight)
+
+    def start(self, latents: Tensor, actions: Tensor) -> Carry:
+        """See `Dynamics.start`. The carry is the newest latent (batch, latent size), whose action
+        is not known yet, then keys and values of every block (batch, heads, tokens, hidden /
+        heads)."""
+        tokens = torch.cat([latents[:, :-1], actions], -1)
+        return latents[:, -1], *self._attend(tokens, self._nothing(len(latents), latents))[1]
+
+    def step(self, carry: Carry, action: Tensor) -> tuple[Carry, Tensor]:
+        """See `Dynamics.step`; computes the new token alone."""
+        latent, *cache = carry
+        token = torch.cat([latent, action], -1)[:, None]
+        change, cache = self._attend(token, cache)
+        latent = latent + change[:, 0]
+        return (latent, *cache), latent
+
+    def predict(self, latents: Tensor, actions: Tensor) -> Tensor:
+        """The next latent of every step at once, without a cache: latents (batch, steps, latent
+        size) and the actions taken there (batch, steps, block size) -> (batch, steps, latent
+        size)."""
+        tokens = torch.cat([latents, actions], -1)
+        return latents + self._attend(tokens, self._nothing(len(latents), latents))[0]
+
+    def _attend(self, tokens: Tensor, cache: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Change of the latent after each new token (batch, new, latent + block size), and the
+        cache with them in it."""
+        x, kept = self.embed(tokens), []
+        for number, block in enumerate(self.blocks):
+            x, keys, values = block(x, cache[2 * number], cache[2 * number + 1])
+            kept += [keys, values]
+        return self.head(x) + self.linear(tokens), kept
+
+    def _nothing(self, batch: int, like: Tensor) -> list[Tensor]:
+        """The cache before the first token."""
+        block = self.blocks[0]
+        assert isinstance(block, _Block)
+        empty = like.new_zeros(batch, block.heads, 0, block.head_size)
+        return [empty] * (2 * len(self.blocks))
+
+
+class _Block(nn.Module):
+    def __init__(self, hidden: int, heads: int, context: int) -> None:
+        super().__init__()
+        self.heads, self.head_size, self.context = heads, hidden // heads, context
+        self.before_attention = nn.LayerNorm(hidden)
+        self.project = nn.Linear(hidden, 3 * hidden)
+        self.merge = nn.Linear(hidden, hidden)
+        self.network = nn.Sequential(
+            nn.LayerNorm(hidden), nn.Linear(hidden, 2 * hidden), nn.SiLU(),
+            nn.Linear(2 * hidden, hidden),
+        )  # fmt: skip
+        slopes = 2.0 ** (-8.0 * torch.arange(1, heads + 1) / heads)
+        self.distance_bias = nn.Parameter(-slopes[:, None] * torch.arange(context))
+
+    def forward(self, x: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """New tokens (batch, new, hidden) after cached ones -> their outputs, and keys and values
+        of the newest tokens: as many as the next token will look at."""
+        batch, new, hidden = x.shape
+        parts = self.project(self.before_attention(x)).view(
+            batch, new, 3, self.heads, self.head_size
+        )
+        query, key, value = parts.permute(2, 0, 3, 1, 4)
+        keys, values = torch.cat([keys, key], 2), torch.cat([values, value], 2)
+        scores = query @ keys.transpose(-1, -2) / math.sqrt(self.head_size)
+        seen = (scores + self._bias(new, keys.shape[2])).softmax(-1) @ values
+        x = x + self.merge(seen.transpose(1, 2).reshape(batch, new, hidden))
+        x = x + self.network(x)
+        oldest = max(0, keys.shape[2] - (self.context - 1))
+        return x, keys[:, :, oldest:], values[:, :, oldest:]
+
+    def _bias(self, new: int, total: int) -> Tensor:
+        """What is added to the scores of the last `new` of `total` tokens (heads, new, total):
+        minus infinity where a token is later, or too long ago."""
+        if new == 1:  # a step of a rollout: all that is cached may be seen
+            return self.distance_bias[:, :total].flip(1)[:, None]
+        place = torch.arange(total, device=self.distance_bias.device)
+        distance = place[total - new :, None] - place
+        visible = (distance >= 0) & (distance < self.context)
+        bias = self.distance_bias[:, distance.clamp(0, self.context - 1)]
+        return bias.masked_fill(~visible, -torch.inf)

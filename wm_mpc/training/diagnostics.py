@@ -1,0 +1,110 @@
+"""Numbers that tell what a trained world model is worth before it plans.
+
+True poses are used here and in `report.py` only (linear probe, rank correlation); they never train
+anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wm_mpc.data.episodes import Recording
+from wm_mpc.model.world_model import WorldModel
+from wm_mpc.training.readout import explained_by_state
+from wm_mpc.training.replay import encode_all
+
+_FEWEST_WINDOWS = 8  # to say anything about
+
+
+def diagnostics(
+    model: WorldModel, recording: Recording, episodes: np.ndarray, horizon: int, seed: int = 0
+) -> dict[str, Any]:
+    """Measured on episodes the model was not trained on.
+
+    open_loop_error: mean squared latent error after 1..horizon steps, fewer when the episodes are
+    shorter; persistence_error: the same for predicting no change; effective_rank: exponential of
+    the entropy of the latent's normalised singular values (Roy & Vetterli 2007); robot_explained:
+    share of the scene's variance that the measured robot state explains
+    (`readout.explained_by_state`). With recorded true poses also probe_r2 (linear read-out of each
+    pose entry from the scene latent) and rank_correlation (Spearman, of latent with true distance
+    of two frames of one episode). Empty when no episode is long enough.
+    """
+    rng = np.random.default_rng(seed)
+    past = model.spec.history
+    steps = past - 1 + horizon
+    while len(starts := recording.window_starts(steps, episodes)) < _FEWEST_WINDOWS:
+        steps -= 1
+        if steps < past:
+            return {}
+    chosen = np.sort(rng.choice(starts, min(512, len(starts)), replace=False))
+    frames, actions = recording.window(chosen, steps)
+    flat = frames.reshape(-1)
+    latents = encode_all(model, recording.images[flat], recording.states[flat])
+    latents = latents.view(*frames.shape, -1)
+    predicted = predict(model, latents[:, :past], actions)
+    error = (predicted - latents[:, past:]).square().mean((0, 2))
+    still = (latents[:, past - 1 : past] - latents[:, past:]).square().mean((0, 2))
+    result: dict[str, Any] = {
+        "open_loop_error": rounded(error),
+        "persistence_error": rounded(still),
+        "effective_rank": round(effective_rank(latents.flatten(0, 1)), 2),
+        "robot_explained": round(robot_explained(model, latents.flatten(0, 1)), 4),
+    }
+    if recording.poses is not None:
+        scene = model.split(latents)[0].numpy()
+        pose = recording.poses[frames]
+        # Sorted by time: the probe is fitted on some episodes and measured on later ones.
+        features, targets = scene.reshape(len(flat), -1), pose.reshape(len(flat), -1)
+        result["probe_r2"] = rounded(probe(features, targets))
+        # the windows' first and last frames are of one episode: the goal a planner compares with
+        latent_distance = np.linalg.norm(scene[:, 0] - scene[:, -1], axis=-1)
+        true_distance = np.linalg.norm(pose[:, 0] - pose[:, -1], axis=-1)
+        result["rank_correlation"] = round(rank_correlation(latent_distance, true_distance), 4)
+    return result
+
+
+@torch.no_grad()
+def predict(model: WorldModel, history: Tensor, actions: np.ndarray) -> Tensor:
+    """Open-loop latents (batch, steps, latent size) after a history (batch, history, latent size);
+    actions (batch, history - 1 + steps, block size), normalised."""
+    past = history.shape[1] - 1
+    blocks = torch.from_numpy(actions)
+    return model.rollout(model.start(history, blocks[:, :past]), blocks[:, past:])
+
+
+def probe(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """R^2 of linear least squares, fitted on two thirds and measured on the last third."""
+    inputs = np.concatenate([features, np.ones((len(features), 1))], 1)
+    cut = 2 * len(inputs) // 3
+    weights = np.linalg.lstsq(inputs[:cut], targets[:cut], rcond=None)[0]
+    residual = targets[cut:] - inputs[cut:] @ weights
+    return 1.0 - residual.var(0) / targets[cut:].var(0)
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's rank correlation of two 1-D arrays."""
+    ranks = np.stack([np.argsort(np.argsort(values)) for values in (first, second)])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])
+
+
+def robot_explained(model: WorldModel, latents: Tensor) -> float:
+    """R^2 of the scene from the robot state, all dimensions together: each by its variance; latents
+    (frames, latent size)."""
+    spread = model.split(latents)[0].var(0, correction=0)
+    total = (explained_by_state(model, latents) * spread).sum() / spread.sum().clamp_min(1e-9)
+    return float(total)
+
+
+def effective_rank(latents: Tensor) -> float:
+    singular = torch.linalg.svdvals(latents - latents.mean(0))
+    share = singular / singular.sum()
+    return float(torch.exp(-(share * torch.log(share + 1e-12)).sum()))
+
+
+def rounded(values: Any) -> list[float]:
+    """Numbers of four digits, for files that people read."""
+    return [float(f"{float(v):.4g}") for v in values]

@@ -1,0 +1,124 @@
+"""The directory of a run: whose it is, where it stands, and the representation it can pass on.
+
+Every file appears complete or not at all (temporary file, fsync, rename), so a run may be killed at
+any moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+
+class TrainingError(RuntimeError):
+    """A run that cannot start, continue or be trusted."""
+
+
+class RunDirectory:
+    """Files of one run below `path`."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def claim(self, identity: dict[str, Any]) -> None:
+        """Make the directory this run's own. Raises TrainingError when it is another's already, or
+        damaged."""
+        identity = _as_json(identity)
+        previous = self._identity()
+        if previous is None:
+            self.path.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(identity, indent=2)
+            _write(self.path / "run.json", lambda file: file.write(text.encode()))
+        elif previous != identity:
+            raise TrainingError(
+                f"{self.path} holds a run with other settings or other data "
+                f"({_difference(previous, identity)}); remove it or choose another --run directory"
+            )
+
+    def _identity(self) -> dict[str, Any] | None:
+        path = self.path / "run.json"
+        if not path.exists():
+            return None
+        try:
+            identity: dict[str, Any] = json.loads(path.read_text())
+        except ValueError:
+            raise TrainingError(f"{path} is damaged; remove {self.path}") from None
+        return identity
+
+    def save_state(self, state: dict[str, Any]) -> None:
+        """Where the run stands: tensors and plain values, also of optimiser and schedule."""
+        _write(self.path / "state.pt", lambda file: torch.save(state, file))
+
+    def load_state(self) -> dict[str, Any] | None:
+        """What `save_state` wrote last, or None. Raises TrainingError when it is damaged."""
+        path = self.path / "state.pt"
+        return _load(path, "remove it to start over") if path.exists() else None
+
+    def save_representation(self, representation: dict[str, Any]) -> None:
+        """The end of phase `representation`, with the `identity` of what it was made from."""
+        plain = {**representation, "identity": _as_json(representation["identity"])}
+        _write(self.path / "representation.pt", lambda file: torch.save(plain, file))
+
+    def load_representation(self, identity: dict[str, Any]) -> dict[str, Any]:
+        """The finished representation of this run, for another one. Raises TrainingError when it
+        was made from anything but `identity`, or is not finished."""
+        path = self.path / "representation.pt"
+        if not path.exists():
+            raise TrainingError(
+                f"{self.path} holds no finished representation (representation.pt is missing)"
+            )
+        representation = _load(path, "train that run again")
+        identity = _as_json(identity)
+        if representation["identity"] != identity:
+            raise TrainingError(
+                f"the representation of {self.path} is not the one this run would train: "
+                f"{_difference(representation['identity'], identity)}"
+            )
+        return representation
+
+    def representation_hash(self, identity: dict[str, Any]) -> str:
+        """A short hash of the finished representation. Raises as `load_representation` does."""
+        self.load_representation(identity)
+        return hashlib.sha256((self.path / "representation.pt").read_bytes()).hexdigest()[:16]
+
+
+def _as_json(identity: dict[str, Any]) -> dict[str, Any]:
+    """As it comes back from a file: tuples are lists."""
+    plain: dict[str, Any] = json.loads(json.dumps(identity))
+    return plain
+
+
+def _load(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise TrainingError(f"{path} is damaged ({error}); {remedy}") from None
+    return state
+
+
+def _write(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    with open(temporary, "wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _difference(there: dict[str, Any], here: dict[str, Any], where: str = "") -> str:
+    """The entries that differ, e.g. "seed is 1 there and 2 here"."""
+    found = []
+    for name in sorted(there.keys() | here.keys()):
+        first, second = there.get(name), here.get(name)
+        if isinstance(first, dict) and isinstance(second, dict):
+            inner = _difference(first, second, f"{where}{name}.")
+            found += [inner] if inner else []
+        elif first != second:
+            found.append(f"{where}{name} is {first} there and {second} here")
+    return "; ".join(found)

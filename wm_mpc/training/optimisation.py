@@ -1,0 +1,80 @@
+"""The updates of one phase: AdamW with one cycle of the learning rate, on one or several processes.
+
+Of several processes (Lightning Fabric's `ddp`) each computes the loss on windows of its own; their
+gradients are averaged, so all keep the same weights.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from wm_mpc.model.world_model import WorldModel
+from wm_mpc.training.compute import in_any_process
+from wm_mpc.training.config import TrainConfig
+from wm_mpc.training.ema import Average
+from wm_mpc.training.phases import DynamicsPhase, RepresentationPhase
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+_LARGEST_GRADIENT = 1.0  # norm; larger ones are scaled down
+# Share of the updates in which the rate rises. Not 0.05: of 20 updates that is exactly one, and
+# OneCycleLR divides by zero.
+_RISE = 0.0501
+
+
+class Optimisation:
+    """Optimiser, learning-rate schedule and weight average of a phase."""
+
+    def __init__(
+        self, fabric: Fabric, phase: RepresentationPhase | DynamicsPhase, config: TrainConfig
+    ) -> None:
+        self._fabric, self._phase = fabric, phase
+        weights = phase.trained()
+        rate = getattr(config, f"{phase.name}_rate")
+        updates = getattr(config, f"{phase.name}_updates")
+        self._plain = torch.optim.AdamW(weights, rate, weight_decay=config.weight_decay)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._plain, rate, updates, pct_start=_RISE
+        )
+        self._average = Average(weights, config.ema) if config.ema else None
+        self._module, self._optimizer = fabric.setup(phase, self._plain)
+
+    def update(self, batch: tuple[Any, ...]) -> dict[str, Tensor]:
+        """One update; returns the loss terms of this process. Raises FloatingPointError, in all
+        processes, when the loss of one is not finite."""
+        terms: dict[str, Tensor] = self._module(*self._fabric.to_device(batch))
+        loss = torch.stack(list(terms.values())).sum()
+        if in_any_process(self._fabric, not torch.isfinite(loss)):
+            raise FloatingPointError(f"the loss is {loss.item()}")
+        self._optimizer.zero_grad()
+        self._fabric.backward(loss)
+        self._fabric.clip_gradients(
+            self._module, self._optimizer, max_norm=_LARGEST_GRADIENT, error_if_nonfinite=False
+        )
+        self._optimizer.step()
+        self._schedule.step()
+        if self._average is not None:
+            self._average.update()
+        return terms
+
+    def write_average(self, model: WorldModel) -> None:
+        """Put the averaged weights, if there are any, into the phase's model or a copy of it."""
+        if self._average is not None:
+            self._average.copy_to(self._phase.weights_of(model))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "optimizer": self._plain.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "average": None if self._average is None else self._average.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._plain.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])

@@ -1,0 +1,93 @@
+"""What a training begins with: which episodes it may see, and a new model that fits the data."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import torch
+
+from wm_mpc.data.episodes import Recording
+from wm_mpc.model.world_model import WorldModel
+from wm_mpc.spec import SpecError
+from wm_mpc.training.compute import Compute
+from wm_mpc.training.config import TrainConfig
+from wm_mpc.training.directory import TrainingError
+from wm_mpc.training.phases import mean_image
+
+
+def split_episodes(recording: Recording, config: TrainConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the episodes to train on and of those held out. The latter are the dataset's last
+    ones whatever `config.episodes` is, so that variants can be compared on them. Raises
+    TrainingError when there are too few."""
+    numbers = np.arange(len(recording.indices))
+    held_out = max(1, round(config.validation * len(numbers)))
+    wanted = max(1, config.episodes)
+    if len(numbers) - held_out < wanted:
+        raise TrainingError(
+            f"the dataset has {len(numbers)} episodes, of which {held_out} are held out; at least "
+            f"{wanted + held_out} are needed"
+        )
+    return numbers[:-held_out][: config.episodes or None], numbers[-held_out:]
+
+
+def new_model(recording: Recording, config: TrainConfig, episodes: np.ndarray) -> WorldModel:
+    """An untrained model: weights by the seed alone, normalisation by the training episodes. Raises
+    TrainingError when settings and robot do not fit."""
+    names = recording.dataset.pose_names if recording.poses is not None else ()
+    architecture = dataclasses.replace(config.architecture, pose_names=names)
+    history = config.history or recording.spec.history
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        try:
+            spec = dataclasses.replace(recording.spec, history=history)
+            model = WorldModel(spec, architecture)
+        except SpecError as error:
+            raise TrainingError(str(error)) from None
+    states = recording.states[np.isin(recording.episode_of, episodes)]
+    model.state_mean.copy_(torch.from_numpy(states.mean(0)))
+    model.state_std.copy_(torch.from_numpy(np.maximum(states.std(0), 1e-3)))
+    with torch.no_grad():
+        model.decoder.background.copy_(mean_image(recording, episodes, config.seed))
+    return model
+
+
+def check_data(
+    recording: Recording, config: TrainConfig, episodes: np.ndarray, history: int
+) -> None:
+    """Raises TrainingError when the data is too little or of the wrong kind for the settings."""
+    longest = max(history - 1 + config.horizon, history + 1)
+    if len(recording.window_starts(longest, episodes)) == 0:
+        raise TrainingError(
+            f"no episode is long enough: {longest} model steps are needed, which are "
+            f"{longest * recording.spec.frame_skip} low-level steps"
+        )
+    if {"random", "online"} & set(config.synthesis) and recording.simulator_states is None:
+        raise TrainingError(
+            "synthesis 'random' and 'online' restore recorded simulator states, but this "
+            "dataset has none (was it made from a bag?); choose another synthesis"
+        )
+    if "online" in config.synthesis and config.online.horizon < history:
+        raise TrainingError(
+            f"online.horizon is {config.online.horizon}; at least the history, {history}, is needed"
+        )
+
+
+def representation_identity(
+    recording: Recording, config: TrainConfig, compute: Compute, history: int
+) -> dict[str, Any]:
+    """All that the outcome of phase `representation` depends on, except how many of the episodes
+    it was trained on: variants with fewer episodes share one encoder."""
+    settings = {**config.representation_settings(), "history": history}
+    return {"settings": settings, **data_identity(recording, compute)}
+
+
+def data_identity(recording: Recording, compute: Compute) -> dict[str, Any]:
+    """What a run's numbers depend on apart from its settings."""
+    return {
+        "data": recording.dataset.content_hash(),
+        "episodes": len(recording.indices),
+        "processes": compute.processes,
+        "precision": compute.precision,
+    }

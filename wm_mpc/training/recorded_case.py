@@ -1,0 +1,83 @@
+"""A recorded state with a goal from later in its episode: what plans cost there, as the model
+predicts it and as it turns out in the simulator. For diagnostics and pictures of held-out episodes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wm_mpc.data.episodes import Recording
+from wm_mpc.model.world_model import WorldModel
+from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
+from wm_mpc.sim.bullet import Simulation
+from wm_mpc.synthesis.random_rollouts import execute
+from wm_mpc.training.replay import encode_all
+
+_PIECES = 2  # a held plan has one action for each half of it
+
+
+class RecordedCase:
+    """cost: the planner's, from the recorded history to the frame `horizon` model steps later.
+    present, goal: numbers of these two
+    frames. goal_latent: (latent size,)."""
+
+    def __init__(
+        self,
+        model: WorldModel,
+        recording: Recording,
+        objective: ObjectiveConfig,
+        start: int,
+        horizon: int,
+    ) -> None:
+        """start: frame number of the first of `history` recorded model steps, of which the last is
+        the present; the recording must hold simulator states."""
+        self.model, self.recording, self.horizon = model, recording, horizon
+        past = model.spec.history - 1
+        frames, blocks = recording.window(np.array([start]), past + horizon)
+        self.present, self.goal = int(frames[0, past]), int(frames[0, -1])
+        seen = frames[0, [*range(past + 1), -1]]
+        latents = encode_all(model, recording.images[seen], recording.states[seen])
+        self._carry = model.start(latents[None, : past + 1], torch.from_numpy(blocks[:, :past]))
+        self._latent = latents[past]
+        self.goal_latent = latents[-1]
+        self.cost = GoalCost(model, objective, self._carry, self.goal_latent)
+        self.held_size = _PIECES * model.spec.action.size
+
+    def held_plan(self, held: Tensor) -> Tensor:
+        """The plan (1, horizon, block size) that holds two actions, (held size,), in turn."""
+        size = self.model.spec.action.size
+        steps = self.horizon * self.model.spec.frame_skip
+        piece = torch.arange(steps) * _PIECES // steps
+        return self.cost.bind(held.view(_PIECES, size)[piece].reshape(1, self.horizon, -1))
+
+    @torch.no_grad()
+    def predicted(self, plan: Tensor) -> Tensor:
+        """Latents (horizon + 1, latent size), the present one first; plan (1, horizon, block
+        size)."""
+        return torch.cat([self._latent[None], self.model.rollout(self._carry, plan)[0]])
+
+    def seen(self, simulation: Simulation, plan: Tensor) -> tuple[np.ndarray, Tensor]:
+        """Images (horizon + 1, height, width, 3) and latents (horizon + 1, latent size) that the
+        plan (1, horizon, block size) really leads to."""
+        recording = self.recording
+        layout = recording.layouts[recording.episode_of[self.present]]
+        assert recording.simulator_states is not None
+        assert layout is not None
+        actions = plan.reshape(-1, self.model.spec.action.size).numpy()
+        state = recording.simulator_states[self.present]
+        images, states = execute(simulation, layout, state, actions)
+        return images, encode_all(self.model, images, states)
+
+    def distance(self, latents: Tensor) -> Tensor:
+        """Distance of each latent (n, latent size) from the goal, as the planner sees it, without
+        its other costs (n,)."""
+        still = torch.zeros(len(latents), 1, self.model.spec.block_size)
+        return self.cost.of_latents(latents[:, None], still)
+
+    @torch.no_grad()
+    def cost_in_world(self, simulation: Simulation, plan: Tensor) -> float:
+        """What the plan (1, horizon, block size) turns out to cost."""
+        _, latents = self.seen(simulation, plan)
+        return float(self.cost.of_latents(latents[None, 1:], plan))
