@@ -26,6 +26,18 @@ def share_directory() -> Path:
     )
 
 
+def checkpoint_folders() -> list[Path]:
+    """Where shipped checkpoints are: those of the tasks, and their variants for comparison.
+
+    Raises CheckpointError when the package's installed files are not found.
+    """
+    try:
+        folder = share_directory() / "checkpoints"
+    except FileNotFoundError as error:
+        raise CheckpointError(str(error)) from None
+    return [folder, folder / "variants"]
+
+
 def resolve_checkpoint(name: str) -> Path:
     """A checkpoint's path from a path or the name of a shipped one. Raises CheckpointError that
     lists the shipped ones."""
@@ -33,11 +45,13 @@ def resolve_checkpoint(name: str) -> Path:
     if path.is_file():
         return path
     try:
-        folder = share_directory() / "checkpoints"
-    except FileNotFoundError as error:
+        folders = checkpoint_folders()
+    except CheckpointError as error:
         raise CheckpointError(f"no checkpoint {name!r}: {error}") from None
-    path = folder / f"{name}.safetensors"
-    if path.is_file():
-        return path
-    shipped = ", ".join(sorted(path.stem for path in folder.glob("*.safetensors"))) or "none"
+    for folder in folders:
+        path = folder / f"{name}.safetensors"
+        if path.is_file():
+            return path
+    stems = [path.stem for folder in folders for path in sorted(folder.glob("*.safetensors"))]
+    shipped = ", ".join(stems) or "none"
     raise CheckpointError(f"no checkpoint {name!r}: it is no file, and shipped ones are: {shipped}")

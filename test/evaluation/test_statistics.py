@@ -1,4 +1,4 @@
-"""Intervals of success rates."""
+"""Intervals of success rates, and comparisons on the same episodes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wm_mpc.evaluation.statistics import wilson_interval
+from wm_mpc.evaluation.statistics import mcnemar_exact, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,34 @@ def test_more_trials_narrow_the_interval():
 def test_impossible_counts_are_refused(successes, trials):
     with pytest.raises(ValueError, match=f"{successes} successes in {trials} trials"):
         wilson_interval(successes, trials)
+
+
+@pytest.mark.parametrize(
+    ("only_first", "only_second", "p_value"),
+    [
+        (0, 0, 1.0),
+        (1, 0, 1.0),
+        (0, 5, 0.0625),
+        (0, 6, 0.03125),
+        (5, 5, 1.0),
+        (2, 8, 0.109375),
+        (1, 9, 0.021484375),
+        (12, 5, 0.1435),
+        # The approval ratings of Agresti 1990, Categorical Data Analysis, p. 350
+        (150, 86, 3.716e-05),
+    ],
+)
+def test_known_mcnemar_values(only_first, only_second, p_value):
+    assert mcnemar_exact(only_first, only_second) == pytest.approx(p_value, rel=1e-3)
+
+
+@given(st.integers(0, 1500), st.integers(0, 1500))
+def test_mcnemar_is_a_probability_and_does_not_depend_on_the_order(first, second):
+    p_value = mcnemar_exact(first, second)
+    assert 0.0 <= p_value <= 1.0
+    assert p_value == mcnemar_exact(second, first)
+
+
+def test_negative_counts_are_refused():
+    with pytest.raises(ValueError, match="-1 and 3; they cannot be negative"):
+        mcnemar_exact(-1, 3)

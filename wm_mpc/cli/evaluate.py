@@ -1,144 +1,204 @@
-"""`ros2 run wm_mpc evaluate`: closed-loop success and plan time on held-out episodes."""
+"""`ros2 run wm_mpc evaluate`: success and plan time on held-out episodes."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import sys
 from pathlib import Path
 
-import numpy as np
-import torch
 from tqdm import tqdm
 
 from wm_mpc.cli.common import code_version, given_arguments, positive, seed
-from wm_mpc.evaluation.episodes import EpisodeResult, run_episode
-from wm_mpc.evaluation.statistics import wilson_interval
-from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
-from wm_mpc.planning.objective import ObjectiveConfig
-from wm_mpc.planning.receding_horizon import RecedingHorizon
-from wm_mpc.planning.registry import PLANNERS, PlannerConfig, paper_presets
+from wm_mpc.evaluation.benchmark import LOOPS, Benchmark
+from wm_mpc.evaluation.journal import JournalError
+from wm_mpc.evaluation.report import markdown
+from wm_mpc.evaluation.run import Evaluation
+from wm_mpc.evaluation.settings import SettingError, planner_names, task_settings
+from wm_mpc.evaluation.through_ros import LaunchError
+from wm_mpc.evaluation.variants import (
+    Checkpoint,
+    check_fits,
+    doubts,
+    find_checkpoints,
+    open_checkpoint,
+)
+from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.resources import resolve_checkpoint
-from wm_mpc.sim.bullet import Simulation, episode_rng
-from wm_mpc.sim.tasks import make_task
+from wm_mpc.sim.tasks import TASKS, make_task
 
-_OWN_DEFAULTS = {"cem": {"iterations": 30}, "mppi": {"iterations": 5}}
+DESCRIPTION = """\
+Run the same held-out episodes for every variant, planner and loop, in one process and in
+lockstep, and report success (with 95 % Wilson intervals) and plan time. No planner sees the true
+state or the success test. With --out, an interrupted evaluation continues when the same command is
+repeated.
+"""
+EPILOGUE = """\
+loops:
+  closed  a new plan every --replan low-level steps, until the goal is reached
+  open    one plan from the start, executed to its end
+  ros     the real nodes over topics, in lockstep, started by `ros2 launch` (--through-ros runs
+          this loop only): a new plan at every low-level step. The episodes are the same ones: the
+          node sim is told to draw them from the stream "evaluate" (its own default is "node").
+
+true_simulator is no planner but a ceiling: it searches in the simulator itself, by the true state.
+"""
 
 
-def planner_settings() -> dict[str, PlannerConfig]:
-    """Planners by name: every type with our defaults, and the paper's presets."""
-    own = {
-        name: dataclasses.replace(PlannerConfig(), type=name, **_OWN_DEFAULTS.get(name, {}))
-        for name in PLANNERS
-    }
-    return {**own, **paper_presets()}
+def names(text: str) -> list[str]:
+    """An argparse type: names separated by commas, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def numbers(text: str) -> list[int]:
+    """An argparse type: seeds separated by commas."""
+    return list(dict.fromkeys(seed(number) for number in text.split(",")))
 
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="evaluate",
-        description="Run held-out episodes in closed loop, in one process and in lockstep, and "
-        "report success (with a 95 %% Wilson interval) and plan time. No planner sees the true "
-        "state or the success test.",
+        description=DESCRIPTION,
+        epilog=EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--checkpoint", default="wall", help="path or name of a shipped one")
-    parser.add_argument(
-        "--planners", default="adam,cem", help=f"out of: {', '.join(planner_settings())}"
-    )
-    parser.add_argument("--episodes", type=positive, default=50)
-    parser.add_argument("--steps", type=positive, default=100, help="low-level step budget")
-    parser.add_argument("--replan", type=positive, default=1, help="low-level steps per plan")
-    parser.add_argument("--seed", type=seed, default=7)
-    parser.add_argument("--threads", type=positive, default=1, help="of the planner's arithmetic")
-    parser.add_argument("--out", type=Path, help="directory for results.json and results.md")
+    add = parser.add_argument
+    add("--task", choices=sorted(TASKS), help="default: the checkpoint's, else wall")
+    add("--variants", type=names, default=[], metavar="NAME[=FILE],...",
+        help="world models to compare: TASK_NAME.safetensors shipped or in --checkpoints, or FILE; "
+        "default: the task's shipped one")  # fmt: skip
+    add("--checkpoint", help="a single world model instead: path or name of a shipped one")
+    add("--checkpoints", type=Path, metavar="DIR", help="where to look for variants first")
+    add("--train-seeds", type=numbers, default=[], metavar="0,1,2",
+        help="training seeds to pool: TASK_NAME_sSEED.safetensors; default: the file without a "
+        "seed in its name, else the lowest seed")  # fmt: skip
+    add("--planners", type=names, default=["adam", "cem"],
+        help=f"out of: {', '.join(planner_names())}; default: adam,cem")  # fmt: skip
+    add("--loops", type=names, default=["closed"], help=f"out of: {', '.join(LOOPS)}; see below")
+    add("--through-ros", action="store_true", help="the same as --loops ros")
+    add("--episodes", type=positive, default=50, help="default: 50")
+    add("--goals", help="kind of goals, as the task offers them; default: its first")
+    add("--steps", type=positive, default=100, help="low-level step budget; default: 100")
+    add("--replan", type=positive, default=1, help="low-level steps per plan; default: 1")
+    add("--open-horizon", type=positive, metavar="N",
+        help="model steps of the plan in open loop; default: the planner's horizon")  # fmt: skip
+    add("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", dest="settings",
+        help="planner.NAME or cost.NAME for all planners, over config/<task>.yaml")  # fmt: skip
+    add("--seed", type=seed, default=7, help="of the episodes; default: 7")
+    add("--threads", type=positive, default=1, help="of the planner's arithmetic; default: 1")
+    add("--workers", type=positive, default=1,
+        help="processes; with more than one, plan times are not comparable")  # fmt: skip
+    add("--ros-domain", type=seed, metavar="N", help="of the loop ros; default: a free one")
+    add("--films", type=seed, default=0, metavar="N",
+        help="GIFs of the first N successes and failures of each cell, in --out")  # fmt: skip
+    add("--out", type=Path, help="folder for results.json, .md, .png, films and the journal")
+    add("--fresh", action="store_true", help="begin anew, whatever --out holds")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    known = planner_settings()
-    names = options.planners.split(",")
-    unknown = sorted(set(names) - set(known))
-    if unknown:
-        print(f"evaluate: unknown planners {unknown}; known: {', '.join(known)}", file=sys.stderr)
+    mistake = _mistake(options)
+    if mistake:
+        print(f"evaluate: {mistake}", file=sys.stderr)
         return 2
-    torch.set_num_threads(options.threads)
     try:
-        model, metadata = load_checkpoint(resolve_checkpoint(options.checkpoint))
-        task = make_task(model.spec.task)
-    except (CheckpointError, ValueError) as error:
+        benchmark = _benchmark(options)
+        evaluation = Evaluation(
+            benchmark,
+            options.episodes,
+            out=options.out,
+            fresh=options.fresh,
+            workers=options.workers,
+            ros_domain=options.ros_domain,
+            command=" ".join(["evaluate", *given_arguments(arguments)]),
+            code=code_version(),
+        )
+        _warn(options, benchmark, evaluation)
+        with tqdm(total=evaluation.total(), initial=evaluation.done(), unit="episode") as bar:
+            results = evaluation.run(bar.update)
+    except (CheckpointError, SettingError, JournalError, LaunchError, ValueError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
-    cells = []
-    with Simulation(task) as simulation:
-        for name in names:
-            controller = RecedingHorizon(model, options.seed)
-            results = [
-                run_episode(
-                    simulation, controller, episode_rng(options.seed, "evaluate", index),
-                    planner=known[name], objective=ObjectiveConfig(),
-                    steps=options.steps, replan=options.replan,
-                )
-                for index in tqdm(range(options.episodes), desc=name, unit="episode")
-            ]  # fmt: skip
-            cells.append(summarise(model.spec.task, name, results))
-    reference = next((cell["plan_ms_p50"] for cell in cells if cell["planner"] == "cem"), None)
-    for cell in cells:
-        ratio = cell["plan_ms_p50"] / reference if reference else float("nan")
-        cell["time_ratio_to_cem"] = round(ratio, 4)
-    table = markdown(cells)
-    print(table)
-    if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        record = {
-            "command": " ".join(["evaluate", *given_arguments(arguments)]),
-            "code": code_version(),
-            "seed": options.seed,
-            "steps": options.steps,
-            "replan": options.replan,
-            "checkpoint": metadata["provenance"],
-            "cells": cells,
-        }
-        (options.out / "results.json").write_text(json.dumps(record, indent=2) + "\n")
-        (options.out / "results.md").write_text(table + "\n")
+    except KeyboardInterrupt:
+        again = "the same command continues" if options.out else "use --out to continue later"
+        print(f"\nevaluate: interrupted; {again}", file=sys.stderr)
+        return 130
+    print(markdown(results))
     return 0
 
 
-def summarise(task: str, planner: str, results: list[EpisodeResult]) -> dict[str, object]:
-    """One cell of the results table."""
-    successes = [result for result in results if result.success]
-    seconds = np.concatenate([result.plan_seconds for result in results])
-    low, high = wilson_interval(len(successes), len(results))
-    p50, p99 = np.percentile(seconds * 1e3, [50, 99])
-    steps = round(float(np.mean([r.steps for r in successes])), 1) if successes else None
-    return {
-        "task": task,
-        "planner": planner,
-        "loop": "closed",
-        "episodes": len(results),
-        "success_rate": round(len(successes) / len(results), 4),
-        "ci95": [round(low, 4), round(high, 4)],
-        "steps_mean": steps,
-        "plan_ms_p50": round(float(p50), 2),
-        "plan_ms_p99": round(float(p99), 2),
-    }
+def _mistake(options: argparse.Namespace) -> str | None:
+    """What argparse cannot check."""
+    if options.through_ros:
+        options.loops = ["ros"]
+    for what, given, known in (
+        ("planners", options.planners, planner_names()),
+        ("loops", options.loops, LOOPS),
+    ):
+        unknown = sorted(set(given) - set(known))
+        if unknown or not given:
+            return f"unknown {what} {unknown}; known: {', '.join(known)}"
+    if options.checkpoint and (options.variants or options.train_seeds):
+        return "--checkpoint is for a single world model; name several with --variants NAME=FILE"
+    if options.planners == ["true_simulator"] and options.loops == ["ros"]:
+        return "true_simulator has no ROS node; use --loops open or closed"
+    if options.films and not options.out:
+        return "--films needs a folder: --out"
+    return None
 
 
-def markdown(cells: list[dict[str, object]]) -> str:
-    lines = [
-        "| task | planner | success | 95 % interval | mean steps | plan p50 / p99 ms "
-        "| time / CEM |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for cell in cells:
-        low, high = (f"{100 * float(bound):.0f}" for bound in cell["ci95"])  # type: ignore
-        lines.append(
-            f"| {cell['task']} | {cell['planner']} | {100 * float(str(cell['success_rate'])):.0f} %"
-            f" of {cell['episodes']} | {low}-{high} % | {cell['steps_mean']} | "
-            f"{cell['plan_ms_p50']} / {cell['plan_ms_p99']} | {cell['time_ratio_to_cem']} |"
+def _benchmark(options: argparse.Namespace) -> Benchmark:
+    checkpoints = _checkpoints(options)
+    task_name = options.task
+    task = make_task(task_name)
+    for checkpoint in checkpoints:
+        check_fits(checkpoint, task)
+    goals = options.goals or task.goal_kinds[0]
+    if goals not in task.goal_kinds:
+        raise ValueError(
+            f"task {task_name} draws no goals of kind {goals!r}; accepted: "
+            f"{', '.join(task.goal_kinds)}"
         )
-    return "\n".join(lines)
+    return Benchmark(
+        task=task_name,
+        goals=goals,
+        checkpoints=tuple(checkpoints),
+        settings=task_settings(task_name, options.settings),
+        planners=tuple(options.planners),
+        loops=tuple(options.loops),
+        seed=options.seed,
+        steps=options.steps,
+        replan=options.replan,
+        open_horizon=options.open_horizon,
+        threads=options.threads,
+        films=options.films,
+    )
+
+
+def _checkpoints(options: argparse.Namespace) -> list[Checkpoint]:
+    """The checkpoints asked for; sets `options.task` when it was left open."""
+    if options.checkpoint:
+        checkpoint = open_checkpoint(resolve_checkpoint(options.checkpoint))
+        options.task = options.task or checkpoint.task
+        return [checkpoint]
+    options.task = options.task or "wall"
+    if options.planners == ["true_simulator"] and not options.variants:
+        return []
+    return find_checkpoints(
+        options.task, options.variants, options.train_seeds, options.checkpoints
+    )
+
+
+def _warn(options: argparse.Namespace, benchmark: Benchmark, evaluation: Evaluation) -> None:
+    lines = doubts(benchmark.checkpoints)
+    if options.workers > 1:
+        lines.append("several workers slow each other down: plan times are not comparable")
+    if len(evaluation.origins) > 1:
+        lines.append("finished episodes are of another code or machine; --fresh runs them again")
+    if options.replan != 1 and "ros" in options.loops:
+        lines.append("over ROS, a new plan is made at every low-level step, whatever --replan says")
+    for line in lines:
+        print(f"evaluate: warning: {line}", file=sys.stderr)
 
 
 if __name__ == "__main__":

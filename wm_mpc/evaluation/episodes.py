@@ -1,62 +1,146 @@
-"""Closed-loop episodes in one process, in lockstep: deterministic, and as fast as it computes."""
+"""One episode in one process, in lockstep: deterministic, and as fast as it computes.
+
+Closed loop replans every few low-level steps; open loop makes one plan at the start and executes it
+to its end. The controller sees observations only; success is judged by the true state.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
 from wm_mpc.planning.objective import ObjectiveConfig
-from wm_mpc.planning.receding_horizon import RecedingHorizon
+from wm_mpc.planning.receding_horizon import PlanningError
 from wm_mpc.planning.registry import PlannerConfig
-from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.bullet import Observation, Simulation
+
+_DRAWS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class EpisodeResult:
-    """steps: low-level steps until success, or the budget. plan_seconds: wall time of each plan.
-    errors: true distances at the end."""
+    """success: whether the goal was reached at any step. steps: low-level steps until then, or all
+    that were executed. success_at_end: whether the goal was reached after the last step, too.
+    plan_seconds: wall time of each plan, from the observation to the actions. errors: true
+    distances at the end. holds: plans that failed; the robot stood still instead."""
 
     success: bool
     steps: int
+    success_at_end: bool
     plan_seconds: list[float]
     errors: dict[str, float]
+    holds: int = 0
+
+
+class Controller(Protocol):
+    """What an episode needs of `RecedingHorizon`. A plan has `actions` (n, action size) in the
+    action's unit, `encode_seconds` and `plan_seconds`."""
+
+    def forget(self) -> None: ...
+
+    def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None: ...
+
+    def plan(
+        self,
+        image: np.ndarray,
+        state: np.ndarray,
+        stamp: float,
+        *,
+        planner: PlannerConfig,
+        objective: ObjectiveConfig,
+        budget: float = math.inf,
+    ) -> Any: ...
+
+
+# Sees every observation with the plan being executed (None: none), and what is left of its actions.
+Watcher = Callable[[int, Observation, Any, np.ndarray], None]
+
+
+def draw_episode(simulation: Simulation, rng: np.random.Generator) -> Observation:
+    """Reset the simulation from `rng` to a start that is not at the goal already.
+
+    Raises RuntimeError when the task draws no other.
+    """
+    for _ in range(_DRAWS):
+        observation = simulation.reset(rng)
+        if not simulation.is_success():
+            return observation
+    raise RuntimeError(
+        f"task {simulation.task.spec.task!r} drew {_DRAWS} goals of kind "
+        f"{simulation.goal_kind!r}, and every start was at its goal already"
+    )
 
 
 def run_episode(
     simulation: Simulation,
-    controller: RecedingHorizon,
+    controller: Controller,
     rng: np.random.Generator,
     *,
     planner: PlannerConfig,
     objective: ObjectiveConfig,
     steps: int = 100,
-    replan: int = 1,
+    replan: int | None = 1,
     budget: float = math.inf,
+    watch: Watcher | None = None,
 ) -> EpisodeResult:
     """Reset the simulation from `rng` and control it until success or for `steps` low-level steps.
 
-    replan: low-level steps executed of each plan. budget: seconds for each search. The controller
-    sees observations only; success is judged by the true state.
+    replan: low-level steps executed of each plan; None: open loop, the first plan is executed to
+    its end (or for `steps`), on past a success. budget: seconds for each search. watch: called
+    before each step and once at the end.
     """
-    observation = simulation.reset(rng)
+    observation = draw_episode(simulation, rng)
     assert simulation.goal is not None
     goal = simulation.goal.observation
     controller.forget()
     controller.set_goal(goal.image, goal.state)
     period = simulation.task.spec.control_period
     seconds: list[float] = []
-    queue: list[np.ndarray] = []
-    for step in range(steps):
-        if not queue:
-            plan = controller.plan(
-                observation.image, observation.state, step * period,
-                planner=planner, objective=objective, budget=budget,
-            )  # fmt: skip
-            seconds.append(plan.plan_seconds)
-            queue = list(plan.actions[:replan])
-        observation = simulation.step(queue.pop(0))
-        if simulation.is_success():
-            return EpisodeResult(True, step + 1, seconds, simulation.errors())
-    return EpisodeResult(False, steps, seconds, simulation.errors())
+    queue = left = np.zeros((0, simulation.task.spec.action.size))
+    plan: Any = None
+    holds = executed = 0
+    reached: int | None = None
+    while executed < steps:
+        if len(queue) == 0:
+            try:
+                plan = controller.plan(
+                    observation.image, observation.state, executed * period,
+                    planner=planner, objective=objective, budget=budget,
+                )  # fmt: skip
+                seconds.append(plan.encode_seconds + plan.plan_seconds)
+                left, queue = plan.actions, plan.actions[:replan]
+            except PlanningError:  # as the node does: stand still, try again
+                plan, holds = None, holds + 1
+                left = queue = _hold(simulation)
+        if watch is not None:
+            watch(executed, observation, plan, left)
+        observation = simulation.step(queue[0])
+        executed, queue, left = executed + 1, queue[1:], left[1:]
+        if reached is None and simulation.is_success():
+            reached = executed
+        if (reached is not None and replan is not None) or (replan is None and len(queue) == 0):
+            break
+    if watch is not None:
+        watch(executed, observation, None, left[:0])
+    return EpisodeResult(
+        success=reached is not None,
+        steps=executed if reached is None else reached,
+        success_at_end=simulation.is_success(),
+        plan_seconds=seconds,
+        errors=simulation.errors(),
+        holds=holds,
+    )
+
+
+def _hold(simulation: Simulation) -> np.ndarray:
+    """One action (1, action size) that stands still: zero, or the measured positions."""
+    spec = simulation.task.spec
+    measured = dict(zip(spec.state.names, simulation.task.measure().tolist(), strict=True))
+    rest = np.zeros(spec.action.size)
+    if spec.action.kind == "position":
+        rest = np.array([measured.get(name, 0.0) for name in spec.action.names])
+    return np.clip(rest, spec.action.low, spec.action.high)[None]

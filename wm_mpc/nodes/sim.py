@@ -59,7 +59,11 @@ class Sim(Node):
         simulated_time = self.get_parameter("use_sim_time").value
         is_time_source = self._lockstep or factor != 1.0 or simulated_time
 
-        self._simulation = Simulation(make_task(str(values["task"])), gui=bool(values["gui"]))
+        task, goals = make_task(str(values["task"])), str(values["goals"]) or None
+        try:
+            self._simulation = Simulation(task, gui=bool(values["gui"]), goals=goals)
+        except ValueError as error:
+            raise ParameterError(str(error)) from None
         self._spec = self._simulation.task.spec
         try:
             self._film = Film(str(values["record"]), self._simulation)
@@ -166,7 +170,7 @@ class Sim(Node):
     def _begin_episode(self) -> None:
         values = self._settings.values()
         self._begin_next = False
-        self._rng = episode_rng(int(values["seed"]), "node", self._number)
+        self._rng = episode_rng(int(values["seed"]), str(values["episode_stream"]), self._number)
         self._number += 1
         self._steps = 0
         self._simulation.reset(self._rng)

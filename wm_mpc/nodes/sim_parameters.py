@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wm_mpc.ros.parameters import Parameter, ParameterError
+from wm_mpc.sim.bullet import STREAMS
 from wm_mpc.sim.recorder import SUFFIXES
 from wm_mpc.sim.tasks import TASKS
 
@@ -18,6 +19,14 @@ PARAMETERS = (
         read_only=True,
     ),
     Parameter("seed", 0, "starts and goals of all episodes follow from it", low=0, read_only=True),
+    Parameter("goals", "", "how goals are drawn; empty: the task's default way", read_only=True),
+    Parameter(
+        "episode_stream",
+        "node",
+        "which episodes belong to a seed; evaluate: those of the evaluation in one process",
+        choices=tuple(STREAMS),
+        read_only=True,
+    ),
     Parameter("episodes", 0, "exit after so many episodes; 0: never", low=0),
     Parameter("episode_steps", 100, "control steps after which an episode is given up", low=1),
     Parameter(

@@ -1,0 +1,132 @@
+"""The ceiling: planning with the true simulator as the model, and the true pose as the cost.
+
+No planner: it is told the true state, the true goal and the true dynamics. It says how much of the
+task a search of this size can solve at all, so that the failures of a world model can be told from
+those of the task.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wm_mpc.planning.cem import CrossEntropyPlanner
+from wm_mpc.planning.objective import ObjectiveConfig
+from wm_mpc.planning.registry import PlannerConfig
+from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.task import Task
+from wm_mpc.sim.tasks import make_task
+
+_ACTION_WEIGHT = 0.01  # of two plans that end alike, the calmer one
+
+
+@dataclasses.dataclass(frozen=True)
+class SimulatorPlan:
+    """actions: (n, action size), in the action's unit. Seconds: wall time; nothing is encoded."""
+
+    actions: np.ndarray
+    plan_seconds: float
+    encode_seconds: float = 0.0
+
+
+class TrueSimulator:
+    """Plans like `RecedingHorizon`, in a copy of the simulation restored from its true state.
+
+    Random first plans, then CEM around the best of them; an action is held for a model step.
+    """
+
+    def __init__(self, simulation: Simulation, seed: int = 0) -> None:
+        self._real = simulation
+        self._copy = Simulation(make_task(simulation.task.spec.task), goals=simulation.goal_kind)
+        self._generator = torch.Generator().manual_seed(seed)
+        self._last: np.ndarray | None = None  # normalised blocks of the last plan
+        self._last_stamp = 0.0
+
+    def restart(self, seed: int) -> None:
+        """Begin an episode of its own random numbers."""
+        self._generator.manual_seed(seed)
+        self.forget()
+
+    def forget(self) -> None:
+        self._last = None
+
+    def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None:
+        """The goal is the simulation's own, in its true state."""
+
+    def close(self) -> None:
+        self._copy.close()
+
+    def plan(
+        self,
+        image: np.ndarray,
+        state: np.ndarray,
+        stamp: float,
+        *,
+        planner: PlannerConfig,
+        objective: ObjectiveConfig,
+        budget: float = math.inf,
+    ) -> SimulatorPlan:
+        """planner: horizon, samples, elites and iterations count; samples are also the first plans.
+        objective: the weights of the steps."""
+        started = time.perf_counter()
+        spec = self._real.task.spec
+        truth = self._real.task.get_state()
+        goal = self._real.goal
+        assert goal is not None
+        weights = objective.step_weights(planner.horizon).numpy()
+
+        def cost(blocks: Tensor) -> Tensor:
+            return torch.tensor(
+                [self._cost(truth, goal.true_state, plan, weights) for plan in blocks.numpy()]
+            )
+
+        first = self._first_plans(stamp, planner)
+        best = first[cost(first).argmin()]
+        search = CrossEntropyPlanner(
+            planner.samples, planner.elites, planner.iterations, planner.noise or 0.5
+        )
+        result = search.plan(cost, best[None], budget=budget, generator=self._generator)
+        self._last, self._last_stamp = result.actions.numpy(), stamp
+        actions = spec.denormalise_action(np.repeat(self._last, spec.frame_skip, 0))
+        return SimulatorPlan(actions, time.perf_counter() - started)
+
+    def _first_plans(self, stamp: float, planner: PlannerConfig) -> Tensor:
+        """(samples, horizon, action size): the shifted last plan, and plans that hold one direction
+        and then another."""
+        shape = (planner.samples, planner.horizon, self._real.task.spec.action.size)
+        directions = torch.rand(2, shape[0], 1, shape[2], generator=self._generator) * 2.4 - 1.2
+        turns = torch.randint(1, shape[1] + 1, (shape[0], 1, 1), generator=self._generator)
+        later = torch.arange(shape[1])[None, :, None] >= turns
+        plans = torch.where(later, directions[1], directions[0]).clamp(-1.0, 1.0)
+        if self._last is not None:
+            passed = round((stamp - self._last_stamp) / self._real.task.spec.model_period)
+            rest = np.zeros((shape[1], shape[2]), np.float32)
+            shifted = np.concatenate([self._last[passed:], rest])[: shape[1]]
+            plans[0] = torch.from_numpy(shifted)
+        return plans
+
+    def _cost(
+        self, truth: np.ndarray, goal: np.ndarray, blocks: np.ndarray, weights: np.ndarray
+    ) -> float:
+        """True errors, in tolerances, after each model step; nothing any more once it is there."""
+        copy, spec = self._copy, self._real.task.spec
+        copy.set_layout(self._real.layout)
+        copy.task.set_state(truth)
+        total = _ACTION_WEIGHT * float(np.square(blocks).mean())
+        for weight, action in zip(weights, spec.denormalise_action(blocks), strict=True):
+            for _ in range(spec.frame_skip):
+                copy.advance(action)
+                if copy.task.is_success(goal):
+                    return total
+            total += float(weight) * _in_tolerances(copy.task, goal)
+        return total
+
+
+def _in_tolerances(task: Task, goal: np.ndarray) -> float:
+    """The sum of a task's true errors, each divided by its tolerance."""
+    return sum(error / task.tolerances[name] for name, error in task.errors(goal).items())

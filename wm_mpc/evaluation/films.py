@@ -1,0 +1,130 @@
+"""Films of episodes: some successes and some failures of every cell, as GIFs.
+
+Pictures are kept during an episode and written after it, so that encoding them does not disturb the
+measured plan times.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wm_mpc.sim.bullet import Observation, Simulation
+from wm_mpc.sim.recorder import Path as DrawnPath
+from wm_mpc.sim.recorder import Picture, Recorder
+from wm_mpc.sim.scoreboard import errors_text
+
+_BEST, _OTHER = (60, 210, 90), (110, 160, 255)  # rgb
+_OTHERS = 3  # drawn paths of other candidates
+
+
+class Film:
+    """Watches one episode (it is a `Watcher` of `run_episode`) and writes it when asked to."""
+
+    def __init__(self, simulation: Simulation, title: str, model: Any = None) -> None:
+        """model: the world model whose plans are watched, for their predicted paths."""
+        self._simulation, self._title, self._model = simulation, title, model
+        self._pictures: list[Picture] = []
+        self._drawn: tuple[Any, list[DrawnPath]] = (None, [])
+
+    def __call__(self, step: int, observation: Observation, plan: Any, left: np.ndarray) -> None:
+        goal = self._simulation.goal
+        assert goal is not None
+        if plan is not self._drawn[0]:
+            self._drawn = (plan, predicted_paths(self._simulation, self._model, plan))
+        errors = errors_text(self._simulation.errors())
+        caption = f"{self._title}   step {step}   {errors}"
+        self._pictures.append(
+            Picture(observation.image, goal.observation.image, left, self._drawn[1], caption)
+        )
+
+    def write(self, path: Path, outcome: str) -> None:
+        """Write the film to `path`; outcome: shown with the last picture, for a second."""
+        task = self._simulation.task
+        rate = 1.0 / task.spec.control_period
+        recorder = Recorder(str(path), task.view, task.spec.action, rate)
+        last = self._pictures[-1]
+        ending = Picture(last.camera, last.goal, last.actions, [], f"{last.caption}   {outcome}")
+        for picture in [*self._pictures[:-1], *[ending] * round(rate)]:
+            recorder.add(picture, wait=True)
+        recorder.close()
+
+
+def predicted_paths(simulation: Simulation, model: Any, plan: Any) -> list[DrawnPath]:
+    """Where a plan leads, as lines in the world: by the model's pose read-out, or, for bases, by
+    its velocities. Empty when neither tells; the actions are drawn then."""
+    if plan is None:
+        return []
+    pairs = _pairs(model.architecture.pose_names) if model is not None else []
+    if pairs and hasattr(plan, "latents"):
+        best, others = model.read_pose(plan.latents), model.read_pose(plan.candidates)
+        lines = [(other[:, pairs[0]], _OTHER) for other in others[:_OTHERS]]
+        lines += [(best[:, pair], _BEST) for pair in pairs]
+        return [(_raised(line.numpy()), colour) for line, colour in lines]
+    task = simulation.task
+    names = list(task.spec.action.names)
+    is_base = names[:2] == ["vx", "vy"] and list(task.pose_names[:2]) == ["x", "y"]
+    if task.spec.action.kind != "velocity" or not is_base:
+        return []
+    moves = plan.actions[:, :2] * task.spec.control_period
+    points = np.concatenate([task.pose()[None, :2], task.pose()[:2] + np.cumsum(moves, 0)])
+    return [(_raised(points[:: task.spec.frame_skip]), _BEST)]
+
+
+def _pairs(names: tuple[str, ...]) -> list[list[int]]:
+    """Where the x and y of each thing stand in a pose."""
+    return [
+        [names.index(name), names.index(name[:-1] + "y")]
+        for name in names
+        if name.endswith("x") and name[:-1] + "y" in names
+    ]
+
+
+def _raised(points: np.ndarray) -> np.ndarray:
+    """(n, 2) on the floor -> (n, 3), a little above it."""
+    return np.column_stack([points, np.full(len(points), 0.05)])
+
+
+class FilmShelf:
+    """The folder of films: at most `count` successes and as many failures of every cell."""
+
+    def __init__(self, folder: Path | None, count: int) -> None:
+        self._folder, self._count = folder, count
+
+    @property
+    def is_open(self) -> bool:
+        return self._folder is not None and self._count > 0
+
+    def wants(self, label: str) -> bool:
+        """Whether any episode of a cell is worth filming still."""
+        return self.is_open and any(self._has_room(label, word) for word in _OUTCOMES.values())
+
+    def keep(self, film: Film, label: str, index: int, *, success: bool) -> None:
+        """Write the film of episode `index` when there are not enough of its outcome yet."""
+        word = _OUTCOMES[success]
+        if self._folder is None or not self._has_room(label, word):
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{_file_name(label)}_{word}_{index:03d}.gif"
+        film.write(path, "reached" if success else "not reached")
+
+    def clear(self) -> None:
+        """Remove all films of an earlier evaluation."""
+        if self._folder is not None and self._folder.is_dir():
+            for path in self._folder.glob("*.gif"):
+                path.unlink()
+
+    def _has_room(self, label: str, word: str) -> bool:
+        assert self._folder is not None
+        present = list(self._folder.glob(f"{_file_name(label)}_{word}_*.gif"))
+        return len(present) < self._count
+
+
+_OUTCOMES = {True: "success", False: "failure"}
+
+
+def _file_name(label: str) -> str:
+    return re.sub(r"[^\w+.-]+", "_", label)

@@ -1,0 +1,38 @@
+"""On what an evaluation ran: plan times mean nothing without it."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def describe_machine() -> dict[str, Any]:
+    """CPU model, cores this process may use, system, Python and torch."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return {
+        "cpu": _cpu_model(),
+        "cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+    }
+
+
+def today() -> str:
+    """The date, UTC, as in "2025-01-31"."""
+    return datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+
+
+def _cpu_model() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or "unknown"
+    names = [line.partition(":")[2].strip() for line in text.splitlines()
+             if line.startswith("model name")]  # fmt: skip
+    return names[0] if names else platform.processor() or "unknown"
