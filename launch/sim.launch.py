@@ -22,6 +22,7 @@ ARGUMENTS = (
     ("gui", "false", "Open PyBullet's window."),
     ("seed", "0", "Starts, goals and the planner's random numbers follow from it."),
     ("model", LaunchConfiguration("task"), "World model: a .safetensors path or a shipped name."),
+    ("auto_reload", "false", "Change to each checkpoint that a learner announces, while running."),
     ("record", "", "Film to write, a .gif or .mp4, with camera, goal and plan side by side."),
     ("respawn", "false", "Restart a node that dies, instead of ending with an error."),
     (
@@ -85,6 +86,7 @@ def generate_launch_description():
             {
                 "checkpoint": setting("model", str),
                 "planner.type": setting("planner", str),
+                "auto_reload": setting("auto_reload", bool),
                 "lockstep": setting("lockstep", bool),
                 "use_sim_time": ParameterValue(simulated_time, value_type=bool),
             },

@@ -6,6 +6,7 @@ main thread plans (`mpc_session.py`).
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import threading
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
@@ -22,8 +24,9 @@ from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc_outputs import Diagnostics
 from wm_mpc.nodes.mpc_parameters import TABLE, objective_config, planner_config, validate
+from wm_mpc.nodes.mpc_reload import Reloader
 from wm_mpc.nodes.mpc_session import ERROR, WARN, Session, Statistics
-from wm_mpc.planning.receding_horizon import RecedingHorizon
+from wm_mpc.planning.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.ros.parameters import declare
 from wm_mpc.ros.running import Stopped, run
@@ -40,6 +43,7 @@ class Mpc(LifecycleNode):
         )
         self._model: WorldModel | None = None
         self._checkpoint: Path | None = None
+        self._model_lock = threading.RLock()  # of the three above
         self._held_by_person = False
         self._wake = threading.Event()
         self._status: tuple[int, str] = (WARN, "not configured")
@@ -48,21 +52,29 @@ class Mpc(LifecycleNode):
         # Not the node's clock: simulated time may stand still, and that is worth a diagnosis.
         self.create_timer(1.0, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.create_service(SetBool, "~/hold", self._on_hold)
-        self.create_service(Trigger, "~/reload", self._on_reload)
+        self._reloader = Reloader(self, self._settings, _load, self._exchange)
+        # A reload is answered when it is done; other callbacks do not wait for that.
+        group = ReentrantCallbackGroup()
+        self.create_service(Trigger, "~/reload", self._on_reload, callback_group=group)
 
     def work(self, stopped: Stopped) -> None:
         """The planning loop; returns when `stopped()`, with the robot told to hold."""
         autostart = self._settings.values()["autostart"]
         if autostart and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
+        previous = None
         while not stopped():
             session, values = self._session, self._settings.values()
+            if session is not previous:
+                torch.set_num_threads(values["threads"])  # which torch holds per thread
+                previous = session
             if session is None:
                 self._wake.wait(0.05)
                 self._wake.clear()
             elif session.wait_until_due(values):
                 session.step(values)
         self._end_session()
+        self._reloader.close()
 
     # ------------------------------------------------------------------------------- lifecycle
 
@@ -70,22 +82,27 @@ class Mpc(LifecycleNode):
         values = self._settings.values()
         torch.set_num_threads(values["threads"])
         try:
-            self._checkpoint, self._model = _load(values)
+            path = resolve_checkpoint(values["checkpoint"])
+            model = _load(path, values)
         except CheckpointError as error:
             self._report(ERROR, f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
-        task = self._model.spec.task
-        self.get_logger().info(f"world model {self._checkpoint.name}: task {task}")
+        with self._model_lock:
+            self._checkpoint, self._model = path, model
+        self.get_logger().info(f"world model {path.name}: task {model.spec.task}")
         self._report(WARN, "configured, not active")
+        self._reloader.follow(again=True)
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        assert self._model is not None
         self._report(WARN, "waiting for the camera")
         values = self._settings.values()
-        session = Session(self, self._model, values, self._statistics, self._report, self._wake)
-        session.held_by_person = self._held_by_person
-        self._session = session
+        with self._model_lock:
+            model = self._model
+            assert model is not None
+            session = Session(self, model, values, self._statistics, self._report, self._wake)
+            session.held_by_person = self._held_by_person
+            self._session = session
         self._wake.set()
         return super().on_activate(state)
 
@@ -95,7 +112,8 @@ class Mpc(LifecycleNode):
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._model = self._checkpoint = None
+        with self._model_lock:
+            self._model = self._checkpoint = None
         self._report(WARN, "not configured")
         return TransitionCallbackReturn.SUCCESS
 
@@ -123,23 +141,23 @@ class Mpc(LifecycleNode):
         response.message = "holding" if request.data else "planning"
         return response
 
-    def _on_reload(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        old, values = self._model, self._settings.values()
-        if old is None:
+    async def _on_reload(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._model is None:
             response.message = "nothing to reload: the node is not configured"
-            return response
-        try:
-            path, model = _load(values)
-            if model.spec != old.spec:
-                raise CheckpointError(f"{path} is of another robot; deactivate and configure")
-        except CheckpointError as error:
-            response.message = f"kept the old world model: {error}"
-            return response
-        self._checkpoint, self._model = path, model
-        if self._session is not None:
-            self._session.use(model, values["seed"])
-        response.success, response.message = True, f"loaded {path}"
+        else:
+            response.success, response.message = await self._reloader.reload()
         return response
+
+    def _exchange(self, path: Path, model: WorldModel) -> None:
+        """Use another world model of the same robot. Raises CheckpointError when it is not."""
+        with self._model_lock:
+            if self._model is None:
+                raise CheckpointError("the node is not configured")
+            if model.spec != self._model.spec:
+                raise CheckpointError(f"{path} is of another robot; deactivate and configure")
+            self._checkpoint, self._model = path, model
+            if self._session is not None:
+                self._session.use(model, self._settings.values()["seed"])
 
     # ----------------------------------------------------------------------------- diagnostics
 
@@ -161,31 +179,36 @@ class Mpc(LifecycleNode):
     def _diagnose(self) -> None:
         values = {
             "checkpoint": self._checkpoint or "none",
+            "last reload": self._reloader.outcome,
             "planner": self._settings.values()["planner.type"],
             **self._statistics.values(),
         }
         self._diagnostics.publish(*self._status, values)
 
 
-def _load(values: Mapping[str, Any]) -> tuple[Path, WorldModel]:
-    """The world model the parameters name, used a few times already, so that the first real plan
-    is as fast as any. Raises CheckpointError."""
-    path = resolve_checkpoint(values["checkpoint"])
+def _load(path: Path, values: Mapping[str, Any]) -> WorldModel:
+    """A world model used a few times already, so that the first real plan is as fast as any.
+    Raises CheckpointError."""
     model, _ = load_checkpoint(path)
     controller = RecedingHorizon(model)
     image = np.zeros((model.spec.image.height, model.spec.image.width, 3), np.uint8)
     state = model.state_mean.numpy()
-    controller.set_goal(image, state)
-    for _ in range(2):
-        controller.plan(
-            image,
-            state,
-            0.0,
-            planner=planner_config(values),
-            objective=objective_config(values),
-            budget=1.0,
-        )
-    return path, model
+    # Few iterations, each like all others: another model may be planning meanwhile.
+    planner = dataclasses.replace(planner_config(values), iterations=2)
+    try:
+        controller.set_goal(image, state)
+        for _ in range(2):
+            controller.plan(
+                image,
+                state,
+                0.0,
+                planner=planner,
+                objective=objective_config(values),
+                budget=1.0,
+            )
+    except PlanningError as error:
+        raise CheckpointError(f"{path} cannot be planned with: {error}") from None
+    return model
 
 
 def main(args: list[str] | None = None) -> int:

@@ -89,6 +89,10 @@ TABLE = (
         "Also stream the plan as Float64MultiArray on commands (ros2_control forward controllers)",
     ),
     Parameter("frame_id", "odom", "Frame of the plan markers and of cmd_vel"),
+    Parameter(
+        "auto_reload", False,
+        "Plan with every checkpoint announced on learner/checkpoint as soon as it is loaded",
+    ),
     Parameter("autostart", True, "Configure and activate at start-up", read_only=True),
     Parameter(
         "lockstep", False, "Answer every observation with a plan, without time limit",

@@ -86,6 +86,7 @@ class Session:
         self._lock = threading.RLock()
         self._closed = self.held_by_person = False
         self._controller = RecedingHorizon(model, values["seed"])
+        self._next: tuple[WorldModel, RecedingHorizon] | None = None
         self._commitments = Commitments(model.spec)
         self._schedule = PlanSchedule()
         self._first_stamp = self._now()
@@ -121,10 +122,17 @@ class Session:
 
     def use(self, model: WorldModel, seed: int) -> None:
         """Plan with another world model of the same robot from the next plan on."""
+        following = (model, RecedingHorizon(model, seed))
         with self._lock:
-            self._model, self._controller = model, RecedingHorizon(model, seed)
-            self._pictures.use(model)
-            self._goal_number = 0
+            self._next = following
+
+    def _take_next_model(self) -> None:
+        """Between two plans: none is begun with one model and sent or drawn with another."""
+        with self._lock:
+            if self._next is None:
+                return
+            (self._model, self._controller), self._next = self._next, None
+            self._pictures.use(self._model)
 
     def wait_until_due(self, values: Mapping[str, Any]) -> bool:
         """Sleep a little; whether it is time for `step`."""
@@ -142,6 +150,7 @@ class Session:
 
     def step(self, values: Mapping[str, Any]) -> None:
         """Make and send one plan, or hold."""
+        self._take_next_model()
         self._plans.stream_twists = values["output.cmd_vel"]
         self._plans.stream_commands = values["output.commands"]
         self._plans.frame_id = values["frame_id"]
