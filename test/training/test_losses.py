@@ -87,3 +87,37 @@ def test_moving_pixels_weigh_more_and_the_mean_weight_is_one():
 def test_no_emphasis_weighs_all_pixels_alike():
     weight = losses.moving_pixel_weight(torch.rand(2, 3, 8, 8), torch.rand(1, 3, 8, 8), 0.0)
     assert torch.allclose(weight, torch.ones(2, 1, 8, 8))
+
+
+def _brightest(image):
+    """An encoder that is equivariant by construction: the centres of mass of red and of green."""
+    rows, columns = image.shape[2:]
+    weight = image[:, :2] / image[:, :2].sum((2, 3), keepdim=True)
+    x = (weight.sum(2) * (2 * torch.arange(columns) + 1 - columns) / columns).sum(-1)
+    y = (weight.sum(3) * (2 * torch.arange(rows) + 1 - rows) / rows).sum(-1)
+    return torch.cat([x, y], -1)
+
+
+def _spots(count):
+    """Pictures with a soft red and a soft green spot, not far from the middle."""
+    place = torch.rand(count, 2, 2, 1, 1) - 0.5
+    axis = (2 * torch.arange(64) - 63) / 64
+    square = (axis - place[:, :, 0]) ** 2 + (axis[:, None] - place[:, :, 1]) ** 2
+    return torch.cat([torch.exp(-50 * square), torch.zeros(count, 1, 64, 64)], 1)
+
+
+def test_points_that_move_with_the_picture_cost_nothing():
+    torch.manual_seed(0)
+    image = _spots(16)
+    loss = losses.equivariance(
+        _brightest, image, _brightest(image), torch.Generator().manual_seed(1)
+    )
+    assert loss.item() < 2e-3
+
+
+def test_points_that_stay_where_they_are_cost():
+    torch.manual_seed(0)
+    image = _spots(16)
+    points = _brightest(image)
+    loss = losses.equivariance(lambda _: points, image, points, torch.Generator().manual_seed(1))
+    assert loss.item() > 0.05

@@ -142,7 +142,11 @@ class WorldModel(nn.Module):
         (batch, scene size)."""
         if image.dtype == torch.uint8:
             image = image.permute(0, 3, 1, 2).float() / 255.0
-        points: Tensor = self.encoder(image)
+        return self.to_scene(self.encoder(image))
+
+    def to_scene(self, points: Tensor) -> Tensor:
+        """Keypoints (..., scene size) in [-1, 1], all x then all y -> scene latents of that
+        shape."""
         return (points - self.scene_mean) @ self.scene_map
 
     def normalise_state(self, state: Tensor) -> Tensor:

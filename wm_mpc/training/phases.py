@@ -49,29 +49,40 @@ class RepresentationPhase(nn.Module):
 
     def batch(self, rng: np.random.Generator) -> tuple[Any, ...]:
         """Images uint8 (batch, steps + 1, height, width, 3), states (batch, steps + 1, state size)
-        in their units, action blocks (batch, steps, block size)."""
+        in their units, action blocks (batch, steps, block size), a seed."""
         chosen = rng.choice(self._starts, self.config.representation_batch)
         frames, actions = self._recording.window(chosen, self._steps)
         images = self._recording.images[frames.reshape(-1)].reshape(*frames.shape, *self._size())
         states = torch.from_numpy(self._recording.states[frames])
-        return torch.from_numpy(images), states, torch.from_numpy(actions)
+        seed = int(rng.integers(2**31))
+        return torch.from_numpy(images), states, torch.from_numpy(actions), seed
 
     def _size(self) -> tuple[int, ...]:
         return self._recording.images.shape[1:]
 
-    def forward(self, images: Tensor, states: Tensor, actions: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, images: Tensor, states: Tensor, actions: Tensor, seed: int
+    ) -> dict[str, Tensor]:
         image = images_to_float(images.flatten(0, 1))
         mean = self._mean_image.to(image.device)
-        scene = self.model.encode_scene(image)
+        points = self.model.encoder(image)
+        scene = self.model.to_scene(points)
         weight = losses.moving_pixel_weight(image, mean, self.config.pixel_emphasis)
         state = self.model.normalise_state(states)
         latents = torch.cat([scene.view(*states.shape[:2], -1), state], -1)
         prediction = losses.multi_step(self.model, latents, actions)
-        return {
+        terms = {
             "reconstruction": 100.0
             * losses.reconstruction(self.model, latents.flatten(0, 1), image, weight),
             "prediction": self.config.prediction_weight * prediction,
         }
+        if self.config.equivariance_weight:
+            # The last frame of every window: the others look much like it.
+            last = slice(states.shape[1] - 1, None, states.shape[1])
+            generator = torch.Generator().manual_seed(seed)
+            loss = losses.equivariance(self.model.encoder, image[last], points[last], generator)
+            terms["equivariance"] = self.config.equivariance_weight * loss
+        return terms
 
 
 class DynamicsPhase(nn.Module):
