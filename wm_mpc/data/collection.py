@@ -20,7 +20,7 @@ _MOVED = 1e-3  # least change of a pose entry (m, or cosine and sine of an angle
 def record_episode(simulation: Simulation, seed: int, index: int, steps: int) -> Episode:
     """Explore for `steps` low-level steps. The same arguments give the same episode."""
     rng = episode_rng(seed, "collect", index)
-    observation = simulation.reset(rng)
+    observation = simulation.reset(rng, goal=False)
     explore = simulation.task.explorer(rng)
     images, states, actions = [observation.image], [observation.state], []
     full_states, poses = [simulation.task.get_state()], [simulation.task.pose()]

@@ -88,11 +88,12 @@ class Simulation:
         self.layout = np.zeros(0)
         self.goal: Goal | None = None
 
-    def reset(self, rng: np.random.Generator) -> Observation:
-        """Start an episode: a random layout, start and goal."""
+    def reset(self, rng: np.random.Generator, *, goal: bool = True) -> Observation:
+        """Start an episode: a random layout and start, and a goal unless told otherwise."""
         self.set_layout(self.task.sample_layout(rng))
         start = self.task.sample_state(rng)
-        self.set_goal(self.task.sample_goal(rng, start, self.goal_kind))
+        if goal:
+            self.set_goal(self.task.sample_goal(rng, start, self.goal_kind))
         return self.restore(self.layout, start)
 
     def new_goal(self, rng: np.random.Generator) -> Goal:

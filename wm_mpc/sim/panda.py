@@ -82,8 +82,9 @@ class PandaStick:
         """The tip's position (3,) m, and the small rotation (3,) rad that would make the stick's z
         axis point down and its x axis along the world's."""
         state = self._client.getLinkState(self.body, self.stick, computeForwardKinematics=True)
-        axes = np.array(self._client.getMatrixFromQuaternion(state[5])).reshape(3, 3)
-        turn = 0.5 * (np.cross(axes[:, 2], (0, 0, -1)) + np.cross(axes[:, 0], (1, 0, 0)))
+        axes = self._client.getMatrixFromQuaternion(state[5])  # row by row
+        # Half the sum of (z axis) x (0, 0, -1) and (x axis) x (1, 0, 0).
+        turn = 0.5 * np.array([-axes[5], axes[2] + axes[6], -axes[3]])
         return np.array(state[4]), turn
 
     def drive(self, velocity: np.ndarray) -> None:
