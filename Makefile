@@ -2,7 +2,7 @@
 # of a second once it is done.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim collect train evaluate test lint format clean
+.PHONY: help setup sim collect train ablate evaluate test lint format clean
 SHELL := bash
 ARGS ?=
 
@@ -24,6 +24,9 @@ collect: setup ## Collect episodes in simulation (ARGS="--help" lists the option
 
 train: setup ## Train a world model
 	$(call run, ros2 run wm_mpc train $(ARGS))
+
+ablate: setup ## Train the variants that evaluate compares
+	$(call run, ros2 run wm_mpc ablate $(ARGS))
 
 evaluate: setup ## Measure success and planning time
 	$(call run, ros2 run wm_mpc evaluate $(ARGS))

@@ -14,6 +14,7 @@ EXECUTABLES = {
     "learner": "wm_mpc.nodes.learner:main",
     "collect": "wm_mpc.cli.collect:main",
     "train": "wm_mpc.cli.train:main",
+    "ablate": "wm_mpc.cli.ablate:main",
     "evaluate": "wm_mpc.cli.evaluate:main",
 }
 

@@ -1,0 +1,87 @@
+"""`ablate`: variants that differ in their synthesis and in nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from wm_mpc.cli import ablate
+from wm_mpc.model.checkpoint import load_checkpoint
+from wm_mpc.synthesis.online import OnlineConfig
+from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
+from wm_mpc.training.config import ConfigError, TrainConfig
+
+TINY = """
+horizon: 2
+representation_updates: 3
+representation_batch: 2
+dynamics_updates: 3
+dynamics_batch: 4
+threads: 1
+architecture: {keypoints: 4, encoder_width: 4, decoder_width: 4, hidden: 16}
+"""
+CONFIG = TrainConfig(
+    dynamics_updates=10,
+    random=RandomRolloutConfig(count=3, steps=2),
+    online=OnlineConfig(every=4, plans=2, horizon=3),
+)
+
+
+def test_simulator_steps_of_each_method_are_counted():
+    assert ablate.simulated_steps(CONFIG, (), 5) == 0
+    assert ablate.simulated_steps(CONFIG, ("adversarial",), 5) == 0
+    assert ablate.simulated_steps(CONFIG, ("random",), 5) == 3 * 2 * 5
+    # rounds at updates 4 and 8, of 2 plans over 3 model steps each
+    assert ablate.simulated_steps(CONFIG, ("online",), 5) == 2 * 2 * 3 * 5
+
+
+def test_what_is_synthesised_is_taken_from_the_recorded_episodes(recording):
+    dataset = recording.dataset
+    steps = len(dataset.read(dataset.indices()[0]))
+    count = steps // dataset.spec.frame_skip  # of one step each: one episode's worth
+    config = dataclasses.replace(CONFIG, random=RandomRolloutConfig(count=count, steps=1))
+    trainings = ablate.plan_trainings(dataset, config, ["none", "random"], [4, 5])
+    available = len(dataset) - 1
+    assert [(t.variant, t.seed, t.episodes) for t in trainings] == [
+        ("none", 4, available), ("random", 4, available - 1),
+        ("none", 5, available), ("random", 5, available - 1),
+    ]  # fmt: skip
+
+
+def test_more_synthesis_than_data_is_refused(recording):
+    config = dataclasses.replace(CONFIG, random=RandomRolloutConfig(count=10**6, steps=5))
+    with pytest.raises(ConfigError, match="synthesis of variant 'random' takes"):
+        ablate.plan_trainings(recording.dataset, config, ["random"], [0])
+
+
+def test_unknown_variant_is_named(capsys):
+    assert ablate.main(["--variants", "none,magic"]) == 2
+    assert "unknown variants ['magic']; known: none, random" in capsys.readouterr().err
+
+
+def test_variants_share_an_encoder_and_are_trained_once(recording, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    arguments = ["--config", "tiny.yaml", "--dataset", str(recording.dataset.path)]
+    arguments += ["--variants", "none,adversarial", "--seeds", "3", "--out", "out"]
+    arguments += ["--workers", "1"]
+    assert ablate.main(arguments) == 0
+    models = {}
+    for variant in ("none", "adversarial"):
+        models[variant], metadata = load_checkpoint(
+            tmp_path / "out" / f"wall_{variant}_s3.safetensors"
+        )
+        provenance = metadata["provenance"]
+        assert provenance["seed"] == 3
+        assert provenance["synthesis"] == ([] if variant == "none" else [variant])
+    first, second = (model.state_dict() for model in models.values())
+    same = {name.split(".")[0] for name in first if (first[name] == second[name]).all()}
+    assert {"encoder", "decoder"} <= same
+    assert any((first[name] != second[name]).any() for name in first if "dynamics" in name)
+    identity = json.loads((tmp_path / "out/runs/wall_adversarial_s3/run.json").read_text())
+    assert identity["representation"]
+    capfd.readouterr()
+    assert ablate.main(arguments) == 0
+    assert capfd.readouterr().out.count("is there already") == 2

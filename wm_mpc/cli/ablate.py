@@ -1,0 +1,159 @@
+"""`ros2 run wm_mpc ablate`: train the variants of a task that `evaluate` compares, fairly.
+
+Every variant makes the same number of updates on the same number of windows, and has had the same
+number of low-level simulator steps: what its synthesis executes, it gets fewer recorded episodes.
+Variants of one seed share one encoder. Each training is a `train` command of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from wm_mpc.cli import train
+from wm_mpc.cli.common import add_workers, data_directory, seed
+from wm_mpc.data.episodes import Dataset, DatasetError
+from wm_mpc.training.config import SYNTHESIS, ConfigError, TrainConfig
+
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    **{name: (name,) for name in SYNTHESIS},
+    "all": SYNTHESIS,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """One run of `train`: its variant and seed, and how many recorded episodes it gets."""
+
+    variant: str
+    seed: int
+    episodes: int
+
+
+def simulated_steps(config: TrainConfig, synthesis: tuple[str, ...], frame_skip: int) -> int:
+    """Low-level simulator steps that a variant's synthesis executes in a whole training."""
+    steps = 0
+    if "random" in synthesis:
+        steps += config.random.count * config.random.steps
+    if "online" in synthesis:
+        rounds = (config.dynamics_updates - 1) // config.online.every
+        steps += rounds * config.online.plans * config.online.horizon
+    return steps * frame_skip
+
+
+def plan_trainings(
+    dataset: Dataset, config: TrainConfig, variants: list[str], seeds: list[int]
+) -> list[Training]:
+    """What to train, in order. Raises ConfigError when synthesis alone takes more simulator steps
+    than the dataset has."""
+    indices = dataset.indices()
+    recorded = [len(dataset.read_without_images(index)) for index in indices]
+    available = len(indices) - max(1, round(config.validation * len(indices)))
+    mean = sum(recorded) / max(1, len(recorded))
+    trainings = []
+    for number in seeds:
+        for variant in variants:
+            steps = simulated_steps(config, VARIANTS[variant], dataset.spec.frame_skip)
+            episodes = available - round(steps / mean)
+            if episodes < 1:
+                raise ConfigError(
+                    f"the synthesis of variant {variant!r} takes {steps} simulator steps, the "
+                    f"dataset has {round(available * mean)} to train on; collect more episodes or "
+                    "synthesise less"
+                )
+            trainings.append(Training(variant, number, episodes))
+    return trainings
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ablate",
+        description="Train variants of a world model that differ in nothing but their data "
+        "synthesis: the same updates on the same number of windows, the same number of simulator "
+        "steps in all, one encoder per seed. Then: evaluate --checkpoints OUT --variants ... The "
+        "same command continues where it was stopped.",
+    )
+    parser.add_argument("--task", default="wall")
+    parser.add_argument("--dataset", type=Path, metavar="DIR", help="default: ./data/<task>")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="as of train")
+    parser.add_argument(
+        "--variants", default=",".join(VARIANTS), metavar="LIST",
+        help=f"default: {', '.join(VARIANTS)}",
+    )  # fmt: skip
+    parser.add_argument("--seeds", default="0", metavar="LIST", help="e.g. 0,1,2; default: 0")
+    parser.add_argument("--label", default="", help="put between task and variant in file names")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/ablation"), metavar="DIR",
+        help="where checkpoints and runs go; default: runs/ablation",
+    )  # fmt: skip
+    add_workers(parser)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    variants = options.variants.split(",")
+    unknown = sorted(set(variants) - set(VARIANTS))
+    if unknown:
+        print(f"ablate: unknown variants {unknown}; known: {', '.join(VARIANTS)}", file=sys.stderr)
+        return 2
+    try:
+        seeds = [seed(text) for text in options.seeds.split(",")]
+        dataset = Dataset(options.dataset or data_directory(options.task))
+        chosen = ["--task", options.task]
+        if options.config:
+            chosen += ["--config", str(options.config)]
+        config = train.settings(train.parser().parse_args(chosen))
+        trainings = plan_trainings(dataset, config, variants, seeds)
+    except (ConfigError, DatasetError, ValueError, argparse.ArgumentTypeError) as error:
+        print(f"ablate: {error}", file=sys.stderr)
+        return 1
+    donors: dict[int, Path] = {}
+    for training in trainings:
+        code = _train(training, options, chosen, dataset.path, donors)
+        if code:
+            return code
+    return 0
+
+
+def _train(
+    training: Training,
+    options: argparse.Namespace,
+    chosen: list[str],
+    dataset: Path,
+    donors: dict[int, Path],
+) -> int:
+    """Run one training unless it is finished; its checkpoint is copied when it is complete."""
+    name = "_".join(filter(None, [options.task, options.label, training.variant]))
+    name = f"{name}_s{training.seed}"
+    run = options.out / "runs" / name
+    final = options.out / f"{name}.safetensors"
+    donor = donors.setdefault(training.seed, run)
+    if final.exists():
+        print(f"{final} is there already")
+        return 0
+    command = [sys.executable, "-m", "wm_mpc.cli.train", *chosen, "--dataset", str(dataset)]
+    command += ["--run", str(run), "--seed", str(training.seed), "--workers", options.workers]
+    command += ["--synthesis", ",".join(VARIANTS[training.variant]) or "none"]
+    command += ["--episodes", str(training.episodes)]
+    if donor != run:
+        command += ["--representation", str(donor)]
+    print(f"[ablate] {name}: {training.episodes} recorded episodes", flush=True)
+    try:
+        code = subprocess.run(command, check=False).returncode
+    except KeyboardInterrupt:
+        return 130
+    if code == 0:
+        temporary = final.with_suffix(".tmp")
+        shutil.copyfile(run / f"{options.task}.safetensors", temporary)
+        temporary.replace(final)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
