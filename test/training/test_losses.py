@@ -121,3 +121,19 @@ def test_points_that_stay_where_they_are_cost():
     points = _brightest(image)
     loss = losses.equivariance(lambda _: points, image, points, torch.Generator().manual_seed(1))
     assert loss.item() > 0.05
+
+
+def test_separation_is_one_for_points_in_one_place_and_none_for_points_far_apart():
+    together = torch.full((2, 8), 0.3)
+    assert losses.separation(together).item() == pytest.approx(1.0)
+    apart = torch.tensor([[-0.9, -0.3, 0.3, 0.9, 0.0, 0.0, 0.0, 0.0]])
+    assert losses.separation(apart).item() < 1e-6
+    near = torch.tensor([[0.0, 0.1, 0.0, 0.0]])
+    assert losses.separation(near).item() == pytest.approx(0.6065, abs=1e-3)
+
+
+def test_separation_drives_points_apart():
+    points = (0.01 * torch.randn(1, 8)).requires_grad_()
+    before = losses.separation(points)
+    (slope,) = torch.autograd.grad(before, points)
+    assert losses.separation(points - 0.05 * slope / slope.norm()) < before

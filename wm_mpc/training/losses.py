@@ -49,6 +49,19 @@ def equivariance(
     return ((found - moved).square() * inside).sum() / (2.0 * inside.sum()).clamp(min=1.0)
 
 
+def separation(points: Tensor, distance: float = 0.1) -> Tensor:
+    """How much keypoints lie on top of each other, 0 to 1: the mean over pairs of exp(-d^2 / 2
+    s^2) (after Zhang et al. 2018, arXiv 1804.04412).
+
+    points (batch, 2 K), x then y, in units of half the picture, as `distance`, s.
+    """
+    planar = points.view(len(points), 2, -1)
+    squared = (planar[..., :, None] - planar[..., None, :]).square().sum(1)
+    closeness = torch.exp(-squared / (2.0 * distance**2))
+    count = planar.shape[2]
+    return (closeness.sum((1, 2)) - count).mean() / max(1, count * (count - 1))
+
+
 def moving_pixel_weight(image: Tensor, mean_image: Tensor, emphasis: float) -> Tensor:
     """Weight of every pixel by how far it is from the dataset's mean image, so that small moving
     things are not drowned by a large still background. Same shapes as `reconstruction`."""

@@ -82,6 +82,8 @@ class RepresentationPhase(nn.Module):
             generator = torch.Generator().manual_seed(seed)
             loss = losses.equivariance(self.model.encoder, image[last], points[last], generator)
             terms["equivariance"] = self.config.equivariance_weight * loss
+        if self.config.separation_weight:
+            terms["separation"] = self.config.separation_weight * losses.separation(points)
         return terms
 
 
