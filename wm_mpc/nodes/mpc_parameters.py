@@ -19,7 +19,7 @@ TABLE = (
     Parameter("rate", 10.0, "Plans per second", "Hz", 0.1, 200.0),
     Parameter("planner.type", "adam", "Planning method", choices=tuple(sorted(PLANNERS))),
     Parameter("planner.horizon", 7, "Model steps to plan ahead", "steps", 1, 50),
-    Parameter("planner.iterations", 20, "Improvement iterations of a plan", "", 1, 1000),
+    Parameter("planner.iterations", 15, "Improvement iterations of a plan", "", 1, 1000),
     Parameter(
         "planner.learning_rate", 0.3, "Step size of gradient planners, in action ranges / 2",
         "", 1e-4, 10.0,
@@ -28,9 +28,9 @@ TABLE = (
         "planner.learning_rate_decay", 0.95, "Share of the step size lost until the last iteration",
         "", 0.0, 1.0,
     ),
-    Parameter("planner.restarts", 16, "Starts a gradient planner improves at once", "", 1, 1024),
+    Parameter("planner.restarts", 8, "Starts a gradient planner improves at once", "", 1, 1024),
     Parameter(
-        "planner.samples", 300,
+        "planner.samples", 128,
         "Candidates of a sampling planner; first plans a gradient planner picks its starts from",
         "", 1, 10000,
     ),

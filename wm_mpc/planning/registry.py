@@ -20,11 +20,11 @@ class PlannerConfig:
 
     type: str = "adam"
     horizon: int = 7
-    iterations: int = 20
+    iterations: int = 15
     learning_rate: float = 0.3
     learning_rate_decay: float = 0.95
-    restarts: int = 16
-    samples: int = 300
+    restarts: int = 8
+    samples: int = 128
     elites: int = 30
     temperature: float = 0.1
     noise: float = 0.0

@@ -80,7 +80,8 @@ class TrainConfig:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be positive")
         for name in ("seed", "history", "episodes", "threads", "prediction_weight",
-                     "pixel_emphasis", "equivariance_weight", "separation_weight", "weight_decay"):  # fmt: skip
+                     "pixel_emphasis", "equivariance_weight", "separation_weight",
+                     "weight_decay"):  # fmt: skip
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must not be negative")
         if not 0.0 < self.validation < 0.9:
