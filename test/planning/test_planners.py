@@ -22,8 +22,8 @@ HORIZON, SIZE = 3, 2
 THOROUGH = {
     "adam": PlannerConfig("adam", HORIZON, iterations=400, learning_rate=0.03),
     "gd": PlannerConfig("gd", HORIZON, iterations=600, learning_rate=0.1),
-    "cem": PlannerConfig("cem", HORIZON, iterations=40),
-    "mppi": PlannerConfig("mppi", HORIZON, iterations=60, temperature=0.05, noise=0.2),
+    "cem": PlannerConfig("cem", HORIZON, iterations=40, samples=300),
+    "mppi": PlannerConfig("mppi", HORIZON, iterations=60, temperature=0.05, noise=0.2, samples=300),
 }
 # Largest distance of any action from its optimum. Sampling planners stop where their noise does.
 TOLERANCE = {"adam": 2e-3, "gd": 2e-3, "cem": 0.05, "mppi": 0.15}

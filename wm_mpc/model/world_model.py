@@ -142,11 +142,7 @@ class WorldModel(nn.Module):
         (batch, scene size)."""
         if image.dtype == torch.uint8:
             image = image.permute(0, 3, 1, 2).float() / 255.0
-        return self.to_scene(self.encoder(image))
-
-    def to_scene(self, points: Tensor) -> Tensor:
-        """Keypoints (..., scene size) in [-1, 1], all x then all y -> scene latents of that
-        shape."""
+        points: Tensor = self.encoder(image)
         return (points - self.scene_mean) @ self.scene_map
 
     def normalise_state(self, state: Tensor) -> Tensor:

@@ -32,8 +32,6 @@ class TrainConfig:
     dynamics_*: the second (dynamics on the finished latents, where synthesis happens). *_batch:
     windows per update and process. prediction_weight: of the latent prediction loss in the first
     phase. pixel_emphasis: extra weight of pixels that differ from the mean image.
-    equivariance_weight: of keypoints moving with turned and shifted pictures; separation_weight:
-    of keypoints keeping apart (0: not trained).
     ema: decay of the moving average of the weights that is kept (0: the last weights). whitening,
     goal_whitening: how far the scene's principal components are brought to equal variance, for the
     dynamics and in the goal distance (0: not, 1: wholly; see `readout.fit_scene_map`). threads: 0 =
@@ -52,8 +50,6 @@ class TrainConfig:
     representation_rate: float = 2e-3
     prediction_weight: float = 0.1
     pixel_emphasis: float = 20.0
-    equivariance_weight: float = 0.0
-    separation_weight: float = 0.0
     dynamics_updates: int = 6000
     dynamics_batch: int = 256
     dynamics_rate: float = 1e-3
@@ -80,8 +76,7 @@ class TrainConfig:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be positive")
         for name in ("seed", "history", "episodes", "threads", "prediction_weight",
-                     "pixel_emphasis", "equivariance_weight", "separation_weight",
-                     "weight_decay"):  # fmt: skip
+                     "pixel_emphasis", "weight_decay"):  # fmt: skip
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must not be negative")
         if not 0.0 < self.validation < 0.9:
@@ -124,7 +119,7 @@ class TrainConfig:
 _REPRESENTATION = {
     "seed", "history", "validation", "architecture", "representation_updates", "weight_decay",
     "representation_batch", "representation_rate", "prediction_weight", "pixel_emphasis", "ema",
-    "equivariance_weight", "separation_weight", "whitening", "goal_whitening",
+    "whitening", "goal_whitening",
 }  # fmt: skip
 _SECTIONS = {
     "architecture": Architecture,

@@ -49,42 +49,29 @@ class RepresentationPhase(nn.Module):
 
     def batch(self, rng: np.random.Generator) -> tuple[Any, ...]:
         """Images uint8 (batch, steps + 1, height, width, 3), states (batch, steps + 1, state size)
-        in their units, action blocks (batch, steps, block size), a seed."""
+        in their units, action blocks (batch, steps, block size)."""
         chosen = rng.choice(self._starts, self.config.representation_batch)
         frames, actions = self._recording.window(chosen, self._steps)
         images = self._recording.images[frames.reshape(-1)].reshape(*frames.shape, *self._size())
         states = torch.from_numpy(self._recording.states[frames])
-        seed = int(rng.integers(2**31))
-        return torch.from_numpy(images), states, torch.from_numpy(actions), seed
+        return torch.from_numpy(images), states, torch.from_numpy(actions)
 
     def _size(self) -> tuple[int, ...]:
         return self._recording.images.shape[1:]
 
-    def forward(
-        self, images: Tensor, states: Tensor, actions: Tensor, seed: int
-    ) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, states: Tensor, actions: Tensor) -> dict[str, Tensor]:
         image = images_to_float(images.flatten(0, 1))
         mean = self._mean_image.to(image.device)
-        points = self.model.encoder(image)
-        scene = self.model.to_scene(points)
+        scene = self.model.encode_scene(image)
         weight = losses.moving_pixel_weight(image, mean, self.config.pixel_emphasis)
         state = self.model.normalise_state(states)
         latents = torch.cat([scene.view(*states.shape[:2], -1), state], -1)
         prediction = losses.multi_step(self.model, latents, actions)
-        terms = {
+        return {
             "reconstruction": 100.0
             * losses.reconstruction(self.model, latents.flatten(0, 1), image, weight),
             "prediction": self.config.prediction_weight * prediction,
         }
-        if self.config.equivariance_weight:
-            # The last frame of every window: the others look much like it.
-            last = slice(states.shape[1] - 1, None, states.shape[1])
-            generator = torch.Generator().manual_seed(seed)
-            loss = losses.equivariance(self.model.encoder, image[last], points[last], generator)
-            terms["equivariance"] = self.config.equivariance_weight * loss
-        if self.config.separation_weight:
-            terms["separation"] = self.config.separation_weight * losses.separation(points)
-        return terms
 
 
 class DynamicsPhase(nn.Module):
