@@ -12,8 +12,8 @@ from wm_mpc.cli.common import (
     add_workers,
     code_version,
     data_directory,
-    given_arguments,
     positive,
+    recorded_command,
     seed,
 )
 from wm_mpc.data.collection import collect, moving_share
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     path = options.dataset or data_directory(options.task)
     task = make_task(options.task)
     provenance = {
-        "command": " ".join(["collect", *given_arguments(arguments)]),
+        "command": recorded_command("collect", arguments),
         "seed": options.seed,
         "steps": options.steps,
         "code": code_version(),

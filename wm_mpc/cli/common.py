@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,9 +46,19 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def given_arguments(arguments: list[str] | None) -> list[str]:
-    """The arguments of a program: those handed to its `main`, else the command line's."""
-    return sys.argv[1:] if arguments is None else arguments
+def recorded_command(program: str, arguments: list[str] | None) -> str:
+    """A command line as results and checkpoints keep it: absolute paths are cut to their last part,
+    since such files are passed on. arguments: those handed to its `main`; None: the command
+    line's."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return " ".join([program, *(_ABSOLUTE.sub(_last_part, text) for text in given)])
+
+
+_ABSOLUTE = re.compile(r"(?<![^=,])/[^,]*")
+
+
+def _last_part(match: re.Match[str]) -> str:
+    return Path(match[0]).name
 
 
 def available_cores() -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from wm_mpc.cli.common import code_version, given_arguments, positive, seed
+from wm_mpc.cli.common import code_version, positive, recorded_command, seed
 from wm_mpc.evaluation.benchmark import LOOPS, Benchmark
 from wm_mpc.evaluation.journal import JournalError
 from wm_mpc.evaluation.report import markdown
@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
             fresh=options.fresh,
             workers=options.workers,
             ros_domain=options.ros_domain,
-            command=" ".join(["evaluate", *given_arguments(arguments)]),
+            command=recorded_command("evaluate", arguments),
             code=code_version(),
         )
         _warn(options, benchmark, evaluation)

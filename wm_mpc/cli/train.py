@@ -15,8 +15,8 @@ from wm_mpc.cli.common import (
     add_workers,
     code_version,
     data_directory,
-    given_arguments,
     positive,
+    recorded_command,
     runs_directory,
     seed,
 )
@@ -162,11 +162,11 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         bars.close()
     if fabric.is_global_zero:
-        write_results(trainer, run, ["train", *given_arguments(arguments)])
+        write_results(trainer, run, recorded_command("train", arguments))
     return 0
 
 
-def write_results(trainer: Trainer, run: Path, command: list[str]) -> Path:
+def write_results(trainer: Trainer, run: Path, command: str) -> Path:
     """Measure a finished model and write checkpoint, metrics.json, report.png and TensorBoard
     pictures into the run's directory; returns the path of the checkpoint."""
     from wm_mpc.training import report  # matplotlib is slow to import, and --help needs none of it
@@ -178,7 +178,7 @@ def write_results(trainer: Trainer, run: Path, command: list[str]) -> Path:
     if quality is not None and len(quality.cosines):
         metrics["gradient_cosine"] = rounded(quality.quartiles)
     provenance = {
-        "command": " ".join(command),
+        "command": command,
         "code": code_version(),
         **trainer.provenance(),
         "metrics": metrics,

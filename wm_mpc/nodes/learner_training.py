@@ -83,7 +83,7 @@ def _train(arguments: list[str], send: Callable[..., None], stop: threading.Even
             send("stopped")
             return 0
         send("progress", stage="report", done=0, total=1, values={})
-        announce(train.write_results(trainer, run, ["train", *arguments]))
+        announce(train.write_results(trainer, run, common.recorded_command("train", arguments)))
     except mistakes as error:
         send("failed", reason=str(error))  # which says what is wrong and what would be right
         return 1
