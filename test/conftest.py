@@ -75,22 +75,29 @@ class Observer:
         return received
 
     def call(self, service_type: type, name: str, request: Any = None) -> Any:
-        """The response of a service."""
-        client = self.node.create_client(service_type, name)
-        if not client.wait_for_service(timeout_sec=3.0):
-            # Fast DDS now and then loses a service from a participant's graph for good
-            # (ros2/rmw_fastrtps#792); another participant sees it.
-            with contextlib.closing(Observer(self.domain_id)) as other:
-                client = other.node.create_client(service_type, name)
-                assert client.wait_for_service(timeout_sec=10.0), f"no service {name}"
-                return self._response(client, service_type, name, request)
-        return self._response(client, service_type, name, request)
+        """The response of a service.
 
-    @staticmethod
-    def _response(client: Any, service_type: type, name: str, request: Any) -> Any:
-        future = client.call_async(service_type.Request() if request is None else request)
-        wait_until(future.done, f"the response of {name}")
-        return future.result()
+        Fast DDS now and then loses a service or its client from a participant's graph for good
+        (ros2/rmw_fastrtps#792). What was not answered is then asked by another participant.
+        """
+        request = service_type.Request() if request is None else request
+        response = self._ask(service_type, name, request, 4.0)
+        if response is None:
+            with contextlib.closing(Observer(self.domain_id)) as other:
+                response = other._ask(service_type, name, request, 10.0)
+        assert response is not None, f"no answer from {name}"
+        return response
+
+    def _ask(self, service_type: type, name: str, request: Any, timeout: float) -> Any:
+        """The response; None when there is no such service or no answer within the timeout (s)."""
+        client = self.node.create_client(service_type, name)
+        if not client.wait_for_service(timeout_sec=timeout):
+            return None
+        future = client.call_async(request)
+        deadline = time.monotonic() + timeout
+        while not future.done() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return future.result() if future.done() else None
 
     def close(self) -> None:
         import rclpy

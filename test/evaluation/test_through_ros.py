@@ -46,12 +46,14 @@ def test_two_episodes_through_the_nodes_make_a_cell(over_ros, tmp_path, domain_i
     assert (cell["loop"], cell["planner"], cell["variant"]) == ("ros", "adam", "all")
     assert (cell["episodes"], sum(seen), results["complete"]) == (2, 2, True)
     assert 0 < cell["plan_ms_p50"] <= cell["plan_ms_p99"]
-    assert 0 < cell["round_trip_ms_p50"] < 1000
     assert cell["success_rate"] in (0.0, 0.5, 1.0)
 
     records = evaluation._journal.of(over_ros.cells()[0], 2)
     trips = sum(len(record.extra["round_trip_ms"]) for record in records)
-    assert 0 < trips <= sum(record.steps for record in records) + 1
+    # On a busy machine the listener may miss an episode, which is then read from the log.
+    assert trips <= sum(record.steps for record in records) + 1
+    assert ("round_trip_ms_p50" in cell) == (trips > 0)
+    assert 0 < cell.get("round_trip_ms_p50", 1) < 1000
 
     # Finished, so nothing is launched any more.
     assert Evaluation(over_ros, 2, out=tmp_path, ros_domain=domain_id).run()["complete"]

@@ -267,7 +267,8 @@ def test_history_of_the_settings_is_the_models(recording, tmp_path):
 
 
 def test_scene_latents_have_unit_variance(recording, finished):
-    latents = encode_all(finished.model, recording.images, recording.states)
+    frames = np.flatnonzero(np.isin(recording.episode_of, finished.train_episodes))
+    latents = encode_all(finished.model, recording.images[frames], recording.states[frames])
     scene = finished.model.split(latents)[0]
     kept = finished.model.scene_weight > 0
     assert scene[:, kept].var(0).mean().item() == pytest.approx(1.0, rel=0.3)
