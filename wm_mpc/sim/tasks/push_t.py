@@ -77,6 +77,7 @@ class PushT:
         self._arm: Any = None
         self._block = -1
         self._steps = 0  # physics steps since the state was set
+        self._period_steps = round(self.spec.control_period * self.physics_rate)
         self._given = np.zeros(27)  # the state that was set
 
     def build(self, client: Any) -> None:
@@ -168,7 +169,7 @@ class PushT:
         explore = self.explorer(rng)
         for _ in range(GOAL_STEPS):
             action = np.clip(explore(), -MAX_SPEED, MAX_SPEED)
-            for _ in range(round(self.spec.control_period * self.physics_rate)):
+            for _ in range(self._period_steps):
                 self.command(action)
                 self._client.stepSimulation()
         return self.get_state()
@@ -205,7 +206,7 @@ class PushT:
         self._given, self._steps = np.array(state, np.float64), 0
 
     def command(self, action: np.ndarray) -> None:
-        if self._steps == round(self.spec.control_period * self.physics_rate):
+        if self._steps == self._period_steps:
             # Contacts are found anew in every control period, so that a restored state continues
             # exactly as the recorded one did.
             self.set_state(self.get_state())
