@@ -203,16 +203,35 @@ def test_ray_listens_to_this_machine_only(ray_workers):
     assert addresses == {"0100007F"}
 
 
+FIRST_SERVER_DIES = """
+import os, sys
+from pathlib import Path
+
+mark = Path(__file__).with_name("died")
+if "--mode=specific-server" in sys.orig_argv and not mark.exists():
+    mark.touch()
+    os._exit(1)
+"""
+
+
 @needs_ray
 @pytest.mark.slow
 def test_cluster_is_used_over_the_network(tmp_path):
-    """As with `ray://host:10001`; the cluster is one of this machine, closed to others."""
+    """As with `ray://host:10001`; the cluster is one of this machine, closed to others.
+
+    A cluster at times fails to start the process that serves a new client; here it always does,
+    the first time."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    (tmp_path / "sitecustomize.py").write_text(FIRST_SERVER_DIES)
     environment = {
-        **os.environ, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled",
-    }  # fmt: skip
+        **os.environ,
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "10",
+    }
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     settings = f"--port=0 --ray-client-server-port={port} --num-cpus=3 --include-dashboard=false"
     head = ["-m", "ray.scripts.scripts", "start", "--head", "--block", *settings.split()]
     use = (
@@ -223,7 +242,10 @@ def test_cluster_is_used_over_the_network(tmp_path):
     with (
         (tmp_path / "log").open("w") as log,
         subprocess.Popen(
-            [sys.executable, *head], env=environment, stdout=log, stderr=log
+            [sys.executable, *head],
+            env={**environment, "PYTHONPATH": path},
+            stdout=log,
+            stderr=log,
         ) as cluster,
     ):
         try:
@@ -235,6 +257,7 @@ def test_cluster_is_used_over_the_network(tmp_path):
         finally:
             cluster.terminate()
     assert result.stdout == "3 [0, 1, 2, 3, 4]\n", result.stderr
+    assert (tmp_path / "died").exists()
 
 
 @pytest.mark.parametrize(

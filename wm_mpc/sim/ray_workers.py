@@ -21,6 +21,7 @@ from wm_mpc.sim.workers import Workers, WorkersError
 
 _PATIENCE = 10.0  # s, until somebody has to answer
 _LOCAL_MEMORY = 200_000_000  # bytes, for results on their way
+_ATTEMPTS = 3  # a cluster now and then fails to start the server process of a new client
 
 
 class RayWorkers(Workers):
@@ -99,10 +100,12 @@ def _connect(ray: Any, address: str) -> None:
         if ":" in address:  # Ray itself would try for minutes
             host, port = address.removeprefix("ray://").rsplit(":", 1)
             socket.create_connection((host, int(port)), _PATIENCE).close()
-        ray.init(**settings)
+        _init(ray, settings)
     except Exception as error:
         where = "could be started" if address == "ray" else f"answers at {address}"
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        # A cluster passes its traceback on: what went wrong is below it.
+        lines = [line for line in str(error).splitlines() if line and not line.startswith(" ")]
+        reason = lines[-1] if lines else type(error).__name__
         hint = "" if address == "ray" else " (does it ask for a token? see RAY_AUTH_MODE)"
         raise WorkersError(f"no Ray {where}: {reason}{hint}") from error
     if address == "ray" and not ray.util.get_node_ip_address().startswith("127."):
@@ -111,6 +114,17 @@ def _connect(ray: Any, address: str) -> None:
             "Ray was imported before and would listen to other machines; set "
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 before importing it"
         )
+
+
+def _init(ray: Any, settings: dict[str, Any]) -> None:
+    """Raises what the last attempt raised."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            ray.init(**settings)
+            return
+        except ConnectionAbortedError:
+            if attempt == _ATTEMPTS:
+                raise
 
 
 _kept: dict[str, Callable[[Any], Any]] = {}
