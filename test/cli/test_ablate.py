@@ -17,6 +17,7 @@ TINY = """
 horizon: 2
 representation_updates: 3
 representation_batch: 2
+embedding_updates: 3
 dynamics_updates: 3
 dynamics_batch: 4
 threads: 1
@@ -78,7 +79,7 @@ def test_variants_share_an_encoder_and_are_trained_once(recording, tmp_path, mon
         assert provenance["synthesis"] == ([] if variant == "none" else [variant])
     first, second = (model.state_dict() for model in models.values())
     same = {name.split(".")[0] for name in first if (first[name] == second[name]).all()}
-    assert {"encoder", "decoder"} <= same
+    assert {"encoder", "decoder", "embedding"} <= same
     assert any((first[name] != second[name]).any() for name in first if "dynamics" in name)
     identity = json.loads((tmp_path / "out/runs/wall_adversarial_s3/run.json").read_text())
     assert identity["representation"]

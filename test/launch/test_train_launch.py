@@ -29,6 +29,7 @@ TINY = """
 horizon: 2
 representation_updates: 3
 representation_batch: 2
+embedding_updates: 3
 dynamics_updates: {updates}
 dynamics_batch: 4
 threads: 1
@@ -117,7 +118,7 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture
 def arguments(dataset, tmp_path):
-    """Launch arguments of a training with so many updates of the second phase."""
+    """Launch arguments of a training with so many updates of the last phase."""
 
     def make(updates):
         config = tmp_path / "train.yaml"

@@ -28,7 +28,7 @@ def make_model(request):
     def make(seed=0, **spec):
         torch.manual_seed(seed)
         architecture = Architecture(
-            3, 4, 4, request.param, hidden=8, heads=2, pose_names=("x", "y")
+            3, 4, 4, dynamics=request.param, hidden=8, heads=2, pose_names=("x", "y")
         )
         model = WorldModel(make_spec(**spec), architecture)
         model.state_mean.copy_(torch.tensor([0.1, -0.2, 0.3]))

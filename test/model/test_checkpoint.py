@@ -106,9 +106,26 @@ def test_damaged_entry_is_refused(tmp_path, entry):
         read_metadata(path)
 
 
-def test_newer_format_is_refused_with_both_versions(checkpoint):
-    rewrite(checkpoint, lambda _, metadata: metadata.update(format=FORMAT + 1, wm_mpc="99.0"))
-    with pytest.raises(CheckpointError, match=rf"format {FORMAT + 1}, made by wm_mpc 99\.0"):
+@pytest.mark.parametrize("version", [FORMAT - 1, FORMAT + 1], ids=["older", "newer"])
+def test_other_format_is_refused_with_both_versions(checkpoint, version):
+    rewrite(checkpoint, lambda _, metadata: metadata.update(format=version, wm_mpc="99.0"))
+    message = rf"format {version}, made by wm_mpc 99\.0; this wm_mpc \S+ reads format {FORMAT}$"
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(checkpoint)
+
+
+def test_checkpoint_of_before_the_embedding_is_refused_by_its_format(checkpoint):
+    """Not by the first tensor or entry that is another."""
+
+    def age(tensors, metadata):
+        for name in [name for name in tensors if name.startswith("embedding.")]:
+            del tensors[name]
+        tensors["scene_weight"] = torch.ones(6)
+        del metadata["architecture"]["embedding"]
+        metadata["format"] = 1
+
+    rewrite(checkpoint, age)
+    with pytest.raises(CheckpointError, match=r"has checkpoint format 1, .* reads format 2$"):
         load_checkpoint(checkpoint)
 
 

@@ -135,6 +135,7 @@ def test_pose_is_read_from_the_scene_only(make_model):
         ({"decoder_width": 0}, "decoder_width is 0"),
         ({"keypoints": 0}, "must be positive"),
         ({"hidden": 0}, "must be positive"),
+        ({"embedding": 0}, "embedding is 0; it must be positive"),
         ({"context": 0}, "must be positive"),
         ({"dynamics": "transformer", "hidden": 30}, "hidden is 30; a multiple of heads, 4"),
     ],

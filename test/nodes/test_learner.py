@@ -28,6 +28,7 @@ TINY = """
 horizon: 2
 representation_updates: 3
 representation_batch: 2
+embedding_updates: 3
 dynamics_updates: {updates}
 dynamics_batch: 4
 threads: 1
@@ -49,7 +50,7 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture
 def settings(tmp_path):
-    """Write a settings file with so many updates of the second phase; its path."""
+    """Write a settings file with so many updates of the last phase; its path."""
 
     def write(updates):
         path = tmp_path / f"train_{updates}.yaml"

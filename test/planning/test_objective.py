@@ -74,14 +74,14 @@ def test_discount_is_the_weight_of_a_step_relative_to_the_next():
 
 def test_mode_last_counts_the_last_step_only(model, carry, goal, actions):
     last = model.rollout(carry, actions)[:, -1, : model.scene_size]
-    expected = (last - goal[: model.scene_size]).square().mean(-1)
+    expected = (last - goal[: model.scene_size]).square().sum(-1)
     assert torch.allclose(GoalCost(model, LAST, carry, goal)(actions), expected)
 
 
 def test_mode_all_counts_every_step_by_its_weight(model, carry, goal, actions):
     config = squared("all", 0.5, action_weight=0.0)
     scene = model.rollout(carry, actions)[..., : model.scene_size]
-    distance = (scene - goal[: model.scene_size]).square().mean(-1)
+    distance = (scene - goal[: model.scene_size]).square().sum(-1)
     expected = distance @ torch.tensor([1.0, 2.0, 4.0, 8.0]) / 15.0
     assert torch.allclose(GoalCost(model, config, carry, goal)(actions), expected)
 

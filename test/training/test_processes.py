@@ -18,6 +18,7 @@ SETTINGS = """
 horizon: 2
 representation_updates: 60
 representation_batch: 4
+embedding_updates: 40
 dynamics_updates: 400
 dynamics_batch: 32
 checkpoint_interval: 0.2
@@ -101,7 +102,7 @@ def test_kill_loses_at_most_a_checkpoint_interval(start, tmp_path):
     process, path = start("run"), tmp_path / "run" / "state.pt"
     ages = []
     while process.poll() is None and len(ages) < 40:
-        if 60 <= updates_of(tmp_path / "run") < 400:
+        if 60 <= updates_of(tmp_path / "run") < 440:
             ages.append(time.time() - path.stat().st_mtime)
         time.sleep(0.02)
     assert len(ages) >= 10
@@ -124,7 +125,7 @@ def test_two_processes_train_one_model_and_one_writes(start, tmp_path):
     for name in ("both", "alone"):
         history = torch.load(tmp_path / name / "state.pt", weights_only=True)["history"]
         assert [row["update"] for row in history] == [
-            *range(0, 60, 20), 59, *range(0, 100, 20), 99
+            *range(0, 60, 20), 59, *range(0, 40, 20), 39, *range(0, 100, 20), 99
         ]  # fmt: skip
 
 

@@ -18,18 +18,24 @@ from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig, random_rollout
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import TrainingError
 from wm_mpc.training.replay import encode_all
-from wm_mpc.training.trainer import Trainer
+from wm_mpc.training.trainer import PHASES, Trainer
 
 CONFIG = TrainConfig(
     horizon=3,
     representation_updates=61,
     representation_batch=4,
+    embedding_updates=41,
     dynamics_updates=101,
     dynamics_batch=16,
     threads=1,
     architecture=Architecture(4, 4, 4, hidden=32),
     random=RandomRolloutConfig(count=8, steps=3),
 )
+
+
+def updates(number):
+    """Settings of so many updates in every phase."""
+    return {f"{phase}_updates": number for phase in PHASES}
 
 
 class InterruptionError(Exception):
@@ -61,8 +67,11 @@ def losses_of(trainer, phase, name):
 
 @pytest.mark.parametrize(
     ("phase", "name"),
-    [(0, "reconstruction"), (1, "one_step"), (1, "multi_step"), (1, "adversarial")],
-)
+    [
+        (0, "reconstruction"), (1, "contrast"),
+        (2, "one_step"), (2, "multi_step"), (2, "adversarial"),
+    ],
+)  # fmt: skip
 def test_training_lowers_the_loss(finished, phase, name):
     values = losses_of(finished, phase, name)
     assert values[-1] < 0.95 * values[0]
@@ -73,23 +82,30 @@ def test_finished_model_wants_no_more_gradients(finished):
     assert not any(parameter.requires_grad for parameter in finished.model.parameters())
 
 
-def test_second_phase_leaves_the_encoder_alone(recording, finished, tmp_path):
-    trainer = Trainer(recording, CONFIG, tmp_path, progress=interrupt_at("encode", 124))
+@pytest.mark.parametrize(
+    ("part", "moment"), [("encoder", ("encode", 124)), ("embedding", ("random rollouts", 5))]
+)
+def test_later_phases_leave_a_finished_part_alone(recording, finished, tmp_path, part, moment):
+    trainer = Trainer(recording, CONFIG, tmp_path, progress=interrupt_at(*moment))
     with pytest.raises(InterruptionError):
         trainer.run()
-    for name, tensor in trainer.model.encoder.state_dict().items():
-        assert torch.equal(finished.model.encoder.state_dict()[name], tensor), name
+    for name, tensor in getattr(trainer.model, part).state_dict().items():
+        assert torch.equal(getattr(finished.model, part).state_dict()[name], tensor), name
 
 
 @pytest.mark.parametrize(
     "interruptions",
     [
         [("representation", 41)],
+        [("embedding", 21)],
         [("dynamics", 61)],
-        [("representation", 1), ("encode", 124), ("random rollouts", 5), ("dynamics", 41)],
+        [
+            ("representation", 1), ("encode", 124), ("embedding", 41), ("random rollouts", 5),
+            ("dynamics", 41),
+        ],
     ],
-    ids=["first phase", "second phase", "often"],
-)
+    ids=["first phase", "second phase", "third phase", "often"],
+)  # fmt: skip
 def test_interrupted_run_ends_like_an_uninterrupted_one(
     recording, finished, tmp_path, interruptions
 ):
@@ -114,7 +130,7 @@ def test_interrupted_run_ends_like_an_uninterrupted_one(
     "changes",
     [
         {"ema": 0.9},
-        {"architecture": Architecture(4, 4, 4, "transformer", hidden=16, heads=2)},
+        {"architecture": Architecture(4, 4, 4, dynamics="transformer", hidden=16, heads=2)},
         {"history": 2},
         {"synthesis": ("random", "online"), "online": OnlineConfig(10, 3, 3, 2, 2)},
     ],
@@ -122,11 +138,12 @@ def test_interrupted_run_ends_like_an_uninterrupted_one(
 )
 def test_every_kind_of_run_resumes_exactly(recording, tmp_path, changes):
     config = dataclasses.replace(
-        CONFIG, representation_updates=5, dynamics_updates=25, checkpoint_interval=1e-9, **changes
-    )
+        CONFIG, representation_updates=5, embedding_updates=25, dynamics_updates=25,
+        checkpoint_interval=1e-9, **changes,
+    )  # fmt: skip
     whole = Trainer(recording, config, tmp_path / "whole")
     whole.run()
-    for where in (("representation", 1), ("dynamics", 21)):
+    for where in (("representation", 1), ("embedding", 21), ("dynamics", 21)):
         with pytest.raises(InterruptionError):
             Trainer(recording, config, tmp_path / "cut", progress=interrupt_at(*where)).run()
     again = Trainer(recording, config, tmp_path / "cut")
@@ -140,9 +157,9 @@ def assert_same_model(first, second):
         assert torch.equal(second.model.state_dict()[name], tensor), name
 
 
-@pytest.mark.parametrize("asked", [0, 1, 40, 70, 71, 72, 100])
+@pytest.mark.parametrize("asked", [0, 1, 40, 61, 62, 80, 103, 104, 111, 112, 150])
 def test_run_that_is_stopped_continues_where_it_was(recording, finished, tmp_path, asked):
-    """`stopped` is asked in both phases and between them; whenever it says so, nothing is lost."""
+    """`stopped` is asked in all phases and between them; whenever it says so, nothing is lost."""
     questions = []
 
     def stopped():
@@ -198,7 +215,7 @@ def test_representation_of_another_run_is_taken_as_if_trained(recording, finishe
         progress=lambda stage, *_: stages.add(stage),
     )  # fmt: skip
     trainer.run()
-    assert "representation" not in stages
+    assert not {"representation", "embedding"} & stages
     assert_same_model(trainer, finished)
     assert trainer.history == finished.history
 
@@ -212,8 +229,9 @@ def test_variants_share_one_representation(recording, finished, tmp_path):
     second = Trainer(recording, config, tmp_path / "second", representation=first.directory)
     second.run()
     for trainer in (first, second):
-        for name, tensor in finished.model.encoder.state_dict().items():
-            assert torch.equal(trainer.model.encoder.state_dict()[name], tensor), name
+        for part in ("encoder", "embedding"):
+            for name, tensor in getattr(finished.model, part).state_dict().items():
+                assert torch.equal(getattr(trainer.model, part).state_dict()[name], tensor), name
         assert trainer.validation_episodes.tolist() == [3]
     assert_same_model(first, second)
 
@@ -224,6 +242,8 @@ def test_variants_share_one_representation(recording, finished, tmp_path):
         ({"seed": 1}, r"settings\.seed is 0 there and 1 here"),
         ({"history": 2}, r"settings\.history is 1 there and 2 here"),
         ({"representation_updates": 62}, "representation_updates is 61 there and 62 here"),
+        ({"embedding_updates": 42}, "embedding_updates is 41 there and 42 here"),
+        ({"embedding_lags": (3,)}, r"embedding_lags is \[1, 2, .*\] there and \[3\] here"),
         (
             {"architecture": Architecture(4, 4, 4, hidden=16)},
             r"settings\.architecture\.hidden is 32 there and 16 here",
@@ -259,7 +279,7 @@ def test_only_the_first_episodes_are_trained_on_when_told_so(recording, tmp_path
 
 
 def test_history_of_the_settings_is_the_models(recording, tmp_path):
-    config = dataclasses.replace(CONFIG, history=2, representation_updates=2, dynamics_updates=2)
+    config = dataclasses.replace(CONFIG, history=2, **updates(2))
     trainer = Trainer(recording, config, tmp_path)
     assert trainer.run().spec == dataclasses.replace(recording.spec, history=2)
     with np.load(tmp_path / "random_rollouts.npz") as rollouts:
@@ -270,7 +290,7 @@ def test_scene_latents_have_unit_variance(recording, finished):
     frames = np.flatnonzero(np.isin(recording.episode_of, finished.train_episodes))
     latents = encode_all(finished.model, recording.images[frames], recording.states[frames])
     scene = finished.model.split(latents)[0]
-    kept = finished.model.scene_weight > 0
+    kept = finished.model.scene_map.any(0)
     assert scene[:, kept].var(0).mean().item() == pytest.approx(1.0, rel=0.3)
 
 
@@ -281,15 +301,17 @@ def test_curves_are_in_tensorboard_once_each(recording, tmp_path):
     trainer = Trainer(recording, config, tmp_path)
     trainer.run()
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    for number, phase in enumerate(("representation", "dynamics")):
-        offset = number * CONFIG.representation_updates
-        for name in {"reconstruction", "one_step"} & set(trainer.history[-number]):
-            wanted = [
-                (row["update"] + offset, pytest.approx(row[name]))
-                for row in trainer.history if row["phase"] == number
-            ]  # fmt: skip
-            found = [(event.step, event.value) for event in events.Scalars(f"{phase}/{name}")]
-            assert found == wanted
+    offset = 0
+    for number, (phase, name) in enumerate(
+        zip(PHASES, ("reconstruction", "contrast", "one_step"), strict=True)
+    ):
+        wanted = [
+            (row["update"] + offset, pytest.approx(row[name]))
+            for row in trainer.history if row["phase"] == number
+        ]  # fmt: skip
+        found = [(event.step, event.value) for event in events.Scalars(f"{phase}/{name}")]
+        assert found == wanted
+        offset += getattr(CONFIG, f"{phase}_updates")
 
 
 def test_finished_run_is_not_repeated(recording, finished):
@@ -298,23 +320,20 @@ def test_finished_run_is_not_repeated(recording, finished):
         recording, CONFIG, finished.directory, progress=lambda stage, *_: stages.append(stage)
     )
     again.run()
-    assert "representation" not in stages
-    assert "dynamics" not in stages
+    assert not set(PHASES) & set(stages)
     for name, tensor in finished.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], tensor), name
 
 
 def test_other_seed_gives_another_model(recording, finished, tmp_path):
-    config = dataclasses.replace(CONFIG, seed=1, representation_updates=2, dynamics_updates=2)
+    config = dataclasses.replace(CONFIG, seed=1, **updates(2))
     other = Trainer(recording, config, tmp_path).run().encoder.features[-1].weight
     assert not torch.equal(other, finished.model.encoder.features[-1].weight)
 
 
 def test_losses_are_those_of_the_chosen_synthesis(recording, tmp_path):
     for chosen, added in (((), ()), (("random",), ()), (("adversarial",), ("adversarial",))):
-        config = dataclasses.replace(
-            CONFIG, synthesis=chosen, representation_updates=1, dynamics_updates=1
-        )
+        config = dataclasses.replace(CONFIG, synthesis=chosen, **updates(1))
         trainer = Trainer(recording, config, tmp_path / "-".join(("run", *chosen)))
         trainer.run()
         assert set(trainer.history[-1]) == {
@@ -336,7 +355,7 @@ def test_run_directory_of_other_data_is_refused(finished):
 
 @pytest.mark.parametrize("name", ["run.json", "state.pt"])
 def test_damaged_run_is_named(recording, tmp_path, name):
-    config = dataclasses.replace(CONFIG, representation_updates=1, dynamics_updates=1)
+    config = dataclasses.replace(CONFIG, **updates(1))
     Trainer(recording, config, tmp_path).run()
     (tmp_path / name).write_bytes(b"{ damaged")
     with pytest.raises(TrainingError, match=rf"{name} is damaged"):
@@ -364,14 +383,12 @@ def test_states_are_normalised_by_the_training_episodes(finished):
     assert finished.model.state_std.numpy() == pytest.approx(states.std(0), rel=1e-4)
 
 
-@pytest.mark.parametrize("updates", [1, 2, 19, 20, 21])
-def test_any_number_of_updates_will_do(recording, tmp_path, updates):
-    config = dataclasses.replace(
-        CONFIG, synthesis=(), representation_updates=updates, dynamics_updates=updates
-    )
+@pytest.mark.parametrize("number", [1, 2, 19, 20, 21])
+def test_any_number_of_updates_will_do(recording, tmp_path, number):
+    config = dataclasses.replace(CONFIG, synthesis=(), **updates(number))
     trainer = Trainer(recording, config, tmp_path)
     trainer.run()
-    assert trainer.history[-1]["update"] == updates - 1
+    assert [row["update"] for row in trainer.history].count(number - 1) == len(PHASES)
 
 
 def test_loss_that_is_not_finite_ends_the_run(recording, tmp_path):

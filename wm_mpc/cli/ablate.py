@@ -17,6 +17,7 @@ from pathlib import Path
 from wm_mpc.cli import train
 from wm_mpc.cli.common import add_workers, data_directory, seed
 from wm_mpc.data.episodes import Dataset, DatasetError
+from wm_mpc.training.compute import PRECISIONS
 from wm_mpc.training.config import SYNTHESIS, ConfigError, TrainConfig
 
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -91,6 +92,9 @@ def parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("runs/ablation"), metavar="DIR",
         help="where checkpoints and runs go; default: runs/ablation",
     )  # fmt: skip
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default=PRECISIONS[0], help="as of train"
+    )
     add_workers(parser)
     return parser
 
@@ -140,7 +144,7 @@ def _train(
     command = [sys.executable, "-m", "wm_mpc.cli.train", *chosen, "--dataset", str(dataset)]
     command += ["--run", str(run), "--seed", str(training.seed), "--workers", options.workers]
     command += ["--synthesis", ",".join(VARIANTS[training.variant]) or "none"]
-    command += ["--episodes", str(training.episodes)]
+    command += ["--episodes", str(training.episodes), "--precision", options.precision]
     if donor != run:
         command += ["--representation", str(donor)]
     print(f"[ablate] {name}: {training.episodes} recorded episodes", flush=True)

@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     files.add_argument(
         "--representation", type=Path, metavar="DIR",
-        help="another run, of the same data, seed and first phase: its finished encoder is taken "
+        help="another run, of the same data, seed and first phases: its finished encoder is taken "
         "instead of training the same one again",
     )  # fmt: skip
     files.add_argument(
@@ -87,7 +87,8 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     compute.add_argument(
         "--precision", choices=PRECISIONS, default=PRECISIONS[0],
-        help="default: 32-true; bf16-mixed is for hardware that has it",
+        help="of the dynamics; default: 32-true; bf16-mixed is for hardware that has it, and there "
+        "more than twice as fast",
     )  # fmt: skip
     add_workers(compute)
     return parser

@@ -19,12 +19,12 @@ import wm_mpc
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.spec import RobotSpec, SpecError
 
-FORMAT = 1
+FORMAT = 2  # 2: with the temporal embedding
 _KEY = "wm_mpc"
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that is missing, damaged, foreign, or from a newer version."""
+    """A checkpoint that is missing, damaged, foreign, or of another format."""
 
 
 def save_checkpoint(

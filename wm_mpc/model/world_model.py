@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from wm_mpc.model.dynamics import Carry, Dynamics, GruDynamics
+from wm_mpc.model.embedding import TemporalEmbedding
 from wm_mpc.model.encoder import BlobDecoder, KeypointEncoder
 from wm_mpc.model.gru_rollout import FusedWeights, fused_rollout
 from wm_mpc.model.transformer import TransformerDynamics
@@ -31,6 +32,7 @@ class Architecture:
 
     keypoints: points the encoder finds in the scene; robot_points: blobs the decoder draws the
     robot with.
+    embedding: coordinates in which distances to a goal are measured, at most.
     dynamics: a key of `DYNAMICS`; hidden: its width. layers, heads, context: of the transformer;
     context is how many model steps it looks back on, the present one included (more than the
     training windows hold is never trained).
@@ -40,6 +42,7 @@ class Architecture:
     keypoints: int = 8
     encoder_width: int = 16
     decoder_width: int = 16
+    embedding: int = 8
     dynamics: str = "gru"
     hidden: int = 128
     layers: int = 2
@@ -56,8 +59,9 @@ class Architecture:
         for name in ("encoder_width", "decoder_width"):
             if getattr(self, name) < 4 or getattr(self, name) % 4:
                 raise SpecError(f"{name} is {getattr(self, name)}; a multiple of 4 is needed")
-        if self.keypoints < 1 or self.robot_points < 1 or self.hidden < 1:
-            raise SpecError("keypoints, robot_points and hidden must be positive")
+        for name in ("keypoints", "robot_points", "embedding", "hidden"):
+            if getattr(self, name) < 1:
+                raise SpecError(f"{name} is {getattr(self, name)}; it must be positive")
         if self.layers < 1 or self.heads < 1 or self.context < 1:
             raise SpecError("layers, heads and context must be positive")
         if self.dynamics == "transformer" and self.hidden % self.heads:
@@ -93,8 +97,7 @@ class WorldModel(nn.Module):
     state_mean, state_std: normalisation of the measured robot state, (state size,) buffers.
     scene_mean, scene_map, scene_unmap: the affine map from keypoints to the scene latent and back,
     (scene size,) and twice (scene size, scene size) buffers; a mere scale until
-    `training/readout.py` fits it. scene_weight: weight of each scene dimension in a goal distance,
-    (scene size,) buffer; all alike until it is fitted.
+    `training/readout.py` fits it.
     pose_weight, pose_bias: a linear read-out of the recorded pose from the scene latent, fitted
     after training. It draws predicted paths for people; no loss and no planner ever uses it.
     """
@@ -104,7 +107,6 @@ class WorldModel(nn.Module):
     scene_mean: Tensor
     scene_map: Tensor
     scene_unmap: Tensor
-    scene_weight: Tensor
     pose_weight: Tensor
     pose_bias: Tensor
 
@@ -126,13 +128,13 @@ class WorldModel(nn.Module):
             sizes.keypoints, spec.state.size, spec.image.height, spec.image.width,
             sizes.decoder_width, sizes.robot_points,
         )  # fmt: skip
+        self.embedding = TemporalEmbedding(self.scene_size, min(sizes.embedding, self.scene_size))
         self.dynamics = DYNAMICS[sizes.dynamics](self.latent_size, spec.block_size, sizes)
         self.register_buffer("state_mean", torch.zeros(spec.state.size))
         self.register_buffer("state_std", torch.ones(spec.state.size))
         self.register_buffer("scene_mean", torch.zeros(self.scene_size))
         self.register_buffer("scene_map", _SCENE_SCALE * torch.eye(self.scene_size))
         self.register_buffer("scene_unmap", torch.eye(self.scene_size) / _SCENE_SCALE)
-        self.register_buffer("scene_weight", torch.ones(self.scene_size))
         poses = len(sizes.pose_names)
         self.register_buffer("pose_weight", torch.zeros(poses, self.scene_size))
         self.register_buffer("pose_bias", torch.zeros(poses))
@@ -165,6 +167,12 @@ class WorldModel(nn.Module):
         scene, state = self.split(latent)
         image: Tensor = self.decoder(scene @ self.scene_unmap + self.scene_mean, state)
         return image
+
+    def embed(self, latent: Tensor) -> Tensor:
+        """Latents (..., latent size) -> where their scenes lie as goals are compared, (..., at most
+        `architecture.embedding`)."""
+        embedded: Tensor = self.embedding(self.split(latent)[0])
+        return embedded
 
     def read_pose(self, latent: Tensor) -> Tensor:
         """Latents (..., latent size) -> poses (..., number of `architecture.pose_names`)."""

@@ -76,8 +76,7 @@ class GoalCost:
         use_state: bool = True,
     ) -> None:
         self._model, self._config, self._carry = model, config, carry
-        self._goal_scene, self._goal_state = model.split(goal)
-        self._scene_weight = model.scene_weight
+        self._goal, self._goal_state = model.embed(goal), model.split(goal)[1]
         self._step_weights: dict[int, Tensor] = {}
         self._committed = committed if committed is not None and len(committed) else None
         limit = model.spec.normalised_rate_limit
@@ -121,13 +120,10 @@ class GoalCost:
 
     def of_latents(self, latents: Tensor, actions: Tensor) -> Tensor:
         """The cost of bound sequences whose latents (batch, horizon, latent size) are known:
-        predicted ones, or seen ones to compare with. Scene dimensions count by the model's
-        `scene_weight`."""
-        scene, state = self._model.split(latents)
-        offset = (scene - self._goal_scene).square()
-        distance = offset @ self._scene_weight / len(self._scene_weight)
+        predicted ones, or seen ones to compare with."""
+        distance = (self._model.embed(latents) - self._goal).square().sum(-1)
         if self._use_state:
-            offset = (state - self._goal_state).square().mean(-1)
+            offset = (self._model.split(latents)[1] - self._goal_state).square().mean(-1)
             distance = distance + self._config.state_weight * offset
         if self._config.distance == "root":
             distance = (distance + _SMOOTHING).sqrt()

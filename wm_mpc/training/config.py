@@ -29,13 +29,14 @@ class TrainConfig:
     dynamics sees, the present one included (0: as the dataset says). episodes: how many are trained
     on, the first ones (0: all); the held-out ones, the last `validation` share of the dataset, stay
     the same. representation_*: the first phase (encoder, decoder and dynamics from pixels);
-    dynamics_*: the second (dynamics on the finished latents, where synthesis happens). *_batch:
+    dynamics_*: the last (dynamics on the finished latents, where synthesis happens). *_batch:
     windows per update and process. prediction_weight: of the latent prediction loss in the first
     phase. pixel_emphasis: extra weight of pixels that differ from the mean image.
-    ema: decay of the moving average of the weights that is kept (0: the last weights). whitening,
-    goal_whitening: how far the scene's principal components are brought to equal variance, for the
-    dynamics and in the goal distance (0: not, 1: wholly; see `readout.fit_scene_map`). threads: 0 =
-    all cores.
+    ema: decay of the moving average of the weights that is kept (0: the last weights). whitening:
+    how far the scene's principal components are brought to equal variance (0: not, 1: wholly; see
+    `readout.fit_scene_map`). threads: 0 = all cores.
+    embedding_*: the phase between the two (the distance to a goal); its lags are times between two
+    frames, in control steps.
     synthesis_share: part of every dynamics batch that comes from synthesised rollouts, the same
     from each method that has some; so every variant makes the same number of updates on the same
     number of windows.
@@ -50,13 +51,15 @@ class TrainConfig:
     representation_rate: float = 2e-3
     prediction_weight: float = 0.1
     pixel_emphasis: float = 20.0
+    embedding_updates: int = 4000
+    embedding_rate: float = 2e-3
+    embedding_lags: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     dynamics_updates: int = 6000
     dynamics_batch: int = 256
     dynamics_rate: float = 1e-3
     weight_decay: float = 1e-4
     ema: float = 0.0
     whitening: float = 0.6
-    goal_whitening: float = 0.35
     validation: float = 0.05
     checkpoint_interval: float = 30.0
     threads: int = 0
@@ -69,10 +72,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("horizon", "representation_updates", "representation_batch",
-                     "dynamics_updates", "dynamics_batch"):  # fmt: skip
+                     "embedding_updates", "dynamics_updates", "dynamics_batch"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; at least 1 is needed")
-        for name in ("representation_rate", "dynamics_rate", "checkpoint_interval"):
+        for name in ("representation_rate", "embedding_rate", "dynamics_rate",
+                     "checkpoint_interval"):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be positive")
         for name in ("seed", "history", "episodes", "threads", "prediction_weight",
@@ -84,9 +88,14 @@ class TrainConfig:
         for name in ("ema", "synthesis_share"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; accepted: 0, to below 1")
-        for name in ("whitening", "goal_whitening"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; accepted: 0 to 1")
+        if not 0.0 <= self.whitening <= 1.0:
+            raise ConfigError(f"whitening is {self.whitening}; accepted: 0 to 1")
+        lags = self.embedding_lags
+        if not lags or any(not isinstance(lag, int) or lag < 1 for lag in lags):
+            raise ConfigError(
+                f"embedding_lags is {list(lags)}; accepted: some whole numbers of control steps, "
+                "each at least 1"
+            )
         unknown = sorted(set(self.synthesis) - set(SYNTHESIS))
         if unknown:
             raise ConfigError(f"unknown synthesis {unknown}; accepted: {', '.join(SYNTHESIS)}")
@@ -119,7 +128,7 @@ class TrainConfig:
 _REPRESENTATION = {
     "seed", "history", "validation", "architecture", "representation_updates", "weight_decay",
     "representation_batch", "representation_rate", "prediction_weight", "pixel_emphasis", "ema",
-    "whitening", "goal_whitening",
+    "whitening", "embedding_updates", "embedding_rate", "embedding_lags",
 }  # fmt: skip
 _SECTIONS = {
     "architecture": Architecture,

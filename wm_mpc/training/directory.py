@@ -61,7 +61,7 @@ class RunDirectory:
         return _load(path, "remove it to start over") if path.exists() else None
 
     def save_representation(self, representation: dict[str, Any]) -> None:
-        """The end of phase `representation`, with the `identity` of what it was made from."""
+        """The end of the phases before `dynamics`, with the `identity` of what it was made from."""
         plain = {**representation, "identity": _as_json(representation["identity"])}
         _write(self.path / "representation.pt", lambda file: torch.save(plain, file))
 

@@ -16,9 +16,12 @@ from wm_mpc.training.compute import in_any_process
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.ema import Average
 from wm_mpc.training.phases import DynamicsPhase, RepresentationPhase
+from wm_mpc.training.temporal import EmbeddingPhase
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+Phase = RepresentationPhase | EmbeddingPhase | DynamicsPhase
 
 _LARGEST_GRADIENT = 1.0  # norm; larger ones are scaled down
 # Share of the updates in which the rate rises. Not 0.05: of 20 updates that is exactly one, and
@@ -29,9 +32,7 @@ _RISE = 0.0501
 class Optimisation:
     """Optimiser, learning-rate schedule and weight average of a phase."""
 
-    def __init__(
-        self, fabric: Fabric, phase: RepresentationPhase | DynamicsPhase, config: TrainConfig
-    ) -> None:
+    def __init__(self, fabric: Fabric, phase: Phase, config: TrainConfig) -> None:
         self._fabric, self._phase = fabric, phase
         weights = phase.trained()
         rate = getattr(config, f"{phase.name}_rate")
@@ -40,7 +41,11 @@ class Optimisation:
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._plain, rate, updates, pct_start=_RISE
         )
-        self._average = Average(weights, config.ema) if config.ema else None
+        kept = phase.weights_of(phase.model)
+        known = {id(weight) for weight in kept}
+        # What a phase trains beside the model is kept here, as the model's weights are elsewhere.
+        self._own = [weight for weight in weights if id(weight) not in known]
+        self._average = Average(kept, config.ema) if config.ema else None
         self._module, self._optimizer = fabric.setup(phase, self._plain)
 
     def update(self, batch: tuple[Any, ...]) -> dict[str, Tensor]:
@@ -70,11 +75,15 @@ class Optimisation:
         return {
             "optimizer": self._plain.state_dict(),
             "schedule": self._schedule.state_dict(),
+            "own": [weight.detach() for weight in self._own],
             "average": None if self._average is None else self._average.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._plain.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
+        with torch.no_grad():
+            for weight, stored in zip(self._own, state["own"], strict=True):
+                weight.copy_(stored)
         if self._average is not None:
             self._average.load_state_dict(state["average"])

@@ -1,7 +1,8 @@
-"""The two phases of a training: what each draws, and what it minimises.
+"""The first and the last phase of a training: what each draws, and what it minimises.
 
 A phase draws the batch of an update from a generator given to it, and as a module turns that batch
-into loss terms; `trainer.py` does the rest. Both hold the same `WorldModel`.
+into loss terms; `trainer.py` does the rest. All hold the same `WorldModel`. The phase between them
+is in `temporal.py`.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class RepresentationPhase(nn.Module):
         # The decoder's background begins as the mean image, but is trained on.
         self._mean_image = mean_image(recording, episodes, config.seed)
         model.requires_grad_(True)
+        model.embedding.requires_grad_(False)
 
     def trained(self) -> list[nn.Parameter]:
         return self.weights_of(self.model)
@@ -45,7 +47,8 @@ class RepresentationPhase(nn.Module):
     @staticmethod
     def weights_of(model: WorldModel) -> list[nn.Parameter]:
         """What this phase trains of a model."""
-        return list(model.parameters())
+        later = {id(weight) for weight in model.embedding.parameters()}
+        return [weight for weight in model.parameters() if id(weight) not in later]
 
     def batch(self, rng: np.random.Generator) -> tuple[Any, ...]:
         """Images uint8 (batch, steps + 1, height, width, 3), states (batch, steps + 1, state size)
@@ -91,10 +94,13 @@ class DynamicsPhase(nn.Module):
         episodes: np.ndarray,
         latents: Tensor,
         replays: list[Replay],
+        precision: str = "32-true",
     ) -> None:
+        """precision: see `Compute`."""
         super().__init__()
         self.model, self.config, self._recording = model, config, recording
         self._latents, self._replays = latents, replays
+        self._half = precision == "bf16-mixed"
         self._steps = model.spec.history - 1 + config.horizon
         self._starts = recording.window_starts(self._steps, episodes)
         model.requires_grad_(False)
@@ -126,6 +132,11 @@ class DynamicsPhase(nn.Module):
         return self._latents[torch.from_numpy(frames)], blocks
 
     def forward(self, windows: Windows, seed: int) -> dict[str, Tensor]:
+        device = self._latents.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self._half):
+            return self._losses(windows, seed)
+
+    def _losses(self, windows: Windows, seed: int) -> dict[str, Tensor]:
         terms = {
             "one_step": losses.pooled(losses.one_step, self.model, windows),
             "multi_step": losses.pooled(losses.multi_step, self.model, windows),

@@ -80,7 +80,9 @@ def representation_identity(
     """All that the outcome of phase `representation` depends on, except how many of the episodes
     it was trained on: variants with fewer episodes share one encoder."""
     settings = {**config.representation_settings(), "history": history}
-    return {"settings": settings, **data_identity(recording, compute)}
+    identity = data_identity(recording, compute)
+    del identity["precision"]  # of phase `dynamics` only
+    return {"settings": settings, **identity}
 
 
 def data_identity(recording: Recording, compute: Compute) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What is fitted to a finished representation, in a moment: the scene's coordinates, and read-outs.
 
 Keypoints see an object's place in all their coordinates but its angle only in small differences.
-Their principal components, scaled towards equal variance, bring both to about the same size, which
-the dynamics learns from and the goal distance compares by.
+Their principal components, scaled towards equal variance, bring both to about the same size, from
+which the dynamics and the temporal embedding learn.
 """
 
 from __future__ import annotations
@@ -23,16 +23,13 @@ _LEAST_VARIANCE = 1e-4
 
 
 @torch.no_grad()
-def fit_scene_map(
-    model: WorldModel, scene: Tensor, whitening: float, goal_whitening: float
-) -> None:
+def fit_scene_map(model: WorldModel, scene: Tensor, whitening: float) -> None:
     """Set the map from keypoints to the scene latent: principal components, each divided by a power
     of its standard deviation.
 
     scene: latents of recorded frames (frames, scene size) under the model's present map. whitening:
-    that power, 0 (lengths as in the picture) to 1 (equal variances); goal_whitening: the same of
-    the goal distance, kept as `scene_weight`. Latents get unit variance on average, and two random
-    frames a mean squared goal distance of 1. Components of no more than noise become zero.
+    that power, 0 (lengths as in the picture) to 1 (equal variances). Latents get unit variance on
+    average. Components of no more than noise become zero.
     """
     points = scene.double() @ model.scene_unmap.double() + model.scene_mean.double()
     mean = points.mean(0)
@@ -45,9 +42,6 @@ def fit_scene_map(
     model.scene_mean.copy_(mean)
     model.scene_map.copy_(axes * torch.where(kept, scale, 0.0))
     model.scene_unmap.copy_((axes * torch.where(kept, 1.0 / scale, 0.0)).T)
-    weight = torch.where(kept, variance ** (whitening - goal_whitening), 0.0)
-    typical = (weight * variance * scale**2)[kept].sum() * 2.0 / len(weight)
-    model.scene_weight.copy_(weight / typical)
 
 
 def fit_scene_map_to(
@@ -57,7 +51,7 @@ def fit_scene_map_to(
     frames = np.flatnonzero(np.isin(recording.episode_of, episodes))
     frames = frames[:: max(1, len(frames) // _MOST_FRAMES)]
     latents = encode_all(model, recording.images[frames], recording.states[frames])
-    fit_scene_map(model, model.split(latents)[0], config.whitening, config.goal_whitening)
+    fit_scene_map(model, model.split(latents)[0], config.whitening)
 
 
 def fit_pose_readout_to(

@@ -1,9 +1,10 @@
-"""Train a world model from a recording: first what to see, then what happens next.
+"""Train a world model from a recording: what to see, what is far from what, what happens next.
 
-Phase `representation` trains encoder, decoder and dynamics together from pixels. Phase `dynamics`
-trains the dynamics on the finished latents, with data synthesis; latents are computed once, so an
-update costs milliseconds. Every update draws its randomness from (seed, phase, update, process), so
-a run that was killed and resumed ends bit for bit where an uninterrupted one does.
+Phase `representation` trains encoder, decoder and dynamics together from pixels. Then latents are
+computed once, so an update costs milliseconds: phase `embedding` trains the distance to a goal,
+and phase `dynamics` the dynamics, with data synthesis. Every update draws its randomness from
+(seed, phase, update, process), so a run that was killed and resumed ends bit for bit where an
+uninterrupted one does.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from wm_mpc.training.compute import Compute, in_any_process
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import RunDirectory, TrainingError
 from wm_mpc.training.events import Events
-from wm_mpc.training.optimisation import Optimisation
+from wm_mpc.training.optimisation import Optimisation, Phase
 from wm_mpc.training.phases import DynamicsPhase, RepresentationPhase
 from wm_mpc.training.preparation import (
     check_data,
@@ -39,8 +40,9 @@ from wm_mpc.training.preparation import (
 from wm_mpc.training.readout import fit_pose_readout_to, fit_scene_map_to
 from wm_mpc.training.replay import encode_all
 from wm_mpc.training.synthesised import SynthesisedData
+from wm_mpc.training.temporal import EmbeddingPhase
 
-PHASES = ("representation", "dynamics")
+PHASES = ("representation", "embedding", "dynamics")
 Progress = Callable[[str, int, int, dict[str, float]], None]
 
 
@@ -105,7 +107,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether all updates of both phases are done."""
+        """Whether all updates of all phases are done."""
         return all(map(self._is_done, PHASES))
 
     @property
@@ -149,17 +151,19 @@ class Trainer:
         material = (self.model, self.recording, self.config, self.train_episodes)
         if not self._is_done("representation"):
             self._run_phase(RepresentationPhase(*material), state)
+        latents = self._encode()
+        if not self._is_done("embedding"):
+            self._run_phase(EmbeddingPhase(*material, latents), state)
         self._synthesised = SynthesisedData(
             *material, self.directory, self.workers, self._report_stage
         )
-        latents = self._encode()
+        self._prepare_dynamics(latents)
         if not self._is_done("dynamics"):
             replays = list(self._synthesised.replays.values())
-            self._run_phase(DynamicsPhase(*material, latents, replays), state)
+            phase = DynamicsPhase(*material, latents, replays, self._compute.precision)
+            self._run_phase(phase, state)
 
-    def _run_phase(
-        self, phase: RepresentationPhase | DynamicsPhase, state: dict[str, Any] | None
-    ) -> None:
+    def _run_phase(self, phase: Phase, state: dict[str, Any] | None) -> None:
         name, total = phase.name, self._total(phase.name)
         optimisation = Optimisation(self._fabric, phase, self.config)
         if state is not None and state["phase"] == name:
@@ -188,19 +192,21 @@ class Trainer:
                 self._report(name, number, {key: term.item() for key, term in terms.items()})
             if last:
                 optimisation.write_average(self.model)
-                if name == "representation":
-                    self._finish_representation()
+                if isinstance(phase, RepresentationPhase):
+                    self._fit_scene_map()
+                if isinstance(phase, EmbeddingPhase):
+                    phase.finish()
+                    self._save_representation()
             if now - last_saved > self.config.checkpoint_interval or last:
                 self._save(name, optimisation)
                 last_saved = now
 
-    def _finish_representation(self) -> None:
+    def _fit_scene_map(self) -> None:
         """The scene's coordinates, and a new dynamics to learn in them."""
         fit_scene_map_to(self.model, self.recording, self.train_episodes, self.config)
         fresh = new_model(self.recording, self.config, self.train_episodes).state_dict()
         weights = {name: value for name, value in fresh.items() if name.startswith("dynamics.")}
         self.model.load_state_dict(weights, strict=False)
-        self._save_representation()
 
     def _save_representation(self) -> None:
         if self._fabric.is_global_zero:
@@ -215,18 +221,21 @@ class Trainer:
         found = donor.load_representation(self._identity)
         self.model.load_state_dict(found["model"])
         self.history, self._seconds = found["history"], found["seconds"]
-        self._done["representation"] = self._total("representation")
+        for phase in ("representation", "embedding"):
+            self._done[phase] = self._total(phase)
         self._save_representation()
 
     def _encode(self) -> Tensor:
-        """Latents of all recorded frames, what is fitted to them, and the synthesised data so
-        far."""
-        latents = encode_all(
+        """Latents of all recorded frames."""
+        return encode_all(
             self.model,
             self.recording.images,
             self.recording.states,
             lambda done, total: self._report_stage("encode", done, total),
         )
+
+    def _prepare_dynamics(self, latents: Tensor) -> None:
+        """What is fitted to the latents, and the synthesised data so far."""
         fit_pose_readout_to(self.model, self.recording, self.train_episodes, latents)
         with self._fabric.rank_zero_first():  # it makes them, the others find them made
             self._synthesised.add_random()
@@ -235,7 +244,6 @@ class Trainer:
         torch.set_num_threads(1)
         for number in range(self._done["dynamics"]):
             self._synthesise(number, None)
-        return latents
 
     def _synthesise(self, number: int, optimisation: Optimisation | None) -> None:
         """The round of online rollouts that belongs to update `number`, if there is one: planned
@@ -270,7 +278,8 @@ class Trainer:
     def _report(self, phase: str, number: int, values: dict[str, float]) -> None:
         if self._fabric.is_global_zero:
             self.history.append({"phase": PHASES.index(phase), "update": number, **values})
-            step = number + (self._total("representation") if phase == "dynamics" else 0)
+            before = PHASES[: PHASES.index(phase)]
+            step = number + sum(self._total(earlier) for earlier in before)
             self._events.scalars(phase, step, values)
             self.progress(phase, number + 1, self._total(phase), values)
 

@@ -1,0 +1,47 @@
+"""Coordinates in which a planner measures how far a scene is from a goal."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+_WIDTH = 64
+
+
+class TemporalEmbedding(nn.Module):
+    """Scene latent -> coordinates in which near is what is soon reached from each other.
+
+    `training/temporal.py` trains it; until then it is the first coordinates of the scene. scale:
+    buffer; two random recorded frames then have a mean squared distance of 1.
+    """
+
+    scale: Tensor
+
+    def __init__(self, scene_size: int, size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(scene_size, size)
+        self.curved = nn.Sequential(
+            nn.Linear(scene_size, _WIDTH), nn.SiLU(),
+            nn.Linear(_WIDTH, _WIDTH), nn.SiLU(),
+            nn.Linear(_WIDTH, size),
+        )  # fmt: skip
+        last = self.curved[-1]
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():
+            self.linear.weight.copy_(torch.eye(size, scene_size))
+            self.linear.bias.zero_()
+            last.weight.zero_()
+            last.bias.zero_()
+        self.register_buffer("scale", torch.ones(()))
+
+    def forward(self, scene: Tensor) -> Tensor:
+        """(..., scene size) -> (..., size)."""
+        embedded: Tensor = self.scale * (self.linear(scene) + self.curved(scene))
+        return embedded
+
+    @torch.no_grad()
+    def normalise(self, scene: Tensor) -> None:
+        """Set the scale by the scene latents of recorded frames (frames, scene size)."""
+        self.scale.fill_(1.0)
+        spread = self(scene).var(0, correction=0).sum()
+        self.scale.copy_((2.0 * spread).clamp_min(1e-12).rsqrt())

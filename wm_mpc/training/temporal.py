@@ -1,0 +1,90 @@
+"""The phase `embedding`: the distance to a goal is learned from time.
+
+In the coordinates of keypoints, an object turned by half a turn may look nearer to its goal than
+one turned by a third, and the two sides of a wall look near. But what is near in time is near in
+every way that matters to a plan. The embedding is trained to tell, by distance alone, which of many
+frames came a given time after a frame: contrastive learning (InfoNCE, arXiv 1807.03748) over time
+(arXiv 1704.06888), at several time scales at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wm_mpc.data.episodes import Recording
+from wm_mpc.model.world_model import WorldModel
+from wm_mpc.training.config import TrainConfig
+
+# Frames of a batch: so many episodes, with so many frames of each. Frames of one episode are the
+# hard ones to tell apart.
+_EPISODES = 64
+_FRAMES = 8
+
+
+class EmbeddingPhase(nn.Module):
+    """The temporal embedding alone, on finished latents of all recorded frames (frames, latent
+    size); episodes: numbers of those to draw from."""
+
+    name = "embedding"
+
+    def __init__(
+        self,
+        model: WorldModel,
+        recording: Recording,
+        config: TrainConfig,
+        episodes: np.ndarray,
+        latents: Tensor,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self._scene = model.split(latents)[0]
+        chosen = np.flatnonzero(np.isin(recording.episode_of, episodes))
+        _, first, lengths = np.unique(
+            recording.episode_of[chosen], return_index=True, return_counts=True
+        )
+        self._first, self._lengths = chosen[first], lengths
+        # In control steps, those that an episode has room for.
+        self._lags = [lag for lag in config.embedding_lags if lag < lengths.max()] or [1]
+        # A distance tells the less, the longer the time between: how much is learned for each.
+        self.sharpness = nn.Parameter(torch.zeros(len(self._lags)))
+        model.requires_grad_(False)
+        model.embedding.requires_grad_(True)
+
+    def trained(self) -> list[nn.Parameter]:
+        return [*self.weights_of(self.model), self.sharpness]
+
+    @staticmethod
+    def weights_of(model: WorldModel) -> list[nn.Parameter]:
+        """What this phase trains of a model."""
+        return list(model.embedding.parameters())
+
+    def batch(self, rng: np.random.Generator) -> tuple[Any, ...]:
+        """Numbers of frames and of those some time after them, (n,) each, and the number of that
+        time."""
+        number = int(rng.integers(len(self._lags)))
+        lag = self._lags[number]
+        long_enough = np.flatnonzero(self._lengths > lag)
+        episodes = np.repeat(rng.choice(long_enough, size=_EPISODES), _FRAMES)
+        before = self._first[episodes] + rng.integers(self._lengths[episodes] - lag)
+        return torch.from_numpy(before), torch.from_numpy(before + lag), number
+
+    def forward(self, before: Tensor, after: Tensor, number: int) -> dict[str, Tensor]:
+        with torch.autocast(before.device.type, enabled=False):
+            embedded = [self.model.embedding(self._scene[frames]) for frames in (before, after)]
+            likeness = -self.sharpness[number].exp() * torch.cdist(*embedded).square()
+            partner = torch.arange(len(before), device=before.device)
+            forwards = functional.cross_entropy(likeness, partner)
+            backwards = functional.cross_entropy(likeness.T, partner)
+            return {"contrast": (forwards + backwards) / 2}
+
+    def finish(self) -> None:
+        """Set the scale of distances."""
+        frames = np.concatenate(
+            [np.arange(a, a + n) for a, n in zip(self._first, self._lengths, strict=True)]
+        )
+        self.model.embedding.normalise(self._scene[torch.from_numpy(frames)])
