@@ -1,4 +1,4 @@
-"""The simulation and its controller: `ros2 launch wm_mpc sim.launch.py task:=wall episodes:=5`."""
+"""The simulation and its controller: `ros2 launch wm_mpc sim.launch.py episodes:=5`."""
 
 from launch import LaunchDescription
 from launch.actions import (
@@ -14,7 +14,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 ARGUMENTS = (
-    ("task", "wall", "Robot and scene, also the name of its shipped world model."),
+    ("task", "push_t", "Robot and scene, also the name of its shipped world model."),
     ("planner", "adam", "How to plan: adam, gd, cem or mppi."),
     ("episodes", "0", "End after so many episodes with one summary line; 0: go on for ever."),
     ("lockstep", "false", "Wait for each plan: reproducible from the seed, not in real time."),

@@ -4,13 +4,10 @@ makes of it."""
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
-import threading
 import time
-from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
@@ -19,6 +16,7 @@ from std_msgs.msg import String
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.ros import qos
 
+LAUNCH_FILE = "train.launch.py"
 pytestmark = [
     pytest.mark.launch,
     pytest.mark.ros,
@@ -36,74 +34,6 @@ threads: 1
 synthesis: []
 architecture: {{keypoints: 4, encoder_width: 4, decoder_width: 4, hidden: 16}}
 """
-
-
-class Launched:
-    """A running `ros2 launch`, its output so far, and all processes below it."""
-
-    def __init__(self, domain_id, *arguments):
-        self.lines = []
-        self.process = subprocess.Popen(
-            ["ros2", "launch", "wm_mpc", "train.launch.py", *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env=os.environ | {"ROS_DOMAIN_ID": str(domain_id), "PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            self.lines.append(line)
-
-    @property
-    def output(self):
-        return "".join(self.lines)
-
-    def pids(self):
-        """The node and its training process, while they run."""
-        nodes = [int(pid) for pid in re.findall(r"process started with pid \[(\d+)\]", self.output)]
-        return nodes + [child for node in nodes for child in children(node)]
-
-    def wait(self, timeout=SECONDS):
-        code = self.process.wait(timeout)
-        self._reader.join(timeout=5.0)
-        return code
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            try:
-                self.process.wait(15.0)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-
-
-def children(pid):
-    try:
-        tasks = Path(f"/proc/{pid}/task").iterdir()
-        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    except OSError:
-        return []
-
-
-def is_alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-@pytest.fixture
-def launch(domain_id):
-    running = []
-
-    def start(*arguments):
-        running.append(Launched(domain_id, *arguments))
-        return running[-1]
-
-    yield start
-    for launched in running:
-        launched.close()
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +101,7 @@ def test_interrupt_ends_everything_in_three_seconds_and_the_same_command_goes_on
     launched.process.send_signal(signal.SIGINT)
     launched.wait(10.0)
     assert time.monotonic() - started < 3.0, launched.output
-    assert not any(map(is_alive, pids))
+    assert not any(map(launched.is_alive, pids))
     assert "Traceback" not in launched.output
 
     done, first = listener.updates("dynamics")[-1], len(listener.progress)
