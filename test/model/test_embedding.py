@@ -45,22 +45,22 @@ def test_trained_embedding_can_bend():
 def test_two_random_frames_have_a_mean_squared_distance_of_one(spread):
     embedding = trained(TemporalEmbedding(6, 4))
     scene = spread * torch.randn(4000, 6) + 0.3
-    embedding.normalise(scene)
+    embedding.normalise(scene, ONE_LAYOUT[: len(scene)])
     first, second = embedding(scene).chunk(2)
     assert (first - second).square().sum(-1).mean().item() == pytest.approx(1.0, rel=0.1)
 
 
 def test_normalising_again_changes_nothing():
     embedding, scene = trained(TemporalEmbedding(6, 4)), torch.randn(50, 6)
-    embedding.normalise(scene)
+    embedding.normalise(scene, ONE_LAYOUT[: len(scene)])
     once = embedding.scale.clone()
-    embedding.normalise(scene)
+    embedding.normalise(scene, ONE_LAYOUT[: len(scene)])
     assert torch.equal(embedding.scale, once)
 
 
 def test_scenes_that_never_move_have_a_finite_distance():
     embedding = TemporalEmbedding(6, 4)
-    embedding.normalise(torch.ones(50, 6))
+    embedding.normalise(torch.ones(50, 6), ONE_LAYOUT[:50])
     assert embedding(torch.randn(3, 6)).isfinite().all()
 
 
@@ -89,7 +89,7 @@ def test_gradient_reaches_every_scene_coordinate_and_nothing_else():
 
 def test_checkpoint_keeps_the_embedding_and_its_scale(tmp_path):
     model = make_world_model(embedding=4)
-    trained(model.embedding).normalise(torch.randn(50, 6))
+    trained(model.embedding).normalise(torch.randn(50, 6), ONE_LAYOUT[:50])
     save_checkpoint(model, tmp_path / "wall.safetensors", {})
     loaded, _ = load_checkpoint(tmp_path / "wall.safetensors")
     latent = torch.randn(5, model.latent_size)

@@ -92,7 +92,7 @@ def train(phase, updates, seed=0):
 def batches(phase, count=50):
     """Frames (n,), partners (n,) and the time between them, of many batches."""
     for seed in range(count):
-        before, after, number = phase.batch(np.random.default_rng(seed))
+        before, after, _, number = phase.batch(np.random.default_rng(seed))
         yield before.numpy(), after.numpy(), CONFIG.embedding_lags[number]
 
 
@@ -160,7 +160,7 @@ def test_lag_that_the_shortest_episode_has_no_room_for_is_left_out(
 def test_lag_is_one_step_when_all_are_too_long(model, recording, latents):
     config = TrainConfig(embedding_lags=(100, 200))
     phase = EmbeddingPhase(model, recording, config, TRAIN, latents)
-    before, after, _ = phase.batch(np.random.default_rng(0))
+    before, after, _, _ = phase.batch(np.random.default_rng(0))
     assert (after - before == 1).all()
 
 

@@ -12,7 +12,7 @@ class TemporalEmbedding(nn.Module):
     """Scene latent -> coordinates in which near is what is soon reached from each other.
 
     `training/temporal.py` trains it; until then it is the first coordinates of the scene. scale:
-    buffer; two random recorded frames then have a mean squared distance of 1.
+    buffer; two random recorded frames of one layout then have a mean squared distance of 1.
     """
 
     scale: Tensor
@@ -40,8 +40,13 @@ class TemporalEmbedding(nn.Module):
         return embedded
 
     @torch.no_grad()
-    def normalise(self, scene: Tensor) -> None:
-        """Set the scale by the scene latents of recorded frames (frames, scene size)."""
+    def normalise(self, scene: Tensor, layout: Tensor) -> None:
+        """Set the scale by the scene latents of recorded frames (frames, scene size); layout: the
+        number of each one's, int64 (frames,)."""
         self.scale.fill_(1.0)
-        spread = self(scene).var(0, correction=0).sum()
+        embedded = self(scene)
+        totals = embedded.new_zeros(int(layout.max()) + 1, embedded.shape[1])
+        totals.index_add_(0, layout, embedded)
+        middle = totals / layout.bincount()[:, None]
+        spread = (embedded - middle[layout]).square().sum(1).mean()
         self.scale.copy_((2.0 * spread).clamp_min(1e-12).rsqrt())
