@@ -10,6 +10,8 @@ from wm_mpc.model.embedding import TemporalEmbedding
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.sim.tasks import make_task
 
+ONE_LAYOUT = torch.zeros(4000, dtype=torch.int64)
+
 
 @pytest.fixture(autouse=True)
 def seed():
@@ -46,6 +48,14 @@ def test_two_random_frames_have_a_mean_squared_distance_of_one(spread):
     embedding = trained(TemporalEmbedding(6, 4))
     scene = spread * torch.randn(4000, 6) + 0.3
     embedding.normalise(scene, ONE_LAYOUT[: len(scene)])
+    first, second = embedding(scene).chunk(2)
+    assert (first - second).square().sum(-1).mean().item() == pytest.approx(1.0, rel=0.1)
+
+
+def test_frames_of_other_layouts_do_not_count():
+    embedding = TemporalEmbedding(6, 4)
+    scene, layout = torch.randn(4000, 6), torch.arange(4000) % 40
+    embedding.normalise(scene + 100.0 * torch.randn(40, 6)[layout], layout)
     first, second = embedding(scene).chunk(2)
     assert (first - second).square().sum(-1).mean().item() == pytest.approx(1.0, rel=0.1)
 

@@ -30,13 +30,14 @@ ARM, GAP, STEP = 2.0, 0.25, 0.08
 PATH = 2 * ARM + GAP
 
 
-def make_recording(path, lengths=LENGTHS):
+def make_recording(path, lengths=LENGTHS, layouts=None):
     """Episodes of so many frames; what they show plays no part."""
     dataset = Dataset.create(path, SPEC)
     for index, length in enumerate(lengths):
         images = np.zeros((length, 16, 16, 3), np.uint8)
         states, actions = np.zeros((length, 1), np.float32), np.zeros((length - 1, 1), np.float32)
-        dataset.append(index, Episode(images, states, actions))
+        layout = None if layouts is None else np.array([layouts[index]], float)
+        dataset.append(index, Episode(images, states, actions, layout=layout))
     return Recording(dataset)
 
 
@@ -127,6 +128,26 @@ def test_two_random_frames_have_a_mean_squared_distance_of_one(model, recording,
     frames = np.flatnonzero(np.isin(recording.episode_of, TRAIN))
     embedded = model.embed(latents[frames])
     assert torch.cdist(embedded, embedded).square().mean().item() == pytest.approx(1.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_furniture_is_no_distance(tmp_path, latents, apart):
+    """A coordinate that tells episodes apart, and nothing else, is of use only if it may be."""
+    layouts = np.arange(len(LENGTHS)) if apart else np.zeros(len(LENGTHS))
+    recording = make_recording(tmp_path / "data", layouts=layouts)
+    furnished = latents.clone()
+    furnished[:, 2] = 3.0 * torch.from_numpy(np.sin(5.0 * recording.episode_of))
+    torch.manual_seed(0)
+    model = WorldModel(SPEC, Architecture(3, 4, 4, hidden=8))
+    train(EmbeddingPhase(model, recording, CONFIG, TRAIN, furnished), 100)
+    within = []
+    for episode in TRAIN:
+        embedded = model.embed(furnished[recording.episode_of == episode])
+        within.append(torch.cdist(embedded, embedded).square().mean().item())
+    if apart:
+        assert np.mean(within) == pytest.approx(1.0, rel=0.1)
+    else:
+        assert np.mean(within) < 0.5
 
 
 def test_partner_is_exactly_the_lag_later_in_the_same_training_episode(recording, phase):
