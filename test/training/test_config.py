@@ -66,7 +66,7 @@ def test_whole_number_will_do_for_a_fraction(tmp_path):
         ),
         ("embedding_lags: 4", "embedding_lags is 4; a list is needed"),
         ("embedding_lags: []", r"embedding_lags is \[\]; accepted: some whole numbers"),
-        ("embedding_lags: [4, 0]", r"embedding_lags is \[4, 0\]; accepted: .* at least 1 control"),
+        ("embedding_lags: [4, 0]", r"embedding_lags is \[4, 0\]; accepted: .* at least 1"),
         ("embedding_lags: [1.5]", r"embedding_lags is \[1\.5\]"),
         ("embedding_lags: [soon]", r"embedding_lags is \['soon'\]"),
         ("- horizon", "must hold a table of settings"),

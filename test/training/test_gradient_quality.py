@@ -84,9 +84,9 @@ def test_slope_through_the_model_is_its_finite_difference(shipped, recording):
         with torch.no_grad():
             above, below = (
                 case.cost.of_latents(case.predicted(plan)[None, 1:], plan)
-                for plan in (case.held_plan(held + s * 0.01 * direction) for s in (1, -1))
+                for plan in (case.held_plan(held + s * 0.002 * direction) for s in (1, -1))
             )
-        assert float(above - below) / 0.02 == pytest.approx(slope[number].item(), abs=5e-3)
+        assert float(above - below) / 0.004 == pytest.approx(slope[number].item(), abs=5e-3)
 
 
 def test_recorded_actions_lead_to_the_recorded_goal(shipped, recording):

@@ -166,16 +166,17 @@ def test_all_lags_and_all_parts_of_an_episode_are_drawn(recording, phase):
     assert np.array_equal(frames, np.flatnonzero(np.isin(recording.episode_of, TRAIN)))
 
 
-@pytest.mark.parametrize(("shortest", "longest_lag"), [(17, 16), (16, 8), (3, 2), (2, 1)])
-def test_lag_that_the_shortest_episode_has_no_room_for_is_left_out(
-    model, tmp_path, shortest, longest_lag
-):
-    recording = make_recording(tmp_path / "data", [2, 30, shortest, 40])
-    phase = EmbeddingPhase(model, recording, CONFIG, np.array([1, 2, 3]), torch.zeros(112, 7))
+@pytest.mark.parametrize(("longest", "longest_lag"), [(17, 16), (16, 8), (3, 2), (2, 1)])
+def test_lag_that_no_episode_has_room_for_is_left_out(model, tmp_path, longest, longest_lag):
+    recording = make_recording(tmp_path / "data", [40, 2, longest, 2])
+    phase = EmbeddingPhase(
+        model, recording, CONFIG, np.array([1, 2, 3]), torch.zeros(44 + longest, 7)
+    )
     drawn = list(batches(phase))
     assert {lag for *_, lag in drawn} == {n for n in CONFIG.embedding_lags if n <= longest_lag}
-    for before, after, _ in drawn:
+    for before, after, lag in drawn:
         assert (recording.episode_of[before] == recording.episode_of[after]).all()
+        assert lag == 1 or set(recording.episode_of[before]) == {2}
 
 
 def test_lag_is_one_step_when_all_are_too_long(model, recording, latents):
