@@ -47,8 +47,8 @@ class RepresentationPhase(nn.Module):
     @staticmethod
     def weights_of(model: WorldModel) -> list[nn.Parameter]:
         """What this phase trains of a model."""
-        later = {id(weight) for weight in model.embedding.parameters()}
-        return [weight for weight in model.parameters() if id(weight) not in later]
+        parts = (model.encoder, model.decoder, model.dynamics)
+        return [weight for part in parts for weight in part.parameters()]
 
     def batch(self, rng: np.random.Generator) -> tuple[Any, ...]:
         """Images uint8 (batch, steps + 1, height, width, 3), states (batch, steps + 1, state size)

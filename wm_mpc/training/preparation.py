@@ -77,19 +77,16 @@ def check_data(
 def representation_identity(
     recording: Recording, config: TrainConfig, compute: Compute, history: int
 ) -> dict[str, Any]:
-    """All that the outcome of phase `representation` depends on, except how many of the episodes
-    it was trained on: variants with fewer episodes share one encoder."""
+    """All that the outcome of the phases before `dynamics` depends on, except how many of the
+    episodes it was trained on: variants with fewer episodes share one encoder."""
     settings = {**config.representation_settings(), "history": history}
-    identity = data_identity(recording, compute)
-    del identity["precision"]  # of phase `dynamics` only
-    return {"settings": settings, **identity}
+    return {"settings": settings, **data_identity(recording, compute)}
 
 
 def data_identity(recording: Recording, compute: Compute) -> dict[str, Any]:
-    """What a run's numbers depend on apart from its settings."""
+    """What the numbers of every phase depend on apart from the settings."""
     return {
         "data": recording.dataset.content_hash(),
         "episodes": len(recording.indices),
         "processes": compute.processes,
-        "precision": compute.precision,
     }

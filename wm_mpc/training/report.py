@@ -19,6 +19,7 @@ from wm_mpc.training.diagnostics import predict
 from wm_mpc.training.gradient_quality import GradientQuality
 from wm_mpc.training.recorded_case import RecordedCase
 from wm_mpc.training.replay import encode_all
+from wm_mpc.training.trainer import PHASES
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -42,7 +43,7 @@ def draw_report(
     figure = pyplot.figure(figsize=(15, 18), constrained_layout=True)
     parts: Any = figure.subfigures(3, 1, height_ratios=[1, 2.4, 1.6])
     axes = parts[0].subplots(1, 5)
-    for phase, name in enumerate(("representation", "embedding", "dynamics")):
+    for phase, name in enumerate(PHASES):
         _draw_losses(axes[phase], name, [row for row in history if row["phase"] == phase])
     if "open_loop_error" in metrics:
         _draw_errors(axes[3], metrics)

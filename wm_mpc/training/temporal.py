@@ -48,7 +48,7 @@ class EmbeddingPhase(nn.Module):
         _, first, lengths = np.unique(
             recording.episode_of[chosen], return_index=True, return_counts=True
         )
-        self._first, self._lengths = chosen[first], lengths
+        self._frames, self._first, self._lengths = chosen, chosen[first], lengths
         layouts = [recording.layouts[number] for number in recording.episode_of[self._first]]
         names = [b"" if layout is None else np.asarray(layout).tobytes() for layout in layouts]
         self._layout = np.unique(names, return_inverse=True)[1]
@@ -82,21 +82,17 @@ class EmbeddingPhase(nn.Module):
     def forward(
         self, before: Tensor, after: Tensor, layout: Tensor, number: int
     ) -> dict[str, Tensor]:
-        with torch.autocast(before.device.type, enabled=False):
-            embedded = [self.model.embedding(self._scene[frames]) for frames in (before, after)]
-            likeness = -self.sharpness[number].exp() * torch.cdist(*embedded).square()
-            likeness = likeness.masked_fill(layout[:, None] != layout, -torch.inf)
-            partner = torch.arange(len(before), device=before.device)
-            forwards = functional.cross_entropy(likeness, partner)
-            backwards = functional.cross_entropy(likeness.T, partner)
-            return {"contrast": (forwards + backwards) / 2}
+        embedded = [self.model.embedding(self._scene[frames]) for frames in (before, after)]
+        likeness = -self.sharpness[number].exp() * torch.cdist(*embedded).square()
+        likeness = likeness.masked_fill(layout[:, None] != layout, -torch.inf)
+        partner = torch.arange(len(before), device=before.device)
+        forwards = functional.cross_entropy(likeness, partner)
+        backwards = functional.cross_entropy(likeness.T, partner)
+        return {"contrast": (forwards + backwards) / 2}
 
     def finish(self) -> None:
         """Set the scale of distances."""
-        frames = np.concatenate(
-            [np.arange(a, a + n) for a, n in zip(self._first, self._lengths, strict=True)]
-        )
         layout = torch.from_numpy(np.repeat(self._layout, self._lengths))
         self.model.embedding.normalise(
-            self._scene[torch.from_numpy(frames)], layout.to(self._scene.device)
+            self._scene[torch.from_numpy(self._frames)], layout.to(self._scene.device)
         )

@@ -221,7 +221,7 @@ class Trainer:
         found = donor.load_representation(self._identity)
         self.model.load_state_dict(found["model"])
         self.history, self._seconds = found["history"], found["seconds"]
-        for phase in ("representation", "embedding"):
+        for phase in PHASES[:-1]:
             self._done[phase] = self._total(phase)
         self._save_representation()
 
@@ -305,6 +305,7 @@ class Trainer:
     def _claim_directory(self) -> None:
         identity = {
             "config": self.config.to_dict(), **data_identity(self.recording, self._compute),
+            "precision": self._compute.precision,
             "representation": self._donor and self._donor.representation_hash(self._identity),
         }  # fmt: skip
         if self._fabric.is_global_zero:
