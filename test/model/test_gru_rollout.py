@@ -9,8 +9,8 @@ from wm_mpc.model.dynamics import GruDynamics
 from wm_mpc.model.gru_rollout import FusedWeights, fused_rollout
 
 
-def _dynamics(latent=6, block=4, hidden=16):
-    dynamics = GruDynamics(latent, block, hidden).requires_grad_(False).double()
+def _dynamics(latent=6, block=4, hidden=16, gated=4):
+    dynamics = GruDynamics(latent, block, hidden, gated).requires_grad_(False).double()
     torch.nn.init.normal_(dynamics.linear.weight, std=0.3)
     for weight in dynamics.parameters():
         weight.mul_(1.5)
@@ -26,10 +26,11 @@ def _stepwise(dynamics, carry, actions):
     return torch.stack(latents, 1)
 
 
+@pytest.mark.parametrize("gated", [0, 4])
 @pytest.mark.parametrize(("batch", "horizon"), [(1, 1), (5, 1), (1, 4), (7, 6)])
-def test_values_and_gradients_are_those_of_the_steps(batch, horizon):
+def test_values_and_gradients_are_those_of_the_steps(batch, horizon, gated):
     torch.manual_seed(batch + horizon)
-    dynamics = _dynamics()
+    dynamics = _dynamics(gated=gated)
     carry = dynamics.start(torch.randn(1, 2, 6).double(), torch.randn(1, 1, 4).double())
     actions = torch.randn(batch, horizon, 4).double().requires_grad_()
     weight = torch.randn(batch, horizon, 6).double()

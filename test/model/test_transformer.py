@@ -27,7 +27,7 @@ SPEC = RobotSpec(
 def make(layers=2, heads=2, context=4, seed=0):
     """One in which everything matters: no small head, no zero path, unequal distances."""
     torch.manual_seed(seed)
-    dynamics = TransformerDynamics(LATENT, BLOCK, 16, layers, heads, context)
+    dynamics = TransformerDynamics(LATENT, BLOCK, 16, layers, heads, context, gated=4)
     with torch.no_grad():
         for parameter in dynamics.parameters():
             parameter.normal_(0.0, 0.4)

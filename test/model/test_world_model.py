@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -112,6 +114,30 @@ def test_prediction_depends_on_the_past(make_model, what):
     first = model.rollout(model.start(latents, past), ahead)
     second = model.rollout(model.start(other_latents, other_past), ahead)
     assert not torch.allclose(first, second)
+
+
+def test_scene_behind_a_closed_gate_stands_still_and_the_robot_moves(make_model):
+    model = make_model().requires_grad_(False)
+    last = model.dynamics.head[-1]
+    latents, actions = torch.randn(2, 1, model.latent_size), torch.randn(2, 3, 4)
+    start = model.split(latents.expand(-1, 3, -1))
+
+    def change():
+        ahead = model.rollout(model.start(latents, actions[:, :0]), actions)
+        return [end - begin for end, begin in zip(model.split(ahead), start, strict=True)]
+
+    assert change()[0].abs().mean() > 1e-4
+    last.bias[-1] = -60.0
+    scene, robot = change()
+    assert scene.abs().max() < 1e-6
+    assert robot.abs().mean() > 1e-4
+
+
+def test_checkpoints_from_before_gates_have_none(make_model):
+    sizes = dataclasses.asdict(make_model().architecture)
+    assert Architecture.from_dict(sizes).gate
+    del sizes["gate"]
+    assert not Architecture.from_dict(sizes).gate
 
 
 def test_pose_is_read_from_the_scene_only(make_model):

@@ -45,9 +45,10 @@ def model():
     return make_model(0)
 
 
-def rollouts_of(model, recording, seed=(1, 2), workers=None):
+def rollouts_of(model, recording, seed=(1, 2), workers=None, **changes):
+    config = dataclasses.replace(CONFIG, **changes)
     return online_rollouts(
-        model, recording, CONFIG, list(seed), np.arange(2), workers or LocalWorkers(1)
+        model, recording, config, list(seed), np.arange(2), workers or LocalWorkers(1)
     )
 
 
@@ -117,7 +118,36 @@ def test_dataset_without_simulator_states_is_refused(model, recording, monkeypat
         rollouts_of(model, recording)
 
 
+def test_later_attempts_go_on_to_the_same_goal_from_where_the_plan_before_ended(
+    model, recording, monkeypatch
+):
+    goals = []
+    original = RecedingHorizon.set_goal
+
+    def spy(self, image, state):
+        goals.append(image)
+        original(self, image, state)
+
+    monkeypatch.setattr(RecedingHorizon, "set_goal", spy)
+    rollouts = rollouts_of(model, recording, attempts=2)
+    assert len(rollouts.images) == 4
+    frames = recording.images.reshape(len(recording.images), -1)
+    with Simulation(Wall()) as simulation:
+        for first in (0, 2):
+            np.testing.assert_array_equal(goals[first], goals[first + 1])
+            begin = rollouts.images[first, 0].reshape(-1)
+            frame = np.flatnonzero((frames == begin).all(1))[0]
+            both = rollouts.actions[first : first + 2].reshape(-1, 2)
+            layout = recording.layouts[recording.episode_of[frame]]
+            images, _ = execute(simulation, layout, recording.simulator_states[frame], both)
+            joined = np.concatenate([rollouts.images[first], rollouts.images[first + 1, 1:]])
+            np.testing.assert_array_equal(images, joined)
+    assert not np.array_equal(goals[0], goals[2])
+
+
 def test_settings_are_checked():
+    with pytest.raises(ValueError, match=r"online\.plans is 4; a multiple of online.attempts, 3"):
+        dataclasses.replace(CONFIG, attempts=3)
     for field in dataclasses.fields(OnlineConfig):
         with pytest.raises(ValueError, match=f"online.{field.name}"):
             OnlineConfig(**{field.name: 0})

@@ -60,6 +60,10 @@ def parser() -> argparse.ArgumentParser:
     overrides = parser.add_argument_group("settings that override those of the file")
     overrides.add_argument("--seed", type=seed, metavar="N", help="of everything that is random")
     overrides.add_argument(
+        "--representation-seed", type=seed, metavar="N",
+        help="another seed for the phases before the dynamics; default: the same",
+    )  # fmt: skip
+    overrides.add_argument(
         "--synthesis",
         metavar="LIST",
         help=f"comma-separated out of {', '.join(SYNTHESIS)}; or none",
@@ -98,7 +102,7 @@ def settings(options: argparse.Namespace) -> TrainConfig:
     """The settings of parsed options. Raises ConfigError."""
     overrides: dict[str, Any] = {
         name: getattr(options, name)
-        for name in ("seed", "episodes", "history")
+        for name in ("seed", "representation_seed", "episodes", "history")
         if getattr(options, name) is not None
     }
     if options.synthesis is not None:

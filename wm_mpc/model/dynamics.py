@@ -37,16 +37,20 @@ class GruDynamics(nn.Module):
     """A gated recurrent unit that predicts the change of the latent in one model step.
 
     A linear path beside it takes what is linear (free motion), so that the recurrent part is left
-    with what is not (contact).
+    with what is not (contact). gated: so many coordinates, the first ones, change only as far as a
+    learned gate opens; see `change_through_gate`.
     """
 
-    def __init__(self, latent_size: int, action_size: int, hidden: int = 128) -> None:
+    def __init__(
+        self, latent_size: int, action_size: int, hidden: int = 128, gated: int = 0
+    ) -> None:
         super().__init__()
+        self.gated = gated
         self.initial = nn.Sequential(nn.Linear(latent_size, hidden), nn.Tanh())
         self.embed = nn.Sequential(nn.Linear(latent_size + action_size, hidden), nn.SiLU())
         self.cell = nn.GRUCell(hidden, hidden)
         self.head = nn.Sequential(
-            nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, latent_size)
+            nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, latent_size + bool(gated))
         )
         last = self.head[-1]
         assert isinstance(last, nn.Linear)
@@ -67,8 +71,25 @@ class GruDynamics(nn.Module):
         latent, hidden = carry
         inputs = torch.cat([latent, action], -1)
         hidden = self.cell(self.embed(inputs), hidden)
-        latent = latent + self.head(hidden) + self.linear(inputs)
+        latent = latent + change_through_gate(self.head(hidden), self.linear(inputs), self.gated)
         return (latent, hidden), latent
+
+
+def change_through_gate(head: Tensor, linear: Tensor, gated: int) -> Tensor:
+    """The change of a latent, (..., latent size): of what a head and a linear path propose.
+
+    head (..., latent size, and one more when there is a gate), linear (..., latent size). The first
+    `gated` coordinates, the scene, are multiplied by one gate in [0, 1]: most of the time nothing
+    touches an object, and then it stands still. Without a gate a network has to cancel all its
+    terms to say so, and a planner finds where it does not: plans in which the object creeps to its
+    goal by itself.
+    """
+    size = linear.shape[-1]
+    change = head[..., :size] + linear
+    if not gated:
+        return change
+    gate = head[..., size:].sigmoid()
+    return torch.cat([gate * change[..., :gated], change[..., gated:]], -1)
 
 
 @torch.no_grad()

@@ -26,10 +26,11 @@ _sigmoid_backward = torch.ops.aten.sigmoid_backward
 class FusedWeights:
     """The weights of a `GruDynamics`, merged by input and transposed: `x @ weight + bias`.
 
-    from_latent (latent, hidden + latent) and from_action (block, hidden + latent): embedding and
+    from_latent (latent, hidden + change) and from_action (block, hidden + change): embedding and
     linear path; from_embedding (hidden, 3 hidden): input gates; from_hidden (hidden, 4 hidden):
-    head's first layer and hidden gates; from_head (hidden, latent). Gates are in the order reset,
-    update, new.
+    head's first layer and hidden gates; from_head (hidden, change). Gates are in the order reset,
+    update, new. change is the latent size and, where the scene has a gate, one more for it, to
+    which the linear path adds nothing; gated: coordinates behind it.
     """
 
     from_latent: Tensor
@@ -40,6 +41,7 @@ class FusedWeights:
     from_hidden: Tensor
     hidden_bias: Tensor
     from_head: Tensor
+    gated: int
 
     @classmethod
     @torch.no_grad()
@@ -47,7 +49,10 @@ class FusedWeights:
         embed = _linear(dynamics.embed[0])
         first, last = _linear(dynamics.head[0]), _linear(dynamics.head[2])
         cell, size = dynamics.cell, dynamics.linear.out_features
-        inputs = torch.cat([embed.weight, dynamics.linear.weight])
+        linear = dynamics.linear.weight
+        if dynamics.gated:
+            linear = torch.cat([linear, torch.zeros_like(linear[:1])])
+        inputs = torch.cat([embed.weight, linear])
         return cls(
             inputs[:, :size].T.contiguous(),
             inputs[:, size:].T.contiguous(),
@@ -57,6 +62,7 @@ class FusedWeights:
             torch.cat([first.weight, cell.weight_hh]).T.contiguous(),
             torch.cat([first.bias, cell.bias_hh]),
             last.weight.T.contiguous(),
+            dynamics.gated,
         )
 
 
@@ -95,9 +101,16 @@ class _Rollout(torch.autograd.Function):
             outputs = torch.addmm(w.hidden_bias, hidden, w.from_hidden)
             before_head, gates = outputs[:, :size], outputs[:, size:]
             change = torch.addmm(inputs[:, size:], functional.silu(before_head), w.from_head)
-            latent = change.add_(latent)
+            if w.gated:
+                gate = change[:, -1:].sigmoid()
+                scene, state = change[:, : w.gated], change[:, w.gated : -1]
+                latent = latent + torch.cat([scene * gate, state], 1)
+            else:
+                latent = latent + change
             latents.append(latent)
-            saved.append((before_embedding, switches, candidate, previous, recalled, before_head))
+            saved.append(
+                (before_embedding, switches, candidate, previous, recalled, before_head, change)
+            )
         ctx.weights, ctx.saved, ctx.sizes = weights, saved, (batch, horizon, block, size)
         return torch.stack(latents, 1)
 
@@ -112,9 +125,22 @@ class _Rollout(torch.autograd.Function):
         kept = slope.new_zeros(batch, size)  # what reaches the hidden state past the gates
         to_latent = slope[horizon - 1]
         for step in range(horizon - 1, -1, -1):
-            before_embedding, switches, candidate, previous, recalled, before_head = ctx.saved[step]
+            before_embedding, switches, candidate, previous, recalled, before_head, change = (
+                ctx.saved[step]
+            )
             reset, update = switches[:, :size], switches[:, size:]
-            to_outputs[:, :size] = _silu_backward(to_latent @ w.from_head.T, before_head)
+            inputs = to_inputs[step]
+            to_change = inputs[:, size:]
+            if w.gated:
+                gate = change[:, -1:].sigmoid()
+                to_scene, to_state = to_latent[:, : w.gated], to_latent[:, w.gated :]
+                torch.mul(to_scene, gate, out=to_change[:, : w.gated])
+                to_change[:, w.gated : -1] = to_state
+                to_gate = (to_scene * change[:, : w.gated]).sum(1, keepdim=True)
+                _sigmoid_backward.grad_input(to_gate, gate, grad_input=to_change[:, -1:])
+            else:
+                to_change[:] = to_latent
+            to_outputs[:, :size] = _silu_backward(to_change @ w.from_head.T, before_head)
             to_hidden = torch.addmm(kept, to_outputs, w.from_hidden.T)
             kept = to_hidden * update
             to_candidate = to_gates[:, 2 * size :]
@@ -125,11 +151,9 @@ class _Rollout(torch.autograd.Function):
             _sigmoid_backward.grad_input(to_switches, switches, grad_input=to_gates[:, : 2 * size])
             to_outputs[:, size : 3 * size] = to_gates[:, : 2 * size]
             torch.mul(to_candidate, reset, out=to_outputs[:, 3 * size :])
-            inputs = to_inputs[step]
             _silu_backward.grad_input(
                 to_gates @ w.from_embedding.T, before_embedding, grad_input=inputs[:, :size]
             )
-            inputs[:, size:] = to_latent
             to_latent = torch.addmm(to_latent, inputs, w.from_latent.T)
             if step:
                 to_latent += slope[step - 1]

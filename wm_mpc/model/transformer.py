@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from wm_mpc.model.dynamics import Carry, begin_small
+from wm_mpc.model.dynamics import Carry, begin_small, change_through_gate
 
 
 class TransformerDynamics(nn.Module):
@@ -23,7 +23,7 @@ class TransformerDynamics(nn.Module):
     context: tokens that a token attends to, itself included. A token knows how long ago another
     one was, not its absolute place (a learned bias per head and distance, begun with the slopes of
     ALiBi, Press et al. 2022, arXiv 2108.12409), so the window can slide along any rollout, and the
-    carry holds at most `context` - 1 tokens.
+    carry holds at most `context` - 1 tokens. gated: as in `GruDynamics`.
     """
 
     def __init__(
@@ -34,12 +34,15 @@ class TransformerDynamics(nn.Module):
         layers: int = 2,
         heads: int = 4,
         context: int = 5,
+        gated: int = 0,
     ) -> None:
         super().__init__()
-        self.context = context
+        self.context, self.gated = context, gated
         self.embed = nn.Linear(latent_size + action_size, hidden)
         self.blocks = nn.ModuleList(_Block(hidden, heads, context) for _ in range(layers))
-        self.head = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, latent_size))
+        self.head = nn.Sequential(
+            nn.LayerNorm(hidden), nn.Linear(hidden, latent_size + bool(gated))
+        )
         last = self.head[-1]
         assert isinstance(last, nn.Linear)
         begin_small(last)
@@ -75,7 +78,7 @@ class TransformerDynamics(nn.Module):
         for number, block in enumerate(self.blocks):
             x, keys, values = block(x, cache[2 * number], cache[2 * number + 1])
             kept += [keys, values]
-        return self.head(x) + self.linear(tokens), kept
+        return change_through_gate(self.head(x), self.linear(tokens), self.gated), kept
 
     def _nothing(self, batch: int, like: Tensor) -> list[Tensor]:
         """The cache before the first token."""

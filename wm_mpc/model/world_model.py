@@ -18,6 +18,7 @@ from wm_mpc.model.dynamics import Carry, Dynamics, GruDynamics
 from wm_mpc.model.embedding import TemporalEmbedding
 from wm_mpc.model.encoder import BlobDecoder, KeypointEncoder
 from wm_mpc.model.gru_rollout import FusedWeights, fused_rollout
+from wm_mpc.model.proposals import PlanProposals
 from wm_mpc.model.transformer import TransformerDynamics
 from wm_mpc.spec import RobotSpec, SpecError
 
@@ -35,7 +36,10 @@ class Architecture:
     embedding: coordinates in which distances to a goal are measured, at most.
     dynamics: a key of `DYNAMICS`; hidden: its width. layers, heads, context: of the transformer;
     context is how many model steps it looks back on, the present one included (more than the
-    training windows hold is never trained).
+    training windows hold is never trained). gate: whether the scene changes only as far as a
+    learned gate opens (`dynamics.change_through_gate`).
+    proposals: first plans that are learned beside the model (0: none); proposal_steps: model steps
+    of each.
     pose_names: what `WorldModel.read_pose` reads out of a latent, e.g. ("x", "y"); for pictures.
     """
 
@@ -48,7 +52,10 @@ class Architecture:
     layers: int = 2
     heads: int = 4
     context: int = 5
+    gate: bool = True
     robot_points: int = 8
+    proposals: int = 32
+    proposal_steps: int = 5
     pose_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -59,7 +66,9 @@ class Architecture:
         for name in ("encoder_width", "decoder_width"):
             if getattr(self, name) < 4 or getattr(self, name) % 4:
                 raise SpecError(f"{name} is {getattr(self, name)}; a multiple of 4 is needed")
-        for name in ("keypoints", "robot_points", "embedding", "hidden"):
+        if self.proposals < 0:
+            raise SpecError(f"proposals is {self.proposals}; it must not be negative")
+        for name in ("keypoints", "robot_points", "embedding", "hidden", "proposal_steps"):
             if getattr(self, name) < 1:
                 raise SpecError(f"{name} is {getattr(self, name)}; it must be positive")
         if self.layers < 1 or self.heads < 1 or self.context < 1:
@@ -75,24 +84,37 @@ class Architecture:
         unknown = sorted(set(data) - known)
         if unknown:
             raise SpecError(f"architecture has unknown entries {unknown}; known: {sorted(known)}")
-        return cls(**{**data, "pose_names": tuple(data.get("pose_names", ()))})
+        # Older checkpoints have no gate and no proposals, and say nothing of them.
+        return cls(
+            **{
+                "gate": False,
+                "proposals": 0,
+                **data,
+                "pose_names": tuple(data.get("pose_names", ())),
+            }
+        )
 
 
-def _transformer(latent_size: int, action_size: int, sizes: Architecture) -> Dynamics:
+def _gru(latent_size: int, action_size: int, gated: int, sizes: Architecture) -> Dynamics:
+    return GruDynamics(latent_size, action_size, sizes.hidden, gated)
+
+
+def _transformer(latent_size: int, action_size: int, gated: int, sizes: Architecture) -> Dynamics:
     return TransformerDynamics(
-        latent_size, action_size, sizes.hidden, sizes.layers, sizes.heads, sizes.context
+        latent_size, action_size, sizes.hidden, sizes.layers, sizes.heads, sizes.context, gated
     )
 
 
-# Latent size, action block size and sizes -> dynamics. A new dynamics is one line here.
-DYNAMICS: dict[str, Callable[[int, int, Architecture], Dynamics]] = {
-    "gru": lambda latent, action, sizes: GruDynamics(latent, action, sizes.hidden),
+# Latent size, action block size, number of coordinates behind a gate and sizes -> dynamics. A new
+# dynamics is one line here.
+DYNAMICS: dict[str, Callable[[int, int, int, Architecture], Dynamics]] = {
+    "gru": _gru,
     "transformer": _transformer,
 }
 
 
 class WorldModel(nn.Module):
-    """Encoder, dynamics and decoder of one robot.
+    """Encoder, dynamics and decoder of one robot, and what else a planner asks.
 
     state_mean, state_std: normalisation of the measured robot state, (state size,) buffers.
     scene_mean, scene_map, scene_unmap: the affine map from keypoints to the scene latent and back,
@@ -129,7 +151,15 @@ class WorldModel(nn.Module):
             sizes.decoder_width, sizes.robot_points,
         )  # fmt: skip
         self.embedding = TemporalEmbedding(self.scene_size, min(sizes.embedding, self.scene_size))
-        self.dynamics = DYNAMICS[sizes.dynamics](self.latent_size, spec.block_size, sizes)
+        self.dynamics = DYNAMICS[sizes.dynamics](
+            self.latent_size, spec.block_size, self.scene_size if sizes.gate else 0, sizes
+        )
+        self.proposals: PlanProposals | None = None
+        if sizes.proposals:
+            self.proposals = PlanProposals(
+                self.latent_size, self.scene_size, spec.block_size, sizes.proposals,
+                sizes.proposal_steps,
+            )  # fmt: skip
         self.register_buffer("state_mean", torch.zeros(spec.state.size))
         self.register_buffer("state_std", torch.ones(spec.state.size))
         self.register_buffer("scene_mean", torch.zeros(self.scene_size))
@@ -177,6 +207,14 @@ class WorldModel(nn.Module):
     def read_pose(self, latent: Tensor) -> Tensor:
         """Latents (..., latent size) -> poses (..., number of `architecture.pose_names`)."""
         return self.split(latent)[0] @ self.pose_weight.T + self.pose_bias
+
+    def propose(self, latent: Tensor, goal: Tensor) -> Tensor:
+        """Present and goal latents (latent size,) each -> learned first plans (n, steps, block
+        size), normalised; n is 0 where none were learned."""
+        if self.proposals is None:
+            return latent.new_zeros(0, self.architecture.proposal_steps, self.spec.block_size)
+        plans: Tensor = self.proposals(latent[None], self.split(goal)[0][None])[0]
+        return plans.clamp(-1.0, 1.0)
 
     def start(self, latents: Tensor, actions: Tensor) -> Carry:
         """See `Dynamics.start`; latents (batch, history, latent size)."""

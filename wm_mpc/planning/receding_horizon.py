@@ -119,7 +119,7 @@ class RecedingHorizon:
             previous=self._before(stamp),
             use_state=self._goal_has_state,
         )
-        proposals = self._proposals(stamp, planner)
+        proposals = self._proposals(stamp, planner, latent)
         result = make_planner(planner).plan(
             cost, proposals, budget=budget, generator=self._generator
         )
@@ -172,9 +172,10 @@ class RecedingHorizon:
             tick = round(stamp / self.spec.control_period)
             self._executed.update({tick + k: action for k, action in enumerate(low_level)})
 
-    def _proposals(self, stamp: float, config: PlannerConfig) -> Tensor:
-        """First plans (n, horizon, block size): the shifted last plan, noisy copies of it, and
-        fresh ones that hold one direction, or two or three in turn, over the horizon."""
+    def _proposals(self, stamp: float, config: PlannerConfig, latent: Tensor) -> Tensor:
+        """First plans (n, horizon, block size): the shifted last plan, and noisy copies of it;
+        learned ones, and noisy copies of them; and fresh ones that hold one direction, or two or
+        three in turn, over the horizon. Learned and fresh ones share what `samples` leaves."""
         steps, size = config.horizon * self.spec.frame_skip, self.spec.action.size
         rows = []
         if config.warm_start and self._last is not None:
@@ -185,10 +186,28 @@ class RecedingHorizon:
             rows.append(shifted + noise)
         else:
             rows.append(self._rest.expand(1, steps, size))
-        fresh = max(config.restarts, config.samples) - len(rows[0])
-        if fresh > 0:
-            rows.append(self._fresh(fresh, steps))
+        wanted = max(config.restarts, config.samples) - len(rows[0])
+        if config.learned and wanted > 0:
+            rows.append(self._learned(latent, (3 * wanted + 3) // 4, steps))
+            wanted -= len(rows[-1])
+        if wanted > 0:
+            rows.append(self._fresh(wanted, steps))
         return torch.cat(rows).clamp(-1.0, 1.0).reshape(-1, config.horizon, self.spec.block_size)
+
+    @torch.no_grad()
+    def _learned(self, latent: Tensor, most: int, steps: int) -> Tensor:
+        """At most so many learned plans (n, steps, action size): as they are, then noisy copies;
+        none where the model has none."""
+        assert self._goal is not None
+        blocks = self.model.propose(latent, self._goal)
+        if not len(blocks):
+            return torch.zeros(0, steps, self.spec.action.size)
+        plans = blocks.reshape(len(blocks), -1, self.spec.action.size)
+        rest = self._rest.expand(len(plans), steps, -1)
+        plans = torch.cat([plans, rest], 1)[torch.arange(most) % len(plans), :steps]
+        noise = 0.25 * torch.randn(plans.shape, generator=self._generator)
+        noise[: len(blocks)] = 0.0
+        return plans + noise
 
     def _fresh(self, count: int, steps: int) -> Tensor:
         """Plans (count, steps, action size) of one, two or three directions, each held a while.

@@ -16,7 +16,8 @@ class PlannerConfig:
     """The `planner.*` parameters. restarts: starts a gradient planner descends from at once.
     samples: candidates of a sampling planner, or first plans a gradient planner picks its starts
     from. elites, temperature: of sampling planners. noise: of their samples (0: the method's own),
-    or of gradient steps (0: none). warm_start: begin from the shifted last plan."""
+    or of gradient steps (0: none).
+    warm_start: begin from the shifted last plan."""
 
     type: str = "adam"
     horizon: int = 7
@@ -29,6 +30,7 @@ class PlannerConfig:
     temperature: float = 0.1
     noise: float = 0.0
     warm_start: bool = True
+    learned: bool = True
 
     def __post_init__(self) -> None:
         if self.type not in PLANNERS:
@@ -70,8 +72,9 @@ def make_planner(config: PlannerConfig) -> Planner:
 def paper_presets() -> dict[str, PlannerConfig]:
     """The settings of arXiv 2512.09929, kept so that ours are always compared with them."""
     base = PlannerConfig(
-        horizon=5, restarts=1, samples=1, elites=1, warm_start=False, learning_rate_decay=0.0
-    )
+        horizon=5, restarts=1, samples=1, elites=1, warm_start=False, learned=False,
+        learning_rate_decay=0.0,
+    )  # fmt: skip
     return {
         "paper_gd": dataclasses.replace(base, type="gd", iterations=300, learning_rate=1.0),
         "paper_adam": dataclasses.replace(base, type="adam", iterations=100, learning_rate=0.3),

@@ -3,6 +3,10 @@
 From recorded states, the present model plans by gradient to goals of the task; the plan is executed
 in the simulator from the very start state, and what really happened joins the training data. Where
 the planner found a phantom way (through a wall, say), the model now learns that there is none.
+
+A controller does not start from recorded states only, but mostly from where its own plans led it:
+near the goal, or stuck. So more plans to the same goal may follow, each from where the one before
+it ended (as in DAgger, Ross et al. 2011, arXiv 1011.0686).
 """
 
 from __future__ import annotations
@@ -28,12 +32,15 @@ _CHUNK = 8  # plans of a job: enough work to be worth sending
 
 @dataclasses.dataclass(frozen=True)
 class OnlineConfig:
-    """every: updates between two rounds. plans: plans made and executed in a round. The planner
-    is Adam over `horizon` model steps with `restarts` starts and `iterations` iterations; as strong
-    as the one that will be used, or it misses the phantom ways that one finds."""
+    """every: updates between two rounds. plans: plans made and executed in a round. attempts: plans
+    to one goal, the first from a recorded state, each other one from where the one before it ended
+    (1: as in the paper). The planner is Adam over `horizon` model steps with `restarts` starts and
+    `iterations` iterations; as strong as the one that will be used, or it misses the phantom ways
+    that one finds."""
 
     every: int = 500
     plans: int = 250
+    attempts: int = 1
     horizon: int = 7
     restarts: int = 16
     iterations: int = 20
@@ -42,6 +49,11 @@ class OnlineConfig:
         for field in dataclasses.fields(self):
             if getattr(self, field.name) < 1:
                 raise ValueError(f"online.{field.name} must be at least 1")
+        if self.plans % self.attempts:
+            raise ValueError(
+                f"online.plans is {self.plans}; a multiple of online.attempts, {self.attempts}, "
+                "is needed"
+            )
 
 
 def online_rollouts(
@@ -57,16 +69,15 @@ def online_rollouts(
 
     Goals are drawn as the task draws them, in the layout of the start. The number of rollouts is
     `config.plans`, less those for which no finite plan was found; each has its own random numbers,
-    so they do not depend on the workers. `progress` is called with 1 for each. Raises ValueError
-    when the recording holds no simulator states, or no finite plan was found at all.
+    so they do not depend on the workers. `progress` is called with the number that was made. Raises
+    ValueError when the recording holds no simulator states, or no finite plan was found at all.
     """
     if recording.simulator_states is None:
         raise ValueError("online rollouts restore recorded simulator states; this dataset has none")
-    frames = np.random.default_rng(seed).choice(
-        recording.window_starts(0, episodes), size=config.plans
-    )
+    count = config.plans // config.attempts
+    frames = np.random.default_rng(seed).choice(recording.window_starts(0, episodes), size=count)
     starts = []
-    seeds = np.random.SeedSequence(seed).spawn(config.plans)
+    seeds = np.random.SeedSequence(seed).spawn(count)
     for frame, own_seed in zip(frames, seeds, strict=True):
         layout = recording.layouts[recording.episode_of[frame]]
         assert layout is not None
@@ -75,14 +86,17 @@ def online_rollouts(
     chunks = [starts[first : first + _CHUNK] for first in range(0, len(starts), _CHUNK)]
     executed = []
     for chunk in workers.map(_Round.of(model, config), chunks):
-        for rollout in chunk:
-            progress(1)
-            if rollout is not None:
-                executed.append(rollout)
+        for rollouts in chunk:
+            progress(config.attempts)
+            executed += rollouts
     if not executed:
         raise ValueError("no finite plan was found in a whole round of online rollouts")
     images, states, actions = zip(*executed, strict=True)
     return Rollouts(np.stack(images), np.stack(states), np.stack(actions))
+
+
+# Images, states and normalised action blocks of one executed plan.
+_Executed = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,11 +124,9 @@ class _Round:
         weights = {name: tensor.numpy(force=True) for name, tensor in model.state_dict().items()}
         return cls(model.spec, model.architecture, weights, config)
 
-    def __call__(
-        self, starts: list[_Start]
-    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray] | None]:
-        """In a worker: images, states and normalised action blocks of each executed plan."""
-        return [self._rollout(start) for start in starts]
+    def __call__(self, starts: list[_Start]) -> list[list[_Executed]]:
+        """In a worker: what was executed from each start."""
+        return [self._rollouts(start) for start in starts]
 
     @functools.cached_property
     def _model(self) -> WorldModel:
@@ -122,7 +134,7 @@ class _Round:
         model.load_state_dict({name: torch.from_numpy(w) for name, w in self.weights.items()})
         return model.eval().requires_grad_(False)
 
-    def _rollout(self, start: _Start) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    def _rollouts(self, start: _Start) -> list[_Executed]:
         rng = np.random.default_rng(start.seed)
         simulation = kept_simulation(self.spec.task)
         simulation.restore(start.layout, start.simulator_state)
@@ -134,13 +146,21 @@ class _Round:
             iterations=self.config.iterations,
             warm_start=False,
         )
-        try:
-            controller.set_goal(goal.image, goal.state)
-            plan = controller.plan(
-                start.image, start.state, 0.0, planner=planner, objective=ObjectiveConfig()
-            )
-        except PlanningError:  # a model this bad learns from the other plans
-            return None
-        actions = self.spec.normalise_action(plan.actions)
-        images, states = execute(simulation, start.layout, start.simulator_state, actions)
-        return images, states, actions.reshape(self.config.horizon, -1).astype(np.float32)
+        image, state, simulator_state = start.image, start.state, start.simulator_state
+        executed: list[_Executed] = []
+        for _ in range(self.config.attempts):
+            controller.forget()
+            try:
+                controller.set_goal(goal.image, goal.state)
+                plan = controller.plan(
+                    image, state, 0.0, planner=planner, objective=ObjectiveConfig()
+                )
+            except PlanningError:  # a model this bad learns from the other plans
+                break
+            actions = self.spec.normalise_action(plan.actions)
+            images, states = execute(simulation, start.layout, simulator_state, actions)
+            blocks = actions.reshape(self.config.horizon, -1).astype(np.float32)
+            executed.append((images, states, blocks))
+            image, state = images[-1], states[-1]
+            simulator_state = simulation.task.get_state()
+        return executed

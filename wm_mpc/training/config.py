@@ -25,6 +25,7 @@ class ConfigError(ValueError):
 class TrainConfig:
     """All settings of a run.
 
+    representation_seed: of all phases before `dynamics` (-1: the seed).
     horizon: model steps of the multi-step loss. history: model steps of past observations that the
     dynamics sees, the present one included (0: as the dataset says). episodes: how many are trained
     on, the first ones (0: all); the held-out ones, the last `validation` share of the dataset, stay
@@ -35,14 +36,15 @@ class TrainConfig:
     ema: decay of the moving average of the weights that is kept (0: the last weights). whitening:
     how far the scene's principal components are brought to equal variance (0: not, 1: wholly; see
     `readout.fit_scene_map`). threads: 0 = all cores.
-    embedding_*: the phase between the two (the distance to a goal); its lags are times between two
-    frames, in control steps.
+    embedding_*: the phase after the first (the distance to a goal); its lags are times between two
+    frames, in control steps. proposals_*: the phase after that (first plans).
     synthesis_share: part of every dynamics batch that comes from synthesised rollouts, the same
     from each method that has some; so every variant makes the same number of updates on the same
     number of windows.
     """
 
     seed: int = 0
+    representation_seed: int = -1
     horizon: int = 5
     history: int = 0
     episodes: int = 0
@@ -54,6 +56,8 @@ class TrainConfig:
     embedding_updates: int = 4000
     embedding_rate: float = 2e-3
     embedding_lags: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    proposals_updates: int = 3000
+    proposals_rate: float = 1e-3
     dynamics_updates: int = 6000
     dynamics_batch: int = 256
     dynamics_rate: float = 1e-3
@@ -72,11 +76,12 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("horizon", "representation_updates", "representation_batch",
-                     "embedding_updates", "dynamics_updates", "dynamics_batch"):  # fmt: skip
+                     "embedding_updates", "proposals_updates", "dynamics_updates",
+                     "dynamics_batch"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; at least 1 is needed")
-        for name in ("representation_rate", "embedding_rate", "dynamics_rate",
-                     "checkpoint_interval"):  # fmt: skip
+        for name in ("representation_rate", "embedding_rate", "proposals_rate",
+                     "dynamics_rate", "checkpoint_interval"):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be positive")
         for name in ("seed", "history", "episodes", "threads", "prediction_weight",
@@ -100,12 +105,18 @@ class TrainConfig:
         if unknown:
             raise ConfigError(f"unknown synthesis {unknown}; accepted: {', '.join(SYNTHESIS)}")
 
+    @property
+    def seed_of_representation(self) -> int:
+        """Of all phases before `dynamics`."""
+        return self.seed if self.representation_seed < 0 else self.representation_seed
+
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
     def representation_settings(self) -> dict[str, Any]:
-        """What the outcome of phase `representation` depends on, apart from the data."""
-        return {name: value for name, value in self.to_dict().items() if name in _REPRESENTATION}
+        """What the outcome of the phases before `dynamics` depends on, apart from the data."""
+        settings = {**self.to_dict(), "seed": self.seed_of_representation}
+        return {name: value for name, value in settings.items() if name in _REPRESENTATION}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
@@ -129,6 +140,7 @@ _REPRESENTATION = {
     "seed", "history", "validation", "architecture", "representation_updates", "weight_decay",
     "representation_batch", "representation_rate", "prediction_weight", "pixel_emphasis", "ema",
     "whitening", "embedding_updates", "embedding_rate", "embedding_lags",
+    "proposals_updates", "proposals_rate",
 }  # fmt: skip
 _SECTIONS = {
     "architecture": Architecture,

@@ -16,12 +16,13 @@ from wm_mpc.training.compute import in_any_process
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.ema import Average
 from wm_mpc.training.phases import DynamicsPhase, RepresentationPhase
+from wm_mpc.training.proposals import ProposalsPhase
 from wm_mpc.training.temporal import EmbeddingPhase
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-Phase = RepresentationPhase | EmbeddingPhase | DynamicsPhase
+Phase = RepresentationPhase | EmbeddingPhase | ProposalsPhase | DynamicsPhase
 
 _LARGEST_GRADIENT = 1.0  # norm; larger ones are scaled down
 # Share of the updates in which the rate rises. Not 0.05: of 20 updates that is exactly one, and

@@ -37,7 +37,7 @@ class RepresentationPhase(nn.Module):
         self._steps = model.spec.history + 1
         self._starts = recording.window_starts(self._steps, episodes)
         # The decoder's background begins as the mean image, but is trained on.
-        self._mean_image = mean_image(recording, episodes, config.seed)
+        self._mean_image = mean_image(recording, episodes, config.seed_of_representation)
         model.requires_grad_(True)
         model.embedding.requires_grad_(False)
 

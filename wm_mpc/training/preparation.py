@@ -33,13 +33,13 @@ def split_episodes(recording: Recording, config: TrainConfig) -> tuple[np.ndarra
 
 
 def new_model(recording: Recording, config: TrainConfig, episodes: np.ndarray) -> WorldModel:
-    """An untrained model: weights by the seed alone, normalisation by the training episodes. Raises
-    TrainingError when settings and robot do not fit."""
+    """An untrained model: weights by the seed of the representation alone, normalisation by the
+    training episodes. Raises TrainingError when settings and robot do not fit."""
     names = recording.dataset.pose_names if recording.poses is not None else ()
     architecture = dataclasses.replace(config.architecture, pose_names=names)
     history = config.history or recording.spec.history
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+        torch.manual_seed(config.seed_of_representation)
         try:
             spec = dataclasses.replace(recording.spec, history=history)
             model = WorldModel(spec, architecture)
@@ -49,7 +49,9 @@ def new_model(recording: Recording, config: TrainConfig, episodes: np.ndarray) -
     model.state_mean.copy_(torch.from_numpy(states.mean(0)))
     model.state_std.copy_(torch.from_numpy(np.maximum(states.std(0), 1e-3)))
     with torch.no_grad():
-        model.decoder.background.copy_(mean_image(recording, episodes, config.seed))
+        model.decoder.background.copy_(
+            mean_image(recording, episodes, config.seed_of_representation)
+        )
     return model
 
 

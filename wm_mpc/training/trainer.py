@@ -2,14 +2,15 @@
 
 Phase `representation` trains encoder, decoder and dynamics together from pixels. Then latents are
 computed once, so an update costs milliseconds: phase `embedding` trains the distance to a goal,
-and phase `dynamics` the dynamics, with data synthesis. Every update draws its randomness from
-(seed, phase, update, process), so a run that was killed and resumed ends bit for bit where an
-uninterrupted one does.
+phase `proposals` first plans, and phase `dynamics` the dynamics, with data synthesis. Every update
+draws its randomness from (seed, phase, update, process), so a run that was killed and resumed ends
+bit for bit where an uninterrupted one does.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import os
 import time
 from collections.abc import Callable
@@ -37,12 +38,13 @@ from wm_mpc.training.preparation import (
     representation_identity,
     split_episodes,
 )
+from wm_mpc.training.proposals import ProposalsPhase
 from wm_mpc.training.readout import fit_pose_readout_to, fit_scene_map_to
 from wm_mpc.training.replay import encode_all
 from wm_mpc.training.synthesised import SynthesisedData
 from wm_mpc.training.temporal import EmbeddingPhase
 
-PHASES = ("representation", "embedding", "dynamics")
+PHASES = ("representation", "embedding", "proposals", "dynamics")
 Progress = Callable[[str, int, int, dict[str, float]], None]
 
 
@@ -154,6 +156,8 @@ class Trainer:
         latents = self._encode()
         if not self._is_done("embedding"):
             self._run_phase(EmbeddingPhase(*material, latents), state)
+        if not self._is_done("proposals"):
+            self._run_phase(ProposalsPhase(*material, latents), state)
         self._synthesised = SynthesisedData(
             *material, self.directory, self.workers, self._report_stage
         )
@@ -196,6 +200,7 @@ class Trainer:
                     self._fit_scene_map()
                 if isinstance(phase, EmbeddingPhase):
                     phase.finish()
+                if name != "dynamics" and all(map(self._is_done, PHASES[:-1])):
                     self._save_representation()
             if now - last_saved > self.config.checkpoint_interval or last:
                 self._save(name, optimisation)
@@ -204,7 +209,12 @@ class Trainer:
     def _fit_scene_map(self) -> None:
         """The scene's coordinates, and a new dynamics to learn in them."""
         fit_scene_map_to(self.model, self.recording, self.train_episodes, self.config)
-        fresh = new_model(self.recording, self.config, self.train_episodes).state_dict()
+        self._renew_dynamics()
+
+    def _renew_dynamics(self) -> None:
+        """Begin with the dynamics as its own seed has it."""
+        config = dataclasses.replace(self.config, representation_seed=self.config.seed)
+        fresh = new_model(self.recording, config, self.train_episodes).state_dict()
         weights = {name: value for name, value in fresh.items() if name.startswith("dynamics.")}
         self.model.load_state_dict(weights, strict=False)
 
@@ -220,6 +230,7 @@ class Trainer:
     def _take_representation(self, donor: RunDirectory) -> None:
         found = donor.load_representation(self._identity)
         self.model.load_state_dict(found["model"])
+        self._renew_dynamics()
         self.history, self._seconds = found["history"], found["seconds"]
         for phase in PHASES[:-1]:
             self._done[phase] = self._total(phase)
@@ -292,11 +303,13 @@ class Trainer:
 
     def _generator(self, phase: str, number: int) -> np.random.Generator:
         """Every process draws windows of its own."""
-        return np.random.default_rng(
-            [self.config.seed, PHASES.index(phase), number, self._fabric.global_rank]
-        )
+        config = self.config
+        seed = config.seed if phase == "dynamics" else config.seed_of_representation
+        return np.random.default_rng([seed, PHASES.index(phase), number, self._fabric.global_rank])
 
     def _total(self, phase: str) -> int:
+        if phase == "proposals" and self.model.proposals is None:
+            return 0
         return int(getattr(self.config, f"{phase}_updates"))
 
     def _is_done(self, phase: str) -> bool:
