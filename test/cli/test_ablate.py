@@ -18,6 +18,7 @@ horizon: 2
 representation_updates: 3
 representation_batch: 2
 embedding_updates: 3
+proposals_updates: 3
 dynamics_updates: 3
 dynamics_batch: 4
 threads: 1
@@ -86,3 +87,23 @@ def test_variants_share_an_encoder_and_are_trained_once(recording, tmp_path, mon
     capfd.readouterr()
     assert ablate.main(arguments) == 0
     assert capfd.readouterr().out.count("is there already") == 2
+
+
+def test_one_encoder_serves_all_seeds(recording, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    arguments = ["--config", "tiny.yaml", "--dataset", str(recording.dataset.path)]
+    arguments += ["--variants", "none", "--out", "out", "--workers", "1"]
+    assert ablate.main([*arguments, "--representation", "out"]) == 2
+    assert "--representation needs its seed" in capfd.readouterr().err
+    assert ablate.main([*arguments, "--representation-seed", "3", "--seeds", "1,2"]) == 0
+    donor = ["--representation-seed", "3", "--representation", "out/runs/wall_none_s1"]
+    assert ablate.main([*arguments, *donor, "--seeds", "4"]) == 0
+    states = [
+        load_checkpoint(tmp_path / f"out/wall_none_s{number}.safetensors")[0].state_dict()
+        for number in (1, 2, 4)
+    ]
+    for other in states[1:]:
+        same = {name.split(".")[0] for name in other if (other[name] == states[0][name]).all()}
+        assert {"encoder", "decoder", "embedding", "proposals"} <= same
+        assert any((other[n] != states[0][n]).any() for n in other if "dynamics" in n)

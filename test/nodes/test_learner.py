@@ -29,6 +29,7 @@ horizon: 2
 representation_updates: 3
 representation_batch: 2
 embedding_updates: 3
+proposals_updates: 3
 dynamics_updates: {updates}
 dynamics_batch: 4
 threads: 1

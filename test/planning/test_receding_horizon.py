@@ -111,6 +111,44 @@ def test_warm_start_can_be_switched_off():
     assert cold == pytest.approx(np.tile(REST, (HORIZON * SKIP, 1)), abs=1e-6)
 
 
+def learned_plan(controller, blocks):
+    """Let a model propose the same action everywhere, in so many blocks."""
+    proposals = controller.model.proposals
+    proposals.shape = (proposals.shape[0], blocks, proposals.shape[2])
+    last = proposals.network[-1]
+    proposals.network[-1] = torch.nn.Linear(
+        last.in_features, proposals.shape[0] * blocks * proposals.shape[2]
+    ).requires_grad_(False)
+    proposals.network[-1].weight.zero_()
+    proposals.network[-1].bias.fill_(0.5)
+
+
+@pytest.mark.parametrize("blocks", [HORIZON - 1, HORIZON, HORIZON + 2])
+def test_learned_plan_is_the_start_where_it_is_better(blocks):
+    """As long as the horizon, whatever was learned: cut off, or at rest at its end."""
+    controller = make_controller()
+    learned_plan(controller, blocks)
+    looking = dataclasses.replace(IDLE, restarts=2, samples=3, elites=1)
+    steps = HORIZON * SKIP
+    expected = np.tile(controller.spec.denormalise_action(np.full((1, 2), 0.5)), (steps, 1))
+    expected[blocks * SKIP :] = REST
+    controller._goal = latent_at_end(controller, expected)
+    assert plan(controller, config=looking).actions == pytest.approx(expected, abs=1e-6)
+    controller.forget()
+    cold = dataclasses.replace(looking, learned_start=False)
+    assert plan(controller, config=cold).actions != pytest.approx(expected, abs=1e-3)
+
+
+def start_of(controller):
+    latent = controller.model.encode(torch.from_numpy(picture(0))[None], torch.tensor([[0.1]]))
+    return controller.model.start(latent[None], torch.zeros(1, 0, controller.model.spec.block_size))
+
+
+def latent_at_end(controller, actions):
+    blocks = torch.from_numpy(controller.spec.normalise_action(actions))
+    return controller.model.rollout(start_of(controller), blocks.reshape(1, HORIZON, -1))[0, -1]
+
+
 def test_warm_start_never_makes_the_plan_worse():
     controller = make_controller()
     first = plan(controller, 0.0)

@@ -19,6 +19,7 @@ horizon: 2
 representation_updates: 60
 representation_batch: 4
 embedding_updates: 40
+proposals_updates: 3
 dynamics_updates: 400
 dynamics_batch: 32
 checkpoint_interval: 0.2

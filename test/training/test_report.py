@@ -75,7 +75,7 @@ def test_picture_is_written(model, recording, tmp_path, horizon):
     metrics = diagnostics.diagnostics(model, recording, episodes, horizon)
     history = [
         {"phase": phase, "update": update, "loss": 1.0 / (1 + update)}
-        for phase in (0, 1, 2)
+        for phase in (0, 1, 2, 3)
         for update in range(0, 60, 20)
     ]
     path = tmp_path / "report.png"

@@ -25,6 +25,7 @@ CONFIG = TrainConfig(
     representation_updates=61,
     representation_batch=4,
     embedding_updates=41,
+    proposals_updates=41,
     dynamics_updates=101,
     dynamics_batch=16,
     threads=1,
@@ -69,7 +70,7 @@ def losses_of(trainer, phase, name):
     ("phase", "name"),
     [
         (0, "reconstruction"), (1, "contrast"),
-        (2, "one_step"), (2, "multi_step"), (2, "adversarial"),
+        (2, "proposals"), (3, "one_step"), (3, "multi_step"), (3, "adversarial"),
     ],
 )  # fmt: skip
 def test_training_lowers_the_loss(finished, phase, name):
@@ -83,7 +84,12 @@ def test_finished_model_wants_no_more_gradients(finished):
 
 
 @pytest.mark.parametrize(
-    ("part", "moment"), [("encoder", ("encode", 124)), ("embedding", ("random rollouts", 5))]
+    ("part", "moment"),
+    [
+        ("encoder", ("encode", 124)),
+        ("embedding", ("proposals", 1)),
+        ("proposals", ("random rollouts", 5)),
+    ],
 )
 def test_later_phases_leave_a_finished_part_alone(recording, finished, tmp_path, part, moment):
     trainer = Trainer(recording, CONFIG, tmp_path, progress=interrupt_at(*moment))
@@ -98,13 +104,14 @@ def test_later_phases_leave_a_finished_part_alone(recording, finished, tmp_path,
     [
         [("representation", 41)],
         [("embedding", 21)],
+        [("proposals", 21)],
         [("dynamics", 61)],
         [
-            ("representation", 1), ("encode", 124), ("embedding", 41), ("random rollouts", 5),
-            ("dynamics", 41),
+            ("representation", 1), ("encode", 124), ("embedding", 41), ("proposals", 41),
+            ("random rollouts", 5), ("dynamics", 41),
         ],
     ],
-    ids=["first phase", "second phase", "third phase", "often"],
+    ids=["first phase", "second phase", "third phase", "fourth phase", "often"],
 )  # fmt: skip
 def test_interrupted_run_ends_like_an_uninterrupted_one(
     recording, finished, tmp_path, interruptions
@@ -132,14 +139,14 @@ def test_interrupted_run_ends_like_an_uninterrupted_one(
         {"ema": 0.9},
         {"architecture": Architecture(4, 4, 4, dynamics="transformer", hidden=16, heads=2)},
         {"history": 2},
-        {"synthesis": ("random", "online"), "online": OnlineConfig(10, 3, 3, 2, 2)},
+        {"synthesis": ("random", "online"), "online": OnlineConfig(10, 4, 2, 3, 2, 2)},
     ],
     ids=["average", "transformer", "history", "online"],
 )
 def test_every_kind_of_run_resumes_exactly(recording, tmp_path, changes):
     config = dataclasses.replace(
-        CONFIG, representation_updates=5, embedding_updates=25, dynamics_updates=25,
-        checkpoint_interval=1e-9, **changes,
+        CONFIG, representation_updates=5, embedding_updates=25, proposals_updates=5,
+        dynamics_updates=25, checkpoint_interval=1e-9, **changes,
     )  # fmt: skip
     whole = Trainer(recording, config, tmp_path / "whole")
     whole.run()
@@ -229,11 +236,26 @@ def test_variants_share_one_representation(recording, finished, tmp_path):
     second = Trainer(recording, config, tmp_path / "second", representation=first.directory)
     second.run()
     for trainer in (first, second):
-        for part in ("encoder", "embedding"):
+        for part in ("encoder", "embedding", "proposals"):
             for name, tensor in getattr(finished.model, part).state_dict().items():
                 assert torch.equal(getattr(trainer.model, part).state_dict()[name], tensor), name
         assert trainer.validation_episodes.tolist() == [3]
     assert_same_model(first, second)
+
+
+def test_one_representation_serves_dynamics_of_several_seeds(recording, finished, tmp_path):
+    dynamics = []
+    for seed in (0, 5):
+        config = dataclasses.replace(
+            CONFIG, seed=seed, representation_seed=0, synthesis=(), dynamics_updates=2
+        )
+        trainer = Trainer(
+            recording, config, tmp_path / str(seed), representation=finished.directory
+        )
+        model = trainer.run()
+        assert torch.equal(model.scene_map, finished.model.scene_map)
+        dynamics.append(model.dynamics.head[0].weight)
+    assert (dynamics[0] - dynamics[1]).abs().mean() > 0.01
 
 
 @pytest.mark.parametrize(
@@ -243,6 +265,7 @@ def test_variants_share_one_representation(recording, finished, tmp_path):
         ({"history": 2}, r"settings\.history is 1 there and 2 here"),
         ({"representation_updates": 62}, "representation_updates is 61 there and 62 here"),
         ({"embedding_updates": 42}, "embedding_updates is 41 there and 42 here"),
+        ({"proposals_updates": 42}, "proposals_updates is 41 there and 42 here"),
         ({"embedding_lags": (3,)}, r"embedding_lags is \[1, 2, .*\] there and \[3\] here"),
         (
             {"architecture": Architecture(4, 4, 4, hidden=16)},
@@ -303,7 +326,7 @@ def test_curves_are_in_tensorboard_once_each(recording, tmp_path):
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     offset = 0
     for number, (phase, name) in enumerate(
-        zip(PHASES, ("reconstruction", "contrast", "one_step"), strict=True)
+        zip(PHASES, ("reconstruction", "contrast", "proposals", "one_step"), strict=True)
     ):
         wanted = [
             (row["update"] + offset, pytest.approx(row[name]))

@@ -2,7 +2,7 @@
 
 Every variant makes the same number of updates on the same number of windows, and has had the same
 number of low-level simulator steps: what its synthesis executes, it gets fewer recorded episodes.
-Variants of one seed share one encoder. Each training is a `train` command of its own.
+Variants of one seed, or of all, share one encoder. Each training is a `train` command of its own.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def parser() -> argparse.ArgumentParser:
         prog="ablate",
         description="Train variants of a world model that differ in nothing but their data "
         "synthesis: the same updates on the same number of windows, the same number of simulator "
-        "steps in all, one encoder per seed. Then: evaluate --checkpoints OUT --variants ... The "
-        "same command continues where it was stopped.",
+        "steps in all, one encoder per seed or for all. Then: evaluate --checkpoints OUT "
+        "--variants ... The same command continues where it was stopped.",
     )
     parser.add_argument("--task", default="wall")
     parser.add_argument("--dataset", type=Path, metavar="DIR", help="default: ./data/<task>")
@@ -87,6 +87,13 @@ def parser() -> argparse.ArgumentParser:
         help=f"default: {', '.join(VARIANTS)}",
     )  # fmt: skip
     parser.add_argument("--seeds", default="0", metavar="LIST", help="e.g. 0,1,2; default: 0")
+    parser.add_argument(
+        "--representation-seed", type=seed, metavar="N",
+        help="one encoder for all seeds, of this one; default: each seed trains its own",
+    )  # fmt: skip
+    parser.add_argument(
+        "--representation", type=Path, metavar="DIR", help="the run that has it already"
+    )
     parser.add_argument("--label", default="", help="put between task and variant in file names")
     parser.add_argument(
         "--out", type=Path, default=Path("runs/ablation"), metavar="DIR",
@@ -117,7 +124,12 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, DatasetError, ValueError, argparse.ArgumentTypeError) as error:
         print(f"ablate: {error}", file=sys.stderr)
         return 1
+    if options.representation and options.representation_seed is None:
+        print("ablate: --representation needs its seed: --representation-seed", file=sys.stderr)
+        return 2
     donors: dict[int, Path] = {}
+    if options.representation:
+        donors[options.representation_seed] = options.representation
     for training in trainings:
         code = _train(training, options, chosen, dataset.path, donors)
         if code:
@@ -137,7 +149,8 @@ def _train(
     name = f"{name}_s{training.seed}"
     run = options.out / "runs" / name
     final = options.out / f"{name}.safetensors"
-    donor = donors.setdefault(training.seed, run)
+    own = options.representation_seed is None
+    donor = donors.setdefault(training.seed if own else options.representation_seed, run)
     if final.exists():
         print(f"{final} is there already")
         return 0
@@ -145,6 +158,8 @@ def _train(
     command += ["--run", str(run), "--seed", str(training.seed), "--workers", options.workers]
     command += ["--synthesis", ",".join(VARIANTS[training.variant]) or "none"]
     command += ["--episodes", str(training.episodes), "--precision", options.precision]
+    if not own:
+        command += ["--representation-seed", str(options.representation_seed)]
     if donor != run:
         command += ["--representation", str(donor)]
     print(f"[ablate] {name}: {training.episodes} recorded episodes", flush=True)

@@ -46,6 +46,10 @@ TABLE = (
     ),
     Parameter("planner.warm_start", True, "Begin from the shifted last plan"),
     Parameter(
+        "planner.learned_start", True,
+        "Begin from the checkpoint's learned first plans, too, where it has some",
+    ),
+    Parameter(
         "cost.mode", "all", "Goal distance of the last step only, or of all steps, weighted",
         choices=MODES,
     ),

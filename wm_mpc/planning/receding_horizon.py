@@ -187,7 +187,7 @@ class RecedingHorizon:
         else:
             rows.append(self._rest.expand(1, steps, size))
         wanted = max(config.restarts, config.samples) - len(rows[0])
-        if config.learned and wanted > 0:
+        if config.learned_start and wanted > 0:
             rows.append(self._learned(latent, (3 * wanted + 3) // 4, steps))
             wanted -= len(rows[-1])
         if wanted > 0:

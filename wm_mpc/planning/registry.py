@@ -30,7 +30,7 @@ class PlannerConfig:
     temperature: float = 0.1
     noise: float = 0.0
     warm_start: bool = True
-    learned: bool = True
+    learned_start: bool = True
 
     def __post_init__(self) -> None:
         if self.type not in PLANNERS:
@@ -72,7 +72,8 @@ def make_planner(config: PlannerConfig) -> Planner:
 def paper_presets() -> dict[str, PlannerConfig]:
     """The settings of arXiv 2512.09929, kept so that ours are always compared with them."""
     base = PlannerConfig(
-        horizon=5, restarts=1, samples=1, elites=1, warm_start=False, learned=False,
+        horizon=5, restarts=1, samples=1, elites=1, warm_start=False,
+        learned_start=False,
         learning_rate_decay=0.0,
     )  # fmt: skip
     return {

@@ -40,15 +40,15 @@ def draw_report(
     """One PNG a person looks at: loss curves, open-loop errors and slopes of the cost; predicted
     against true frames; plans against their outcome, both over `horizon` model steps. What the
     recording does not allow is left out."""
-    figure = pyplot.figure(figsize=(15, 18), constrained_layout=True)
+    figure = pyplot.figure(figsize=(17, 18), constrained_layout=True)
     parts: Any = figure.subfigures(3, 1, height_ratios=[1, 2.4, 1.6])
-    axes = parts[0].subplots(1, 5)
+    axes = parts[0].subplots(1, len(PHASES) + 2)
     for phase, name in enumerate(PHASES):
         _draw_losses(axes[phase], name, [row for row in history if row["phase"] == phase])
     if "open_loop_error" in metrics:
-        _draw_errors(axes[3], metrics)
+        _draw_errors(axes[-2], metrics)
     if quality is not None:
-        _draw_slopes(axes[4], quality)
+        _draw_slopes(axes[-1], quality)
     _draw_frames(parts[1], model, recording, episodes, horizon)
     _draw_plans(parts[2], model, recording, episodes, PlannerConfig(horizon=horizon))
     figure.savefig(path, dpi=80)
