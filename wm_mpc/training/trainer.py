@@ -91,6 +91,7 @@ class Trainer:
         )
         self._donor = None if representation is None else RunDirectory(representation)
         self._files = RunDirectory(self.directory)
+        self._latents: Tensor | None = None
         self._claim_directory()
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> WorldModel:
@@ -153,7 +154,7 @@ class Trainer:
         material = (self.model, self.recording, self.config, self.train_episodes)
         if not self._is_done("representation"):
             self._run_phase(RepresentationPhase(*material), state)
-        latents = self._encode()
+        latents = self._latents = self._encode()
         if not self._is_done("embedding"):
             self._run_phase(EmbeddingPhase(*material, latents), state)
         if not self._is_done("proposals"):
@@ -223,7 +224,7 @@ class Trainer:
             self._files.save_representation(
                 {
                     "identity": self._identity, "model": self.model.state_dict(),
-                    "history": self.history, "seconds": self._seconds,
+                    "history": self.history, "seconds": self._seconds, "latents": self._latents,
                 }
             )  # fmt: skip
 
@@ -232,12 +233,16 @@ class Trainer:
         self.model.load_state_dict(found["model"])
         self._renew_dynamics()
         self.history, self._seconds = found["history"], found["seconds"]
+        self._latents = found["latents"]
         for phase in PHASES[:-1]:
             self._done[phase] = self._total(phase)
         self._save_representation()
 
     def _encode(self) -> Tensor:
-        """Latents of all recorded frames."""
+        """Latents of all recorded frames; those that came with a representation, if any."""
+        if self._donor is not None:
+            latents: Tensor = self._donor.load_representation(self._identity)["latents"]
+            return self._fabric.to_device(latents)
         return encode_all(
             self.model,
             self.recording.images,
