@@ -27,6 +27,7 @@ CONFIG = TrainConfig(
     embedding_updates=41,
     proposals_updates=41,
     dynamics_updates=101,
+    dynamics_rate=3e-3,
     dynamics_batch=16,
     threads=1,
     architecture=Architecture(4, 4, 4, hidden=32),
