@@ -185,7 +185,10 @@ def test_shipped_wall_model_is_the_gru_its_file_says():
     reset, update = torch.sigmoid(a[0] + b[0]), torch.sigmoid(a[1] + b[1])
     hidden = (1 - update) * torch.tanh(a[2] + reset * b[2]) + update * hidden
     change = F.silu(hidden @ w["head.0.weight"].T + w["head.0.bias"]) @ w["head.2.weight"].T
-    expected = latent + change + w["head.2.bias"] + inputs @ w["linear.weight"].T
+    change, gate = (change + w["head.2.bias"]).tensor_split([-1], 1)
+    change = change + inputs @ w["linear.weight"].T
+    change[:, : model.scene_size] *= torch.sigmoid(gate)
+    expected = latent + change
     carry = model.start(latent[:, None], torch.zeros(4, 0, model.spec.block_size))
     predicted = model.rollout(carry, action[:, None])[:, 0]
     torch.testing.assert_close(predicted, expected, atol=1e-5, rtol=1e-5)

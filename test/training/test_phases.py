@@ -162,7 +162,7 @@ def test_adversarial_loss_is_worse_than_the_clean_one(model, recording, latents)
     assert "adversarial" not in phase_of(model, recording, latents, [], synthesis=())(*drawn(phase))
 
 
-def test_representation_phase_trains_everything_but_the_embedding_from_pixels(model, recording):
+def test_representation_phase_trains_encoder_decoder_and_dynamics_from_pixels(model, recording):
     phase = RepresentationPhase(model, recording, CONFIG, TRAIN)
     images, states, actions = phase.batch(np.random.default_rng(0))
     steps = model.spec.history + 1
@@ -173,4 +173,6 @@ def test_representation_phase_trains_everything_but_the_embedding_from_pixels(mo
     model.zero_grad()
     sum(phase(images, states, actions).values()).backward()
     for name, parameter in model.named_parameters():
-        assert (parameter.grad is None) == name.startswith("embedding."), name
+        is_trained = name.startswith(("encoder.", "decoder.", "dynamics."))
+        assert (parameter.grad is not None) == is_trained, name
+        assert parameter.requires_grad == is_trained, name

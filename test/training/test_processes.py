@@ -126,7 +126,7 @@ def test_two_processes_train_one_model_and_one_writes(start, tmp_path):
     for name in ("both", "alone"):
         history = torch.load(tmp_path / name / "state.pt", weights_only=True)["history"]
         assert [row["update"] for row in history] == [
-            *range(0, 60, 20), 59, *range(0, 40, 20), 39, *range(0, 100, 20), 99
+            *range(0, 60, 20), 59, *range(0, 40, 20), 39, 0, 2, *range(0, 100, 20), 99
         ]  # fmt: skip
 
 

@@ -38,8 +38,9 @@ class RepresentationPhase(nn.Module):
         self._starts = recording.window_starts(self._steps, episodes)
         # The decoder's background begins as the mean image, but is trained on.
         self._mean_image = mean_image(recording, episodes, config.seed_of_representation)
-        model.requires_grad_(True)
-        model.embedding.requires_grad_(False)
+        model.requires_grad_(False)
+        for parameter in self.trained():
+            parameter.requires_grad_(True)
 
     def trained(self) -> list[nn.Parameter]:
         return self.weights_of(self.model)
