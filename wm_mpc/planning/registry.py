@@ -16,8 +16,8 @@ class PlannerConfig:
     """The `planner.*` parameters. restarts: starts a gradient planner descends from at once.
     samples: candidates of a sampling planner, or first plans a gradient planner picks its starts
     from. elites, temperature: of sampling planners. noise: of their samples (0: the method's own),
-    or of gradient steps (0: none).
-    warm_start: begin from the shifted last plan."""
+    or of gradient steps (0: none). warm_start: begin from the shifted last plan. learned_start:
+    let the model's learned first plans compete, where it has some."""
 
     type: str = "adam"
     horizon: int = 7
@@ -72,8 +72,7 @@ def make_planner(config: PlannerConfig) -> Planner:
 def paper_presets() -> dict[str, PlannerConfig]:
     """The settings of arXiv 2512.09929, kept so that ours are always compared with them."""
     base = PlannerConfig(
-        horizon=5, restarts=1, samples=1, elites=1, warm_start=False,
-        learned_start=False,
+        horizon=5, restarts=1, samples=1, elites=1, warm_start=False, learned_start=False,
         learning_rate_decay=0.0,
     )  # fmt: skip
     return {
