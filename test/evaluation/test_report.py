@@ -102,7 +102,8 @@ def test_results_say_where_they_come_from(described):
     results = results_of(described)
     assert results["command"] == "evaluate ..."
     assert (results["code"], results["seed"], results["complete"]) == ("0.1.0", 7, True)
-    assert results["machine"].keys() == {"cpu", "cores", "system", "python", "torch"}
+    machine = {"cpu", "cores", "system", "python", "torch", "native"}
+    assert results["machine"].keys() == machine
     assert len(results["checkpoints"]) == 4
     assert results["planners"]["cem"]["iterations"] == 30
     assert results["objective"]["mode"] == "all"

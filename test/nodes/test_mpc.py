@@ -27,6 +27,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
+from wm_mpc.native.library import library, why_not
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image, state_to_odometry
 from wm_mpc.ros.timing import to_nanoseconds, to_stamp
@@ -443,6 +444,23 @@ def test_damaged_checkpoint_does_not_replace_the_good_one(start_mpc, tmp_path):
     path.write_bytes(good)
     assert mpc.observer.call(Trigger, "mpc/reload").success
     mpc.wait_for_plans(2)
+
+
+def test_diagnostics_tell_what_computes_the_plans(start_mpc):
+    mpc = start_mpc()
+    mpc.start()
+    arithmetic = {"native": "native", "torch": "torch, as planner.backend says"}
+    if library() is None:
+        arithmetic["native"] = f"torch: {why_not()}"
+    for backend, expected in arithmetic.items():
+        assert mpc.set("planner.backend", backend).successful
+        mpc.wait_for_plans(2)
+
+        def told(expected=expected):
+            values = {v.key: v.value for v in mpc.diagnostics[-1].status[0].values}
+            return values["arithmetic"] == expected
+
+        mpc.wait_until(told, expected)
 
 
 def test_without_autostart_it_waits_to_be_configured(start_mpc):

@@ -10,9 +10,12 @@ from typing import Any
 
 import torch
 
+from wm_mpc.native.library import why_not
+
 
 def describe_machine() -> dict[str, Any]:
-    """CPU model, cores this process may use, system, Python and torch."""
+    """CPU model, cores this process may use, system, Python, torch, and whether the inner loop of
+    planning is compiled here ("yes", or why not)."""
     affinity = getattr(os, "sched_getaffinity", None)
     return {
         "cpu": _cpu_model(),
@@ -20,6 +23,7 @@ def describe_machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": str(torch.__version__),
+        "native": why_not() or "yes",
     }
 
 

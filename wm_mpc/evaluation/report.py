@@ -91,7 +91,7 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
         f"planner sees. Held-out episodes, seed {results['seed']}. Intervals: Wilson, 95 %.",
         f"Plan time: from the observation to the actions, encoding included, "
         f"{results['threads']} thread(s) of {machine['cpu']}, {machine['cores']} cores, torch "
-        f"{machine['torch']}.",
+        f"{machine['torch']}, inner loop {_arithmetic(machine)}.",
     ]
     if not results["complete"]:
         notes.insert(0, "**Not finished**: the same command continues.")
@@ -121,6 +121,12 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
     if results.get("comparisons"):
         notes.append("p: exact McNemar test, two-sided, not corrected for the number of tests.")
     return notes
+
+
+
+def _arithmetic(machine: dict[str, Any]) -> str:
+    reason = machine.get("native", "older than compiled planning")
+    return "compiled" if reason == "yes" else f"by PyTorch ({reason})"
 
 
 def _percent(rate: float | None) -> str:

@@ -227,7 +227,7 @@ class WorldModel(nn.Module):
             carry = tuple(part.expand(len(actions), *part.shape[1:]) for part in carry)
         if isinstance(self.dynamics, GruDynamics) and not self._is_trained():
             latent, hidden = carry
-            return fused_rollout(self._fused_weights(self.dynamics), latent, hidden, actions)
+            return fused_rollout(self.fused_weights(self.dynamics), latent, hidden, actions)
         latents = []
         for action in actions.unbind(1):
             carry, latent = self.dynamics.step(carry, action)
@@ -237,7 +237,7 @@ class WorldModel(nn.Module):
     def _is_trained(self) -> bool:
         return any(weight.requires_grad for weight in self.dynamics.parameters())
 
-    def _fused_weights(self, dynamics: GruDynamics) -> FusedWeights:
+    def fused_weights(self, dynamics: GruDynamics) -> FusedWeights:
         """Merged anew whenever a weight has changed."""
         version = tuple((weight.data_ptr(), weight._version) for weight in dynamics.parameters())
         if self._fused is None or self._fused[0] != version:

@@ -22,6 +22,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.native.selection import why_not_native
 from wm_mpc.nodes.mpc_outputs import Diagnostics
 from wm_mpc.nodes.mpc_parameters import TABLE, objective_config, planner_config, validate
 from wm_mpc.nodes.mpc_reload import Reloader
@@ -89,7 +90,9 @@ class Mpc(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         with self._model_lock:
             self._checkpoint, self._model = path, model
-        self.get_logger().info(f"world model {path.name}: task {model.spec.task}")
+        self.get_logger().info(
+            f"world model {path.name}: task {model.spec.task}; arithmetic: {self._arithmetic()}"
+        )
         self._report(WARN, "configured, not active")
         self._reloader.follow(again=True)
         return TransitionCallbackReturn.SUCCESS
@@ -181,9 +184,21 @@ class Mpc(LifecycleNode):
             "checkpoint": self._checkpoint or "none",
             "last reload": self._reloader.outcome,
             "planner": self._settings.values()["planner.type"],
+            "arithmetic": self._arithmetic(),
             **self._statistics.values(),
         }
         self._diagnostics.publish(*self._status, values)
+
+    def _arithmetic(self) -> str:
+        """What plans are computed with, and why not by machine code where they are not."""
+        with self._model_lock:
+            model = self._model
+        if self._settings.values()["planner.backend"] == "torch":
+            return "torch, as planner.backend says"
+        if model is None:
+            return "not known yet"
+        reason = why_not_native(model)
+        return f"torch: {reason}" if reason else "native"
 
 
 def _load(path: Path, values: Mapping[str, Any]) -> WorldModel:

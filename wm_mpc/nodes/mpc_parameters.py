@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wm_mpc.planning.objective import DISTANCES, MODES, ObjectiveConfig
-from wm_mpc.planning.registry import PLANNERS, PlannerConfig
+from wm_mpc.planning.registry import BACKENDS, PLANNERS, PlannerConfig
 from wm_mpc.ros.parameters import Parameter
 
 TABLE = (
@@ -48,6 +48,11 @@ TABLE = (
     Parameter(
         "planner.learned_start", True,
         "Begin from the checkpoint's learned first plans, too, where it has some",
+    ),
+    Parameter(
+        "planner.backend", "native",
+        "Arithmetic: compiled for this processor where that is possible, or PyTorch",
+        choices=BACKENDS,
     ),
     Parameter(
         "cost.mode", "all", "Goal distance of the last step only, or of all steps, weighted",

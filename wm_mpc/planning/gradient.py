@@ -8,6 +8,7 @@ taken at a feasible point and does not die at the bound.
 from __future__ import annotations
 
 import dataclasses
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from torch import Tensor
 from wm_mpc.planning.planner import (
     BestPlans,
     CostFunction,
+    DescendingCost,
+    Descent,
     PlanResult,
     Stopwatch,
     comparable,
@@ -49,6 +52,12 @@ class GradientPlanner:
     ) -> PlanResult:
         watch, best = Stopwatch(budget), BestPlans()
         actions = self._chosen(cost, proposals.detach().clamp(-1.0, 1.0))
+        found = self._descended(cost, actions, budget - watch.seconds, generator)
+        if found is not None:
+            plans, costs, done = found
+            best.update(plans, costs)
+            complete = done == self.iterations
+            return best.result(complete=complete, iterations=done, seconds=watch.seconds)
         mean, square = torch.zeros_like(actions), torch.zeros_like(actions)
         done = 0
         while True:
@@ -74,6 +83,29 @@ class GradientPlanner:
             if not watch.fits_another():
                 break
         return best.result(complete=done == self.iterations, iterations=done, seconds=watch.seconds)
+
+    def _descended(
+        self, cost: CostFunction, actions: Tensor, budget: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, int] | None:
+        """By the cost itself, where it can."""
+        if not getattr(cost, "can_descend", False):
+            return None
+        descending = cast(DescendingCost, cost)
+        noise = None
+        if self.noise > 0.0:
+            noise = torch.stack(
+                [
+                    self.noise
+                    * (1.0 - (number + 1) / self.iterations)
+                    * torch.randn(actions.shape, generator=generator)
+                    for number in range(self.iterations)
+                ]
+            )
+        descent = Descent(
+            self.iterations, self.learning_rate, self.learning_rate_decay, self.adaptive, budget,
+            noise,
+        )  # fmt: skip
+        return descending.descend(actions, descent)
 
     @torch.no_grad()
     def _chosen(self, cost: CostFunction, proposals: Tensor) -> Tensor:

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.native.kernel import NativeCost
+from wm_mpc.native.selection import native_model
+from wm_mpc.planning.planner import Descent
 
 MODES = ("last", "all")
 DISTANCES = ("root", "squared")
@@ -62,6 +65,8 @@ class GoalCost:
     first n of every sequence, so a planner optimises only what can still be changed.
     previous: the normalised action (action size,) before the first one, where a limit on the rate
     of change starts from; rest when None. use_state: whether the goal's robot state is known.
+    native: compute in machine code where that is possible (`wm_mpc.native`); gradients that PyTorch
+    asks for are computed by PyTorch.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class GoalCost:
         *,
         previous: Tensor | None = None,
         use_state: bool = True,
+        native: bool = True,
     ) -> None:
         self._model, self._config, self._carry = model, config, carry
         self._goal, self._goal_state = model.embed(goal), model.split(goal)[1]
@@ -84,6 +90,33 @@ class GoalCost:
         rest = torch.from_numpy(model.spec.rest_action)
         self._previous = rest if previous is None else previous
         self._use_state = use_state and config.state_weight > 0.0
+        self._native = self._in_machine_code() if native else None
+
+    def _in_machine_code(self) -> NativeCost | None:
+        model = native_model(self._model)
+        if model is None:
+            return None
+        config = self._config
+        return NativeCost(
+            model,
+            self._carry,
+            action_size=self._model.spec.action.size,
+            goal=self._goal,
+            goal_state=self._goal_state if self._use_state else None,
+            committed=self._committed,
+            largest_change=self._largest_change,
+            previous=self._previous,
+            state_weight=config.state_weight,
+            action_weight=config.action_weight,
+            action_rate_weight=config.action_rate_weight,
+            smoothing=_SMOOTHING,
+            is_root=int(config.distance == "root"),
+        )
+
+    @property
+    def can_descend(self) -> bool:
+        """Whether costs are computed, and descended, in machine code."""
+        return self._native is not None
 
     def bind(self, actions: Tensor) -> Tensor:
         """Sequences (batch, horizon, block size) as they can be executed: with the committed
@@ -115,8 +148,24 @@ class GoalCost:
 
     def __call__(self, actions: Tensor) -> Tensor:
         """(batch, horizon, block size), normalised -> costs (batch,)."""
+        if self._native is not None and not (torch.is_grad_enabled() and actions.requires_grad):
+            return self._native.costs(actions, self._weights(actions.shape[1]))
         actions = self.bind(actions)
         return self.of_latents(self._model.rollout(self._carry, actions), actions)
+
+    def predict(self, actions: Tensor) -> Tensor:
+        """The latents (batch, horizon, latent size) that sequences (batch, horizon, block size)
+        lead to, without a gradient."""
+        if self._native is not None:
+            return self._native.latents(actions, self._weights(actions.shape[1]))
+        with torch.no_grad():
+            return self._model.rollout(self._carry, self.bind(actions))
+
+    def descend(self, actions: Tensor, descent: Descent) -> tuple[Tensor, Tensor, int]:
+        """See `planner.DescendingCost`. Raises RuntimeError where `can_descend` is false."""
+        if self._native is None:
+            raise RuntimeError("costs are computed by PyTorch, which a planner descends itself")
+        return self._native.descend(actions, self._weights(actions.shape[1]), descent)
 
     def of_latents(self, latents: Tensor, actions: Tensor) -> Tensor:
         """The cost of bound sequences whose latents (batch, horizon, latent size) are known:

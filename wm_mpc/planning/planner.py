@@ -56,6 +56,33 @@ class Planner(Protocol):
     ) -> PlanResult: ...
 
 
+@dataclasses.dataclass(frozen=True)
+class Descent:
+    """How a gradient planner wants to descend. adaptive: by Adam. budget: seconds from now; one
+    step is done in any case. noise: (iterations, batch, horizon, action size), to be added to the
+    actions after each step, or None. See `gradient.GradientPlanner` for the rest."""
+
+    iterations: int
+    learning_rate: float
+    learning_rate_decay: float
+    adaptive: bool
+    budget: float
+    noise: Tensor | None = None
+
+
+class DescendingCost(Protocol):
+    """A cost function that can also descend by itself, faster than a planner from outside.
+    can_descend: whether it can just now."""
+
+    can_descend: bool
+
+    def __call__(self, actions: Tensor) -> Tensor: ...
+
+    def descend(self, actions: Tensor, descent: Descent) -> tuple[Tensor, Tensor, int]:
+        """The best plan found from each row of actions (batch, horizon, action size), with their
+        costs (batch,) and the number of iterations done."""
+
+
 class Stopwatch:
     """Tells a planner, before each iteration, whether one more fits into the budget."""
 

@@ -118,6 +118,7 @@ class RecedingHorizon:
             fixed,
             previous=self._before(stamp),
             use_state=self._goal_has_state,
+            native=planner.backend == "native",
         )
         proposals = self._proposals(stamp, planner, latent)
         result = make_planner(planner).plan(
@@ -128,7 +129,7 @@ class RecedingHorizon:
             if result.status is PlanStatus.FAILED or not torch.isfinite(actions).all():
                 raise PlanningError(PlanStatus.FAILED.value)
             shown = torch.cat([actions, cost.bind(result.candidates)])
-            latents = self.model.rollout(carry, shown)
+            latents = cost.predict(shown)
             latents = torch.cat([latent.expand(len(shown), 1, -1), latents], 1)
         low_level = actions.reshape(-1, self.spec.action.size)
         self._remember(stamp, low_level)

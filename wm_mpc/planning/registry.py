@@ -10,6 +10,10 @@ from wm_mpc.planning.gradient import GradientPlanner
 from wm_mpc.planning.mppi import PathIntegralPlanner
 from wm_mpc.planning.planner import Planner
 
+# What computes costs and gradients: machine code made for this processor where there is a compiler
+# and the model is a GRU, PyTorch otherwise; or PyTorch always.
+BACKENDS = ("native", "torch")
+
 
 @dataclasses.dataclass(frozen=True)
 class PlannerConfig:
@@ -17,7 +21,7 @@ class PlannerConfig:
     samples: candidates of a sampling planner, or first plans a gradient planner picks its starts
     from. elites, temperature: of sampling planners. noise: of their samples (0: the method's own),
     or of gradient steps (0: none). warm_start: begin from the shifted last plan. learned_start:
-    let the model's learned first plans compete, where it has some."""
+    let the model's learned first plans compete, where it has some. backend: a key of `BACKENDS`."""
 
     type: str = "adam"
     horizon: int = 7
@@ -31,11 +35,16 @@ class PlannerConfig:
     noise: float = 0.0
     warm_start: bool = True
     learned_start: bool = True
+    backend: str = "native"
 
     def __post_init__(self) -> None:
         if self.type not in PLANNERS:
             raise ValueError(
                 f"planner.type is {self.type!r}; accepted: {', '.join(sorted(PLANNERS))}"
+            )
+        if self.backend not in BACKENDS:
+            raise ValueError(
+                f"planner.backend is {self.backend!r}; accepted: {', '.join(BACKENDS)}"
             )
         for name in ("horizon", "iterations", "restarts", "samples", "elites"):
             if getattr(self, name) < 1:

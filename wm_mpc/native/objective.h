@@ -1,0 +1,160 @@
+// The cost of action sequences and its gradient; the terms are those of planning/objective.py.
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+#include "rollout.h"
+
+namespace wm_mpc {
+
+// One plan's question. Actions are normalised and low-level: (horizon * frame skip, action size).
+struct Problem {
+  const float *latent, *hidden, *hidden_gates;  // the start: (latent), (hidden), (3 hidden)
+  const float *goal, *goal_state, *step_weights;  // goal_state: null when it does not count
+  const float *committed, *largest_change, *previous;  // the last two: null without a rate limit
+  int32_t horizon, action, committed_count, is_root;
+  float state_weight, action_weight, action_rate_weight, smoothing;
+};
+
+// Sequences as they can be executed (see GoalCost.bind), in place. `moved` notes where the limit
+// of the rate held an action back, so that its slope goes to the one before.
+inline void bind(const Problem& p, float* actions, int steps, uint8_t* moved) {
+  const int size = p.action, first = std::min(p.committed_count, steps);
+  if (first) std::memcpy(actions, p.committed, 4ll * first * size);
+  if (!p.largest_change) return;
+  for (int step = first; step < steps; ++step)
+    for (int k = 0; k < size; ++k) {
+      const float before = step ? actions[(step - 1) * size + k] : p.previous[k];
+      float& here = actions[step * size + k];
+      const float change = here - before, limit = p.largest_change[k];
+      const bool is_held = !(change <= limit && change >= -limit);
+      if (moved) moved[step * size + k] = is_held;
+      // As torch.minimum and torch.maximum do, NaN stays NaN.
+      if (is_held) here = before + (change > limit ? limit : change < -limit ? -limit : change);
+      else here = before + change;
+    }
+}
+
+inline void bind_back(const Problem& p, float* slope, int steps, const uint8_t* moved) {
+  const int size = p.action, first = std::min(p.committed_count, steps);
+  if (p.largest_change)
+    for (int step = steps - 1; step >= first; --step)
+      for (int k = 0; k < size; ++k)
+        if (moved[step * size + k]) {
+          if (step) slope[(step - 1) * size + k] += slope[step * size + k];
+          slope[step * size + k] = 0.0f;
+        }
+  std::memset(slope, 0, 4ll * first * size);
+}
+
+// The embedding goals are compared in, of all latents of a rollout at once.
+struct GoalSpace {
+  int rows, embedding_width, width, scene_width;
+  float *embedded, *open_first, *first, *open_second, *second, *slope, *slope_second, *slope_first;
+  float *slope_scene;
+
+  int64_t lay_out(const Model& m, int rows_, float* memory) {
+    rows = rows_;
+    embedding_width = padded(m.embedding);
+    width = padded(m.width);
+    scene_width = padded(m.scene);
+    float* next = memory;
+    auto take = [&](float*& part, int64_t floats) {
+      part = next;
+      next += (floats + 15) / 16 * 16;
+    };
+    const int64_t n = rows;
+    for (float** part : {&embedded, &slope}) take(*part, n * embedding_width);
+    for (float** part : {&open_first, &first, &open_second, &second, &slope_second, &slope_first})
+      take(*part, n * width);
+    take(slope_scene, n * scene_width);
+    return next - memory;
+  }
+};
+
+inline void embed(const Model& m, GoalSpace& g, const float* latents, int stride) {
+  multiply(
+      latents, stride, g.rows, m.goal_linear, g.embedded, g.embedding_width, m.goal_linear_bias, 0);
+  multiply(latents, stride, g.rows, m.goal_first, g.first, g.width, m.goal_first_bias, 0);
+  silu(g.first, g.open_first, g.first, g.rows * g.width);
+  multiply(g.first, g.width, g.rows, m.goal_second, g.second, g.width, m.goal_second_bias, 0);
+  silu(g.second, g.open_second, g.second, g.rows * g.width);
+  // The bias of the last layer is in that of the linear path.
+  multiply(
+      g.second, g.width, g.rows, m.goal_last, g.embedded, g.embedding_width, g.embedded,
+      g.embedding_width);
+}
+
+// From `slope` of the embedded to `slope_scene`.
+inline void embed_back(const Model& m, GoalSpace& g) {
+  multiply(
+      g.slope, g.embedding_width, g.rows, m.goal_last_back, g.slope_second, g.width, nullptr, 0);
+  silu_backward(g.slope_second, g.open_second, g.second, g.rows * g.width);
+  multiply(g.slope_second, g.width, g.rows, m.goal_second_back, g.slope_first, g.width, nullptr, 0);
+  silu_backward(g.slope_first, g.open_first, g.first, g.rows * g.width);
+  multiply(
+      g.slope_first, g.width, g.rows, m.goal_first_back, g.slope_scene, g.scene_width, nullptr, 0);
+  multiply(
+      g.slope, g.embedding_width, g.rows, m.goal_linear_back, g.slope_scene, g.scene_width,
+      g.slope_scene, g.scene_width);
+}
+
+// Costs of the goal distance (rows,), from the latents in `s.input`; with a gradient also the
+// slopes of the latents, into `s.slope_latent`.
+inline void goal_cost(
+    const Model& m, const Problem& p, Space& s, GoalSpace& g, float* costs, bool with_gradient) {
+  const float* latents = s.input + (int64_t)s.rows * s.input_width;  // the first is the present
+  embed(m, g, latents, s.input_width);
+  if (with_gradient) std::memset(g.slope, 0, 4ll * g.rows * g.embedding_width);
+  for (int step = 0; step < s.horizon; ++step)
+    for (int row = 0; row < s.rows; ++row) {
+      const int64_t at = (int64_t)step * s.rows + row;
+      const float* place = g.embedded + at * g.embedding_width;
+      const float* state = latents + at * s.input_width + m.scene;
+      float square = 0.0f, offset = 0.0f;
+      for (int k = 0; k < m.embedding; ++k) square += (place[k] - p.goal[k]) * (place[k] - p.goal[k]);
+      if (p.goal_state)
+        for (int k = 0; k < m.state; ++k)
+          offset += (state[k] - p.goal_state[k]) * (state[k] - p.goal_state[k]);
+      const float share = p.goal_state ? p.state_weight / m.state : 0.0f;
+      const float squared = square + share * offset;
+      const float distance = p.is_root ? std::sqrt(squared + p.smoothing) : squared;
+      costs[row] += p.step_weights[step] * distance;
+      if (!with_gradient) continue;
+      // Of `squared`, doubled: the slope of a square.
+      const float slope = p.step_weights[step] * (p.is_root ? 1.0f / distance : 2.0f);
+      for (int k = 0; k < m.embedding; ++k)
+        g.slope[at * g.embedding_width + k] = slope * (place[k] - p.goal[k]);
+      float* to_state = s.slope_latent + at * s.latent_width + m.scene;
+      for (int k = 0; k < m.state; ++k)
+        to_state[k] = p.goal_state ? slope * share * (state[k] - p.goal_state[k]) : 0.0f;
+    }
+  if (!with_gradient) return;
+  embed_back(m, g);
+  for (int64_t at = 0; at < g.rows; ++at)
+    std::memcpy(
+        s.slope_latent + at * s.latent_width, g.slope_scene + at * g.scene_width, 4 * m.scene);
+}
+
+// What a bound sequence (steps, action size) costs by itself; adds to its slope unless null.
+inline float action_cost(const Problem& p, const float* actions, int steps, float* slope) {
+  const int count = steps * p.action, changes = (steps - 1) * p.action;
+  float squares = 0.0f, jumps = 0.0f;
+  for (int k = 0; k < count; ++k) {
+    squares += actions[k] * actions[k];
+    if (slope) slope[k] += 2.0f * p.action_weight / count * actions[k];
+  }
+  if (p.action_rate_weight > 0.0f)
+    for (int k = 0; k < changes; ++k) {
+      const float jump = actions[k + p.action] - actions[k];
+      jumps += jump * jump;
+      if (!slope) continue;
+      slope[k + p.action] += 2.0f * p.action_rate_weight / changes * jump;
+      slope[k] -= 2.0f * p.action_rate_weight / changes * jump;
+    }
+  const float rate = changes > 0 ? p.action_rate_weight * jumps / changes : 0.0f;
+  return p.action_weight * squares / count + rate;
+}
+
+}  // namespace wm_mpc
