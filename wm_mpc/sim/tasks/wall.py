@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pybullet
 
+from wm_mpc.sim.planar import fixed_box, sliding_base
 from wm_mpc.sim.task import CameraView, Explorer
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
@@ -61,74 +62,18 @@ class Wall:
 
     def build(self, client: Any) -> None:
         self._client = client
-        self._box((1.3, 1.3, 0.05), (0, 0, -0.05), (0.85, 0.85, 0.82, 1), collides=False)
-        dark = (0.25, 0.25, 0.28, 1)
+        light, dark = (0.85, 0.85, 0.82, 1.0), (0.25, 0.25, 0.28, 1.0)
+        fixed_box(client, (1.3, 1.3, 0.05), (0, 0, -0.05), light, collides=False)
         for side in (-1, 1):
             offset = side * (HALF_WIDTH + 0.05)
-            self._box((0.05, HALF_WIDTH + 0.1, _HEIGHT), (offset, 0, _HEIGHT), dark)
-            self._box((HALF_WIDTH + 0.1, 0.05, _HEIGHT), (0, offset, _HEIGHT), dark)
+            fixed_box(client, (0.05, HALF_WIDTH + 0.1, _HEIGHT), (offset, 0, _HEIGHT), dark)
+            fixed_box(client, (HALF_WIDTH + 0.1, 0.05, _HEIGHT), (0, offset, _HEIGHT), dark)
         wing = (WALL_HALF_THICKNESS, HALF_WIDTH, _HEIGHT)
-        self._wings = (self._box(wing, (0, -2, _HEIGHT), dark), self._box(wing, (0, 2, 0), dark))
-        self._base = self._build_base()
-
-    def _box(
-        self,
-        half_extents: tuple[float, float, float],
-        position: tuple[float, float, float],
-        colour: tuple[float, float, float, float],
-        collides: bool = True,
-    ) -> int:
-        client = self._client
-        visual = client.createVisualShape(
-            pybullet.GEOM_BOX, halfExtents=half_extents, rgbaColor=colour
+        self._wings = (
+            fixed_box(client, wing, (0, -2, _HEIGHT), dark),
+            fixed_box(client, wing, (0, 2, 0), dark),
         )
-        shape = (
-            client.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half_extents)
-            if collides
-            else -1
-        )
-        body: int = client.createMultiBody(0.0, shape, visual, position)
-        client.changeDynamics(body, -1, lateralFriction=0.0, restitution=0.0)
-        return body
-
-    def _build_base(self) -> int:
-        """A cylinder on two crossed prismatic joints, driven by velocity motors."""
-        client = self._client
-        shape = client.createCollisionShape(
-            pybullet.GEOM_CYLINDER, radius=RADIUS, height=2 * _HEIGHT
-        )
-        visual = client.createVisualShape(
-            pybullet.GEOM_CYLINDER,
-            radius=RADIUS,
-            length=2 * _HEIGHT,
-            rgbaColor=(0.9, 0.25, 0.1, 1),
-        )
-        identity = (0, 0, 0, 1)
-        body: int = client.createMultiBody(
-            baseMass=0.0,
-            basePosition=(0, 0, _HEIGHT),
-            linkMasses=[0.1, 10.0],
-            linkCollisionShapeIndices=[-1, shape],
-            linkVisualShapeIndices=[-1, visual],
-            linkPositions=[(0, 0, 0), (0, 0, 0)],
-            linkOrientations=[identity, identity],
-            linkInertialFramePositions=[(0, 0, 0), (0, 0, 0)],
-            linkInertialFrameOrientations=[identity, identity],
-            linkParentIndices=[0, 1],
-            linkJointTypes=[pybullet.JOINT_PRISMATIC, pybullet.JOINT_PRISMATIC],
-            linkJointAxis=[(1, 0, 0), (0, 1, 0)],
-        )
-        for link in (0, 1):
-            client.changeDynamics(
-                body,
-                link,
-                lateralFriction=0.0,
-                restitution=0.0,
-                linearDamping=0.0,
-                jointLowerLimit=-2.0,
-                jointUpperLimit=2.0,
-            )
-        return body
+        self._base = sliding_base(client, RADIUS, _HEIGHT, mass=10.0)
 
     def sample_layout(self, rng: np.random.Generator) -> np.ndarray:
         return rng.uniform(-0.65, 0.65, size=1)
