@@ -1,8 +1,8 @@
 """A Franka Panda arm with a stick for a hand, moved by velocities of the stick's tip.
 
 Kinematics, masses and limits are those of `pybullet_data`'s Panda; its meshes are replaced by one
-box per link (a mesh costs twenty times as much to draw), and only the stick collides. The tip's
-height and the stick's direction are held by feedback.
+box per link (a mesh costs twenty times as much to draw), and only the stick collides. The stick's
+direction, and in the plane the tip's height, are held by feedback.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pybullet_data
 JOINTS = tuple(f"panda_joint{number}" for number in range(1, 8))
 STICK_LENGTH = 0.3  # m, from the flange
 STICK_RADIUS = 0.01  # m
+BALL_RADIUS = 0.035  # m
 FLANGE = 0.107  # m, from joint 7
 _MAX_EFFORT = (87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0)  # N m
 _MAX_SPEED = np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61])  # rad/s
@@ -45,12 +46,13 @@ _BONES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float], 
 class PandaStick:
     """The arm in one PyBullet client; its base stands at the world's origin."""
 
-    def __init__(self, client: Any, tip_height: float) -> None:
-        """tip_height: m above the base, where the tip is held."""
+    def __init__(self, client: Any, tip_height: float = 0.0, *, ball: bool = False) -> None:
+        """tip_height: m above the base, where `drive` holds the tip. ball: draw one at the tip, to
+        be seen from afar."""
         self._client, self._height = client, tip_height
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "panda_stick.urdf"
-            path.write_text(_description())
+            path.write_text(_description(ball=ball))
             self.body: int = client.loadURDF(
                 str(path), useFixedBase=True, flags=pybullet.URDF_USE_INERTIA_FROM_FILE
             )
@@ -88,13 +90,13 @@ class PandaStick:
         return np.array(state[4]), turn
 
     def drive(self, velocity: np.ndarray) -> None:
-        """Set the joint motors so that the tip moves with `velocity` (vx, vy) m/s."""
+        """Set the joint motors so that the tip moves with `velocity` m/s: (vx, vy), the height
+        held, or (vx, vy, vz)."""
         client = self._client
         positions, _ = self.positions()
         tip, turn = self._tip_and_turn()
-        wanted = np.array(
-            [velocity[0], velocity[1], _FEEDBACK * (self._height - tip[2]), *(_FEEDBACK * turn)]
-        )
+        rise = velocity[2] if len(velocity) == 3 else _FEEDBACK * (self._height - tip[2])
+        wanted = np.array([velocity[0], velocity[1], rise, *(_FEEDBACK * turn)])
         speeds = self._joint_speeds(positions, wanted)
         # Slow all joints alike, so that the direction stays, and stop at the limits.
         speeds /= max(1.0, float(np.max(np.abs(speeds) / _MAX_SPEED)))
@@ -122,14 +124,16 @@ class PandaStick:
         square = jacobian @ jacobian.T + _DAMPING * np.eye(6)
         return rest + jacobian.T @ np.linalg.solve(square, twist - jacobian @ rest)
 
-    def posture_at(self, x: float, y: float) -> np.ndarray:
-        """Joint positions (7,) rad with the tip at (x, y) m, at rest. Leaves the arm there."""
+    def posture_at(self, x: float, y: float, z: float | None = None) -> np.ndarray:
+        """Joint positions (7,) rad with the tip at (x, y, z) m, at rest; z: the height that is
+        held, unless given. Leaves the arm there."""
+        height = self._height if z is None else z
         rest = np.zeros(len(JOINTS))
         positions = _POSTURE.copy()
         for _ in range(200):
             self.reset(positions, rest)
             tip, turn = self._tip_and_turn()
-            error = np.concatenate([np.array([x, y, self._height]) - tip, turn])
+            error = np.concatenate([np.array([x, y, height]) - tip, turn])
             step = self._joint_speeds(positions, error)
             positions = np.clip(positions + 0.5 * step, self._low, self._high)
             if np.abs(error).max() < 1e-6 and np.abs(step).max() < 1e-5:
@@ -138,7 +142,7 @@ class PandaStick:
         return positions
 
 
-def _description() -> str:
+def _description(*, ball: bool) -> str:
     """The URDF: `pybullet_data`'s arm without hand and meshes, with boxes and a stick."""
     source = Path(pybullet_data.getDataPath()) / "franka_panda" / "panda.urdf"
     robot = ElementTree.parse(source).getroot()
@@ -155,6 +159,8 @@ def _description() -> str:
             link.append(_box(np.array(start), np.array(end), half_width))
     for text in _STICK:
         robot.append(ElementTree.fromstring(text))
+    if ball:
+        robot.findall("link")[-1].append(ElementTree.fromstring(_BALL))
     return ElementTree.tostring(robot, encoding="unicode")
 
 
@@ -171,6 +177,10 @@ def _box(start: np.ndarray, end: np.ndarray, half_width: float) -> ElementTree.E
     )
 
 
+_BALL = (
+    f'<visual><geometry><sphere radius="{BALL_RADIUS}"/></geometry>'
+    '<material name="ball"><color rgba="0.9 0.25 0.1 1"/></material></visual>'
+)
 _STICK = (
     '<link name="stick"><inertial><mass value="0.1"/>'
     '<inertia ixx="0.001" ixy="0" ixz="0" iyy="0.001" iyz="0" izz="0.001"/></inertial>'

@@ -71,7 +71,7 @@ def way(start: tuple[int, int], end: tuple[int, int]) -> tuple[tuple[int, int], 
             break
         for across, up in ((1, 0), (-1, 0), (0, 1), (0, -1)):
             following = (cell[0] + across, cell[1] + up)
-            inside = 0 <= min(following) and max(following) < CELLS
+            inside = min(following) >= 0 and max(following) < CELLS
             if inside and following not in came_from and _is_open(cell, following):
                 came_from[following] = cell
                 queue.append(following)
