@@ -21,40 +21,6 @@ def squared(*arguments, **settings):
 LAST = squared(mode="last", action_weight=0.0)
 
 
-@pytest.fixture(scope="module")
-def model():
-    spec = RobotSpec(
-        "toy",
-        ActionSpec(("a", "b"), "velocity", "m/s", (-1.0, -1.0), (1.0, 1.0)),
-        StateSpec(("x",), ("m",), "odom"),
-        ImageSpec(16, 16),
-        control_period=0.1,
-        frame_skip=3,
-    )
-    torch.manual_seed(0)
-    model = WorldModel(spec, Architecture(3, 4, 4, hidden=8))
-    model.eval().requires_grad_(False)
-    model.dynamics.head[-1].weight.mul_(20.0)  # so that actions matter
-    return model
-
-
-@pytest.fixture
-def carry(model):
-    generator = torch.Generator().manual_seed(1)
-    latent = torch.randn(1, 1, model.latent_size, generator=generator)
-    return model.start(latent, torch.zeros(1, 0, 6))
-
-
-@pytest.fixture
-def goal(model):
-    return torch.randn(model.latent_size, generator=torch.Generator().manual_seed(2))
-
-
-@pytest.fixture
-def actions():
-    return torch.rand(5, 4, 6, generator=torch.Generator().manual_seed(3)) * 2 - 1
-
-
 @given(
     st.sampled_from(["last", "all"]),
     st.floats(0.0, 1.0, exclude_min=True),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import types
 
 import numpy as np
@@ -23,58 +22,24 @@ THOROUGH = {
     "adam": PlannerConfig("adam", HORIZON, iterations=400, learning_rate=0.03),
     "gd": PlannerConfig("gd", HORIZON, iterations=600, learning_rate=0.1),
     "cem": PlannerConfig("cem", HORIZON, iterations=40, samples=300),
+    "icem": PlannerConfig("icem", HORIZON, iterations=40, samples=300),
     "mppi": PlannerConfig("mppi", HORIZON, iterations=60, temperature=0.05, noise=0.2, samples=300),
+    "cem_gd": PlannerConfig("cem_gd", HORIZON, iterations=400, learning_rate=0.03),
 }
 # Largest distance of any action from its optimum. Sampling planners stop where their noise does.
-TOLERANCE = {"adam": 2e-3, "gd": 2e-3, "cem": 0.05, "mppi": 0.15}
+TOLERANCE = {
+    "adam": 2e-3, "gd": 2e-3, "cem_gd": 2e-3, "cem": 0.05, "icem": 0.15, "mppi": 0.15,
+}  # fmt: skip
 QUICK = {
     "adam": PlannerConfig("adam", HORIZON, iterations=12),
     "gd": PlannerConfig("gd", HORIZON, iterations=12),
     "cem": PlannerConfig("cem", HORIZON, iterations=4, samples=40, elites=6),
+    "icem": PlannerConfig("icem", HORIZON, iterations=4, samples=40, elites=6),
     "mppi": PlannerConfig("mppi", HORIZON, iterations=4, samples=40),
+    "cem_gd": PlannerConfig("cem_gd", HORIZON, iterations=12, samples=40),
 }
-every_planner = pytest.mark.parametrize("name", sorted(PLANNERS))
-
-
-class LinearQuadratic:
-    """A point mass in the plane, pushed for `HORIZON` steps towards a goal at rest.
-
-    The cost is u' H u / 2 + g' u + c in all actions together, so its optimum is known exactly.
-    """
-
-    def __init__(self, goal):
-        free = torch.eye(4)
-        free[:2, 2:] = 0.5 * torch.eye(2)
-        push = torch.cat([0.125 * torch.eye(2), 0.5 * torch.eye(2)])
-        self.free, self.push = free, push
-        self.goal = torch.tensor([*goal, 0.0, 0.0])
-
-    def __call__(self, actions):
-        state, cost = torch.zeros(len(actions), 4), 0.05 * actions.square().sum((1, 2))
-        for action in actions.unbind(1):
-            state = state @ self.free.T + action @ self.push.T
-            cost = cost + 4.0 * (state - self.goal).square().sum(-1)
-        return cost
-
-    def optimum(self):
-        """Inside the limits: the best of all choices of which actions are at which limit."""
-
-        def cost(flat):
-            return self(flat.reshape(1, HORIZON, SIZE))[0]
-
-        origin = torch.zeros(HORIZON * SIZE)
-        curvature = torch.autograd.functional.hessian(cost, origin).double().numpy()
-        slope = torch.autograd.functional.jacobian(cost, origin).double().numpy()
-        best, best_cost = None, np.inf
-        for fixed in itertools.product((-1, 0, 1), repeat=len(slope)):
-            actions = np.array(fixed, float)
-            free = actions == 0
-            pull = slope[free] + curvature[np.ix_(free, ~free)] @ actions[~free]
-            actions[free] = np.linalg.solve(curvature[np.ix_(free, free)], -pull)
-            value = actions @ curvature @ actions / 2 + slope @ actions
-            if np.abs(actions).max() <= 1.0 and value < best_cost:
-                best, best_cost = actions, value
-        return torch.from_numpy(best).float().reshape(HORIZON, SIZE)
+# But lm, which wants more of a cost than numbers: see test_levenberg_marquardt.py.
+every_planner = pytest.mark.parametrize("name", sorted({*PLANNERS} - {"lm"}))
 
 
 class Recorded:
@@ -102,8 +67,8 @@ def quadratic(centre, scale=1.0):
 
 
 @every_planner
-def test_known_optimum_is_found_when_no_limit_is_active(name):
-    cost = LinearQuadratic((0.3, -0.2))
+def test_known_optimum_is_found_when_no_limit_is_active(name, linear_quadratic):
+    cost = linear_quadratic((0.3, -0.2))
     optimum = cost.optimum()
     assert optimum.abs().max() < 0.99
     result = plan(THOROUGH[name], cost)
@@ -112,8 +77,8 @@ def test_known_optimum_is_found_when_no_limit_is_active(name):
 
 
 @every_planner
-def test_known_optimum_is_found_on_the_limits(name):
-    cost = LinearQuadratic((2.0, -0.2))
+def test_known_optimum_is_found_on_the_limits(name, linear_quadratic):
+    cost = linear_quadratic((2.0, -0.2))
     optimum = cost.optimum()
     at_limit = optimum.abs() == 1.0
     assert 0 < at_limit.sum() < optimum.numel()
@@ -121,9 +86,9 @@ def test_known_optimum_is_found_on_the_limits(name):
     assert (result.actions - optimum).abs().max() < TOLERANCE[name]
 
 
-def test_limits_change_the_optimum_of_the_toy():
+def test_limits_change_the_optimum_of_the_toy(linear_quadratic):
     """Otherwise cutting off the free optimum would pass for planning inside limits."""
-    cost = LinearQuadratic((2.0, -0.2))
+    cost = linear_quadratic((2.0, -0.2))
     flat = torch.zeros(HORIZON * SIZE)
 
     def of(u):
@@ -278,7 +243,7 @@ def test_budget_ends_the_search_with_the_best_plan_so_far(name, clock):
     cost = slow(quadratic(0.2), clock, 0.03)
     result = plan(dataclasses.replace(QUICK[name], iterations=1000), cost, budget=0.1)
     assert result.status is PlanStatus.OUT_OF_TIME
-    assert result.iterations == 3
+    assert result.iterations == (2 if name == "cem_gd" else 3)  # which also costs the proposals
     assert result.cost == torch.cat(cost.answers).min()
     assert result.actions.shape == (HORIZON, SIZE)
 
@@ -339,9 +304,10 @@ def test_single_candidate_keeps_the_search_going(name):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"type": "magic"}, r"planner\.type is 'magic'; accepted: adam, cem, gd, mppi"),
+        ({"type": "magic"}, r"planner\.type is 'magic'; accepted: adam, cem, cem_gd, gd, icem"),
         ({"horizon": 0}, r"planner\.horizon is 0"),
         ({"iterations": 0}, r"planner\.iterations is 0"),
+        ({"init": "warm start"}, r"planner\.init is 'warm start'; accepted: warm, zero"),
         ({"restarts": -1}, r"planner\.restarts is -1"),
         ({"samples": 5, "elites": 6}, r"planner\.elites is 6.*planner\.samples, 5"),
     ],

@@ -12,7 +12,8 @@ from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.planner import PlanStatus
 from wm_mpc.planning.receding_horizon import PlanningError, RecedingHorizon
-from wm_mpc.planning.registry import PLANNERS, PlannerConfig
+from wm_mpc.planning.registry import INITS, PLANNERS, PlannerConfig
+from wm_mpc.sim.tasks.wall import Wall
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
 PERIOD, SKIP, HORIZON = 0.1, 4, 3
@@ -298,3 +299,53 @@ def test_forgotten_past_is_not_used():
     controller.forget()
     after, expected = plan(controller, 0.4, IDLE), plan(fresh, 0.4, IDLE)
     assert torch.equal(after.latents, expected.latents)
+
+
+@pytest.mark.parametrize("init", INITS)
+def test_init_decides_where_a_search_from_one_start_begins(init):
+    """Of a search that takes no step: what it returns is where it began."""
+    torch.manual_seed(0)
+    model = WorldModel(Wall.spec, Architecture(2, 4, 4, hidden=16, proposals=3)).eval()
+    model.requires_grad_(False)
+    model.proposals.network[-1].bias.uniform_(-0.9, 0.9)
+    controller = RecedingHorizon(model)
+    image, state = np.full((64, 64, 3), 90, np.uint8), np.zeros(2, np.float32)
+    controller.set_goal(image[::-1] + 100, state)
+    config = PlannerConfig(
+        horizon=3, iterations=1, learning_rate=1e-9, restarts=1, samples=1, elites=1
+    )
+    objective = ObjectiveConfig()
+    far = 0.1 * (np.arange(15)[:, None] - 7) * np.ones(2)
+    controller.plan(image, state, 0.0, planner=config, objective=objective, committed=far)
+    plan = controller.plan(
+        image, state, 0.1, planner=dataclasses.replace(config, init=init), objective=objective
+    )
+    if init == "zero":
+        expected = np.zeros((15, 2))
+    elif init == "warm":
+        expected = np.concatenate([far[1:], np.zeros((1, 2))])
+    elif init == "learned":
+        latent = controller._encode(image, state)
+        learned = model.propose(latent, controller._goal).reshape(3, -1, 2)[:, :15].numpy()
+        distance = np.abs(learned - plan.actions).max((1, 2))
+        assert distance.min() < 1e-5
+        return
+    else:
+        assert np.abs(plan.actions).max() > 0.5
+        assert np.abs(np.diff(plan.actions, axis=0)).max() > 0.5
+        return
+    np.testing.assert_allclose(plan.actions, expected, atol=1e-5)
+
+
+def test_learned_init_without_learned_plans_is_rest():
+    torch.manual_seed(0)
+    model = WorldModel(Wall.spec, Architecture(2, 4, 4, hidden=16, proposals=0)).eval()
+    model.requires_grad_(False)
+    controller = RecedingHorizon(model)
+    image, state = np.full((64, 64, 3), 90, np.uint8), np.zeros(2, np.float32)
+    controller.set_goal(image[::-1] + 100, state)
+    config = PlannerConfig(
+        horizon=2, iterations=1, learning_rate=1e-9, restarts=1, samples=1, elites=1, init="learned"
+    )
+    plan = controller.plan(image, state, 0.0, planner=config, objective=ObjectiveConfig())
+    np.testing.assert_allclose(plan.actions, 0.0, atol=1e-6)

@@ -18,10 +18,12 @@ from wm_mpc.planning.registry import PLANNERS, PlannerConfig, paper_presets
 from wm_mpc.resources import share_directory
 
 TRUE_SIMULATOR = "true_simulator"
-# The sampling references keep their own numbers: a task's are tuned for its gradient planner.
+# These keep their own numbers: a task's are tuned for its gradient planner.
 _REFERENCES: dict[str, dict[str, Any]] = {
     "cem": {"samples": 300, "elites": 30, "iterations": 30},
+    "icem": {"samples": 128, "elites": 16, "iterations": 6},
     "mppi": {"samples": 300, "iterations": 5},
+    "lm": {"restarts": 4, "iterations": 10},
 }
 _SINGLE: dict[str, Any] = {"restarts": 1, "samples": 1, "elites": 1}
 # 40 first plans and 5 x 40 samples: 240 rollouts a plan.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wm_mpc.planning.objective import DISTANCES, MODES, ObjectiveConfig
-from wm_mpc.planning.registry import BACKENDS, PLANNERS, PlannerConfig
+from wm_mpc.planning.registry import BACKENDS, INITS, PLANNERS, PlannerConfig
 from wm_mpc.ros.parameters import Parameter
 
 TABLE = (
@@ -48,6 +48,11 @@ TABLE = (
     Parameter(
         "planner.learned_start", True,
         "Begin from the checkpoint's learned first plans, too, where it has some",
+    ),
+    Parameter(
+        "planner.init", "warm",
+        "What the first start is: the shifted last plan, rest, random, or the best learned one",
+        choices=INITS,
     ),
     Parameter(
         "planner.backend", "native",

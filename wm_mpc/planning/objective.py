@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import torch
 from torch import Tensor
@@ -152,6 +153,39 @@ class GoalCost:
             return self._native.costs(actions, self._weights(actions.shape[1]))
         actions = self.bind(actions)
         return self.of_latents(self._model.rollout(self._carry, actions), actions)
+
+    def residuals(self, actions: Tensor) -> Tensor:
+        """See `levenberg_marquardt.ResidualCost`: (batch, horizon, block size) -> (batch,
+        residuals).
+
+        Distances that count by their root enter with the weight that makes the slopes equal
+        (iteratively reweighted least squares).
+        """
+        config, batch = self._config, len(actions)
+        actions = self.bind(actions)
+        carry = tuple(part.expand(batch, *part.shape[1:]) for part in self._carry)
+        latents = []
+        for action in actions.unbind(1):
+            carry, latent = self._model.dynamics.step(carry, action)
+            latents.append(latent)
+        predicted = torch.stack(latents, 1)
+        parts = [self._model.embed(predicted) - self._goal]
+        if self._use_state:
+            offset = self._model.split(predicted)[1] - self._goal_state
+            parts.append(offset * math.sqrt(config.state_weight / offset.shape[-1]))
+        terms = torch.cat(parts, -1)
+        weights = self._weights(terms.shape[1]).expand(batch, -1)
+        if config.distance == "root":
+            weights = weights / (2.0 * (terms.square().sum(-1) + _SMOOTHING).sqrt().detach())
+        rows = [(terms * weights.sqrt()[..., None]).flatten(1)]
+        if config.action_weight > 0.0:
+            flat = actions.flatten(1)
+            rows.append(flat * math.sqrt(config.action_weight / flat.shape[1]))
+        low_level = actions.reshape(batch, -1, self._model.spec.action.size)
+        if config.action_rate_weight > 0.0 and low_level.shape[1] > 1:
+            change = low_level.diff(dim=1).flatten(1)
+            rows.append(change * math.sqrt(config.action_rate_weight / change.shape[1]))
+        return torch.cat(rows, 1)
 
     def predict(self, actions: Tensor) -> Tensor:
         """The latents (batch, horizon, latent size) that sequences (batch, horizon, block size)

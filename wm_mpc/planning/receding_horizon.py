@@ -20,7 +20,7 @@ from torch import Tensor
 from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
-from wm_mpc.planning.planner import PlanResult, PlanStatus
+from wm_mpc.planning.planner import PlanResult, PlanStatus, comparable
 from wm_mpc.planning.registry import PlannerConfig, make_planner
 
 
@@ -121,6 +121,8 @@ class RecedingHorizon:
             native=planner.backend == "native",
         )
         proposals = self._proposals(stamp, planner, latent)
+        first = self._first(planner, proposals[:1], latent, cost)
+        proposals = torch.cat([first, proposals[1:]])
         result = make_planner(planner).plan(
             cost, proposals, budget=budget, generator=self._generator
         )
@@ -194,6 +196,21 @@ class RecedingHorizon:
         if wanted > 0:
             rows.append(self._fresh(wanted, steps))
         return torch.cat(rows).clamp(-1.0, 1.0).reshape(-1, config.horizon, self.spec.block_size)
+
+    @torch.no_grad()
+    def _first(self, config: PlannerConfig, warm: Tensor, latent: Tensor, cost: GoalCost) -> Tensor:
+        """The first of the first plans (1, horizon, block size), as `planner.init` says."""
+        steps = warm.shape[1] * self.spec.frame_skip
+        if config.init == "randn":
+            return torch.randn(warm.shape, generator=self._generator).clamp(-1.0, 1.0)
+        rest = self._rest.expand(1, steps, -1).reshape(warm.shape)
+        if config.init == "learned":
+            learned = self._learned(latent, self.model.architecture.proposals, steps)
+            if len(learned):
+                plans = learned.clamp(-1.0, 1.0).reshape(-1, *warm.shape[1:])
+                return plans[comparable(cost(plans)).argmin()][None]
+            return rest
+        return rest if config.init == "zero" else warm
 
     @torch.no_grad()
     def _learned(self, latent: Tensor, most: int, steps: int) -> Tensor:

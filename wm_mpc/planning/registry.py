@@ -6,13 +6,20 @@ import dataclasses
 from collections.abc import Callable
 
 from wm_mpc.planning.cem import CrossEntropyPlanner
+from wm_mpc.planning.cem_gd import CrossEntropyGradientPlanner
 from wm_mpc.planning.gradient import GradientPlanner
+from wm_mpc.planning.icem import ImprovedCrossEntropyPlanner
+from wm_mpc.planning.levenberg_marquardt import LevenbergMarquardtPlanner
 from wm_mpc.planning.mppi import PathIntegralPlanner
 from wm_mpc.planning.planner import Planner
 
 # What computes costs and gradients: machine code made for this processor where there is a compiler
 # and the model is a GRU, PyTorch otherwise; or PyTorch always.
 BACKENDS = ("native", "torch")
+# The plan that a search from a single start, and the mean of a sampling planner, begin from: rest;
+# random actions; the shifted last plan (rest at first); or, of the model's learned first plans, the
+# one that costs least.
+INITS = ("warm", "zero", "randn", "learned")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +28,8 @@ class PlannerConfig:
     samples: candidates of a sampling planner, or first plans a gradient planner picks its starts
     from. elites, temperature: of sampling planners. noise: of their samples (0: the method's own),
     or of gradient steps (0: none). warm_start: begin from the shifted last plan. learned_start:
-    let the model's learned first plans compete, where it has some. backend: a key of `BACKENDS`."""
+    let the model's learned first plans compete, where it has some.
+    init: what the first of the first plans is, one of `INITS`. backend: one of `BACKENDS`."""
 
     type: str = "adam"
     horizon: int = 7
@@ -35,6 +43,7 @@ class PlannerConfig:
     noise: float = 0.0
     warm_start: bool = True
     learned_start: bool = True
+    init: str = "warm"
     backend: str = "native"
 
     def __post_init__(self) -> None:
@@ -42,6 +51,8 @@ class PlannerConfig:
             raise ValueError(
                 f"planner.type is {self.type!r}; accepted: {', '.join(sorted(PLANNERS))}"
             )
+        if self.init not in INITS:
+            raise ValueError(f"planner.init is {self.init!r}; accepted: {', '.join(INITS)}")
         if self.backend not in BACKENDS:
             raise ValueError(
                 f"planner.backend is {self.backend!r}; accepted: {', '.join(BACKENDS)}"
@@ -66,9 +77,19 @@ def _gradient(config: PlannerConfig, *, adaptive: bool) -> GradientPlanner:
     )
 
 
+def _cem_gd(config: PlannerConfig) -> CrossEntropyGradientPlanner:
+    descent = dataclasses.replace(_gradient(config, adaptive=True), noise=0.0)
+    return CrossEntropyGradientPlanner(descent, config.samples, deviation=config.noise or 0.5)
+
+
 PLANNERS: dict[str, Callable[[PlannerConfig], Planner]] = {
     "adam": lambda c: _gradient(c, adaptive=True),
     "gd": lambda c: _gradient(c, adaptive=False),
+    "cem_gd": _cem_gd,
+    "icem": lambda c: ImprovedCrossEntropyPlanner(
+        c.samples, c.elites, c.iterations, c.noise or 0.7
+    ),
+    "lm": lambda c: LevenbergMarquardtPlanner(c.iterations, c.restarts),
     "cem": lambda c: CrossEntropyPlanner(c.samples, c.elites, c.iterations, c.noise or 1.0),
     "mppi": lambda c: PathIntegralPlanner(c.samples, c.iterations, c.temperature, c.noise or 0.5),
 }

@@ -1,0 +1,115 @@
+"""Levenberg-Marquardt: descent that knows how every latent follows from every action.
+
+After Levenberg 1944 and Marquardt 1963, with the damping of Nielsen 1999 (IMM-REP-1999-05).
+Jacobians are forward-mode: a plan has fewer actions than it has residuals.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from wm_mpc.planning.planner import BestPlans, CostFunction, PlanResult, Stopwatch, comparable
+
+_TINY = 1e-6  # keeps systems solvable where an action has no effect
+
+
+class ResidualCost(Protocol):
+    """A cost function whose gradient is that of a sum of squares."""
+
+    def __call__(self, actions: Tensor) -> Tensor: ...
+
+    def residuals(self, actions: Tensor) -> Tensor:
+        """Of sequences (batch, horizon, action size): (batch, residuals), differentiable forwards.
+        The gradient of their squares' sum is the gradient of the cost."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LevenbergMarquardtPlanner:
+    """Damped Gauss-Newton steps from the best proposals.
+
+    restarts: as of `gradient.GradientPlanner`. damping: in units of the diagonal of the squared
+    Jacobian, at the start; it falls after a step that lowered the cost as far as the step promised,
+    and grows, ever faster, after one that did not lower it and is therefore not taken. Actions at a
+    limit that a step would push outwards stay there, and the others are solved for.
+    """
+
+    iterations: int = 10
+    restarts: int = 4
+    damping: float = 1.0
+
+    @torch.no_grad()
+    def plan(
+        self, cost: CostFunction, proposals: Tensor, *, budget: float, generator: torch.Generator
+    ) -> PlanResult:
+        """Raises TypeError for a cost without residuals."""
+        residuals = getattr(cost, "residuals", None)
+        if residuals is None:
+            raise TypeError("lm needs a cost that has residuals, as GoalCost; this one is a number")
+        watch, best = Stopwatch(budget), BestPlans()
+        actions = proposals.detach().clamp(-1.0, 1.0)
+        costs = comparable(cost(actions))
+        if len(actions) > self.restarts:
+            ranked = costs.clone()
+            ranked[0] = -torch.inf  # the first proposal always takes part
+            order = ranked.argsort()[: self.restarts]
+            actions, costs = actions[order], costs[order]
+        best.update(actions, costs)
+        damping = torch.full_like(costs, self.damping)
+        growth = torch.full_like(costs, 2.0)
+        done = 0
+        while done < self.iterations and (done == 0 or watch.fits_another()):
+            residual, jacobian = linearised(residuals, actions)
+            moved, promised = self._step(actions.flatten(1), jacobian, residual, damping)
+            tried = moved.view_as(actions)
+            found = comparable(cost(tried))
+            gain = (costs - found) / promised.clamp(min=1e-12)
+            is_better = found < costs
+            actions = torch.where(is_better[:, None, None], tried, actions)
+            costs = torch.where(is_better, found, costs)
+            fall = (1.0 - (2.0 * gain - 1.0) ** 3).clamp(min=1.0 / 3.0)
+            damping = (damping * torch.where(is_better, fall, growth)).clamp(1e-7, 1e9)
+            growth = torch.where(is_better, torch.full_like(growth, 2.0), 2.0 * growth)
+            best.update(actions, costs)
+            done += 1
+        return best.result(complete=done == self.iterations, iterations=done, seconds=watch.seconds)
+
+    @staticmethod
+    def _step(
+        actions: Tensor, jacobian: Tensor, residual: Tensor, damping: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """actions (batch, n), jacobian (batch, m, n), residual (batch, m), damping (batch,) -> the
+        actions after a step, inside the limits, and by how much it promises to lower the cost."""
+        jacobian, residual = jacobian.nan_to_num(0.0, 0.0, 0.0), residual.nan_to_num(0.0, 0.0, 0.0)
+        slope = torch.einsum("bmn,bm->bn", jacobian, residual)
+        is_held = ((actions >= 1.0) & (slope < 0.0)) | ((actions <= -1.0) & (slope > 0.0))
+        free = (~is_held).to(actions.dtype)
+        jacobian, slope = jacobian * free[:, None], slope * free
+        square = torch.einsum("bmn,bmk->bnk", jacobian, jacobian)
+        diagonal = square.diagonal(dim1=1, dim2=2)
+        scale = diagonal.clamp(min=1e-3 * float(diagonal.max()) + _TINY)
+        system = square + torch.diag_embed(damping[:, None] * scale + _TINY)
+        step = -torch.linalg.solve(system, slope)
+        moved = (actions + step).clamp(-1.0, 1.0)
+        taken = moved - actions
+        after = residual + torch.einsum("bmn,bn->bm", jacobian, taken)
+        return moved, residual.square().sum(1) - after.square().sum(1)
+
+
+def linearised(residuals: Callable[[Tensor], Tensor], actions: Tensor) -> tuple[Tensor, Tensor]:
+    """Residuals (batch, m) of actions (batch, horizon, action size), and their Jacobian (batch, m,
+    n), n = horizon * action size: all directions at once, as a batch of forward derivatives."""
+    batch, size = len(actions), actions[0].numel()
+    directions = torch.eye(size, dtype=actions.dtype).view(size, *actions.shape[1:])
+    points = actions[:, None].repeat(1, size, 1, 1).flatten(0, 1)
+    tangents = directions.repeat(batch, 1, 1)
+    with forward_ad.dual_level():
+        dual = residuals(forward_ad.make_dual(points, tangents))
+        value, tangent = forward_ad.unpack_dual(dual)
+    jacobian = tangent.view(batch, size, -1).transpose(1, 2)
+    return value.view(batch, size, -1)[:, 0], jacobian
