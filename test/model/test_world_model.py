@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from wm_mpc.model.world_model import Architecture
+from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.sim.tasks.maze import Maze
 from wm_mpc.spec import SpecError
 
 
@@ -182,3 +183,12 @@ def test_rollout_follows_weights_that_change(make_model):
     model.requires_grad_(True)  # as in training: step by step
     trained = model.rollout(model.start(latents, actions[:, :0]), actions)
     torch.testing.assert_close(after, trained.detach())
+
+
+def test_a_robot_of_which_nothing_is_measured_is_no_reason_to_warn(recwarn):
+    model = WorldModel(Maze.spec, Architecture(keypoints=3, hidden=8))
+    image = torch.zeros(2, 64, 64, 3, dtype=torch.uint8)
+    latent = model.encode(image, torch.zeros(2, 0))
+    assert latent.shape == (2, model.scene_size)
+    assert model.decode(latent).shape == (2, 3, 64, 64)
+    assert not recwarn.list

@@ -10,6 +10,8 @@ robot state and draws the robot from it, so that the points are left with the re
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 
@@ -80,10 +82,12 @@ class BlobDecoder(nn.Module):
         self.robot_log_sharpness = nn.Parameter(torch.full((robot_points,), 3.0))
         self.static = nn.Parameter(torch.zeros(1, 8, *self.grid))
         self.background = nn.Parameter(torch.full((1, 3, height, width), 0.5))
+        with warnings.catch_warnings():  # PyTorch warns of a robot of which nothing is measured
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors")
+            first = nn.Linear(state_size, 64)
         self.robot = nn.Sequential(
-            nn.Linear(state_size, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(),
-            nn.Linear(64, 2 * robot_points),
-        )  # fmt: skip
+            first, nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 2 * robot_points)
+        )
         self.draw_scene = _drawing(keypoints, channels)
         self.draw_robot = _drawing(robot_points + 8, channels)
         self.join = nn.Sequential(
