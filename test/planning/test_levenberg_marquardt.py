@@ -7,7 +7,11 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 
+from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.planning.gradient import GradientPlanner
 from wm_mpc.planning.levenberg_marquardt import LevenbergMarquardtPlanner, linearised
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
@@ -96,6 +100,90 @@ def test_cost_that_is_nowhere_finite_fails(squares, value):
     assert search(Broken((0.3, -0.2)), iterations=3).status is PlanStatus.FAILED
 
 
+class SumOfSquares:
+    """Of any function of flat actions (batch, n); remembers everything it was asked."""
+
+    def __init__(self, function):
+        self.function, self.asked, self.answers = function, [], []
+
+    def residuals(self, actions):
+        return self.function(actions.flatten(1))
+
+    def __call__(self, actions):
+        costs = self.residuals(actions).square().sum(1)
+        self.asked.append(actions.clone())
+        self.answers.append(costs.clone())
+        return costs
+
+
+def shapes(scale, centre):
+    return {
+        "bowl": lambda a: scale * (a - centre),
+        "flat": lambda a: 0.0 * a + scale,
+        "one number": lambda a: scale * (a.sum(1, keepdim=True) - centre),
+        "steep and shallow": lambda a: torch.cat([1e8 * (a[:, :1] - centre), 1e-8 * a[:, 1:]], 1),
+        "overflow": lambda a: (80.0 * (a - centre)).exp() * scale,
+        "root": lambda a: scale * (a - centre).abs().sqrt(),
+        "logarithm": lambda a: scale * (a - centre).log(),
+        "NaN": lambda a: torch.where(a[:, :1] > 0.2, torch.nan, a - centre),
+    }
+
+
+@pytest.mark.parametrize("shape", sorted(shapes(1.0, 0.0)))
+@examples(max_examples=40, deadline=None)
+@given(
+    exponent=st.integers(-30, 30),
+    centre=st.floats(-3, 3, width=32),
+    spread=st.sampled_from([0.0, 0.5, 1.0, 5.0, 1e20]),
+    seed=st.integers(0, 1000),
+)
+def test_plan_never_leaves_limits_and_is_the_best_seen(shape, exponent, centre, spread, seed):
+    cost = SumOfSquares(shapes(10.0**exponent, centre)[shape])
+    generator = torch.Generator().manual_seed(seed)
+    proposals = spread * torch.randn(5, HORIZON, SIZE, generator=generator)
+    result = search(cost, proposals, iterations=8)
+    for actions in (result.actions, result.candidates, *cost.asked):
+        assert (actions.abs() <= 1.0).all()  # false for NaN, too
+    answers = torch.cat(cost.answers)
+    found = answers[answers.isfinite()]
+    assert result.cost == (float(found.min()) if len(found) else math.inf)
+    assert (result.status is PlanStatus.FAILED) == (len(found) == 0)
+
+
+def test_starts_do_not_slow_each_other_down():
+    def valley_with_a_wall(actions):
+        wall = 5000.0 * (actions[:, :1] - 0.9).clamp(min=0.0)
+        return torch.cat([actions - 0.3, wall.expand_as(actions)], 1)
+
+    start = torch.full((1, HORIZON, SIZE), -0.9)
+    on_the_wall = torch.full((1, HORIZON, SIZE), 0.99)
+    alone = search(SumOfSquares(valley_with_a_wall), start, iterations=2)
+    beside = search(SumOfSquares(valley_with_a_wall), torch.cat([start, on_the_wall]), iterations=2)
+    assert beside.cost <= alone.cost * (1.0 + 1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_units_of_the_cost_do_not_matter(scale):
+    result = search(SumOfSquares(lambda actions: scale * (actions - 0.2)), iterations=10)
+    assert (result.actions - 0.2).abs().max() < 1e-3
+
+
+def test_overflow_on_the_way_is_survived():
+    """Squares of these slopes overflow, though the costs do not."""
+    cost = SumOfSquares(lambda actions: (40.0 * actions).exp())
+    start = torch.full((1, HORIZON, SIZE), 1.0)
+    result = search(cost, start, iterations=100)
+    assert result.cost < 1e-6 * float(cost(start))
+
+
+def test_proposals_and_global_random_numbers_are_left_alone(squares):
+    before = torch.get_rng_state()
+    proposals = torch.full((2, HORIZON, SIZE), 3.0)
+    search(squares((0.3, -0.2)), proposals)
+    assert (proposals == 3.0).all()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_cost_that_is_only_a_number_is_refused():
     with pytest.raises(TypeError, match="residuals"):
         search(lambda actions: actions.sum((1, 2)))
@@ -140,3 +228,16 @@ def test_plans_through_a_world_model_become_better(model, carry, goal, actions, 
     result = search(cost, actions, iterations=5, restarts=5)
     assert result.cost < float(cost(actions).min())
     assert float(cost(result.actions[None])) == pytest.approx(result.cost, rel=1e-5)
+
+
+def test_transformer_is_planned_through_as_well(model):
+    sizes = Architecture(3, 4, 4, hidden=16, heads=2, dynamics="transformer")
+    torch.manual_seed(0)
+    other = WorldModel(model.spec, sizes).eval().requires_grad_(False)
+    start = other.start(torch.randn(1, 1, other.latent_size), torch.zeros(1, 0, 6))
+    cost = GoalCost(other, ObjectiveConfig(), start, torch.randn(other.latent_size))
+    actions = torch.rand(3, 4, 6) * 2 - 1
+    _, jacobian = linearised(cost.residuals, actions[:1])
+    expected = torch.autograd.functional.jacobian(cost.residuals, actions[:1])
+    torch.testing.assert_close(jacobian[0], expected[0].flatten(1), rtol=1e-3, atol=1e-6)
+    assert search(cost, actions, iterations=5).cost < float(cost(actions).min())

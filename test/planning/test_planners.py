@@ -248,7 +248,7 @@ def test_budget_ends_the_search_with_the_best_plan_so_far(name, clock):
     assert result.actions.shape == (HORIZON, SIZE)
 
 
-@pytest.mark.parametrize("name", ["adam", "gd", "cem"])
+@pytest.mark.parametrize("name", ["adam", "gd", "cem", "icem", "cem_gd"])
 def test_budget_is_kept(name, clock):
     cost = slow(quadratic(0.2), clock, 0.03)
     result = plan(dataclasses.replace(QUICK[name], iterations=1000), cost, budget=0.1)

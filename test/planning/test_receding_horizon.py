@@ -337,6 +337,24 @@ def test_init_decides_where_a_search_from_one_start_begins(init):
     np.testing.assert_allclose(plan.actions, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("init", INITS)
+def test_last_plan_competes_whatever_the_first_start_is(init):
+    controller = make_controller()
+    first = plan(controller, 0.0, dataclasses.replace(SEARCHING, iterations=30))
+    looking = dataclasses.replace(IDLE, restarts=2, samples=2, elites=1, init=init)
+    assert plan(controller, 0.0, looking).result.cost <= first.result.cost + 1e-6
+
+
+@pytest.mark.parametrize("init", ["warm", "zero"])
+def test_without_warm_start_the_last_plan_does_not_compete(init):
+    controller = make_controller()
+    plan(controller, 0.0)
+    looking = dataclasses.replace(IDLE, warm_start=False, init=init)
+    assert plan(controller, 0.0, looking).actions == pytest.approx(
+        np.tile(REST, (HORIZON * SKIP, 1)), abs=1e-6
+    )
+
+
 def test_learned_init_without_learned_plans_is_rest():
     torch.manual_seed(0)
     model = WorldModel(Wall.spec, Architecture(2, 4, 4, hidden=16, proposals=0)).eval()

@@ -34,7 +34,9 @@ TABLE = (
         "Candidates of a sampling planner; first plans a gradient planner picks its starts from",
         "", 1, 10000,
     ),
-    Parameter("planner.elites", 30, "Candidates that cem keeps of an iteration", "", 1, 10000),
+    Parameter(
+        "planner.elites", 30, "Candidates that cem and icem keep of an iteration", "", 1, 10000
+    ),
     Parameter(
         "planner.temperature", 0.1,
         "Greed of mppi: lower follows the best candidate, in deviations of the cost", "", 1e-3, 1e3,
@@ -51,7 +53,8 @@ TABLE = (
     ),
     Parameter(
         "planner.init", "warm",
-        "What the first start is: the shifted last plan, rest, random, or the best learned one",
+        "What the first start is: the shifted last plan, rest, random, or the best learned one "
+        "(rest where the checkpoint has none); the other starts stay as they are",
         choices=INITS,
     ),
     Parameter(

@@ -18,8 +18,8 @@ class ImprovedCrossEntropyPlanner:
     colour: exponent of the noise's spectrum over the horizon (0: white; the paper's 2 to 4 for
     motions). decay: by which the number of samples falls each iteration, to twice the elites at
     least. kept: share of the elites that competes again. momentum: of mean and deviation. The
-    proposals compete in the first iteration, which is how elites of the last plan, shifted, come
-    in; the mean itself competes in the last.
+    proposals compete in the first iteration; of the last search they hold the best plan, shifted,
+    and noisy copies, where the paper keeps several elites. The mean itself competes in the last.
     """
 
     samples: int = 128

@@ -1,7 +1,8 @@
 """Levenberg-Marquardt: descent that knows how every latent follows from every action.
 
 After Levenberg 1944 and Marquardt 1963, with the damping of Nielsen 1999 (IMM-REP-1999-05).
-Jacobians are forward-mode: a plan has fewer actions than it has residuals.
+Jacobians are forward-mode, all directions at once beside a single rollout: for a few restarts as
+fast as reverse mode or faster, and twice as fast as a rollout for every direction (measured).
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
+from torch.func import jvp, vmap
 
 from wm_mpc.planning.planner import BestPlans, CostFunction, PlanResult, Stopwatch, comparable
 
-_TINY = 1e-6  # keeps systems solvable where an action has no effect
+# In units of a restart's largest slope. Keeps systems solvable where an action has no effect.
+_TINY = 1e-6
 
 
 class ResidualCost(Protocol):
@@ -65,10 +67,10 @@ class LevenbergMarquardtPlanner:
         done = 0
         while done < self.iterations and (done == 0 or watch.fits_another()):
             residual, jacobian = linearised(residuals, actions)
-            moved, promised = self._step(actions.flatten(1), jacobian, residual, damping)
+            moved, promised, unit = self._step(actions.flatten(1), jacobian, residual, damping)
             tried = moved.view_as(actions)
             found = comparable(cost(tried))
-            gain = (costs - found) / promised.clamp(min=1e-12)
+            gain = (costs - found) / unit / unit / promised.clamp(min=1e-12)
             is_better = found < costs
             actions = torch.where(is_better[:, None, None], tried, actions)
             costs = torch.where(is_better, found, costs)
@@ -82,34 +84,40 @@ class LevenbergMarquardtPlanner:
     @staticmethod
     def _step(
         actions: Tensor, jacobian: Tensor, residual: Tensor, damping: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """actions (batch, n), jacobian (batch, m, n), residual (batch, m), damping (batch,) -> the
-        actions after a step, inside the limits, and by how much it promises to lower the cost."""
-        jacobian, residual = jacobian.nan_to_num(0.0, 0.0, 0.0), residual.nan_to_num(0.0, 0.0, 0.0)
+        actions after a step, inside the limits; by how much it promises to lower the cost, in
+        squares of a unit; and the unit (batch,), of residuals: each restart has its own, so neither
+        a steep one beside it nor a square that overflows stops it."""
+        jacobian, residual = jacobian.nan_to_num(0.0), residual.nan_to_num(0.0)
+        unit = jacobian.abs().amax((1, 2))
+        unit = torch.where(unit > 0.0, unit, 1.0)
+        jacobian = jacobian / unit[:, None, None]
+        residual = (residual / unit[:, None]).nan_to_num()
         slope = torch.einsum("bmn,bm->bn", jacobian, residual)
         is_held = ((actions >= 1.0) & (slope < 0.0)) | ((actions <= -1.0) & (slope > 0.0))
         free = (~is_held).to(actions.dtype)
         jacobian, slope = jacobian * free[:, None], slope * free
         square = torch.einsum("bmn,bmk->bnk", jacobian, jacobian)
         diagonal = square.diagonal(dim1=1, dim2=2)
-        scale = diagonal.clamp(min=1e-3 * float(diagonal.max()) + _TINY)
+        scale = torch.maximum(diagonal, 1e-3 * diagonal.amax(1, keepdim=True) + _TINY)
         system = square + torch.diag_embed(damping[:, None] * scale + _TINY)
-        step = -torch.linalg.solve(system, slope)
+        step = -torch.linalg.solve_ex(system, slope)[0].nan_to_num(0.0)
         moved = (actions + step).clamp(-1.0, 1.0)
         taken = moved - actions
         after = residual + torch.einsum("bmn,bn->bm", jacobian, taken)
-        return moved, residual.square().sum(1) - after.square().sum(1)
+        return moved, residual.square().sum(1) - after.square().sum(1), unit
 
 
 def linearised(residuals: Callable[[Tensor], Tensor], actions: Tensor) -> tuple[Tensor, Tensor]:
     """Residuals (batch, m) of actions (batch, horizon, action size), and their Jacobian (batch, m,
     n), n = horizon * action size: all directions at once, as a batch of forward derivatives."""
-    batch, size = len(actions), actions[0].numel()
-    directions = torch.eye(size, dtype=actions.dtype).view(size, *actions.shape[1:])
-    points = actions[:, None].repeat(1, size, 1, 1).flatten(0, 1)
-    tangents = directions.repeat(batch, 1, 1)
-    with forward_ad.dual_level():
-        dual = residuals(forward_ad.make_dual(points, tangents))
-        value, tangent = forward_ad.unpack_dual(dual)
-    jacobian = tangent.view(batch, size, -1).transpose(1, 2)
-    return value.view(batch, size, -1)[:, 0], jacobian
+    size = actions[0].numel()
+    directions = torch.eye(size, dtype=actions.dtype).view(size, 1, *actions.shape[1:])
+
+    def along(direction: Tensor) -> tuple[Tensor, Tensor]:
+        found = jvp(residuals, (actions,), (direction,))
+        return found[0], found[1]
+
+    values, slopes = vmap(along)(directions.expand(size, *actions.shape))
+    return values[0], slopes.permute(1, 2, 0)

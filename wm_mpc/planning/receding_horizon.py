@@ -121,8 +121,9 @@ class RecedingHorizon:
             native=planner.backend == "native",
         )
         proposals = self._proposals(stamp, planner, latent)
-        first = self._first(planner, proposals[:1], latent, cost)
-        proposals = torch.cat([first, proposals[1:]])
+        if planner.init != "warm":  # then the shifted last plan competes as one of the others
+            first = self._first(planner, proposals[:1], latent, cost)
+            proposals = torch.cat([first, proposals])
         result = make_planner(planner).plan(
             cost, proposals, budget=budget, generator=self._generator
         )
@@ -199,7 +200,7 @@ class RecedingHorizon:
 
     @torch.no_grad()
     def _first(self, config: PlannerConfig, warm: Tensor, latent: Tensor, cost: GoalCost) -> Tensor:
-        """The first of the first plans (1, horizon, block size), as `planner.init` says."""
+        """The first of the first plans (1, horizon, block size), unless `planner.init` is warm."""
         steps = warm.shape[1] * self.spec.frame_skip
         if config.init == "randn":
             return torch.randn(warm.shape, generator=self._generator).clamp(-1.0, 1.0)
@@ -209,8 +210,7 @@ class RecedingHorizon:
             if len(learned):
                 plans = learned.clamp(-1.0, 1.0).reshape(-1, *warm.shape[1:])
                 return plans[comparable(cost(plans)).argmin()][None]
-            return rest
-        return rest if config.init == "zero" else warm
+        return rest
 
     @torch.no_grad()
     def _learned(self, latent: Tensor, most: int, steps: int) -> Tensor:

@@ -18,7 +18,7 @@ from wm_mpc.planning.planner import Planner
 BACKENDS = ("native", "torch")
 # The plan that a search from a single start, and the mean of a sampling planner, begin from: rest;
 # random actions; the shifted last plan (rest at first); or, of the model's learned first plans, the
-# one that costs least.
+# one that costs least (rest where the model has none). What else competes is not changed by it.
 INITS = ("warm", "zero", "randn", "learned")
 
 
