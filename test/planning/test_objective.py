@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
+from wm_mpc.sim.tasks.maze import Maze
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
 
@@ -73,6 +74,20 @@ def test_unknown_state_of_the_goal_costs_nothing(model, carry, goal, actions):
     config = squared("last", state_weight=3.0, action_weight=0.0)
     cost = GoalCost(model, config, carry, goal, use_state=False)
     assert torch.equal(cost(actions), GoalCost(model, LAST, carry, goal)(actions))
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_state_weight_is_nothing_to_a_robot_of_which_nothing_is_measured(native):
+    model = WorldModel(Maze.spec, Architecture(3, 4, 4, hidden=16)).requires_grad_(False)
+    carry = model.start(torch.randn(1, 2, 6), torch.zeros(1, 1, 10))
+    goal, actions = torch.randn(6), torch.rand(5, 4, 10) * 2 - 1
+    plain, weighted = (
+        GoalCost(model, ObjectiveConfig(state_weight=weight), carry, goal, native=native)
+        for weight in (0.0, 3.0)
+    )
+    assert plain(actions).isfinite().all()
+    assert torch.equal(weighted(actions), plain(actions))
+    assert torch.equal(weighted.residuals(actions), plain.residuals(actions))
 
 
 def test_action_weight_adds_the_mean_square_of_the_actions(model, carry, goal, actions):

@@ -43,7 +43,7 @@ def test_tip_follows_commanded_velocity(simulation, velocity):
     np.testing.assert_allclose(moved, 0.4 * np.array(velocity), atol=0.005)
 
 
-@pytest.mark.parametrize("corner", itertools.product((0, 1), repeat=3))
+@pytest.mark.parametrize("corner", list(itertools.product((0, 1), repeat=3)))
 def test_every_corner_of_the_workspace_is_reached_and_not_left(simulation, corner):
     target = np.where(corner, HIGH, LOW)
     place(simulation, MIDDLE)

@@ -90,7 +90,9 @@ class GoalCost:
         self._largest_change = None if limit is None else torch.from_numpy(limit)
         rest = torch.from_numpy(model.spec.rest_action)
         self._previous = rest if previous is None else previous
-        self._use_state = use_state and config.state_weight > 0.0
+        # Of a robot of which nothing is measured, no state can be far from the goal's.
+        measures = model.spec.state.size > 0
+        self._use_state = use_state and measures and config.state_weight > 0.0
         self._native = self._in_machine_code() if native else None
 
     def _in_machine_code(self) -> NativeCost | None:
