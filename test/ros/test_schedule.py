@@ -155,3 +155,23 @@ def test_remaining_time_counts_down_to_the_due_time():
     schedule.planned(0, PERIOD)
     assert schedule.remaining(30 * MS) == 70 * MS
     assert schedule.remaining(130 * MS) == 0
+
+
+def test_images_are_planned_from_at_once_again_soon_after_the_camera_began_anew():
+    """As a simulation's does after each episode, with another phase."""
+    rng = random.Random(1)
+    arrivals, begins, time = [], set(), 0.0
+    while time < 60.0:
+        begins |= {len(arrivals), len(arrivals) + 1}
+        arrivals += [int((time + 0.1 * k + rng.uniform(0.0, 0.004)) * SECOND) for k in range(25)]
+        time += 2.5 + rng.uniform(0.0, 0.1)
+    plans = run(arrivals, seconds=60.0)
+    waits = {}
+    for now, age, _ in plans:
+        waits.setdefault(now - age, age)
+    steady = [
+        waits[at] for number, at in enumerate(arrivals) if at in waits and number not in begins
+    ]
+    assert len(steady) > 400
+    assert sorted(steady)[int(0.98 * len(steady))] <= 3 * MS
+    assert rate_of(plans) < 10.3

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from wm_mpc.model.paths import in_space, paths
 from wm_mpc.sim.bullet import Observation, Simulation
 from wm_mpc.sim.recorder import Path as DrawnPath
 from wm_mpc.sim.recorder import Picture, Recorder
@@ -58,12 +59,15 @@ def predicted_paths(simulation: Simulation, model: Any, plan: Any) -> list[Drawn
     its velocities. Empty when neither tells; the actions are drawn then."""
     if plan is None:
         return []
-    pairs = _pairs(model.architecture.pose_names) if model is not None else []
-    if pairs and hasattr(plan, "latents"):
-        best, others = model.read_pose(plan.latents), model.read_pose(plan.candidates)
-        lines = [(other[:, pairs[0]], _OTHER) for other in others[:_OTHERS]]
-        lines += [(best[:, pair], _BEST) for pair in pairs]
-        return [(_raised(line.numpy()), colour) for line, colour in lines]
+    if model is not None and hasattr(plan, "latents"):
+        best = paths(model, plan.latents)
+        if best:
+            first = next(iter(best))
+            others = [paths(model, other)[first] for other in plan.candidates[:_OTHERS]]
+            return [
+                *((path, _OTHER) for path in others),
+                *((path, _BEST) for path in best.values()),
+            ]
     task = simulation.task
     names = list(task.spec.action.names)
     is_base = names[:2] == ["vx", "vy"] and list(task.pose_names[:2]) == ["x", "y"]
@@ -71,21 +75,7 @@ def predicted_paths(simulation: Simulation, model: Any, plan: Any) -> list[Drawn
         return []
     moves = plan.actions[:, :2] * task.spec.control_period
     points = np.concatenate([task.pose()[None, :2], task.pose()[:2] + np.cumsum(moves, 0)])
-    return [(_raised(points[:: task.spec.frame_skip]), _BEST)]
-
-
-def _pairs(names: tuple[str, ...]) -> list[list[int]]:
-    """Where the x and y of each thing stand in a pose."""
-    return [
-        [names.index(name), names.index(name[:-1] + "y")]
-        for name in names
-        if name.endswith("x") and name[:-1] + "y" in names
-    ]
-
-
-def _raised(points: np.ndarray) -> np.ndarray:
-    """(n, 2) on the floor -> (n, 3), a little above it."""
-    return np.column_stack([points, np.full(len(points), 0.05)])
+    return [(in_space(points[:: task.spec.frame_skip]), _BEST)]
 
 
 class FilmShelf:

@@ -14,6 +14,7 @@ from std_msgs.msg import Float64, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import Marker, MarkerArray
 
+from wm_mpc.model.paths import in_space, paths
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.receding_horizon import ControlPlan
 from wm_mpc.ros import qos
@@ -110,9 +111,9 @@ class PlanPictures:
             self._imagined.publish(self._draw_frames(plan, stamp))
 
     def _draw_paths(self, plan: ControlPlan, stamp: int, frame_id: str, pose: Any) -> MarkerArray:
-        paths = _paths(self._model, plan, pose)
+        drawn = _paths(self._model, plan, pose)
         array = MarkerArray(markers=[Marker(action=Marker.DELETEALL)])
-        for number, (name, path) in enumerate(paths):
+        for number, (name, path) in enumerate(drawn):
             marker = Marker(id=number, type=Marker.LINE_STRIP, action=Marker.ADD, ns=name)
             marker.header.stamp, marker.header.frame_id = to_stamp(stamp), frame_id
             marker.pose.orientation.w = 1.0
@@ -122,7 +123,7 @@ class PlanPictures:
                 (0.1, 0.8, 0.2) if best else (0.4, 0.6, 1.0)
             )
             marker.color.a = 1.0 if best else 0.5
-            marker.points = [Point(x=float(x), y=float(y), z=0.05) for x, y in path]
+            marker.points = [Point(x=x, y=y, z=z) for x, y, z in path.tolist()]
             array.markers.append(marker)
         return array
 
@@ -137,26 +138,20 @@ class PlanPictures:
 
 
 def _paths(model: WorldModel, plan: ControlPlan, pose: Any) -> list[tuple[str, np.ndarray]]:
-    """Named paths, (points, 2) each: other candidates' ("elite"), then, on top, the plan's."""
-    names = model.architecture.pose_names
-    pairs = [
-        (name, names.index(name), names.index(name[:-1] + "y"))
-        for name in names
-        if name.endswith("x") and name[:-1] + "y" in names
-    ]
-    if pairs:
-        best, others = model.read_pose(plan.latents), model.read_pose(plan.candidates)
-        paths = [(name.removesuffix("x") or "robot", best[:, [i, j]].numpy())
-                 for name, i, j in pairs]  # fmt: skip
-        _, i, j = pairs[0]
-        return [("elite", path[:, [i, j]].numpy()) for path in others] + paths
+    """Named paths, (points, 3) each: other candidates' ("elite"), then, on top, the plan's."""
+    best = paths(model, plan.latents)
+    if best:
+        first = next(iter(best))
+        elites = [("elite", paths(model, other)[first]) for other in plan.candidates]
+        return elites + [(thing or "robot", path) for thing, path in best.items()]
     velocity = [n for n in ("vx", "vy") if n in model.spec.action.names]
     if pose is None or len(velocity) < 2 or model.spec.action.kind != "velocity":
         return []
     columns = [model.spec.action.names.index(name) for name in velocity]
     moves = plan.actions[:, columns] * model.spec.control_period
     start = np.array(pose[:2])
-    return [("robot", np.concatenate([start[None], start + np.cumsum(moves, 0)]))]
+    points = np.concatenate([start[None], start + np.cumsum(moves, 0)])
+    return [("robot", in_space(points))]
 
 
 class Diagnostics:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 _WAIT_SHARE = 0.6  # of a period: how long to wait for an observation that is about to come
 _SLEW = 0.02  # of a period: how fast the grid moves towards the observations' arrival
+_PACE = (0.8, 1.25)  # periods between observations that come as often as plans are wanted
 
 
 class PlanSchedule:
@@ -19,11 +20,13 @@ class PlanSchedule:
         self._due: int | None = None
         self._last_arrival: int | None = None
         self._interval: float | None = None
+        self._gap = 0.0
+        self._last_plan: int | None = None
 
     def arrived(self, now: int) -> None:
         """An observation came in."""
         if self._last_arrival is not None and now > self._last_arrival:
-            gap = float(now - self._last_arrival)
+            self._gap = gap = float(now - self._last_arrival)
             self._interval = gap if self._interval is None else 0.8 * self._interval + 0.2 * gap
         self._last_arrival = now
 
@@ -31,9 +34,20 @@ class PlanSchedule:
         """Whether to plan now. is_new: an observation arrived that no plan has used yet."""
         if self._due is None or now < self._due - 2 * period:  # first plan, or time went back
             self._due = now
+        if is_new and now < self._due and self._is_early(now, period):
+            self._due = now
         if now < self._due:
             return False
         return (is_new and self._is_fresh(now, period)) or now >= self._due + self._patience(period)
+
+    def _is_early(self, now: int, period: int) -> bool:
+        """Whether an observation that just came is the next of a steady train which the grid has
+        lost, e.g. because the camera was started anew: it is planned from at once."""
+        if self._interval is None or self._last_plan is None:
+            return False
+        is_steady = all(_PACE[0] * period <= gap <= _PACE[1] * period
+                        for gap in (self._interval, self._gap))  # fmt: skip
+        return is_steady and now - self._last_plan >= _PACE[0] * period
 
     def _is_fresh(self, now: int, period: int) -> bool:
         """Whether the last observation is nearer than the next: else that one is waited for."""
@@ -57,6 +71,7 @@ class PlanSchedule:
         assert self._due is not None
         waiting = self._last_arrival is not None and self._due - self._last_arrival > _SLEW * period
         self._due += period - (round(_SLEW * period) if waiting else 0)
+        self._last_plan = now
         missed = max(0, (now - self._due) // period + 1) if now >= self._due else 0
         self._due += missed * period
         return int(missed)
