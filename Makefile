@@ -2,7 +2,7 @@
 # of a second once it is done.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim collect train ablate evaluate test lint format clean
+.PHONY: help setup sim collect train ablate evaluate benchmark test lint format clean
 SHELL := bash
 ARGS ?=
 
@@ -30,6 +30,9 @@ ablate: setup ## Train the variants that evaluate compares
 
 evaluate: setup ## Measure success and planning time
 	$(call run, ros2 run wm_mpc evaluate $(ARGS))
+
+benchmark: setup ## Measure planning speed (ARGS="--quick": within ten minutes)
+	$(call run, ros2 run wm_mpc benchmark $(ARGS))
 
 test: setup ## Run the tests: make test ARGS="test/planning -k cem"
 	$(call run, python -m pytest $(ARGS))

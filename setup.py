@@ -12,10 +12,14 @@ EXECUTABLES = {
     "sim": "wm_mpc.nodes.sim:main",
     "mpc": "wm_mpc.nodes.mpc:main",
     "learner": "wm_mpc.nodes.learner:main",
+    "record": "wm_mpc.nodes.record:main",
+    "explore": "wm_mpc.nodes.explore:main",
     "collect": "wm_mpc.cli.collect:main",
+    "import_bag": "wm_mpc.cli.import_bag:main",
     "train": "wm_mpc.cli.train:main",
     "ablate": "wm_mpc.cli.ablate:main",
     "evaluate": "wm_mpc.cli.evaluate:main",
+    "benchmark": "wm_mpc.cli.benchmark:main",
 }
 
 # Runs with the interpreter of the environment it is installed in: sh reads the first string as
@@ -91,12 +95,22 @@ setup(
         "pillow",
         "pybullet",
         "pyyaml",
+        "rosbags",
         "safetensors",
         "tensorboard",
         "torch",
         "tqdm",
     ],
-    extras_require={"ray": ["ray[client]"]},  # simulators on a cluster
+    extras_require={
+        "ray": ["ray[client]"],  # simulators on a cluster
+        # What `benchmark` compares with, just these versions, and what they import.
+        "bench": [
+            "stable-worldmodel==0.1.1",
+            "pytorch-mppi==0.9.1",
+            "opencv-python-headless",
+            "imageio",
+        ],
+    },
     zip_safe=False,
     entry_points={"console_scripts": console_scripts},
 )

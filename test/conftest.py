@@ -165,3 +165,15 @@ def ray_workers() -> Iterator[Any]:
 
     with make_workers("ray") as workers:
         yield workers
+
+
+@pytest.fixture(scope="session")
+def bags() -> Any:
+    """The module `data/bags.py`, which makes recordings."""
+    path = pathlib.Path(__file__).parent / "data" / "bags.py"
+    spec = importlib.util.spec_from_file_location("bags", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

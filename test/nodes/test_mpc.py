@@ -32,6 +32,7 @@ from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image, state_to_odometry
 from wm_mpc.ros.timing import to_nanoseconds, to_stamp
 from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.tasks.maze import Maze
 from wm_mpc.sim.tasks.wall import Wall
 
 pytestmark = pytest.mark.ros
@@ -72,6 +73,7 @@ class RunningMpc:
 
         self._thread = threading.Thread(target=work, daemon=True)
         self._thread.start()
+        self.has_odometry = True
         self._camera_on = threading.Event()
         self._camera = threading.Thread(target=self._run_camera, daemon=True)
         self._camera.start()
@@ -93,11 +95,12 @@ class RunningMpc:
 
     def send(self, image=None, *, message=None, state=(0.0, 0.0), age=0.0):
         stamp = to_stamp(self.now() - round(age * 1e9))
-        self._states.publish(
-            state_to_odometry({"vx": 0.0, "vy": 0.0}, stamp)
-            if state == (0.0, 0.0)
-            else _odometry(state, stamp)
-        )
+        if self.has_odometry:
+            self._states.publish(
+                state_to_odometry({"vx": 0.0, "vy": 0.0}, stamp)
+                if state == (0.0, 0.0)
+                else _odometry(state, stamp)
+            )
         message = rgb_to_image(image, stamp) if message is None else message
         message.header.stamp = stamp
         self._images.publish(message)
@@ -304,6 +307,24 @@ def test_without_a_goal_it_holds_and_says_so(start_mpc):
     mpc = start_mpc()
     mpc.camera(True)
     mpc.wait_for_hold("no goal received yet")
+
+
+def test_without_a_robot_state_it_holds_and_says_so(start_mpc):
+    mpc = start_mpc()
+    mpc.has_odometry = False
+    mpc.send_goal(mpc.goal)
+    mpc.camera(True)
+    mpc.wait_for_hold("no robot state received yet")
+
+
+def test_robot_of_which_nothing_is_measured_needs_nothing_but_a_camera(start_mpc):
+    mpc = start_mpc(checkpoint="maze")
+    mpc.has_odometry = False
+    mpc.start()
+    for plan in mpc.wait_for_plans(3):
+        efforts = np.array([point.effort for point in plan.points])
+        assert efforts.shape[1] == 2
+        assert np.abs(efforts).max() <= Maze.spec.action.high[0]
 
 
 def test_old_stamps_make_the_robot_hold(mpc):

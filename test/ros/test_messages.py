@@ -316,11 +316,34 @@ def test_conversion_is_fast():
     assert min(durations) < 1e-4
 
 
-def test_joints_are_appended_to_joint_states_and_known_ones_stay():
+def test_joints_are_added_to_joint_states_and_known_numbers_stay():
     spec = StateSpec(("tool_x", "elbow"), ("m", "rad"), "joint_states")
     message = state_to_joint_states(np.array([0.5, 1.0]), spec, STAMP)
     add_joints(message, {"elbow": (9.0, 9.0), "wrist": (0.25, -0.5)})
     assert message.name == ["tool_x", "elbow", "wrist"]
     assert list(message.position) == [0.5, 1.0, 0.25]
-    np.testing.assert_equal(list(message.velocity), [math.nan, math.nan, -0.5])
+    np.testing.assert_equal(list(message.velocity), [math.nan, 9.0, -0.5])
     np.testing.assert_allclose(joint_states_to_state(message, spec), [0.5, 1.0])
+
+
+def test_joints_whose_velocity_is_measured_have_their_position_in_joint_states():
+    spec = states("elbow/velocity", "wrist/velocity", source="joint_states")
+    message = state_to_joint_states(np.array([0.5, -1.0]), spec, STAMP)
+    add_joints(message, {"elbow": (0.25, 9.0), "wrist": (2.0, 9.0)})
+    assert message.name == ["elbow", "wrist"]
+    assert list(message.position) == [0.25, 2.0]
+    assert list(message.velocity) == [0.5, -1.0]
+    np.testing.assert_allclose(joint_states_to_state(message, spec), [0.5, -1.0])
+
+
+@pytest.mark.parametrize("source", ["odom", "joint_states"])
+def test_robot_of_which_nothing_is_measured_has_an_empty_state(source):
+    read, message = {
+        "odom": (odometry_to_state, state_to_odometry({}, STAMP)),
+        "joint_states": (
+            joint_states_to_state,
+            state_to_joint_states(np.zeros(0), states(source="joint_states"), STAMP),
+        ),
+    }[source]
+    state = read(message, states(source=source))
+    assert (state.shape, state.dtype) == ((0,), np.float32)

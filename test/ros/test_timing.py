@@ -11,13 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wm_mpc.ros.timing import (
+    SECOND,
+    STAGES,
     LatencyTracker,
     OwnClock,
+    StageClock,
+    StageTimes,
     SystemPacer,
     from_seconds,
     to_duration,
     to_nanoseconds,
     to_stamp,
+    trip_seconds,
 )
 
 MS = 1_000_000
@@ -148,3 +153,40 @@ def test_own_clock_that_is_late_slows_down_instead_of_skipping():
     start = time.monotonic()
     clock.wait(never)
     assert time.monotonic() - start > 0.005
+
+
+def test_stages_add_up_to_the_way_from_image_to_plan():
+    times = StageTimes()
+    times.add(dict(zip(STAGES, (0.001, 0.002, 0.003, 0.004, 0.010, 0.005), strict=True)))
+    values = {name: float(value) for name, value in times.values().items()}
+    assert values["image to plan p50 (ms)"] == 25.0
+    assert values["overhead p50 (ms)"] == 11.0
+    assert values["wait p99 (ms)"] == 2.0
+
+
+def test_a_trip_that_is_not_known_counts_as_none():
+    times = StageTimes()
+    times.add({name: math.nan if name == "receive" else 0.001 for name in STAGES})
+    assert times.values()["receive p50 (ms)"] == "nan"
+    assert times.values()["image to plan p50 (ms)"] == "5.000"
+
+
+def test_laps_follow_each_other_without_a_gap():
+    before = time.monotonic()
+    watch = StageClock(before, 0.5)
+    watch.lap("wait")
+    watch.lap("convert")
+    watch.lap_two("encode", "plan", 0.0)
+    watch.lap("publish")
+    passed = time.monotonic() - before
+    assert tuple(sorted(watch.seconds)) == tuple(sorted(STAGES))
+    assert sum(watch.seconds.values()) - 0.5 <= passed
+
+
+@pytest.mark.parametrize(
+    ("sent", "now", "seconds"),
+    [(5 * SECOND, 6 * SECOND, 1.0), (0, SECOND, None), (2 * SECOND, SECOND, None)],
+)
+def test_trips_are_known_where_clocks_agree(sent, now, seconds):
+    found = trip_seconds(sent, now)
+    assert math.isnan(found) if seconds is None else found == seconds

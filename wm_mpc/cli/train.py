@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import sys
@@ -31,6 +32,8 @@ from wm_mpc.training.directory import TrainingError
 from wm_mpc.training.gradient_quality import gradient_quality
 from wm_mpc.training.trainer import Trainer
 
+_TASK = "wall"  # where neither --task nor --dataset is given
+
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -41,7 +44,9 @@ def parser() -> argparse.ArgumentParser:
         epilog="example: train --task wall --synthesis random,adversarial --seed 1",
     )
     files = parser.add_argument_group("files")
-    files.add_argument("--task", default="wall", help="names the default directories")
+    files.add_argument(
+        "--task", help=f"names the default directories; default: that of --dataset, else {_TASK}"
+    )
     files.add_argument(
         "--dataset", type=Path, metavar="DIR", help="recorded episodes; default: ./data/<task>"
     )
@@ -98,8 +103,17 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def settle_task(options: argparse.Namespace) -> None:
+    """Where parsed options name no task, it is that of their dataset, if there is one."""
+    if options.task is None:
+        options.task = _TASK
+        if options.dataset is not None:
+            with contextlib.suppress(DatasetError):  # told when it is opened
+                options.task = Dataset(options.dataset).spec.task
+
+
 def settings(options: argparse.Namespace) -> TrainConfig:
-    """The settings of parsed options. Raises ConfigError."""
+    """The settings of parsed options, after `settle_task`. Raises ConfigError."""
     overrides: dict[str, Any] = {
         name: getattr(options, name)
         for name in ("seed", "representation_seed", "episodes", "history")
@@ -144,6 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
     compute = Compute(options.accelerator, options.devices, options.nodes, options.precision)
     bars = _Bars()
     try:
+        settle_task(options)
         config = settings(options)
         dataset = Dataset(options.dataset or data_directory(options.task))
         fabric = compute.launch()

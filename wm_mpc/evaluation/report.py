@@ -16,13 +16,14 @@ def save(folder: Path, results: Mapping[str, Any], *, picture: bool) -> None:
     """Write results.json and results.md, and results.png when `picture`; each at once, so that a
     reader never sees half of one."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "results.json", (json.dumps(results, indent=2) + "\n").encode())
-    _write(folder / "results.md", (markdown(results) + "\n").encode())
+    write(folder / "results.json", (json.dumps(results, indent=2) + "\n").encode())
+    write(folder / "results.md", (markdown(results) + "\n").encode())
     if picture and results["cells"]:
-        _write(folder / "results.png", draw(results["cells"]))
+        write(folder / "results.png", draw(results["cells"]))
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
+    """Put a file in place at once."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(content)
@@ -121,7 +122,6 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
     if results.get("comparisons"):
         notes.append("p: exact McNemar test, two-sided, not corrected for the number of tests.")
     return notes
-
 
 
 def _arithmetic(machine: dict[str, Any]) -> str:

@@ -94,11 +94,10 @@ def run_cell(
     name = re.sub(r"[^\w+.-]+", "_", cell.label())
     parameters, log = folder / f"{name}.yaml", folder / f"{name}.log"
     parameters.write_text(yaml.safe_dump(node_parameters(benchmark, cell)), encoding="utf-8")
-    environment = os.environ | {"ROS_DOMAIN_ID": str(domain.number), "PYTHONUNBUFFERED": "1"}
-    environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    environment = ros_environment(domain)
     records: dict[int, Record] = {}
     reported: dict[str, Any] = {}
-    with log.open("w") as output, _ends_on_sigterm(), _Listener(environment) as listener:
+    with log.open("w") as output, ends_on_sigterm(), Listener(environment) as listener:
         launch = subprocess.Popen(
             launch_command(benchmark, cell, episodes, parameters),
             stdout=output, stderr=subprocess.STDOUT, env=environment,
@@ -121,7 +120,7 @@ def run_cell(
             with contextlib.suppress(subprocess.TimeoutExpired):
                 launch.wait(_LAST_WORDS)  # it ends by itself after the last episode
         finally:
-            code = _end(launch)
+            code = end(launch)
     said = log.read_text(encoding="utf-8", errors="replace")
     for entry in episodes_in_log(said):
         if entry["episode"] not in records:  # it ended before the listener was discovered
@@ -141,8 +140,15 @@ def run_cell(
     return ordered
 
 
+def ros_environment(domain: Domain) -> dict[str, str]:
+    """For processes that shall hear each other in a domain, and no other machine."""
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domain.number), "PYTHONUNBUFFERED": "1"}
+    environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    return environment
+
+
 @contextlib.contextmanager
-def _ends_on_sigterm() -> Iterator[None]:
+def ends_on_sigterm() -> Iterator[None]:
     """Within the block, SIGTERM is as Ctrl-C: the launched processes are ended, too."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -220,7 +226,7 @@ def _record(cell: Cell, entry: dict[str, Any]) -> Record:
     )
 
 
-class _Listener:
+class Listener:
     """The node `episode_log` in a process of its own, and the lines it writes."""
 
     def __init__(self, environment: dict[str, str]) -> None:
@@ -244,17 +250,17 @@ class _Listener:
             return None
         return entry
 
-    def __enter__(self) -> _Listener:
+    def __enter__(self) -> Listener:
         if self.next(60.0) is None:
             self.__exit__()
             raise LaunchError("the node episode_log did not start: is ROS 2 sourced?")
         return self
 
     def __exit__(self, *_: object) -> None:
-        _end(self._process)
+        end(self._process)
 
 
-def _end(process: subprocess.Popen[Any]) -> int:
+def end(process: subprocess.Popen[Any]) -> int:
     """Ask a process that still runs to end, as Ctrl-C does; its exit code."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)

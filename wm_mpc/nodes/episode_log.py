@@ -1,6 +1,6 @@
 """The node `episode_log`: hears `sim` and `mpc`, and writes a line of JSON for each episode.
 
-It is how `evaluate --through-ros` learns of episodes over topics; it takes part in nothing.
+It is how `evaluate --through-ros` and `benchmark` learn of what nodes do; it takes part in nothing.
 Lines on stdout: `{"ready": true}` once it listens, `{"episode": ...}` for each episode, and
 `{"plan_ms": ...}` for each report of the planner.
 """
@@ -8,6 +8,7 @@ Lines on stdout: `{"ready": true}` once it listens, `{"episode": ...}` for each 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -21,7 +22,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.ros import qos
 from wm_mpc.ros.running import Stopped, run
-from wm_mpc.ros.timing import to_nanoseconds
+from wm_mpc.ros.timing import STAGES, to_nanoseconds
 
 # What `sim/episode` says beside the true distances to the goal.
 _COUNTS = ("episode", "success", "steps", "finished", "successes", "overruns")
@@ -78,7 +79,18 @@ class EpisodeLog(Node):
             values = {entry.key: entry.value for entry in status.values}
             if status.name.endswith("mpc") and int(values.get("plans", 0)):
                 times = [float(values[f"plan time {name} (ms)"]) for name in ("p50", "p99")]
-                _write({"plan_ms": times, "holds": int(values.get("holds", 0))})
+                counts = {name: int(values.get(name, 0)) for name in ("plans", "holds", "overruns")}
+                _write({"plan_ms": times, **counts, "stage_ms": _stages(values)})
+
+
+def _stages(values: dict[str, str]) -> dict[str, list[float]]:
+    """p50 and p99 (ms) of every stage from image to plan; of none whose time is not known."""
+    stages = {}
+    for name in (*STAGES, "overhead", "image to plan"):
+        times = [float(values.get(f"{name} {share} (ms)", "nan")) for share in ("p50", "p99")]
+        if not any(math.isnan(time) for time in times):
+            stages[name] = times
+    return stages
 
 
 def _write(entry: dict[str, Any]) -> None:

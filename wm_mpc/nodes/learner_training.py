@@ -65,6 +65,7 @@ def _train(arguments: list[str], send: Callable[..., None], stop: threading.Even
         parser = train.parser()
         parser.exit_on_error = False
         options = parser.parse_args(arguments)
+        train.settle_task(options)
         run = options.run or common.runs_directory(options.task)
         config = train.settings(options)
         recording = Recording(Dataset(options.dataset or common.data_directory(options.task)))

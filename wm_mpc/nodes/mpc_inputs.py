@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from wm_mpc.ros.messages import (
     odometry_to_state,
     yaw_of,
 )
-from wm_mpc.ros.timing import to_nanoseconds
+from wm_mpc.ros.timing import to_nanoseconds, trip_seconds
 from wm_mpc.spec import RobotSpec
 
 STATE_TYPES = {"odom": Odometry, "joint_states": JointState}
@@ -31,11 +32,13 @@ _STATE_WAIT = 0.01  # s to wait for the state that belongs to an image
 
 @dataclasses.dataclass(frozen=True)
 class Arrival:
-    """A message, its stamp (ns of the node's clock) and when it came (s, monotonic)."""
+    """A message, its stamp (ns of the node's clock) and when it came (s, monotonic). trip: seconds
+    from its `publish` to our callback, NaN where nobody knows."""
 
     message: Any
     stamp: int
     received: float
+    trip: float = math.nan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,14 +91,18 @@ class Inputs:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
 
-    def _arrival(self, message: Any) -> Arrival:
+    def _arrival(self, message: Any, trip: float = math.nan) -> Arrival:
+        received = time.monotonic()
         # Some drivers leave the stamp empty; then the time of arrival is the best there is.
         stamp = to_nanoseconds(message.header.stamp) or self._node.get_clock().now().nanoseconds
-        return Arrival(message, stamp, time.monotonic())
+        return Arrival(message, stamp, received, trip)
 
-    def _store_image(self, message: Any) -> None:
+    def _store_image(self, message: Any, info: Mapping[str, Any]) -> None:
+        """info: what the middleware knows of the message; rclpy gives it to callbacks that take
+        two arguments."""
+        trip = trip_seconds(info.get("source_timestamp", 0), time.time_ns())
         with self._changed:
-            self._image = self._arrival(message)
+            self._image = self._arrival(message, trip)
             self._image_number += 1
         self._on_image()
 
@@ -118,11 +125,11 @@ class Inputs:
         """The newest image with the state nearest to it in time.
 
         The state of the same moment may come just after the image: it is waited for, for at most
-        `wait_for_state` seconds.
+        `wait_for_state` seconds, unless nothing of it is used.
         """
         with self._changed:
             image = self._image
-            if image is not None:
+            if image is not None and self.needs_state:
                 self._changed.wait_for(
                     lambda: bool(self._states) and self._states[-1].stamp >= image.stamp,
                     timeout=wait_for_state,
@@ -133,6 +140,11 @@ class Inputs:
             elif self._states:
                 state = self._states[-1]
             return Snapshot(image, state, self._goal_image, self._goal_state, self._goal_number)
+
+    @property
+    def needs_state(self) -> bool:
+        """Whether anything of the robot's state is measured; else its camera is all it needs."""
+        return self.spec.state.size > 0
 
     @property
     def image_number(self) -> int:

@@ -23,7 +23,7 @@ from wm_mpc.planning.commitment import Commitments
 from wm_mpc.planning.receding_horizon import ControlPlan, PlanningError, RecedingHorizon
 from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.schedule import PlanSchedule
-from wm_mpc.ros.timing import SECOND, LatencyTracker, from_seconds
+from wm_mpc.ros.timing import SECOND, LatencyTracker, StageClock, StageTimes, from_seconds
 
 OK, WARN, ERROR = (
     DiagnosticStatus.OK[0], DiagnosticStatus.WARN[0], DiagnosticStatus.ERROR[0]
@@ -44,6 +44,7 @@ class Statistics:
 
     def __init__(self) -> None:
         self.latency, self.encoding = LatencyTracker(500), LatencyTracker(500)
+        self.stages = StageTimes()
         self.plans = self.overruns = self.holds = 0
         self.last_plan: ControlPlan | None = None
 
@@ -58,6 +59,7 @@ class Statistics:
             "plans": self.plans,
             "overruns": self.overruns,
             "holds": self.holds,
+            **self.stages.values(),
         }
         plan = self.last_plan
         if plan is not None:
@@ -157,20 +159,23 @@ class Session:
         if not self._lockstep:
             period = from_seconds(1.0 / values["rate"])
             self._statistics.overruns += self._schedule.planned(self._now(), period)
-        self._used_image = self._inputs.image_number
+        used, self._used_image = self._used_image, self._inputs.image_number
         try:
             snapshot = self._usable(values)
             assert snapshot.image is not None
             stamp = snapshot.image.stamp
             if self._lockstep and self._repeat_answer(stamp):
                 return
-            plan = self._plan(snapshot, stamp, values)
+            watch = StageClock(snapshot.image.received, snapshot.image.trip)
+            plan = self._plan(snapshot, stamp, values, watch)
         except (HoldError, MessageError, PlanningError) as error:
             self._hold(str(error), getattr(error, "level", ERROR))
         except Exception as error:  # a fault of ours must not leave the robot moving either
             self._hold(f"planner fault: {error!r}", ERROR)
         else:
-            self._send(plan, stamp, values)
+            if self._send(plan, stamp, values, watch) and self._used_image != used:
+                # An image that is planned from again says nothing of how long its plan took.
+                self._statistics.stages.add(watch.seconds)
 
     def _usable(self, values: Mapping[str, Any]) -> Snapshot:
         """The newest inputs; raises HoldError when they are incomplete or too old."""
@@ -179,7 +184,10 @@ class Session:
         snapshot = self._inputs.snapshot(wait_for_state=1.0 if self._lockstep else 0.01)
         timeout = values["observation_timeout"]
         limit = f"(observation_timeout {timeout} s)"
-        for what, arrival in (("image", snapshot.image), ("robot state", snapshot.state)):
+        needed = {"image": snapshot.image}
+        if self._inputs.needs_state:
+            needed["robot state"] = snapshot.state
+        for what, arrival in needed.items():
             if arrival is None:
                 raise HoldError(f"no {what} received yet")
             silence = time.monotonic() - arrival.received
@@ -206,12 +214,17 @@ class Session:
                 self._plans.publish(*self._answered)
         return True
 
-    def _plan(self, snapshot: Snapshot, stamp: int, values: Mapping[str, Any]) -> ControlPlan:
+    def _plan(
+        self, snapshot: Snapshot, stamp: int, values: Mapping[str, Any], watch: StageClock
+    ) -> ControlPlan:
         assert snapshot.image is not None
-        assert snapshot.state is not None
+        watch.lap("wait")
         inputs, controller = self._inputs, self._controller
         image = inputs.image_array(snapshot.image.message)
-        state = inputs.state_array(snapshot.state.message)
+        state = np.zeros(0, np.float32)
+        if inputs.needs_state:
+            assert snapshot.state is not None
+            state = inputs.state_array(snapshot.state.message)
         if snapshot.goal_number != self._goal_number or not controller.has_goal:
             controller.set_goal(*inputs.goal_arrays(snapshot))
             self._goal_number = snapshot.goal_number
@@ -223,6 +236,7 @@ class Session:
         committed = self._commitments.between(stamp, arrival)
         if len(committed) >= planner.horizon * self._model.spec.frame_skip:
             raise HoldError("planning takes longer than the plan lasts: observations are too old")
+        watch.lap("convert")
         plan = controller.plan(
             image,
             state,
@@ -232,18 +246,23 @@ class Session:
             committed=committed,
             budget=math.inf if self._lockstep else budget,
         )
+        watch.lap_two("encode", "plan", plan.encode_seconds)
         self._statistics.latency.add(plan.encode_seconds + plan.plan_seconds)
         self._statistics.encoding.add(plan.encode_seconds)
         return plan
 
-    def _send(self, plan: ControlPlan, stamp: int, values: Mapping[str, Any]) -> None:
+    def _send(
+        self, plan: ControlPlan, stamp: int, values: Mapping[str, Any], watch: StageClock
+    ) -> bool:
+        """Whether it was sent."""
         if not np.isfinite(plan.actions).all():
             self._hold("the plan is not finite", ERROR)
-            return
+            return False
         with self._lock:
             if self._closed:
-                return
+                return False
             self._plans.publish(stamp, plan.actions)
+            watch.lap("publish")
             self._commitments.sent(stamp, plan.actions)
             self._answered = (stamp, plan.actions)
             self._statistics.plans += 1
@@ -251,6 +270,7 @@ class Session:
             pose = self._inputs.newest_pose()
             self._pictures.publish(plan, stamp, values["frame_id"], pose)
         self._report(OK, "planning")
+        return True
 
     def _hold(self, reason: str, level: int) -> None:
         with self._lock:

@@ -12,7 +12,7 @@ import dataclasses
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
@@ -87,6 +87,69 @@ class LatencyTracker:
         return LatencySummary(
             samples.size, float(samples.mean()), float(p50), float(p99), float(samples.max())
         )
+
+
+# Where the time from an image to its plan goes, in this order. receive: from the camera's `publish`
+# to our callback. wait: for the thread that plans, and for the robot state of that moment. convert:
+# messages to arrays. encode: image to latent. plan: the search. publish: the plan as a message.
+STAGES = ("receive", "wait", "convert", "encode", "plan", "publish")
+_LONGEST_TRIP = 10.0  # s; what seems to have taken longer was stamped by another clock
+
+
+def trip_seconds(sent: int, now: int) -> float:
+    """Seconds a message travelled. sent: when, as the middleware says (system time, ns; 0: it does
+    not say); now: system time, ns. NaN when that is not known, as between computers whose clocks
+    differ."""
+    seconds = (now - sent) / SECOND
+    return seconds if sent > 0 and 0.0 <= seconds <= _LONGEST_TRIP else math.nan
+
+
+class StageClock:
+    """Laps of one plan. received: when its image came (s, `time.monotonic`); trip: how long it
+    travelled (s), NaN when unknown."""
+
+    def __init__(self, received: float, trip: float) -> None:
+        self.seconds = {"receive": trip}
+        self._last = received
+
+    def lap(self, stage: str) -> None:
+        """A stage has just ended; the next one begins."""
+        now = time.monotonic()
+        self.seconds[stage] = now - self._last
+        self._last = now
+
+    def lap_two(self, first: str, second: str, seconds: float) -> None:
+        """Two stages have just ended, of which the first took so many seconds."""
+        self.lap(second)
+        self.seconds[first], self.seconds[second] = seconds, self.seconds[second] - seconds
+
+
+class StageTimes:
+    """The latest plans' time from image to plan, by stage. Thread-safe."""
+
+    def __init__(self, window: int = 500) -> None:
+        self._trackers = {
+            name: LatencyTracker(window) for name in (*STAGES, "overhead", "image to plan")
+        }
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """One plan, seconds of each of `STAGES`; a trip that is not known (NaN) counts as none."""
+        known = {name: seconds[name] for name in STAGES if not math.isnan(seconds[name])}
+        total = sum(known.values())
+        known["image to plan"] = total
+        known["overhead"] = total - known["encode"] - known["plan"]
+        for name, value in known.items():
+            self._trackers[name].add(value)
+
+    def values(self) -> dict[str, str]:
+        """For diagnostics: `<stage> p50 (ms)` and `<stage> p99 (ms)` of every stage, of `overhead`
+        (all but encode and plan) and of `image to plan` (all)."""
+        values = {}
+        for name, tracker in self._trackers.items():
+            summary = tracker.summary()
+            values[f"{name} p50 (ms)"] = f"{summary.p50 * 1e3:.3f}"
+            values[f"{name} p99 (ms)"] = f"{summary.p99 * 1e3:.3f}"
+        return values
 
 
 class SystemPacer:

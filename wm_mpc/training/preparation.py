@@ -65,10 +65,12 @@ def check_data(
             f"no episode is long enough: {longest} model steps are needed, which are "
             f"{longest * recording.spec.frame_skip} low-level steps"
         )
-    if {"random", "online"} & set(config.synthesis) and recording.simulator_states is None:
+    executed = [name for name in config.synthesis if name in ("random", "online")]
+    if executed and recording.simulator_states is None:
         raise TrainingError(
-            "synthesis 'random' and 'online' restore recorded simulator states, but this "
-            "dataset has none (was it made from a bag?); choose another synthesis"
+            f"synthesis {','.join(executed)} means executing new actions from recorded states in a "
+            "simulator, but this dataset has no simulator states: a real robot cannot be taken "
+            "back to a recorded moment; accepted here: --synthesis adversarial, or none"
         )
     if "online" in config.synthesis and config.online.horizon < history:
         raise TrainingError(

@@ -47,8 +47,12 @@ def draw_report(
         _draw_losses(axes[phase], name, [row for row in history if row["phase"] == phase])
     if "open_loop_error" in metrics:
         _draw_errors(axes[-2], metrics)
+    else:
+        axes[-2].set_axis_off()
     if quality is not None:
         _draw_slopes(axes[-1], quality)
+    else:
+        axes[-1].set_axis_off()
     _draw_frames(parts[1], model, recording, episodes, horizon)
     _draw_plans(parts[2], model, recording, episodes, PlannerConfig(horizon=horizon))
     figure.savefig(path, dpi=80)

@@ -1,0 +1,72 @@
+"""The settings of `import_bag`: what is accepted, and what is said about the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wm_mpc.data.bag_config import BagConfig, BagConfigError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_example_is_accepted():
+    config = BagConfig.load(ROOT / "config" / "bag_example.yaml", {})
+    assert config.action.low == (-0.3, -1.0)
+    assert config.state.names == ("vx", "wz")
+    assert config.fewest_steps == 15
+
+
+def test_the_example_has_every_setting():
+    config = BagConfig.load(ROOT / "config" / "bag_example.yaml", {})
+    text = (ROOT / "config" / "bag_example.yaml").read_text()
+    for section in (config, config.image, config.state, config.action):
+        for name in vars(section):
+            assert f"{name}:" in text
+
+
+def test_overrides_win_entry_by_entry(tmp_path):
+    (tmp_path / "a.yaml").write_text("task: a\naction: {topic: /a, rule: integrate}\n")
+    config = BagConfig.load(tmp_path / "a.yaml", {"action": {"topic": "/b"}, "frame_skip": 2})
+    assert (config.task, config.frame_skip) == ("a", 2)
+    assert (config.action.topic, config.action.rule) == ("/b", "integrate")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"tusk": "a"}, r"unknown setting tusk; known: action, control_period"),
+        ({"image": {"widht": 3}}, r"unknown setting image.widht; known: height, max_gap"),
+        ({"image": "/camera"}, r"image is '/camera'; a table of settings is needed"),
+        ({"stamps": "mine"}, r"stamps is 'mine'; accepted: header, receive"),
+        ({"action": {"rule": "mean"}}, r"action.rule is 'mean'; accepted: hold, integrate"),
+        ({"action": {"low": 3}}, r"action.low is 3; a list is needed"),
+        ({"action": {"low": ["a"]}}, r"action.low is 'a'; a number is needed"),
+        ({"action": {"timeout": 0}}, r"action.timeout is 0.0; more than 0 seconds"),
+        ({"action": {"max_silence": -1}}, r"action.max_silence is -1.0; 0 or more seconds"),
+        ({"action": {"rule": "integrate", "kind": "position"}}, r"positions are held"),
+        ({"control_period": float("nan")}, r"control_period is nan; a number is needed"),
+        ({"control_period": -1}, r"control_period is -1.0; more than 0 seconds"),
+        ({"frame_skip": 0}, r"frame_skip is 0; more than 0"),
+        ({"frame_skip": 1.5}, r"frame_skip is 1.5; a whole number is needed"),
+        ({"task": 7}, r"task is 7; a text is needed"),
+        ({"image": {"tolerance": 1}}, r"image.tolerance is 1.0; accepted: 0 to below 1"),
+        ({"min_steps": 400}, r"min_steps is 400, more than max_steps, 300"),
+    ],
+)
+def test_what_cannot_be_is_refused(settings, message):
+    with pytest.raises(BagConfigError, match=message):
+        BagConfig.from_dict(settings)
+
+
+@pytest.mark.parametrize("text", ["- a list", "a: [", "\0"])
+def test_a_file_that_is_no_table_is_refused(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(BagConfigError, match=r"a.yaml (must hold a table|cannot be read)"):
+        BagConfig.load(tmp_path / "a.yaml", {})
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(BagConfigError, match=r"b.yaml cannot be read"):
+        BagConfig.load(tmp_path / "b.yaml", {})

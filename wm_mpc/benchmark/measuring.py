@@ -1,0 +1,78 @@
+"""Measuring side by side: what is compared runs in turn, so that a busy machine slows all alike.
+
+Speed claims of the benchmark are ratios of times that were measured this way, in one process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+Name = TypeVar("Name")
+Outcome = TypeVar("Outcome")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """How long a comparison may take. seconds: of each contender, more or less. at_least, at_most:
+    runs of each, whatever the time. warm_up: runs before that, which do not count."""
+
+    seconds: float
+    at_least: int = 3
+    at_most: int = 500
+    warm_up: int = 1
+
+
+def interleaved(
+    contenders: Mapping[Name, Callable[[int], Outcome]], pace: Pace
+) -> dict[Name, list[Outcome]]:
+    """Run all contenders in turn, round after round, and return what each returned.
+
+    A contender is called with the number of the round. It drops out when its time is used up, so
+    that a fast one is run often. Each round begins with another one: none always runs after the
+    same other.
+    """
+    for _ in range(pace.warm_up):
+        for run in contenders.values():
+            run(0)
+    outcomes: dict[Name, list[Outcome]] = {name: [] for name in contenders}
+    spent = dict.fromkeys(contenders, 0.0)
+    number = 0
+    waiting = list(contenders)
+    while waiting:
+        first = number % len(waiting)
+        for name in waiting[first:] + waiting[:first]:
+            started = time.perf_counter()
+            outcomes[name].append(contenders[name](number))
+            spent[name] += time.perf_counter() - started
+        number += 1
+        waiting = [
+            name
+            for name in waiting
+            if number < pace.at_least or (number < pace.at_most and spent[name] < pace.seconds)
+        ]
+    return outcomes
+
+
+def milliseconds(seconds: Sequence[float]) -> dict[str, float | int]:
+    """count, p50, p99 and min (ms) of some durations (s)."""
+    p50, p99 = np.percentile(seconds, [50, 99])
+    return {
+        "count": len(seconds),
+        "p50": round(1e3 * float(p50), 4),
+        "p99": round(1e3 * float(p99), 4),
+        "min": round(1e3 * min(seconds), 4),
+    }
+
+
+def growth(sizes: Sequence[float], times: Sequence[float]) -> float:
+    """The exponent of a power law through times over sizes, by least squares on logarithms:
+    1 is linear, less is better. NaN for fewer than two sizes."""
+    if len(set(sizes)) < 2:
+        return math.nan
+    return float(np.polyfit(np.log(sizes), np.log(times), 1)[0])

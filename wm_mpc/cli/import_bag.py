@@ -1,0 +1,260 @@
+"""`ros2 run wm_mpc import_bag`: make a dataset to train on from a recording of a real robot."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from wm_mpc.cli.common import code_version, data_directory, positive, recorded_command
+from wm_mpc.data.bag_config import RULES, STAMPS, BagConfig, BagConfigError
+from wm_mpc.data.episodes import Dataset, DatasetError
+from wm_mpc.spec import ACTION_KINDS, STATE_SOURCES
+
+_DESCRIPTION = """\
+Make a dataset from recordings of a robot: rosbag2 (sqlite3 or MCAP, of any distro) or ROS 1.
+No ROS is needed. What is not said is inferred, and told; what cannot be used is told, too.
+
+  import_bag my_bag --list                      the topics, and nothing else
+  import_bag my_bag --task my_robot             everything inferred
+  import_bag my_bag --config my_robot.yaml      everything said: see config/bag_example.yaml
+  train --dataset data/my_robot --synthesis adversarial
+"""
+_EPILOG = """\
+how streams become steps, one per control period from the first picture on:
+  image    the latest picture: Image (rgb8, bgr8, rgba8, bgra8, mono8), CompressedImage
+  state    on the line between two messages: JointState, Odometry, PoseStamped, Float64MultiArray
+  action   the last command (hold), or the mean over the step (integrate); rest when none came for
+           --action-timeout: Twist, TwistStamped, Float64MultiArray, JointState; or the points of a
+           plan by time, as the robot executes planned_actions: JointTrajectory
+A new episode begins after a gap in the pictures, where state or action is missing, where time jumps
+back, and at every message of a --split-at topic. Options win over the file.
+"""
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(number) for number in text.split(",")]
+
+
+def _size(text: str) -> tuple[int, int]:
+    """HEIGHTxWIDTH, or one number for both."""
+    height, _, width = text.lower().partition("x")
+    return int(height), int(width or height)
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="import_bag",
+        usage="import_bag BAG [BAG ...] [options]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "bags",
+        nargs="+",
+        type=Path,
+        metavar="BAG",
+        help="a directory, or a .mcap, .db3 or .bag file",
+    )
+    parser.add_argument("--list", action="store_true", help="list the topics and make nothing")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings (YAML), as config/bag_example.yaml"
+    )
+    parser.add_argument(
+        "--dataset", type=Path, metavar="DIR", help="where to put it; default: ./data/<task>"
+    )
+    parser.add_argument(
+        "--append", action="store_true", help="add to a dataset that has episodes, of its robot"
+    )
+    topics = parser.add_argument_group("topics; each may be left out if only one can be it")
+    topics.add_argument("--image", dest="image.topic", metavar="TOPIC")
+    topics.add_argument("--state", dest="state.topic", metavar="TOPIC")
+    topics.add_argument("--action", dest="action.topic", metavar="TOPIC")
+    topics.add_argument(
+        "--split-at", dest="split_at", type=_names, metavar="TOPICS",
+        help="comma-separated; every message begins a new episode",
+    )  # fmt: skip
+    topics.add_argument(
+        "--split-pause", dest="split_pause", type=float, metavar="S",
+        help="left out after such a message, while the robot is put back; default: 0",
+    )  # fmt: skip
+    robot = parser.add_argument_group("the robot")
+    robot.add_argument("--task", metavar="NAME", help="what to call it; default: my_robot")
+    robot.add_argument(
+        "--control-period", dest="control_period", type=float, metavar="S",
+        help="between two actions; default: between two points of a trajectory, or two pictures",
+    )  # fmt: skip
+    robot.add_argument(
+        "--frame-skip", dest="frame_skip", type=positive, metavar="N",
+        help="actions in one step of the model; default: 5",
+    )  # fmt: skip
+    robot.add_argument(
+        "--history", type=positive, metavar="N", help="past model steps seen; default: 1"
+    )
+    robot.add_argument(
+        "--image-size", type=_size, metavar="HxW", help="of the model's picture; default: 64x64"
+    )
+    robot.add_argument(
+        "--state-names", dest="state.names", type=_names, metavar="LIST",
+        help="of x,y,yaw,vx,vy,wz, or joints, also joint/velocity and joint/effort",
+    )  # fmt: skip
+    robot.add_argument(
+        "--state-source", dest="state.source", choices=STATE_SOURCES,
+        help="what mpc reads the state from at run time",
+    )  # fmt: skip
+    robot.add_argument(
+        "--action-names", dest="action.names", type=_names, metavar="LIST",
+        help="of vx,vy,vz,wx,wy,wz for a twist, or joints",
+    )  # fmt: skip
+    robot.add_argument("--action-kind", dest="action.kind", choices=ACTION_KINDS)
+    robot.add_argument("--action-unit", dest="action.unit", metavar="UNIT")
+    for side in ("low", "high"):
+        robot.add_argument(
+            f"--action-{side}", dest=f"action.{side}", type=_numbers, metavar="LIST",
+            help=f"{side}est value per action; give a list that begins with a minus after '='",
+        )  # fmt: skip
+    robot.add_argument(
+        "--action-rate-limit", dest="action.rate_limit", type=_numbers, metavar="LIST",
+        help="largest change per second and action; default: none",
+    )  # fmt: skip
+    steps = parser.add_argument_group("from streams to steps")
+    steps.add_argument(
+        "--stamps", choices=STAMPS,
+        help="the time that counts: of the headers, or of arrival; default: header, where it is "
+        "not 0",
+    )  # fmt: skip
+    steps.add_argument("--action-rule", dest="action.rule", choices=RULES, help="default: hold")
+    steps.add_argument(
+        "--action-timeout", dest="action.timeout", type=float, metavar="S",
+        help="a command older than this counts as rest; default: 0.5, never for trajectories",
+    )  # fmt: skip
+    steps.add_argument(
+        "--max-silence", dest="action.max_silence", type=float, metavar="S",
+        help="rest for longer than this counts as not recorded; default: 2",
+    )  # fmt: skip
+    steps.add_argument(
+        "--max-gap", type=float, metavar="S",
+        help="between two pictures of an episode, and two states; default: 0.5",
+    )  # fmt: skip
+    steps.add_argument(
+        "--min-steps", dest="min_steps", type=positive, metavar="N",
+        help="shorter episodes are dropped; default: 3 model steps",
+    )  # fmt: skip
+    steps.add_argument(
+        "--max-steps", dest="max_steps", type=positive, metavar="N",
+        help="longer episodes are cut into equal parts; default: 300",
+    )  # fmt: skip
+    return parser
+
+
+_NOT_SETTINGS = {"bags", "list", "config", "dataset", "append", "image_size", "max_gap"}
+
+
+def settings(options: argparse.Namespace) -> BagConfig:
+    """The settings of parsed options. Raises BagConfigError."""
+    overrides: dict[str, Any] = {"image": {}, "state": {}, "action": {}}
+    for name, value in vars(options).items():
+        if value is not None and name not in _NOT_SETTINGS:
+            section, _, entry = name.rpartition(".")
+            (overrides[section] if section else overrides)[entry] = value
+    if options.image_size is not None:
+        overrides["image"] |= dict(zip(("height", "width"), options.image_size, strict=True))
+    if options.max_gap is not None:
+        overrides["image"]["max_gap"] = overrides["state"]["max_gap"] = options.max_gap
+    return BagConfig.load(options.config, overrides)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        from wm_mpc.data.bag import Bag, BagError
+    except ImportError as error:
+        print(f"import_bag: {error}; install it: pip install rosbags", file=sys.stderr)
+        return 1
+    try:
+        if options.list:
+            from wm_mpc.data.bag_report import found
+
+            for path in options.bags:
+                with Bag(path) as bag:
+                    print(found(bag))
+            return 0
+        _import(options, recorded_command("import_bag", arguments))
+    except (BagError, BagConfigError, DatasetError) as error:
+        print(f"import_bag: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nimport_bag: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _import(options: argparse.Namespace, command: str) -> None:
+    from wm_mpc.data import bag_report as report
+    from wm_mpc.data.bag import Bag
+    from wm_mpc.data.bag_import import draft_episodes, write_episodes
+    from wm_mpc.data.bag_spec import describe
+    from wm_mpc.data.bag_streams import read_streams
+
+    config = settings(options)
+    path = options.dataset or data_directory(config.task)
+    dataset = _present(path, append=options.append)
+    provenance = {
+        "command": command,
+        "code": code_version(),
+        "bags": [bag.name for bag in options.bags],
+        "pose_names": (),
+    }
+    for bag_path in options.bags:
+        with Bag(bag_path) as bag, tempfile.TemporaryFile(prefix="wm_mpc_import_") as spool:
+            print(report.found(bag))
+            description = describe(bag, config, dataset.spec if dataset else None)
+            if description.notes:
+                print(report.inferred(description))
+            total = sum(topic.count for topic in description.topics.values())
+            with _bar(total, "read", "message") as advance:
+                streams = read_streams(
+                    bag, description.spec, description.topics, config, spool, advance
+                )
+            drafts = draft_episodes(streams, description.spec, config)
+            dataset = dataset or Dataset.create(path, description.spec, provenance)
+            with _bar(len(drafts.episodes), "write", "episode") as advance:
+                write_episodes(streams, drafts, dataset, advance)
+            print(report.outcome(bag, description, streams, drafts, config))
+    assert dataset is not None
+    print(f"{dataset.path}  task {dataset.spec.task}  episodes {len(dataset)}")
+
+
+def _present(path: Path, *, append: bool) -> Dataset | None:
+    """The dataset to add to; None when there is none yet. Raises DatasetError when there is one
+    and nobody said that it shall grow, or the other way round."""
+    if append:
+        return Dataset(path)
+    if (path / "dataset.json").exists() and len(Dataset(path)):
+        raise DatasetError(
+            f"dataset {path} has {len(Dataset(path))} episodes already; --append adds to them, "
+            "another --dataset leaves them alone"
+        )
+    return None
+
+
+@contextlib.contextmanager
+def _bar(total: int, what: str, unit: str) -> Iterator[Callable[[int], Any]]:
+    """A progress bar, as the function that moves it on."""
+    with tqdm(total=total, desc=what, unit=unit, leave=False) as bar:
+        yield bar.update
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""What one recorded message means: a picture, a state, a command or a plan, as arrays.
+
+`wm_mpc.ros.reading` knows the messages that the nodes use, too; here are the other types that a
+recording may have, and which type can be what.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from wm_mpc.ros.errors import MessageError
+from wm_mpc.ros.reading import (
+    ACTION_FIELDS,
+    TWIST_FIELDS,
+    compressed_to_rgb,
+    image_to_rgb,
+    joint_states_to_state,
+    odometry_to_state,
+    to_nanoseconds,
+)
+from wm_mpc.spec import ActionSpec, ImageSpec, StateSpec
+
+IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+ODOMETRY, POSE = "nav_msgs/msg/Odometry", "geometry_msgs/msg/PoseStamped"
+JOINTS, ARRAY = "sensor_msgs/msg/JointState", "std_msgs/msg/Float64MultiArray"
+TWIST, TWIST_STAMPED = "geometry_msgs/msg/Twist", "geometry_msgs/msg/TwistStamped"
+TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
+STATE_TYPES = (JOINTS, ODOMETRY, POSE, ARRAY)
+ACTION_TYPES = (TWIST, TWIST_STAMPED, TRAJECTORY, ARRAY, JOINTS)
+ACCEPTED = {"image": IMAGE_TYPES, "state": STATE_TYPES, "action": ACTION_TYPES}
+
+
+def picture(type_name: str, message: Any, spec: ImageSpec) -> np.ndarray:
+    """uint8 (height, width, 3), rgb. Raises MessageError."""
+    read = image_to_rgb if type_name == IMAGE_TYPES[0] else compressed_to_rgb
+    return read(message, spec)
+
+
+def state(type_name: str, message: Any, spec: StateSpec) -> np.ndarray:
+    """float32 (state size,). Raises MessageError."""
+    if type_name == JOINTS:
+        return joint_states_to_state(message, spec)
+    if type_name == ODOMETRY:
+        return odometry_to_state(message, spec)
+    if type_name == POSE:
+        if unknown := set(spec.names) - {"x", "y", "yaw"}:
+            raise MessageError(f"a pose has no field {min(unknown)!r}; accepted: x, y, yaw")
+        still = types.SimpleNamespace(x=0.0, y=0.0, z=0.0)
+        twist = types.SimpleNamespace(linear=still, angular=still)
+        odometry = types.SimpleNamespace(
+            pose=types.SimpleNamespace(pose=message.pose), twist=types.SimpleNamespace(twist=twist)
+        )
+        return odometry_to_state(odometry, spec)
+    return _numbers(message, spec.size, "state").astype(np.float32)
+
+
+def command(type_name: str, message: Any, spec: ActionSpec) -> np.ndarray:
+    """float64 (action size,), of all but trajectories. Raises MessageError."""
+    if type_name in (TWIST, TWIST_STAMPED):
+        twist = message.twist if type_name == TWIST_STAMPED else message
+        if unknown := [name for name in spec.names if name not in TWIST_FIELDS]:
+            raise MessageError(
+                f"a twist has no field {unknown[0]!r}; accepted: {', '.join(TWIST_FIELDS)}"
+            )
+        fields = [TWIST_FIELDS[name] for name in spec.names]
+        values = np.array([getattr(getattr(twist, part), axis) for part, axis in fields])
+    elif type_name == JOINTS:
+        names = tuple(f"{name}/{spec.kind}" for name in spec.names)
+        return joint_states_to_state(message, StateSpec(names, names, "joint_states")).astype(
+            np.float64
+        )
+    else:
+        return _numbers(message, spec.size, "action")
+    return _finite(values, spec.names)
+
+
+def trajectory(message: Any, spec: ActionSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Times from the start, int64 ns (points,), and values, float64 (points, action size). Raises
+    MessageError."""
+    names = list(message.joint_names)
+    if not len(message.points):
+        return np.zeros(0, np.int64), np.zeros((0, spec.size))
+    if missing := [name for name in spec.names if name not in names]:
+        raise MessageError(
+            f"trajectory has no joint {missing[0]!r}; it has: {', '.join(names) or 'none'}"
+        )
+    columns = [names.index(name) for name in spec.names]
+    field = ACTION_FIELDS[spec.kind]
+    offsets, rows = [], []
+    for k, point in enumerate(message.points):
+        values = getattr(point, field)
+        if len(values) != len(names):
+            raise MessageError(
+                f"trajectory: point {k} has {len(values)} {field} for {len(names)} joints"
+            )
+        offsets.append(to_nanoseconds(point.time_from_start))
+        rows.append(_finite(np.asarray(values, np.float64)[columns], spec.names))
+    if (np.diff(offsets) <= 0).any():
+        raise MessageError("trajectory: the points' times do not ascend")
+    return np.array(offsets, np.int64), np.stack(rows)
+
+
+def _numbers(message: Any, size: int, what: str) -> np.ndarray:
+    values = np.asarray(message.data, np.float64)
+    if len(values) != size:
+        raise MessageError(f"{what} has {len(values)} numbers; {size} are needed")
+    return _finite(values, [f"{what}[{i}]" for i in range(size)])
+
+
+def _finite(values: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    for name, value in zip(names, values, strict=True):
+        if not math.isfinite(value):
+            raise MessageError(f"{name} is {value}; finite numbers are needed")
+    return values

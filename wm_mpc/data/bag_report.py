@@ -1,0 +1,121 @@
+"""What `import_bag` says: what it found in a recording, what it used, and what it dropped."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wm_mpc.data.bag import Bag
+from wm_mpc.data.bag_config import BagConfig
+from wm_mpc.data.bag_import import Drafts
+from wm_mpc.data.bag_messages import TRAJECTORY
+from wm_mpc.data.bag_spec import Description
+from wm_mpc.data.bag_streams import TIMEOUT, Stream, Streams, other_clock
+from wm_mpc.data.resample import SECOND
+
+
+def found(bag: Bag) -> str:
+    """The topics of a recording."""
+    return f"found in {bag.path.name}, {bag.seconds:.1f} s\n{bag.table()}"
+
+
+def inferred(description: Description) -> str:
+    """What nobody said; empty when everything was."""
+    return "\n".join(["inferred", *(f"  {note}" for note in description.notes)])
+
+
+def outcome(
+    bag: Bag, description: Description, streams: Streams, drafts: Drafts, config: BagConfig
+) -> str:
+    """What was used and by which rule, and what was dropped, a line each."""
+    spec, topics = description.spec, description.topics
+    seconds = spec.control_period
+    lengths = [len(draft.actions) for draft in drafts.episodes]
+    lines = ["used"]
+    for role, rule in _rules(description, config).items():
+        stream: Stream = getattr(streams, role)
+        lines.append(f"  {role:6} {topics[role].name}  {_rate(stream)}: {rule}")
+    lines.append(
+        f"  {len(lengths)} episodes of {min(lengths)} to {max(lengths)} steps of {seconds:g} s: "
+        f"{drafts.steps} steps, {drafts.steps * seconds:.1f} s"
+    )
+    lines += [f"  new episode: {why} ({n} times)" for why, n in drafts.splits.items() if n]
+    lines.append("dropped")
+    dropped = [
+        f"  {n} steps ({n * seconds:.1f} s): {reason}" for reason, n in drafts.dropped.items() if n
+    ]
+    for role, topic in topics.items():
+        dropped += _left_out(getattr(streams, role), topic.name, bag.damaged.get(topic.name, 0))
+    kept = streams.image.read - streams.image.refused
+    if kept > drafts.shown:
+        dropped.append(f"  {kept - drafts.shown} of {kept} pictures: no step fell on them")
+    again = (
+        drafts.steps
+        + len(lengths)
+        - sum(len(np.unique(draft.pictures)) for draft in drafts.episodes)
+    )
+    lines += dropped or ["  nothing"]
+    lines += _remarks(streams, drafts, spec.action.names, again)
+    return "\n".join(lines)
+
+
+def _rules(description: Description, config: BagConfig) -> dict[str, str]:
+    spec, action = description.spec, config.action
+    if description.topics["action"].type == TRAJECTORY:
+        limit = "" if action.timeout is None else f", at most {action.timeout:g} s"
+        rule = f"points by time until the next plan{limit}"
+    elif spec.action.kind == "position":
+        rule = "the last command"
+    else:
+        timeout = TIMEOUT if action.timeout is None else action.timeout
+        rule = f"the last command, rest after {timeout:g} s without one"
+    mean = ", averaged over each step" if action.rule == "integrate" else ", at the step's begin"
+    return {
+        "image": "the latest picture at each step",
+        "state": f"interpolated, over at most {config.state.max_gap:g} s",
+        "action": rule + mean,
+    }
+
+
+def _rate(stream: Stream) -> str:
+    times = np.sort(stream.times)
+    span = (times[-1] - times[0]) / SECOND
+    rate = f", {(len(times) - 1) / span:.1f} Hz" if span > 0 else ""
+    return f"{len(times)} messages{rate}"
+
+
+def _left_out(stream: Stream, topic: str, damaged: int) -> list[str]:
+    lines = []
+    if stream.refused:
+        lines.append(f"  {stream.refused} messages of {topic}: {stream.reason}")
+    if damaged:
+        lines.append(f"  {damaged} messages of {topic}: they cannot be decoded")
+    return lines
+
+
+def _remarks(streams: Streams, drafts: Drafts, names: tuple[str, ...], repeated: int) -> list[str]:
+    lines = []
+    if repeated:
+        lines.append(f"{repeated} steps show the picture of the step before: none came in between")
+    for name, count in drafts.clipped.items():
+        if count:
+            lines.append(
+                f"{count} of {drafts.steps} actions {name} were outside the limits and are clipped"
+            )
+    for role in ("image", "state", "action"):
+        stream: Stream = getattr(streams, role)
+        if stream.clock.zero:
+            lines.append(
+                f"{stream.clock.zero} header stamps of the {role} are 0: the time of arrival "
+                "counts there"
+            )
+        if other_clock(stream):
+            lines.append(
+                f"the stamps of the {role} are of another clock than the recorder's (simulated "
+                "time?): its times of arrival are not used"
+            )
+    if len(drafts.episodes) < 2:
+        lines.append(
+            "train holds out whole episodes and needs at least two: import more, or lower "
+            "--max-steps"
+        )
+    return lines

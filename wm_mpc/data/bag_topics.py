@@ -1,0 +1,68 @@
+"""Which topic of a recording is what: the one that was named, or the only one that can be it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wm_mpc.data.bag import Bag, BagError, Topic
+from wm_mpc.data.bag_config import BagConfig
+from wm_mpc.data.bag_messages import ACCEPTED, ARRAY, JOINTS
+
+# Types that say by themselves what they are go before those that may be anything.
+_VAGUE = {"image": (), "action": (ARRAY, JOINTS), "state": (ARRAY,)}
+
+
+def find_topics(bag: Bag, config: BagConfig, notes: list[str]) -> dict[str, Topic]:
+    """The topics "image", "action" and "state": those that were named, else the only one of an
+    accepted type. Raises BagError listing the topics there are."""
+    named = {role: getattr(config, role).topic for role in _VAGUE}
+    topics = {role: named_topic(bag, name, role) for role, name in named.items() if name}
+    splits = [named_topic(bag, name, None) for name in config.split_at]
+    for role in _VAGUE:
+        if role not in topics:
+            topics[role] = _only_topic(bag, role, [*topics.values(), *splits])
+            notes.append(f"{role} topic {topics[role].name}, the only one that can be it")
+    if topics["state"].name == topics["action"].name:
+        raise BagError(
+            f"{topics['state'].name} is the state and the action topic; a command is not what is "
+            "measured: choose another --state or --action"
+        )
+    return topics
+
+
+def named_topic(bag: Bag, name: str, role: str | None) -> Topic:
+    """A topic by name, with or without the leading slash. Raises BagError when there is none, or
+    none that can have the role ("image", "state" or "action")."""
+    full = name if name.startswith("/") else f"/{name}"
+    topic = bag.topics.get(full) or bag.topics.get(name)
+    if topic is None:
+        raise BagError(f"no topic {name} in {bag.path}; there are:\n{bag.table()}")
+    if role is not None and topic.type not in ACCEPTED[role]:
+        raise BagError(
+            f"{topic.name} is of type {topic.type}; accepted as {role}: {', '.join(ACCEPTED[role])}"
+        )
+    if role is not None and not topic.count:
+        raise BagError(f"{topic.name} has no messages in {bag.path}")
+    return topic
+
+
+def _only_topic(bag: Bag, role: str, taken: Sequence[Topic]) -> Topic:
+    found = [
+        topic
+        for topic in bag.topics.values()
+        if topic.type in ACCEPTED[role] and topic.count and topic not in taken
+    ]
+    types = [topic.type for topic in found]
+    for vague in reversed(_VAGUE[role]):
+        if any(name != vague for name in types):
+            found = [topic for topic in found if topic.type != vague]
+            types = [topic.type for topic in found]
+    if not found:
+        raise BagError(
+            f"no {role} topic in {bag.path}; accepted types: {', '.join(ACCEPTED[role])}; "
+            f"there are:\n{bag.table()}"
+        )
+    if len(found) > 1:
+        names = ", ".join(topic.name for topic in found)
+        raise BagError(f"several topics may be the {role}: {names}; choose one with --{role}")
+    return found[0]
