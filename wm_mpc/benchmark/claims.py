@@ -13,6 +13,7 @@ from wm_mpc.benchmark.peers import LARGER, THEIR_STARTS
 from wm_mpc.benchmark.workbench import DEFAULT_PLANNER, WITH_RESTARTS
 
 SHARE_OF_CEM = 0.05  # of the time of CEM 300/30/30, half of what arXiv 2512.09929 claims
+SHARE_OF_THEIR_CEM = 0.1  # of the time of another library, for a plan that is to be as good
 TIMES_GRADIENT_SOLVER = 5.0
 NODE_P99 = 30.0  # ms
 OVERHEAD_P50 = {"camera 96x96": 2.0, f"camera 640x480{WITH_ROOM}": 6.0}  # ms
@@ -122,7 +123,7 @@ def _against_peers(peers: Any, task: str, backend: str) -> Iterator[Row]:
                 f"{mine['cost_mean']:.4f} to {cem['cost_mean']:.4f}, in {100 * share:.1f} % of "
                 "its time"
             )
-            holds = mine["cost_mean"] <= cem["cost_mean"] and share <= SHARE_OF_CEM
+            holds = mine["cost_mean"] <= cem["cost_mean"] and share <= SHARE_OF_THEIR_CEM
         yield _row(
             f"{task}: cost of {name} against stable-worldmodel's CEMSolver 300/30/30",
             "not worse, in a tenth of its time", measured, holds,
