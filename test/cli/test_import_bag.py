@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from wm_mpc.cli import import_bag, train
 from wm_mpc.data.episodes import Dataset
 from wm_mpc.model.checkpoint import load_checkpoint
 
+ROOT = Path(__file__).parents[2]
 TINY = """
 horizon: 2
 representation_updates: 3
@@ -149,6 +153,19 @@ def test_options_that_cannot_be_end_with_code_2(run, option):
     assert run(f"bag {option}")[0] == 2
 
 
+def test_neither_ros_nor_a_simulator_is_needed(run, tmp_path):
+    program = (
+        "import sys\n"
+        "from wm_mpc.cli import import_bag\n"
+        f"assert import_bag.main({shlex.split(OPTIONS)!r} + ['bag']) == 0\n"
+        "assert not {'rclpy', 'sensor_msgs', 'pybullet', 'torch'} & set(sys.modules)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
 def test_a_missing_library_is_one_line(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "rosbags.highlevel", None)
     monkeypatch.delitem(sys.modules, "wm_mpc.data.bag", raising=False)
@@ -168,6 +185,14 @@ def test_a_model_is_trained_on_a_recording(run, tmp_path, capsys, synthesis):
     assert model.spec.state.source == "joint_states"
     assert metadata["provenance"]["data"]["bags"] == ["bag"]
     assert (tmp_path / "runs/slider/report.png").exists()
+
+
+def test_a_model_is_trained_on_a_robot_that_is_only_seen(run, tmp_path):
+    assert run("bag --no-state --image-size 32x32 --max-steps 30 --frame-skip 2")[0] == 0
+    (tmp_path / "train.yaml").write_text(TINY)
+    options = "--dataset data/my_robot --config train.yaml --workers 1 --synthesis adversarial"
+    assert train.main(shlex.split(options)) == 0
+    assert load_checkpoint("runs/my_robot/my_robot.safetensors")[0].spec.state.size == 0
 
 
 @pytest.mark.parametrize("synthesis", ["random", "online", "random,online"])

@@ -52,6 +52,8 @@ def test_overrides_win_entry_by_entry(tmp_path):
         ({"frame_skip": 1.5}, r"frame_skip is 1.5; a whole number is needed"),
         ({"task": 7}, r"task is 7; a text is needed"),
         ({"image": {"tolerance": 1}}, r"image.tolerance is 1.0; accepted: 0 to below 1"),
+        ({"state": {"names": [], "topic": "/a"}}, r"state.names is empty, so state.topic, /a, is"),
+        ({"split_pause": -1}, r"split_pause is -1.0; 0 or more seconds"),
         ({"min_steps": 400}, r"min_steps is 400, more than max_steps, 300"),
     ],
 )

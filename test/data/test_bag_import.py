@@ -265,7 +265,7 @@ def test_plans_of_simulated_time_are_placed_by_their_stamps(imported, bags):
     ]
     result = imported(messages)
     np.testing.assert_allclose(result.episodes[0].actions[:, 0], expected()[:, 0], atol=1e-6)
-    assert "the stamps of the action are of another clock" in result.report
+    assert "the stamps of the plans are of another clock" in result.report
 
 
 def test_a_yaw_that_wraps_is_interpolated_the_short_way(imported, bags):
@@ -410,6 +410,41 @@ def test_what_was_not_said_is_inferred_and_told(imported, bags):
     )
     for part in (*parts, "action limits", "image topic /image"):
         assert part in notes
+
+
+def test_joints_without_a_position_are_no_state_unless_named(imported, bags):
+    make = bags.Make()
+    measured = [
+        ("/joints", stamp(k), make.joints(stamp(k), ["a", "b", "c"], [1.0, np.nan, 3.0], [4, 5, 6]))
+        for k in range(STEPS + 1)
+    ]
+    result = imported(images(bags) + measured + actions(bags))
+    assert result.description.spec.state.names == ("a", "c")
+    assert result.description.spec.state.unit == ("rad", "rad")
+
+
+def test_commands_with_positions_and_velocities_are_positions(imported, bags):
+    make = bags.Make()
+    commands = [
+        ("/act", stamp(k), make.joints(stamp(k), ["a"], [0.1 * k], [1.0])) for k in range(STEPS)
+    ]
+    result = imported(images(bags) + states(bags) + commands, action={"topic": "/act"})
+    assert result.description.spec.action.kind == "position"
+    assert result.description.spec.action.unit == "rad"
+    np.testing.assert_allclose(result.episodes[0].actions[:, 0], 0.1 * np.arange(STEPS), atol=1e-6)
+
+
+def test_a_robot_that_is_only_seen_needs_no_state(imported, bags):
+    result = imported(images(bags) + actions(bags), state={"names": []})
+    assert result.episodes[0].states.shape == (STEPS + 1, 0)
+    np.testing.assert_allclose(result.episodes[0].actions, expected(), atol=1e-6)
+    assert result.description.spec.state.size == 0
+    assert "  state" not in result.report
+
+
+def test_a_missing_state_topic_is_refused_with_the_way_out(imported, bags):
+    with pytest.raises(BagError, match=r"(?s)no state topic in .*; --no-state does without one"):
+        imported(images(bags) + actions(bags))
 
 
 def test_nothing_is_inferred_where_everything_was_said(imported, bags):

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import wm_mpc
-from wm_mpc.sim.workers import ACCEPTED, check_workers
 
 
 def positive(text: str) -> int:
@@ -31,6 +30,8 @@ def seed(text: str) -> int:
 
 def workers(text: str) -> str:
     """An argparse type: workers as `make_workers` takes them."""
+    from wm_mpc.sim.workers import check_workers  # the simulator, which not all programs need
+
     try:
         return check_workers(text)
     except ValueError as error:
@@ -38,6 +39,8 @@ def workers(text: str) -> str:
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
+    from wm_mpc.sim.workers import ACCEPTED
+
     parser.add_argument(
         "--workers",
         type=workers,

@@ -80,6 +80,9 @@ def parser() -> argparse.ArgumentParser:
     topics = parser.add_argument_group("topics; each may be left out if only one can be it")
     topics.add_argument("--image", dest="image.topic", metavar="TOPIC")
     topics.add_argument("--state", dest="state.topic", metavar="TOPIC")
+    topics.add_argument(
+        "--no-state", action="store_true", help="the robot is only seen, nothing of it is measured"
+    )
     topics.add_argument("--action", dest="action.topic", metavar="TOPIC")
     topics.add_argument(
         "--split-at", dest="split_at", type=_names, metavar="TOPICS",
@@ -158,7 +161,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-_NOT_SETTINGS = {"bags", "list", "config", "dataset", "append", "image_size", "max_gap"}
+_NOT_SETTINGS = {"bags", "list", "config", "dataset", "append", "image_size", "max_gap", "no_state"}
 
 
 def settings(options: argparse.Namespace) -> BagConfig:
@@ -170,6 +173,8 @@ def settings(options: argparse.Namespace) -> BagConfig:
             (overrides[section] if section else overrides)[entry] = value
     if options.image_size is not None:
         overrides["image"] |= dict(zip(("height", "width"), options.image_size, strict=True))
+    if options.no_state:
+        overrides["state"]["names"] = []
     if options.max_gap is not None:
         overrides["image"]["max_gap"] = overrides["state"]["max_gap"] = options.max_gap
     return BagConfig.load(options.config, overrides)
@@ -219,7 +224,7 @@ def _import(options: argparse.Namespace, command: str) -> None:
     for bag_path in options.bags:
         with Bag(bag_path) as bag, tempfile.TemporaryFile(prefix="wm_mpc_import_") as spool:
             print(report.found(bag))
-            description = describe(bag, config, dataset.spec if dataset else None)
+            description = describe(bag, config, None if dataset is None else dataset.spec)
             if description.notes:
                 print(report.inferred(description))
             total = sum(topic.count for topic in description.topics.values())
@@ -228,7 +233,8 @@ def _import(options: argparse.Namespace, command: str) -> None:
                     bag, description.spec, description.topics, config, spool, advance
                 )
             drafts = draft_episodes(streams, description.spec, config)
-            dataset = dataset or Dataset.create(path, description.spec, provenance)
+            if dataset is None:
+                dataset = Dataset.create(path, description.spec, provenance)
             with _bar(len(drafts.episodes), "write", "episode") as advance:
                 write_episodes(streams, drafts, dataset, advance)
             print(report.outcome(bag, description, streams, drafts, config))

@@ -37,8 +37,8 @@ class ImageConfig:
 
 @dataclasses.dataclass(frozen=True)
 class StateConfig:
-    """topic, names, unit, source: as `StateSpec` has them. max_gap: s between two messages that may
-    be bridged by a straight line."""
+    """topic, names, unit, source: as `StateSpec` has them; no names: a robot that is only seen.
+    max_gap: s between two messages that may be bridged by a straight line."""
 
     topic: str | None = None
     names: tuple[str, ...] | None = None
@@ -113,10 +113,19 @@ class BagConfig:
             )
         for name in ("frame_skip", "history", "max_steps"):
             _above(name, getattr(self, name), 0, "")
+        if self.stateless and self.state.topic is not None:
+            raise BagConfigError(
+                f"state.names is empty, so state.topic, {self.state.topic}, is for nothing"
+            )
         if self.fewest_steps > self.max_steps:
             raise BagConfigError(
                 f"min_steps is {self.fewest_steps}, more than max_steps, {self.max_steps}"
             )
+
+    @property
+    def stateless(self) -> bool:
+        """Whether nothing of the robot is measured: `state.names` is there, and empty."""
+        return self.state.names == ()
 
     @property
     def fewest_steps(self) -> int:

@@ -125,7 +125,10 @@ def _draft_segment(
         times = image_times[part]
         count = int((times[-1] - times[0] + tolerance) / period) + 1
         at = times[0] + np.round(np.arange(count) * period).astype(np.int64)
-        rows, measured = interpolate(state_times, state_values, at, max_gap, angles)
+        if spec.state.size:
+            rows, measured = interpolate(state_times, state_values, at, max_gap, angles)
+        else:
+            rows, measured = np.zeros((count, 0)), np.ones(count, bool)
         usable = _usable_steps(at, measured, commands, streams, config, drafts)
         begin, end = at[:-1], at[1:]
         integrated = config.action.rule == "integrate"
@@ -196,6 +199,7 @@ def _why_nothing(streams: Streams, drafts: Drafts, config: BagConfig, spec: Robo
     of_role: dict[str, Stream] = {
         "image": streams.image, "state": streams.state, "action": streams.action
     }  # fmt: skip
+    of_role = {role: stream for role, stream in of_role.items() if len(stream.times)}
     spans = {role: (stream.times.min(), stream.times.max()) for role, stream in of_role.items()}
     told = ", ".join(
         f"{role} {first / SECOND:.2f} to {last / SECOND:.2f} s"
@@ -211,6 +215,8 @@ def _why_nothing(streams: Streams, drafts: Drafts, config: BagConfig, spec: Robo
             )
         return f"the streams do not overlap: {told}{hint}"
     for role, gap in (("image", config.image.max_gap), ("state", config.state.max_gap)):
+        if role not in of_role:
+            continue
         steps = np.diff(np.sort(of_role[role].times))
         if len(steps) and np.median(steps) > gap * SECOND:
             return (

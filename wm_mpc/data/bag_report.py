@@ -31,9 +31,10 @@ def outcome(
     seconds = spec.control_period
     lengths = [len(draft.actions) for draft in drafts.episodes]
     lines = ["used"]
-    for role, rule in _rules(description, config).items():
+    rules = _rules(description, config)
+    for role in topics:
         stream: Stream = getattr(streams, role)
-        lines.append(f"  {role:6} {topics[role].name}  {_rate(stream)}: {rule}")
+        lines.append(f"  {role:6} {topics[role].name}  {_rate(stream)}: {rules[role]}")
     lines.append(
         f"  {len(lengths)} episodes of {min(lengths)} to {max(lengths)} steps of {seconds:g} s: "
         f"{drafts.steps} steps, {drafts.steps * seconds:.1f} s"
@@ -108,11 +109,11 @@ def _remarks(streams: Streams, drafts: Drafts, names: tuple[str, ...], repeated:
                 f"{stream.clock.zero} header stamps of the {role} are 0: the time of arrival "
                 "counts there"
             )
-        if other_clock(stream):
-            lines.append(
-                f"the stamps of the {role} are of another clock than the recorder's (simulated "
-                "time?): its times of arrival are not used"
-            )
+    if streams.action.type == TRAJECTORY and other_clock(streams.action):
+        lines.append(
+            "the stamps of the plans are of another clock than the recorder's (simulated time?): "
+            "when they arrived is not known, they act from their stamps on"
+        )
     if len(drafts.episodes) < 2:
         lines.append(
             "train holds out whole episodes and needs at least two: import more, or lower "

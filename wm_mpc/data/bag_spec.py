@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,12 +34,14 @@ _SIZE = 64  # pixels
 _LOOK = 500  # pictures from which the period is taken
 _UNITS = {"x": "m", "y": "m", "yaw": "rad", "vx": "m/s", "vy": "m/s", "vz": "m/s",
           "wx": "rad/s", "wy": "rad/s", "wz": "rad/s"}  # fmt: skip
+# Where several are given, controllers follow the first of these.
+_KINDS = ("position", "velocity", "effort")
 _JOINT_UNITS = {"position": "rad", "velocity": "rad/s", "effort": "N m"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """spec: the robot; topics: "image", "state" and "action"; notes: what was inferred."""
+    """spec: the robot; topics: "image", "action" and maybe "state"; notes: what was inferred."""
 
     spec: RobotSpec
     topics: dict[str, Topic]
@@ -66,7 +69,9 @@ def describe(bag: Bag, config: BagConfig, robot: RobotSpec | None = None) -> Des
 def _robot(bag: Bag, topics: dict[str, Topic], config: BagConfig, notes: list[str]) -> RobotSpec:
     image = _image(config, notes)
     action = _action(bag, topics["action"], config, notes)
-    measured = _state(bag, topics["state"], config, notes)
+    measured = StateSpec((), (), config.state.source or "odom")
+    if "state" in topics:
+        measured = _state(bag, topics["state"], config, notes)
     period = config.control_period or _period(bag, topics, config, notes)
     return RobotSpec(
         config.task, action, measured, image, period, config.frame_skip, config.history
@@ -109,7 +114,13 @@ def _state(bag: Bag, topic: Topic, config: BagConfig, notes: list[str]) -> State
 def _state_names(bag: Bag, topic: Topic, source: str, notes: list[str]) -> tuple[str, ...]:
     first = _first(bag, topic)
     if topic.type == JOINTS:
-        names = tuple(first.name)
+        names = tuple(
+            joint
+            for joint, at in zip(first.name, first.position, strict=False)
+            if math.isfinite(at)
+        )
+        if not names:
+            raise BagError(f"{topic.name} has no joint positions; give state.names")
     elif topic.type == ARRAY:
         names = tuple(f"state_{i}" for i in range(len(first.data)))
     elif topic.type == POSE:
@@ -162,13 +173,13 @@ def _kind(bag: Bag, topic: Topic, notes: list[str]) -> str:
         for item in bag.messages([topic.name]):
             if len(item.message.points):
                 point = item.message.points[0]
-                kind = next((k for k in ACTION_FIELDS if len(getattr(point, ACTION_FIELDS[k]))), "")
+                kind = next((k for k in _KINDS if len(getattr(point, ACTION_FIELDS[k]))), "")
                 break
         if not kind:
             raise BagError(f"the trajectories of {topic.name} have no values")
     elif topic.type == JOINTS:
         first = _first(bag, topic)
-        kind = next((k for k in ACTION_FIELDS if len(getattr(first, k))), "")
+        kind = next((k for k in _KINDS if len(getattr(first, k))), "")
         if not kind:
             raise BagError(f"the joints of {topic.name} have no values")
     notes.append(f"actions are of kind {kind}")

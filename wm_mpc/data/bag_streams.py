@@ -81,7 +81,7 @@ class Stream:
 
     @property
     def values(self) -> np.ndarray:
-        return np.array(self._values, np.float64).reshape(-1, self.size)
+        return np.array(self._values, np.float64).reshape(len(self._times), self.size)
 
 
 class PictureStream(Stream):
@@ -180,7 +180,7 @@ def read_streams(
 
     Raises BagError when a stream has no message that can be used, with the reason of the first.
     """
-    clocks = {role: Clock(config.stamps) for role in topics}
+    clocks = {role: Clock(config.stamps) for role in ("image", "state", "action")}
     split_clock = Clock(config.stamps)
     streams = Streams(
         PictureStream(spec.image, clocks["image"], spool),

@@ -13,16 +13,17 @@ _VAGUE = {"image": (), "action": (ARRAY, JOINTS), "state": (ARRAY,)}
 
 
 def find_topics(bag: Bag, config: BagConfig, notes: list[str]) -> dict[str, Topic]:
-    """The topics "image", "action" and "state": those that were named, else the only one of an
-    accepted type. Raises BagError listing the topics there are."""
-    named = {role: getattr(config, role).topic for role in _VAGUE}
+    """The topics "image", "action" and, unless nothing is measured, "state": those that were named,
+    else the only one of an accepted type. Raises BagError listing the topics there are."""
+    roles = [role for role in _VAGUE if role != "state" or not config.stateless]
+    named = {role: getattr(config, role).topic for role in roles}
     topics = {role: named_topic(bag, name, role) for role, name in named.items() if name}
     splits = [named_topic(bag, name, None) for name in config.split_at]
-    for role in _VAGUE:
+    for role in roles:
         if role not in topics:
             topics[role] = _only_topic(bag, role, [*topics.values(), *splits])
             notes.append(f"{role} topic {topics[role].name}, the only one that can be it")
-    if topics["state"].name == topics["action"].name:
+    if "state" in topics and topics["state"].name == topics["action"].name:
         raise BagError(
             f"{topics['state'].name} is the state and the action topic; a command is not what is "
             "measured: choose another --state or --action"
@@ -58,8 +59,9 @@ def _only_topic(bag: Bag, role: str, taken: Sequence[Topic]) -> Topic:
             found = [topic for topic in found if topic.type != vague]
             types = [topic.type for topic in found]
     if not found:
+        without = "; --no-state does without one" if role == "state" else ""
         raise BagError(
-            f"no {role} topic in {bag.path}; accepted types: {', '.join(ACCEPTED[role])}; "
+            f"no {role} topic in {bag.path}; accepted types: {', '.join(ACCEPTED[role])}{without}; "
             f"there are:\n{bag.table()}"
         )
     if len(found) > 1:
