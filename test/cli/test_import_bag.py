@@ -204,3 +204,21 @@ def test_synthesis_that_needs_a_simulator_is_refused(run, tmp_path, capsys, synt
     error = capsys.readouterr().err
     assert f"synthesis {synthesis} means executing new actions" in error
     assert "accepted here: --synthesis adversarial, or none" in error
+
+
+def test_a_failed_import_leaves_nothing_and_may_be_repeated(run, bags, tmp_path):
+    (tmp_path / "bad.mcap").write_bytes(b"garbage")
+    assert run(f"bag bad.mcap {OPTIONS}")[0] == 1
+    assert not (tmp_path / "data/slider/dataset.json").exists()
+    assert run(f"bag {OPTIONS}")[0] == 0
+    assert run(f"bag bad.mcap {OPTIONS} --append")[0] == 1
+    assert Dataset("data/slider").indices() == [0, 1, 2, 3]
+
+
+def test_what_a_killed_import_left_is_removed(run):
+    assert run(f"bag {OPTIONS}")[0] == 0
+    (Dataset("data/slider").path / "importing.json").write_text('{"first": 0}')
+    code, out, _ = run(f"bag {OPTIONS}")
+    assert code == 0
+    assert "an import into data/slider did not end: 4 episodes of it are removed" in out
+    assert Dataset("data/slider").indices() == [0, 1, 2, 3]

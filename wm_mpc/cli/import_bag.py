@@ -211,6 +211,7 @@ def _import(options: argparse.Namespace, command: str) -> None:
     from wm_mpc.data.bag_import import draft_episodes, write_episodes
     from wm_mpc.data.bag_spec import describe
     from wm_mpc.data.bag_streams import read_streams
+    from wm_mpc.data.import_journal import whole_import
 
     config = settings(options)
     path = options.dataset or data_directory(config.task)
@@ -221,23 +222,26 @@ def _import(options: argparse.Namespace, command: str) -> None:
         "bags": [bag.name for bag in options.bags],
         "pose_names": (),
     }
-    for bag_path in options.bags:
-        with Bag(bag_path) as bag, tempfile.TemporaryFile(prefix="wm_mpc_import_") as spool:
-            print(report.found(bag))
-            description = describe(bag, config, None if dataset is None else dataset.spec)
-            if description.notes:
-                print(report.inferred(description))
-            total = sum(topic.count for topic in description.topics.values())
-            with _bar(total, "read", "message") as advance:
-                streams = read_streams(
-                    bag, description.spec, description.topics, config, spool, advance
-                )
-            drafts = draft_episodes(streams, description.spec, config)
-            if dataset is None:
-                dataset = Dataset.create(path, description.spec, provenance)
-            with _bar(len(drafts.episodes), "write", "episode") as advance:
-                write_episodes(streams, drafts, dataset, advance)
-            print(report.outcome(bag, description, streams, drafts, config))
+    with contextlib.ExitStack() as whole:
+        for number, bag_path in enumerate(options.bags):
+            with Bag(bag_path) as bag, tempfile.TemporaryFile(prefix="wm_mpc_import_") as spool:
+                print(report.found(bag))
+                description = describe(bag, config, None if dataset is None else dataset.spec)
+                if description.notes:
+                    print(report.inferred(description))
+                total = sum(topic.count for topic in description.topics.values())
+                with _bar(total, "read", "message") as advance:
+                    streams = read_streams(
+                        bag, description.spec, description.topics, config, spool, advance
+                    )
+                drafts = draft_episodes(streams, description.spec, config)
+                if dataset is None:
+                    dataset = Dataset.create(path, description.spec, provenance)
+                if number == 0:
+                    whole.enter_context(whole_import(dataset))
+                with _bar(len(drafts.episodes), "write", "episode") as advance:
+                    write_episodes(streams, drafts, dataset, advance)
+                print(report.outcome(bag, description, streams, drafts, config))
     assert dataset is not None
     print(f"{dataset.path}  task {dataset.spec.task}  episodes {len(dataset)}")
 
@@ -245,6 +249,10 @@ def _import(options: argparse.Namespace, command: str) -> None:
 def _present(path: Path, *, append: bool) -> Dataset | None:
     """The dataset to add to; None when there is none yet. Raises DatasetError when there is one
     and nobody said that it shall grow, or the other way round."""
+    from wm_mpc.data.import_journal import remove_unfinished
+
+    if (path / "dataset.json").exists() and (count := remove_unfinished(Dataset(path))):
+        print(f"an import into {path} did not end: {count} episodes of it are removed")
     if append:
         return Dataset(path)
     if (path / "dataset.json").exists() and len(Dataset(path)):

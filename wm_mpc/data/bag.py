@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
+
+from wm_mpc.data.mcap_recovery import recover, unfinished
 
 _SECOND = 1e9  # ns
 
@@ -45,7 +48,8 @@ class Received:
 class Bag:
     """An open recording; a context manager. topics: by name. seconds: its length.
 
-    damaged: how many messages could not be decoded, by topic, so far.
+    damaged: how many messages could not be decoded, by topic, so far. recovered: how many are whole
+    in a file that was never finished, because its recorder was killed; 0 when it was finished.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -53,15 +57,15 @@ class Bag:
         when there is none or it cannot be read."""
         self.path = Path(path)
         self.damaged: dict[str, int] = {}
+        self.recovered = 0
         if not self.path.exists():
             raise BagError(f"no recording at {self.path}")
         self._stack = contextlib.ExitStack()
         try:
+            readable = self._finished()
             # Bags from before ROS 2 Iron may hold no message definitions.
             store = get_typestore(Stores.LATEST)
-            self._reader = self._stack.enter_context(
-                AnyReader([self.path], default_typestore=store)
-            )
+            self._reader = self._stack.enter_context(AnyReader([readable], default_typestore=store))
             self.topics = {
                 name: Topic(name, info.msgtype or "several types", info.msgcount)
                 for name, info in sorted(self._reader.topics.items())
@@ -76,6 +80,15 @@ class Bag:
             self._stack.close()
             raise BagError(f"{self.path} holds no messages")
         self.seconds = self._reader.duration / _SECOND
+
+    def _finished(self) -> Path:
+        """The recording itself or, when it was never finished, a copy of what is whole in it."""
+        if (file := unfinished(self.path)) is None:
+            return self.path
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wm_mpc_recovered_"))
+        copy = Path(folder) / "bag"
+        self.recovered = recover(file, copy)
+        return copy
 
     def __enter__(self) -> Bag:
         return self

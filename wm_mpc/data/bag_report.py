@@ -15,7 +15,13 @@ from wm_mpc.data.resample import SECOND
 
 def found(bag: Bag) -> str:
     """The topics of a recording."""
-    return f"found in {bag.path.name}, {bag.seconds:.1f} s\n{bag.table()}"
+    told = f"found in {bag.path.name}, {bag.seconds:.1f} s\n{bag.table()}"
+    if bag.recovered:
+        told += (
+            "\n  the recording was never finished (was its recorder killed?): its last moments are "
+            f"missing, {bag.recovered} messages are whole"
+        )
+    return told
 
 
 def inferred(description: Description) -> str:

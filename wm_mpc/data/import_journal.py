@@ -1,0 +1,68 @@
+"""All of an import or nothing: what an import has written goes away again unless it ends well.
+
+A note in the dataset says which episodes are being added. It is removed when all are there; one
+that is found at the next start tells what a killed import has left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from wm_mpc.data.episodes import Dataset, DatasetError
+
+_NOTE = "importing.json"
+
+
+@contextlib.contextmanager
+def whole_import(dataset: Dataset) -> Iterator[None]:
+    """Within the block, episodes are appended to the dataset; those leave it again when the block
+    raises. Raises DatasetError when the note cannot be written."""
+    note = dataset.path / _NOTE
+    temporary = note.with_suffix(".tmp")
+    try:
+        with temporary.open("w") as file:
+            json.dump({"first": max(dataset.indices(), default=-1) + 1}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, note)
+    except OSError as error:
+        raise DatasetError(f"dataset {dataset.path} cannot be written: {error}") from None
+    try:
+        yield
+    except BaseException:
+        remove_unfinished(dataset)
+        raise
+    note.unlink()
+
+
+def remove_unfinished(dataset: Dataset) -> int:
+    """Remove the episodes of an import that did not end; returns how many. A dataset that was empty
+    before goes away with them, since its description may be of a mistaken setting. Raises
+    DatasetError when the note cannot be read."""
+    note = dataset.path / _NOTE
+    if not note.exists():
+        return 0
+    try:
+        first = int(json.loads(note.read_text())["first"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{note} cannot be read: {error!r}; remove the dataset") from None
+    numbers = [number for number in dataset.indices() if number >= first]
+    for number in numbers:
+        (dataset.path / "episodes" / f"{number:06d}.h5").unlink()
+    _forget(dataset.path / "index.jsonl", first)
+    if first == 0:
+        (dataset.path / "dataset.json").unlink()
+    note.unlink()
+    return len(numbers)
+
+
+def _forget(index: Path, first: int) -> None:
+    """Take the lines of episodes from `first` on out of the index."""
+    if index.exists():
+        lines = index.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if json.loads(line)["episode"] < first]
+        index.write_text("".join(kept))
