@@ -45,9 +45,9 @@ class PlanSchedule:
         lost, e.g. because the camera was started anew: it is planned from at once."""
         if self._interval is None or self._last_plan is None:
             return False
-        is_steady = all(_PACE[0] * period <= gap <= _PACE[1] * period
-                        for gap in (self._interval, self._gap))  # fmt: skip
-        return is_steady and now - self._last_plan >= _PACE[0] * period
+        least, most = (share * period for share in _PACE)
+        is_train = least <= self._interval <= most and self._gap >= least
+        return is_train and now - self._last_plan >= least
 
     def _is_fresh(self, now: int, period: int) -> bool:
         """Whether the last observation is nearer than the next: else that one is waited for."""
