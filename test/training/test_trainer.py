@@ -446,7 +446,7 @@ def test_episodes_that_are_too_short_are_named(recording, tmp_path):
 def test_random_synthesis_without_a_simulator_is_refused_at_once(recording, tmp_path):
     episodes = [dataclasses.replace(e, simulator_states=None) for e in recording.dataset]
     real = dataset_of(tmp_path / "data", recording, episodes)
-    with pytest.raises(TrainingError, match="choose another synthesis"):
+    with pytest.raises(TrainingError, match="accepted here: --synthesis adversarial, or none"):
         Trainer(real, CONFIG, tmp_path / "run")
     Trainer(real, dataclasses.replace(CONFIG, synthesis=("adversarial",)), tmp_path / "run")
 

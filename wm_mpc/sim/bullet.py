@@ -7,6 +7,7 @@ physics a model is trained on is the physics it is run on.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import os
 import sys
@@ -45,15 +46,22 @@ class Goal:
     true_state: np.ndarray
 
 
+def _flush_c() -> None:
+    """What C code has printed goes out now, and not where stdout leads later."""
+    ctypes.CDLL(None).fflush(None)
+
+
 @contextlib.contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
     """PyBullet greets on stdout from C, where the results of our commands belong."""
     sys.stdout.flush()
+    _flush_c()
     stdout = os.dup(1)
     os.dup2(2, 1)
     try:
         yield
     finally:
+        _flush_c()
         os.dup2(stdout, 1)
         os.close(stdout)
 
