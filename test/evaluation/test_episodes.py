@@ -15,7 +15,8 @@ from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.sim.bullet import Simulation, episode_rng
-from wm_mpc.sim.tasks.wall import TOLERANCE, Wall
+from wm_mpc.sim.planar import TOLERANCE
+from wm_mpc.sim.tasks.wall import Wall
 
 torch.set_num_threads(1)
 PLANNER = PlannerConfig(horizon=2, iterations=2, restarts=3)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wm_mpc.sim.bullet import Simulation, episode_rng
-from wm_mpc.sim.tasks.maze import DAMPING, MASS, TOLERANCE, Maze
+from wm_mpc.sim.planar import TOLERANCE
+from wm_mpc.sim.tasks.maze import DAMPING, MASS, Maze
 from wm_mpc.sim.tasks.maze_explorer import MAX_FORCE
 from wm_mpc.sim.tasks.maze_plan import (
     CELLS,

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.planar import TOLERANCE
 from wm_mpc.sim.tasks import make_task
 from wm_mpc.sim.tasks.wall import (
     DOOR_HALF_WIDTH,
     HALF_WIDTH,
     RADIUS,
-    TOLERANCE,
     WALL_HALF_THICKNESS,
     Wall,
 )

@@ -7,7 +7,8 @@ from collections import deque
 
 import numpy as np
 
-HALF_WIDTH = 1.0  # m, arena from -1 to 1
+from wm_mpc.sim.planar import HALF_WIDTH
+
 RADIUS = 0.09  # m, of the base
 WALL_HALF_THICKNESS = 0.03  # m
 CELLS = 4  # along each axis

@@ -7,28 +7,30 @@ physics: the base has mass, limited drive force and pushes against walls.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pybullet
 
-from wm_mpc.sim.planar import fixed_box, sliding_base
-from wm_mpc.sim.task import CameraView, Explorer
+from wm_mpc.sim.planar import (
+    HALF_WIDTH,
+    WALL_COLOUR,
+    WALL_HEIGHT,
+    PlanarTask,
+    fixed_box,
+    sliding_base,
+)
+from wm_mpc.sim.task import Explorer
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
-HALF_WIDTH = 1.0  # m, arena from -1 to 1
 RADIUS = 0.1  # m, of the base
 WALL_HALF_THICKNESS = 0.05  # m
 DOOR_HALF_WIDTH = 0.24  # m
-TOLERANCE = 0.1  # m, success radius
 MAX_SPEED = 1.0  # m/s per axis
 MAX_FORCE = 600.0  # N, drive force per axis: any speed is reached within one control period
-_HEIGHT = 0.1  # m, of walls and base
 
 
-class Wall:
+class Wall(PlanarTask):
     """See `wm_mpc.sim.task.Task`. Simulator state: [x, y, vx, vy]; layout: [door centre y]."""
 
     spec = RobotSpec(
@@ -45,35 +47,21 @@ class Wall:
         control_period=0.1,
         frame_skip=5,
     )
-    view = CameraView(
-        position=(0.0, 0.0, 3.0), target=(0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0), field_of_view=43.0
-    )
-    physics_rate = 120.0
-    pose_names: tuple[str, ...] = ("x", "y")
-    scene_pose_names: tuple[str, ...] = ()
-    goal_kinds: tuple[str, ...] = ("random",)
-    tolerances: Mapping[str, float] = MappingProxyType({"distance": TOLERANCE})
+    radius = RADIUS
 
     def __init__(self) -> None:
-        self._client: Any = None
-        self._base = -1
+        super().__init__()
         self._wings: tuple[int, int] = (-1, -1)
         self._door = 0.0
 
     def build(self, client: Any) -> None:
-        self._client = client
-        light, dark = (0.85, 0.85, 0.82, 1.0), (0.25, 0.25, 0.28, 1.0)
-        fixed_box(client, (1.3, 1.3, 0.05), (0, 0, -0.05), light, collides=False)
-        for side in (-1, 1):
-            offset = side * (HALF_WIDTH + 0.05)
-            fixed_box(client, (0.05, HALF_WIDTH + 0.1, _HEIGHT), (offset, 0, _HEIGHT), dark)
-            fixed_box(client, (HALF_WIDTH + 0.1, 0.05, _HEIGHT), (0, offset, _HEIGHT), dark)
-        wing = (WALL_HALF_THICKNESS, HALF_WIDTH, _HEIGHT)
+        self._build_arena(client)
+        wing = (WALL_HALF_THICKNESS, HALF_WIDTH, WALL_HEIGHT)
         self._wings = (
-            fixed_box(client, wing, (0, -2, _HEIGHT), dark),
-            fixed_box(client, wing, (0, 2, 0), dark),
+            fixed_box(client, wing, (0, -2, WALL_HEIGHT), WALL_COLOUR),
+            fixed_box(client, wing, (0, 2, 0), WALL_COLOUR),
         )
-        self._base = sliding_base(client, RADIUS, _HEIGHT, mass=10.0)
+        self._base = sliding_base(client, RADIUS, WALL_HEIGHT, mass=10.0)
 
     def sample_layout(self, rng: np.random.Generator) -> np.ndarray:
         return rng.uniform(-0.65, 0.65, size=1)
@@ -82,44 +70,17 @@ class Wall:
         self._door = float(layout[0])
         for side, wing in zip((-1, 1), self._wings, strict=True):
             centre = self._door + side * (DOOR_HALF_WIDTH + HALF_WIDTH)
-            self._client.resetBasePositionAndOrientation(wing, (0, centre, _HEIGHT), (0, 0, 0, 1))
+            self._client.resetBasePositionAndOrientation(
+                wing, (0, centre, WALL_HEIGHT), (0, 0, 0, 1)
+            )
 
-    def _is_free(self, position: np.ndarray) -> bool:
+    def is_free(self, position: np.ndarray) -> bool:
         margin = RADIUS + 0.02
         if not np.abs(position).max() <= HALF_WIDTH - margin:  # true for NaN, too
             return False
         beside_wall = abs(position[0]) > WALL_HALF_THICKNESS + margin
         in_door = abs(position[1] - self._door) < DOOR_HALF_WIDTH - margin
         return bool(beside_wall or in_door)
-
-    def sample_state(self, rng: np.random.Generator) -> np.ndarray:
-        while True:
-            position = rng.uniform(-HALF_WIDTH, HALF_WIDTH, size=2)
-            if self._is_free(position):
-                return np.concatenate([position, np.zeros(2)])
-
-    def sample_goal(self, rng: np.random.Generator, start: np.ndarray, kind: str) -> np.ndarray:
-        while True:
-            goal = self.sample_state(rng)
-            if np.linalg.norm(goal[:2] - start[:2]) > 2 * TOLERANCE:
-                return goal
-
-    def goal_at(self, x: float, y: float, yaw: float) -> np.ndarray:
-        position = np.array([x, y])
-        if not self._is_free(position):
-            raise ValueError(
-                f"goal ({x:.2f}, {y:.2f}) m is inside a wall or outside the arena "
-                f"(accepted: free space within +-{HALF_WIDTH - RADIUS:.2f} m)"
-            )
-        return np.concatenate([position, np.zeros(2)])
-
-    def get_state(self) -> np.ndarray:
-        joints = self._client.getJointStates(self._base, [0, 1])
-        return np.array([joints[0][0], joints[1][0], joints[0][1], joints[1][1]])
-
-    def set_state(self, state: np.ndarray) -> None:
-        for joint in (0, 1):
-            self._client.resetJointState(self._base, joint, state[joint], state[2 + joint])
 
     def command(self, action: np.ndarray) -> None:
         self._client.setJointMotorControlArray(
@@ -132,18 +93,6 @@ class Wall:
 
     def measure(self) -> np.ndarray:
         return self.get_state()[2:]
-
-    def joints(self) -> dict[str, tuple[float, float]]:
-        return {}
-
-    def pose(self) -> np.ndarray:
-        return self.get_state()[:2]
-
-    def errors(self, goal: np.ndarray) -> dict[str, float]:
-        return {"distance": float(np.linalg.norm(self.pose() - goal[:2]))}
-
-    def is_success(self, goal: np.ndarray) -> bool:
-        return self.errors(goal)["distance"] < self.tolerances["distance"]
 
     def explorer(self, rng: np.random.Generator) -> Explorer:
         return _Wanderer(self, rng)
