@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 
 import pytest
 import torch
@@ -241,3 +242,25 @@ def test_transformer_is_planned_through_as_well(model):
     expected = torch.autograd.functional.jacobian(cost.residuals, actions[:1])
     torch.testing.assert_close(jacobian[0], expected[0].flatten(1), rtol=1e-3, atol=1e-6)
     assert search(cost, actions, iterations=5).cost < float(cost(actions).min())
+
+
+def test_a_step_known_to_be_too_long_is_not_begun(squares):
+    class Slow(squares):
+        """Whose residuals take their time."""
+
+        def residuals(self, actions):
+            time.sleep(0.05)
+            return super().residuals(actions)
+
+    cost, proposals = Slow((0.3, -0.2)), torch.zeros(1, HORIZON, SIZE)
+    planner = LevenbergMarquardtPlanner(iterations=3, restarts=1)
+
+    def plan(budget):
+        return planner.plan(cost, proposals, budget=budget, generator=torch.Generator())
+
+    assert plan(math.inf).iterations == 3  # and now it knows
+    hurried = plan(0.02)
+    assert (hurried.iterations, hurried.status) == (0, PlanStatus.OUT_OF_TIME)
+    assert hurried.seconds < 0.02
+    assert torch.equal(hurried.actions, proposals[0])
+    assert plan(math.inf).iterations == 3

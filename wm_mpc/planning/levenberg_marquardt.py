@@ -19,6 +19,7 @@ from wm_mpc.planning.planner import BestPlans, CostFunction, PlanResult, Stopwat
 
 # In units of a restart's largest slope. Keeps systems solvable where an action has no effect.
 _TINY = 1e-6
+_MARGIN = 1.1  # of a step's time above the shortest one's
 
 
 class ResidualCost(Protocol):
@@ -39,11 +40,19 @@ class LevenbergMarquardtPlanner:
     Jacobian, at the start; it falls after a step that lowered the cost as far as the step promised,
     and grows, ever faster, after one that did not lower it and is therefore not taken. Actions at a
     limit that a step would push outwards stay there, and the others are solved for.
+
+    A step takes long. How long is remembered from plan to plan, so that not even the first one is
+    begun that does not fit into the budget; then the best proposal is the plan.
     """
 
     iterations: int = 10
     restarts: int = 4
     damping: float = 1.0
+    # Of the shortest step (s), by shape of the starts. The shortest: a step that once took long by
+    # chance must not rule out steps for ever.
+    _seconds: dict[torch.Size, float] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @torch.no_grad()
     def plan(
@@ -65,7 +74,9 @@ class LevenbergMarquardtPlanner:
         damping = torch.full_like(costs, self.damping)
         growth = torch.full_like(costs, 2.0)
         done = 0
-        while done < self.iterations and (done == 0 or watch.fits_another()):
+        expected = _MARGIN * self._seconds.get(actions.shape, 0.0)
+        while done < self.iterations and watch.fits_another(expected):
+            began = watch.seconds
             residual, jacobian = linearised(residuals, actions)
             moved, promised, unit = self._step(actions.flatten(1), jacobian, residual, damping)
             tried = moved.view_as(actions)
@@ -79,6 +90,8 @@ class LevenbergMarquardtPlanner:
             growth = torch.where(is_better, torch.full_like(growth, 2.0), 2.0 * growth)
             best.update(actions, costs)
             done += 1
+            took, known = watch.seconds - began, self._seconds.get(actions.shape, torch.inf)
+            self._seconds[actions.shape] = min(took, known)
         return best.result(complete=done == self.iterations, iterations=done, seconds=watch.seconds)
 
     @staticmethod

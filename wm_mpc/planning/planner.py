@@ -95,9 +95,10 @@ class Stopwatch:
     def seconds(self) -> float:
         return time.perf_counter() - self._started
 
-    def fits_another(self) -> bool:
+    def fits_another(self, expected: float = 0.0) -> bool:
+        """expected: what is known (s) of how long one takes at least."""
         now = time.perf_counter()
-        self._longest = max(self._longest, now - self._lap)
+        self._longest = max(self._longest, now - self._lap, expected)
         self._lap = now
         return now - self._started + self._longest <= self._budget
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
-from wm_mpc.planning.planner import PlanResult, PlanStatus, comparable
+from wm_mpc.planning.planner import Planner, PlanResult, PlanStatus, comparable
 from wm_mpc.planning.registry import PlannerConfig, make_planner
 
 
@@ -55,6 +55,8 @@ class RecedingHorizon:
         self._history: deque[tuple[float, Tensor]] = deque()  # time, latent
         self._executed: dict[int, Tensor] = {}  # control period -> normalised action
         self._rest = torch.from_numpy(self.spec.rest_action)
+        # Kept while its settings stay: a planner may remember how long it takes.
+        self._planner: tuple[PlannerConfig, Planner] | None = None
 
     @torch.no_grad()
     def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None:
@@ -124,9 +126,9 @@ class RecedingHorizon:
         if planner.init != "warm":  # then the shifted last plan competes as one of the others
             first = self._first(planner, proposals[:1], latent, cost)
             proposals = torch.cat([first, proposals])
-        result = make_planner(planner).plan(
-            cost, proposals, budget=budget, generator=self._generator
-        )
+        if self._planner is None or self._planner[0] != planner:
+            self._planner = planner, make_planner(planner)
+        result = self._planner[1].plan(cost, proposals, budget=budget, generator=self._generator)
         with torch.no_grad():
             actions = cost.bind(result.actions[None])
             if result.status is PlanStatus.FAILED or not torch.isfinite(actions).all():
