@@ -17,6 +17,7 @@ EXECUTABLES = {
     "collect": "wm_mpc.cli.collect:main",
     "import_bag": "wm_mpc.cli.import_bag:main",
     "train": "wm_mpc.cli.train:main",
+    "calibrate": "wm_mpc.cli.calibrate:main",
     "ablate": "wm_mpc.cli.ablate:main",
     "evaluate": "wm_mpc.cli.evaluate:main",
     "benchmark": "wm_mpc.cli.benchmark:main",

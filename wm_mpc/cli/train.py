@@ -25,6 +25,7 @@ from wm_mpc.data.episodes import Dataset, DatasetError, Recording
 from wm_mpc.model.checkpoint import save_checkpoint
 from wm_mpc.resources import share_directory
 from wm_mpc.sim.workers import JobError, WorkersError, make_workers
+from wm_mpc.training.calibration import measure_familiarity
 from wm_mpc.training.compute import ACCELERATORS, PRECISIONS, Compute, ComputeError
 from wm_mpc.training.config import SYNTHESIS, ConfigError, TrainConfig
 from wm_mpc.training.diagnostics import diagnostics, rounded
@@ -203,6 +204,7 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
         **trainer.provenance(),
         "metrics": metrics,
     }
+    model.familiarity = measure_familiarity(model, recording, episodes)
     checkpoint = run / f"{recording.spec.task}.safetensors"
     save_checkpoint(model, checkpoint, provenance)
     (run / "metrics.json").write_text(json.dumps(provenance, indent=2, default=_plain) + "\n")

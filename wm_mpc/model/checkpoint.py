@@ -16,6 +16,7 @@ import safetensors.torch
 import torch
 
 import wm_mpc
+from wm_mpc.model.familiarity import Familiarity
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.spec import RobotSpec, SpecError
 
@@ -46,6 +47,7 @@ def save_checkpoint(
             "state_mean": model.state_mean.tolist(),
             "state_std": model.state_std.tolist(),
         },
+        "familiarity": None if model.familiarity is None else model.familiarity.to_dict(),
         "provenance": provenance,
     }
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
@@ -96,6 +98,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[WorldModel, dict[str,
     try:
         spec = RobotSpec.from_dict(metadata)
         model = WorldModel(spec, Architecture.from_dict(metadata["architecture"]))
+        known = metadata.get("familiarity")  # not in older files
+        model.familiarity = None if known is None else Familiarity.from_dict(known)
     except (SpecError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} describes no usable robot: {error}") from None
     try:

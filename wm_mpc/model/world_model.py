@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ from wm_mpc.model.gru_rollout import FusedWeights, fused_rollout
 from wm_mpc.model.proposals import PlanProposals
 from wm_mpc.model.transformer import TransformerDynamics
 from wm_mpc.spec import RobotSpec, SpecError
+
+if TYPE_CHECKING:
+    from wm_mpc.model.familiarity import Familiarity
 
 # Keypoints lie in [-1, 1] with a spread of about 0.5; this brings latents to about unit scale until
 # the map from keypoints to the scene latent is fitted.
@@ -122,6 +125,7 @@ class WorldModel(nn.Module):
     `training/readout.py` fits it.
     pose_weight, pose_bias: a linear read-out of the recorded pose from the scene latent, fitted
     after training. It draws predicted paths for people; no loss and no planner ever uses it.
+    familiarity: how wrong the model usually is; None where nobody measured it.
     """
 
     state_mean: Tensor
@@ -143,6 +147,7 @@ class WorldModel(nn.Module):
                 f"context is {sizes.context}; at least the history, {spec.history}, is needed"
             )
         self._fused: tuple[object, FusedWeights] | None = None
+        self.familiarity: Familiarity | None = None  # where it was measured
         self.scene_size = 2 * sizes.keypoints
         self.latent_size = self.scene_size + spec.state.size
         self.encoder = KeypointEncoder(sizes.keypoints, sizes.encoder_width)

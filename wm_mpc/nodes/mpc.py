@@ -26,7 +26,8 @@ from wm_mpc.native.selection import why_not_native
 from wm_mpc.nodes.mpc_outputs import Diagnostics
 from wm_mpc.nodes.mpc_parameters import TABLE, objective_config, planner_config, validate
 from wm_mpc.nodes.mpc_reload import Reloader
-from wm_mpc.nodes.mpc_session import ERROR, WARN, Session, Statistics
+from wm_mpc.nodes.mpc_session import Session, Statistics
+from wm_mpc.nodes.mpc_trust import ERROR, WARN
 from wm_mpc.planning.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.ros.parameters import declare

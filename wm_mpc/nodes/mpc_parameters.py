@@ -93,6 +93,26 @@ TABLE = (
         0.001, 60.0,
     ),
     Parameter(
+        "surprise.image", 3.0,
+        "Hold when the camera shows what the model cannot redraw: at so many times the error that "
+        "99 of 100 recorded images stay below; 0: never",
+        "", 0.0, 1000.0,
+    ),
+    Parameter(
+        "surprise.slow", 4.0,
+        "Go slowly when predictions fail: at so many times the error that 99 of 100 recorded ones "
+        "stay below; 0: never",
+        "", 0.0, 1000.0,
+    ),
+    Parameter(
+        "surprise.pace", 0.5, "How fast to go then, of what is planned", "", 0.05, 1.0
+    ),
+    Parameter(
+        "surprise.hold", 8.0, "Hold when predictions fail by so many times; 0: never",
+        "", 0.0, 1000.0,
+    ),
+    Parameter("surprise.pause", 1.0, "How long to hold then, before trying again", "s", 0.0, 60.0),
+    Parameter(
         "image.transport", "raw", "Which image topic to use", choices=("raw", "compressed"),
         only_inactive=True,
     ),

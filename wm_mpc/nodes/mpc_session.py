@@ -13,30 +13,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticStatus
 
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc_inputs import Inputs, Snapshot
 from wm_mpc.nodes.mpc_outputs import PlanPictures, PlanPublisher
 from wm_mpc.nodes.mpc_parameters import objective_config, planner_config
+from wm_mpc.nodes.mpc_trust import ERROR, OK, WARN, HoldError, Trust
 from wm_mpc.planning.commitment import Commitments
 from wm_mpc.planning.receding_horizon import ControlPlan, PlanningError, RecedingHorizon
+from wm_mpc.planning.validator import Validation, Verdict
 from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.schedule import PlanSchedule
 from wm_mpc.ros.timing import SECOND, LatencyTracker, StageClock, StageTimes, from_seconds
 
-OK, WARN, ERROR = (
-    DiagnosticStatus.OK[0], DiagnosticStatus.WARN[0], DiagnosticStatus.ERROR[0]
-)  # fmt: skip
 Report = Callable[[int, str], None]
-
-
-class HoldError(Exception):
-    """A reason not to plan now; the level is one of DiagnosticStatus."""
-
-    def __init__(self, reason: str, level: int = WARN) -> None:
-        super().__init__(reason)
-        self.level = level
 
 
 class Statistics:
@@ -47,6 +37,7 @@ class Statistics:
         self.stages = StageTimes()
         self.plans = self.overruns = self.holds = 0
         self.last_plan: ControlPlan | None = None
+        self.trust: Trust | None = None
 
     def values(self) -> dict[str, object]:
         latency, encoding = self.latency.summary(), self.encoding.summary()
@@ -66,7 +57,7 @@ class Statistics:
             values["cost"] = f"{plan.result.cost:.5g}"
             values["iterations"] = plan.result.iterations
             values["plan status"] = plan.result.status.value
-        return values
+        return values if self.trust is None else {**values, **self.trust.values()}
 
 
 class Session:
@@ -90,6 +81,7 @@ class Session:
         self._controller = RecedingHorizon(model, values["seed"])
         self._next: tuple[WorldModel, RecedingHorizon] | None = None
         self._commitments = Commitments(model.spec)
+        self._trust = statistics.trust = Trust(model)
         self._schedule = PlanSchedule()
         self._first_stamp = self._now()
         self._goal_number = self._used_image = 0
@@ -135,6 +127,7 @@ class Session:
                 return
             (self._model, self._controller), self._next = self._next, None
             self._pictures.use(self._model)
+            self._trust.use(self._model)
 
     def wait_until_due(self, values: Mapping[str, Any]) -> bool:
         """Sleep a little; whether it is time for `step`."""
@@ -167,13 +160,14 @@ class Session:
             if self._lockstep and self._repeat_answer(stamp):
                 return
             watch = StageClock(snapshot.image.received, snapshot.image.trip)
-            plan = self._plan(snapshot, stamp, values, watch)
+            plan, checked = self._plan(snapshot, stamp, values, watch)
         except (HoldError, MessageError, PlanningError) as error:
             self._hold(str(error), getattr(error, "level", ERROR))
         except Exception as error:  # a fault of ours must not leave the robot moving either
             self._hold(f"planner fault: {error!r}", ERROR)
         else:
-            if self._send(plan, stamp, values, watch) and self._used_image != used:
+            sent = self._send(plan, checked, stamp, values, watch)
+            if sent and self._used_image != used:
                 # An image that is planned from again says nothing of how long its plan took.
                 self._statistics.stages.add(watch.seconds)
 
@@ -181,6 +175,7 @@ class Session:
         """The newest inputs; raises HoldError when they are incomplete or too old."""
         if self.held_by_person:
             raise HoldError("holding as asked by the service ~/hold")
+        self._trust.check_pause(self._now())
         snapshot = self._inputs.snapshot(wait_for_state=1.0 if self._lockstep else 0.01)
         timeout = values["observation_timeout"]
         limit = f"(observation_timeout {timeout} s)"
@@ -216,7 +211,8 @@ class Session:
 
     def _plan(
         self, snapshot: Snapshot, stamp: int, values: Mapping[str, Any], watch: StageClock
-    ) -> ControlPlan:
+    ) -> tuple[ControlPlan, Validation]:
+        """A plan, and what of it may be sent."""
         assert snapshot.image is not None
         watch.lap("wait")
         inputs, controller = self._inputs, self._controller
@@ -228,6 +224,8 @@ class Session:
         if snapshot.goal_number != self._goal_number or not controller.has_goal:
             controller.set_goal(*inputs.goal_arrays(snapshot))
             self._goal_number = snapshot.goal_number
+            # A simulation, and people, put the robot somewhere else when they want another thing.
+            self._trust.forget()
         planner, budget = planner_config(values), values["time_budget"]
         arrival = self._now()
         if not self._lockstep:  # there, nothing is executed while planning
@@ -246,30 +244,45 @@ class Session:
             committed=committed,
             budget=math.inf if self._lockstep else budget,
         )
+        checked = self._trust.check(
+            plan, image, stamp,
+            now=self._now(),
+            fixed=len(committed),
+            timeout=math.inf if self._lockstep else values["observation_timeout"],
+            executed=self._commitments,
+            values=values,
+        )  # fmt: skip
         watch.lap_two("encode", "plan", plan.encode_seconds)
         self._statistics.latency.add(plan.encode_seconds + plan.plan_seconds)
         self._statistics.encoding.add(plan.encode_seconds)
-        return plan
+        return plan, checked
 
     def _send(
-        self, plan: ControlPlan, stamp: int, values: Mapping[str, Any], watch: StageClock
+        self,
+        plan: ControlPlan,
+        checked: Validation,
+        stamp: int,
+        values: Mapping[str, Any],
+        watch: StageClock,
     ) -> bool:
         """Whether it was sent."""
-        if not np.isfinite(plan.actions).all():
-            self._hold("the plan is not finite", ERROR)
-            return False
+        actions = checked.actions
         with self._lock:
             if self._closed:
                 return False
-            self._plans.publish(stamp, plan.actions)
+            self._plans.publish(stamp, actions)
             watch.lap("publish")
-            self._commitments.sent(stamp, plan.actions)
-            self._answered = (stamp, plan.actions)
+            self._commitments.sent(stamp, actions)
+            self._answered = (stamp, actions)
             self._statistics.plans += 1
             self._statistics.last_plan = plan
             pose = self._inputs.newest_pose()
             self._pictures.publish(plan, stamp, values["frame_id"], pose)
-        self._report(OK, "planning")
+        if checked.verdict is Verdict.SUCCESS:
+            self._report(OK, "planning")
+        else:
+            self._controller.executing((stamp - self._first_stamp) / SECOND, actions)
+            self._report(WARN, f"planning, degraded: {checked.reason}")
         return True
 
     def _hold(self, reason: str, level: int) -> None:

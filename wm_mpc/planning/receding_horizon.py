@@ -67,6 +67,11 @@ class RecedingHorizon:
         self._goal = self._encode(image, vector)
         self._goal_has_state = known
 
+    def executing(self, stamp: float, actions: np.ndarray) -> None:
+        """The robot executes other actions (points, action size) than the last plan's, from `stamp`
+        (s) on."""
+        self._remember(stamp, torch.from_numpy(self.spec.normalise_action(actions)))
+
     @property
     def has_goal(self) -> bool:
         return self._goal is not None

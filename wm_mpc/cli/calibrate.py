@@ -1,0 +1,71 @@
+"""`ros2 run wm_mpc calibrate`: teach a checkpoint how wrong it usually is."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from wm_mpc.data.episodes import Dataset, DatasetError, Recording
+from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.training.calibration import measure_familiarity
+
+DESCRIPTION = """\
+Measure how wrong a world model usually is, on recorded episodes it was NOT trained on, and write
+that into the checkpoint. With it the node mpc can tell when the model is out of its depth, and then
+goes slowly or holds (parameters surprise.*). `train` does this by itself; this command is for
+checkpoints from before, and for a robot that has changed.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="calibrate", description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = parser.add_argument
+    add(
+        "--checkpoint", required=True, metavar="FILE", help="a .safetensors file, or a shipped name"
+    )
+    add("--dataset", required=True, type=Path, metavar="DIR", help="of held-out episodes")
+    add("--out", type=Path, metavar="FILE", help="default: the checkpoint itself")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        path = resolve_checkpoint(options.checkpoint)
+        model, metadata = load_checkpoint(path)
+        recording = Recording(Dataset(options.dataset))
+        robot, recorded = model.spec, recording.spec
+        for part in ("action", "state", "image", "control_period", "frame_skip"):
+            if getattr(robot, part) != getattr(recorded, part):
+                raise CheckpointError(
+                    f"{options.dataset} is of another robot than {path}: {part} is "
+                    f"{getattr(recorded, part)}, not {getattr(robot, part)}"
+                )
+        found = measure_familiarity(
+            model, recording, np.arange(len(recording.indices)),
+            checkpoint=hashlib.sha256(path.read_bytes()).hexdigest(),
+        )  # fmt: skip
+        if found is None:
+            raise DatasetError(f"{options.dataset} is too small: a hundred moments are needed")
+        model.familiarity = found
+        out = options.out or path
+        save_checkpoint(model, out, metadata["provenance"])
+    except (CheckpointError, DatasetError) as error:
+        print(f"calibrate: {error}", file=sys.stderr)
+        return 1
+    print(f"checkpoint  {out}")
+    for name, value in found.to_dict().items():
+        print(f"{name:12}{value}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

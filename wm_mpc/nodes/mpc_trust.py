@@ -1,0 +1,131 @@
+"""Whether the node `mpc` may trust a plan: the model knows what it sees, its predictions came true,
+and the plan passes the last check before the robot.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from wm_mpc.model.world_model import WorldModel
+from wm_mpc.planning.commitment import Commitments
+from wm_mpc.planning.receding_horizon import ControlPlan
+from wm_mpc.planning.surprise import Surprise, SurpriseMonitor
+from wm_mpc.planning.validator import PlanValidator, Validation, Verdict
+from wm_mpc.ros.timing import SECOND, from_seconds
+
+OK, WARN, ERROR = (
+    DiagnosticStatus.OK[0], DiagnosticStatus.WARN[0], DiagnosticStatus.ERROR[0]
+)  # fmt: skip
+
+
+class HoldError(Exception):
+    """A reason not to move now; the level is one of DiagnosticStatus."""
+
+    def __init__(self, reason: str, level: int = WARN) -> None:
+        super().__init__(reason)
+        self.level = level
+
+
+class Trust:
+    """For one session of the node. Times are nanoseconds of the node's clock."""
+
+    def __init__(self, model: WorldModel) -> None:
+        self._validator = PlanValidator(model.spec)
+        self._counts = dict.fromkeys(Verdict, 0)
+        self._last = Verdict.HOLD
+        self._paused_until = -math.inf
+        self._pause_reason = ""
+        self.use(model)
+
+    def use(self, model: WorldModel) -> None:
+        """Judge by another world model of the same robot from now on."""
+        self._monitor, self._surprise = SurpriseMonitor(model), Surprise()
+
+    def forget(self) -> None:
+        """The robot may be somewhere else now."""
+        self._monitor.forget()
+        self._surprise = Surprise()
+
+    def check_pause(self, now: int) -> None:
+        """Raises HoldError while the robot holds because predictions failed."""
+        if now < self._paused_until:
+            raise HoldError(self._pause_reason, ERROR)
+
+    def check(
+        self,
+        plan: ControlPlan,
+        image: np.ndarray,
+        stamp: int,
+        *,
+        now: int,
+        fixed: int,
+        timeout: float,
+        executed: Commitments,
+        values: Mapping[str, Any],
+    ) -> Validation:
+        """What to send in place of the plan, made from an image (height, width, 3) taken at
+        `stamp`. fixed: first points that cannot be changed any more. timeout: s, how old an
+        observation may be. values: of the parameters. Raises HoldError."""
+        self._surprise = self._monitor.observe(stamp, image, plan.latents[0], executed)
+        pace, why = self._pace(now, values)
+        period = executed.period
+        validation = self._validator.check(
+            plan.actions,
+            age=(now - stamp) / SECOND,
+            timeout=timeout,
+            before=executed.action_at(stamp - period),
+            fixed=fixed,
+            pace=pace,
+            why=why,
+        )
+        self._note(validation.verdict)
+        if validation.verdict is Verdict.HOLD:
+            raise HoldError(validation.reason, ERROR)
+        return validation
+
+    def _pace(self, now: int, values: Mapping[str, Any]) -> tuple[float, str]:
+        """How fast to go, and why not faster. Raises HoldError."""
+        seen = self._surprise
+        if seen.image > values["surprise.image"] > 0.0:
+            self._note(Verdict.HOLD)
+            self._monitor.forget()
+            raise HoldError(
+                f"the camera shows what the model does not know: {seen.image:.1f} times the usual "
+                f"error (surprise.image {values['surprise.image']:g})", ERROR,
+            )  # fmt: skip
+        told = f"{seen.prediction:.1f} times the usual error"
+        if seen.prediction > values["surprise.hold"] > 0.0:
+            self._note(Verdict.HOLD)
+            self._monitor.forget()
+            self._paused_until = now + from_seconds(values["surprise.pause"])
+            self._pause_reason = (
+                f"the robot does not do what the model predicts: {told} (surprise.hold "
+                f"{values['surprise.hold']:g})"
+            )
+            raise HoldError(self._pause_reason, ERROR)
+        if seen.prediction > values["surprise.slow"] > 0.0:
+            return values["surprise.pace"], f"predictions have {told}"
+        return 1.0, ""
+
+    def _note(self, verdict: Verdict) -> None:
+        self._last = verdict
+        self._counts[verdict] += 1
+
+    def values(self) -> dict[str, object]:
+        """For diagnostics."""
+        seen = self._surprise
+        values: dict[str, object] = {
+            "validator": self._last.value,
+            **{f"plans {verdict.value}": count for verdict, count in self._counts.items()},
+        }
+        for name, value in (("prediction_error", seen.prediction), ("image_error", seen.image)):
+            told = "not known" if math.isnan(value) else f"{value:.3f}"
+            if not self._monitor.is_calibrated:
+                told = "not known: the checkpoint does not say what is usual (see calibrate)"
+            values[name] = told
+        return values

@@ -1,0 +1,100 @@
+"""What a model predicted against what then happened, while a robot runs.
+
+Everything is told in multiples of the error that 99 of 100 held-out moments stay below
+(`model/familiarity.py`): at 1 the model is as wrong as it seldom was in its data, far above it
+knows nothing of what it sees.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections import deque
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wm_mpc.model.familiarity import image_error, prediction_error
+from wm_mpc.model.world_model import WorldModel
+from wm_mpc.planning.commitment import Commitments
+
+_SECOND = 1_000_000_000
+_WINDOW = 5  # errors whose median counts: one image that came late is not a surprise
+_FEWEST = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Surprise:
+    """In multiples of what is usual, see the module; NaN where it cannot be told. prediction: of
+    the present latent, predicted a model step ago from what was then seen and since executed,
+    median of the latest few. image: of the present image, redrawn."""
+
+    prediction: float = math.nan
+    image: float = math.nan
+
+
+class SurpriseMonitor:
+    """Compares; knows nothing of ROS. Times are integer nanoseconds."""
+
+    def __init__(self, model: WorldModel) -> None:
+        self._model, self._familiarity, spec = model, model.familiarity, model.spec
+        self._past, self._skip = spec.history, spec.frame_skip
+        self._control = round(spec.control_period * _SECOND)
+        self._seen: deque[tuple[int, Tensor]] = deque(maxlen=1000)
+        self._errors: deque[float] = deque(maxlen=_WINDOW)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the model says what is usual; nothing can be told else."""
+        return self._familiarity is not None
+
+    def forget(self) -> None:
+        """What was seen before has nothing to do with what comes: another place, another time."""
+        self._seen.clear()
+        self._errors.clear()
+
+    @torch.no_grad()
+    def observe(
+        self, stamp: int, image: np.ndarray, latent: Tensor, executed: Commitments
+    ) -> Surprise:
+        """An observation: image uint8 (height, width, 3) and its latent (latent size,). executed:
+        the actions sent so far."""
+        usual = self._familiarity
+        if usual is None:
+            return Surprise()
+        if self._seen and stamp < self._seen[-1][0]:
+            self.forget()
+        self._seen.append((stamp, latent))
+        while self._seen[0][0] < stamp - (self._past + 1) * self._skip * self._control:
+            self._seen.popleft()
+        predicted = self._predicted(stamp, executed)
+        if predicted is not None:
+            self._errors.append(float(prediction_error(predicted, latent)) / usual.prediction)
+        redrawn = float(image_error(self._model, torch.from_numpy(image)[None], latent[None])[0])
+        enough = len(self._errors) >= _FEWEST
+        return Surprise(
+            statistics.median(self._errors) if enough else math.nan, redrawn / usual.image
+        )
+
+    def _predicted(self, stamp: int, executed: Commitments) -> Tensor | None:
+        """The latent of now as it would have been predicted a model step ago; None when nothing was
+        seen then."""
+        spec, step = self._model.spec, self._skip * self._control
+        past = [self._seen_at(stamp - k * step) for k in range(self._past, 0, -1)]
+        if any(latent is None for latent in past):
+            return None
+        begin = stamp - self._past * step
+        ticks = range(self._past * self._skip)
+        low_level = np.array([executed.action_at(begin + k * self._control) for k in ticks])
+        blocks = torch.from_numpy(spec.normalise_action(low_level))
+        blocks = blocks.view(1, self._past, spec.block_size)
+        history = torch.stack([latent for latent in past if latent is not None])[None]
+        carry = self._model.start(history, blocks[:, :-1])
+        return self._model.rollout(carry, blocks[:, -1:])[0, 0]
+
+    def _seen_at(self, stamp: int) -> Tensor | None:
+        """The latent seen within half a control period of a time."""
+        nearest, latent = min(self._seen, key=lambda entry: abs(entry[0] - stamp))
+        return latent if 2 * abs(nearest - stamp) <= self._control else None
