@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import contextlib
 import dataclasses
+import math
 import os
 import shutil
 import threading
@@ -59,7 +60,11 @@ class RunningMpc:
             self.goal = simulation.goal.observation.image
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=observer.domain_id)
-        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        # A robot that never moves, whatever it is told, would be a surprise.
+        unmoved = {f"surprise.{name}": 0.0 for name in ("image", "slow", "hold")}
+        overrides = [
+            Parameter(name, value=value) for name, value in {**unmoved, **parameters}.items()
+        ]
         self.node = Mpc(context=self.context, parameter_overrides=overrides)
         self._stop = threading.Event()
         self.failures = []
@@ -122,6 +127,11 @@ class RunningMpc:
     def message(self):
         """What the newest diagnostics say; empty before the first."""
         return self.diagnostics[-1].status[0].message if self.diagnostics else ""
+
+    def value(self, key):
+        """What the newest diagnostics say of something; None before the first."""
+        status = self.diagnostics[-1].status[0] if self.diagnostics else DiagnosticStatus()
+        return next((entry.value for entry in status.values if entry.key == key), None)
 
     def wait_for_hold(self, reason, timeout=10.0):
         """Until diagnostics give this reason and the newest plan says hold."""
@@ -393,6 +403,59 @@ def test_nan_image_makes_the_robot_hold_and_is_named(mpc):
 
     mpc.wait_until(send, "the reason")
     mpc.wait_for_hold("accepted encodings")
+
+
+def test_covered_lens_makes_the_robot_hold_until_it_is_uncovered(start_mpc):
+    mpc = start_mpc(**{"surprise.image": 3.0})
+    mpc.start()
+    picture, mpc.image = mpc.image, np.zeros_like(mpc.image)
+    mpc.wait_for_hold("the camera shows what the model does not know")
+    mark = len(mpc.plans)
+    mpc.observer.wait_until(lambda: len(mpc.plans) > mark + 3, "more holds")
+    assert not any(plan.points for plan in mpc.plans[mark:])
+    assert mpc.value("validator") == "HOLD"
+    mpc.image = picture
+    mpc.wait_until(lambda: mpc.plans[-1].points, "a plan after the lens was uncovered")
+
+
+def test_robot_that_does_not_move_as_predicted_is_slowed_down(mpc):
+    limit = 0.25 * max(SPEC.action.high) + 1e-9
+
+    def fastest(plan):
+        """Of the points that are not under way already."""
+        return np.abs(velocities(plan)[3:]).max()
+
+    assert fastest(mpc.plans[-1]) > limit
+    assert mpc.set("surprise.pace", 0.25).successful
+    assert mpc.set("surprise.slow", 0.01).successful
+    mpc.wait_until(lambda: mpc.value("validator") == "DEGRADED", "a degraded plan")
+    assert mpc.message().startswith("planning, degraded: predictions have")
+    assert max(fastest(plan) for plan in mpc.wait_for_plans(5)) <= limit
+    assert mpc.set("surprise.slow", 0.0).successful
+    mpc.wait_until(lambda: mpc.message() == "planning", "the usual pace")
+
+
+def test_robot_that_does_not_move_as_predicted_holds_for_a_while(start_mpc):
+    mpc = start_mpc(**{"surprise.hold": 0.01, "surprise.pause": 0.5})
+    mpc.start()
+    mpc.wait_for_hold("the robot does not do what the model predicts")
+    held = mpc.now()
+    mpc.wait_until(lambda: mpc.plans[-1].points, "another try")
+    assert mpc.now() - held > 0.4e9
+
+
+def test_diagnostics_tell_how_well_the_model_predicts(mpc):
+    mpc.wait_until(lambda: _is_number(mpc.value("prediction_error")), "a prediction error")
+    assert 0.0 < float(mpc.value("image_error")) < 3.0
+    assert mpc.value("validator") == "SUCCESS"
+    assert int(mpc.value("plans SUCCESS")) > 0
+
+
+def _is_number(text):
+    try:
+        return not math.isnan(float(text))
+    except (TypeError, ValueError):
+        return False
 
 
 def test_goal_of_the_wrong_size_makes_the_robot_hold_until_a_good_one(mpc):

@@ -99,7 +99,7 @@ TABLE = (
         "", 0.0, 1000.0,
     ),
     Parameter(
-        "surprise.slow", 4.0,
+        "surprise.slow", 2.0,
         "Go slowly when predictions fail: at so many times the error that 99 of 100 recorded ones "
         "stay below; 0: never",
         "", 0.0, 1000.0,
@@ -108,7 +108,7 @@ TABLE = (
         "surprise.pace", 0.5, "How fast to go then, of what is planned", "", 0.05, 1.0
     ),
     Parameter(
-        "surprise.hold", 8.0, "Hold when predictions fail by so many times; 0: never",
+        "surprise.hold", 3.5, "Hold when predictions fail by so many times; 0: never",
         "", 0.0, 1000.0,
     ),
     Parameter("surprise.pause", 1.0, "How long to hold then, before trying again", "s", 0.0, 60.0),

@@ -21,8 +21,8 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.commitment import Commitments
 
 _SECOND = 1_000_000_000
-_WINDOW = 5  # errors whose median counts: one image that came late is not a surprise
-_FEWEST = 3
+_WINDOW = 10  # errors whose median counts: a contact or a late image is not a surprise yet
+_FEWEST = 5
 
 
 @dataclasses.dataclass(frozen=True)

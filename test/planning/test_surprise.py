@@ -1,0 +1,103 @@
+"""Predictions against what then happened: with the shipped model of `wall`, in its simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from wm_mpc.evaluation.settings import task_settings
+from wm_mpc.model.checkpoint import load_checkpoint
+from wm_mpc.planning.commitment import Commitments
+from wm_mpc.planning.receding_horizon import RecedingHorizon
+from wm_mpc.planning.surprise import SurpriseMonitor
+from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.tasks import make_task
+
+SECOND = 1_000_000_000
+START = 1000 * SECOND
+
+
+@pytest.fixture(params=["wall", "maze"])
+def model(request):
+    """One that looks back a step, and one that looks back two."""
+    return load_checkpoint(resolve_checkpoint(request.param))[0]
+
+
+def drive(model, *, executed=lambda action: action, seen=lambda image: image, steps=25):
+    """Surprises while the shipped planner controls a robot. executed: what becomes of an action;
+    seen: what becomes of an image."""
+    settings = task_settings(model.spec.task)
+    controller, monitor = RecedingHorizon(model), SurpriseMonitor(model)
+    sent, surprises = Commitments(model.spec), []
+    with Simulation(make_task(model.spec.task)) as simulation:
+        observation = simulation.reset(episode_rng(5, "evaluate", 0))
+        goal = simulation.goal.observation
+        controller.set_goal(goal.image, goal.state)
+        for step in range(steps):
+            image = seen(observation.image)
+            seconds = step * model.spec.control_period
+            plan = controller.plan(
+                image, observation.state, seconds,
+                planner=settings.planners["adam"], objective=settings.objective,
+            )  # fmt: skip
+            stamp = START + round(seconds * SECOND)
+            surprises.append(monitor.observe(stamp, image, plan.latents[0], sent))
+            sent.sent(stamp, plan.actions)
+            observation = simulation.step(executed(plan.actions[0]))
+    return surprises
+
+
+def test_nothing_surprises_where_the_model_was_trained(model):
+    surprises = drive(model)
+    predictions = [s.prediction for s in surprises if not math.isnan(s.prediction)]
+    assert len(predictions) >= 5
+    assert max(predictions) < 2.0
+    assert max(s.image for s in surprises) < 3.0
+
+
+def test_prediction_is_not_told_before_enough_was_seen(model):
+    steps = model.spec.history * model.spec.frame_skip + 4
+    assert all(math.isnan(surprise.prediction) for surprise in drive(model, steps=steps))
+
+
+def test_a_robot_that_does_the_opposite_surprises():
+    model = load_checkpoint(resolve_checkpoint("wall"))[0]
+    usual = [s.prediction for s in drive(model)]
+    opposite = [s.prediction for s in drive(model, executed=lambda action: -action)]
+    assert np.nanmax(opposite) > 2.0 > np.nanmax(usual)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [np.zeros_like, lambda image: image // 3, lambda image: np.roll(image, 8, 1)],
+    ids=["lens covered", "light off", "camera moved"],
+)
+def test_another_picture_surprises_at_once(model, seen):
+    assert drive(model, seen=seen, steps=1)[0].image > 3.0
+
+
+def test_without_calibration_nothing_is_told(model):
+    model.familiarity = None
+    surprises = drive(model, executed=lambda action: -action, seen=np.zeros_like)
+    assert all(math.isnan(s.prediction) and math.isnan(s.image) for s in surprises)
+    assert not SurpriseMonitor(model).is_calibrated
+
+
+def test_time_that_goes_back_is_a_new_beginning(model):
+    monitor, sent = SurpriseMonitor(model), Commitments(model.spec)
+    image = np.zeros((model.spec.image.height, model.spec.image.width, 3), np.uint8)
+    latent = model.encode(*(_one(image), model.state_mean[None]))[0]
+    period = round(model.spec.control_period * SECOND)
+    for number in range(40):
+        surprise = monitor.observe(START + number * period, image, latent, sent)
+    assert not math.isnan(surprise.prediction)
+    assert math.isnan(monitor.observe(START, image, latent, sent).prediction)
+
+
+def _one(image):
+    import torch
+
+    return torch.from_numpy(image)[None]

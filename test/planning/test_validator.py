@@ -1,0 +1,126 @@
+"""The last check before the robot: nothing unsafe passes, whoever made the plan."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from wm_mpc.planning.validator import PlanValidator, Verdict
+from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
+
+PERIOD = 0.1
+LOW, HIGH = np.array([-0.5, -2.0]), np.array([1.5, 1.0])
+
+
+def make_spec(kind="velocity", rate_limit=None):
+    action = ActionSpec(("a", "b"), kind, "m/s", tuple(LOW), tuple(HIGH), rate_limit)
+    return RobotSpec("toy", action, StateSpec((), (), "odom"), ImageSpec(16, 16), PERIOD, 2)
+
+
+def check(actions, spec=None, *, age=0.0, timeout=0.5, before=(0.0, 0.0), **rest):
+    validator = PlanValidator(spec or make_spec())
+    return validator.check(
+        np.array(actions, float), age=age, timeout=timeout, before=np.array(before), **rest
+    )
+
+
+def test_a_good_plan_passes_as_it_is():
+    actions = [[0.1, 0.2], [1.5, -2.0]]
+    found = check(actions)
+    assert (found.verdict, found.reason) == (Verdict.SUCCESS, "")
+    assert found.actions.tolist() == actions
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_not_finite_means_hold(wrong):
+    found = check([[0.1, 0.2], [0.1, wrong]])
+    assert found.verdict is Verdict.HOLD
+    assert len(found.actions) == 0
+    assert "not finite" in found.reason
+
+
+@pytest.mark.parametrize("shape", [(0, 2), (3, 1), (3,), (1, 3, 2)])
+def test_another_shape_means_hold(shape):
+    found = check(np.zeros(shape))
+    assert found.verdict is Verdict.HOLD
+    assert str(shape) in found.reason
+
+
+@pytest.mark.parametrize("age", [0.51, 3.0, np.inf, np.nan])
+def test_a_plan_of_an_old_observation_means_hold(age):
+    found = check([[0.0, 0.0]], age=age)
+    assert found.verdict is Verdict.HOLD
+    assert "observation_timeout 0.5 s" in found.reason
+
+
+def test_what_is_outside_the_limits_is_brought_inside_and_named():
+    found = check([[0.0, 0.0], [0.0, 1.5]])
+    assert found.verdict is Verdict.DEGRADED
+    assert found.actions.tolist() == [[0.0, 0.0], [0.0, 1.0]]
+    assert found.reason == "outside the limits at point 1 of b"
+
+
+def test_rounding_is_no_fault_and_still_ends_inside():
+    found = check([[1.5 + 1e-7, 0.0]])
+    assert found.verdict is Verdict.SUCCESS
+    assert found.actions[0, 0] == 1.5
+
+
+def test_a_jump_is_spread_over_as_many_points_as_the_rate_limit_needs():
+    spec = make_spec(rate_limit=(3.0, 3.0))  # 0.3 a period
+    found = check([[1.0, 0.0]] * 5, spec, before=(0.2, 0.0))
+    assert found.verdict is Verdict.DEGRADED
+    assert found.actions[:, 0] == pytest.approx([0.5, 0.8, 1.0, 1.0, 1.0])
+    assert "changed faster" in found.reason
+
+
+def test_points_that_are_executed_already_stay_and_later_ones_start_from_them():
+    spec = make_spec(rate_limit=(3.0, 3.0))
+    found = check([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]], spec, fixed=2)
+    assert found.actions[:, 0] == pytest.approx([1.0, 1.0, 0.7])
+
+
+def test_a_slower_pace_is_a_share_of_the_velocity_and_says_why():
+    found = check([[0.4, -0.2], [1.0, 0.6]], pace=0.5, fixed=1, why="it slips")
+    assert found.verdict is Verdict.DEGRADED
+    assert found.reason == "it slips"
+    assert found.actions.tolist() == [[0.4, -0.2], [0.5, 0.3]]
+
+
+def test_a_slower_pace_of_positions_stays_near_where_the_robot_is_going():
+    spec = make_spec("position")
+    found = check([[1.0, 0.0], [0.0, 0.0]], spec, pace=0.5, before=(1.0, 1.0))
+    assert found.actions.tolist() == [[1.0, 0.5], [0.5, 0.5]]
+
+
+@given(
+    arrays.arrays(float, (6, 2), elements=st.floats(allow_nan=True, allow_infinity=True)),
+    st.integers(0, 8),
+    st.floats(0.05, 1.0),
+    st.booleans(),
+    st.sampled_from(["velocity", "position", "effort"]),
+)
+def test_whatever_comes_only_safe_actions_leave(actions, fixed, pace, is_limited, kind):
+    spec = make_spec(kind, (3.0, 3.0) if is_limited else None)
+    found = check(actions, spec, fixed=fixed, pace=pace)
+    if found.verdict is Verdict.HOLD:
+        assert len(found.actions) == 0
+        return
+    assert np.isfinite(found.actions).all()
+    assert (found.actions >= LOW).all()
+    assert (found.actions <= HIGH).all()
+    if is_limited and fixed == 0:
+        changes = np.diff(np.concatenate([np.zeros((1, 2)), found.actions]), axis=0)
+        assert np.abs(changes).max() <= 0.3 + 1e-9
+
+
+def test_limits_that_exclude_rest_are_kept_at_any_pace():
+    action = dataclasses.replace(make_spec().action, low=(0.2, -2.0))
+    spec = dataclasses.replace(make_spec(), action=action)
+    found = check([[0.4, 0.0]], spec, pace=0.5)
+    assert found.actions[0, 0] == pytest.approx(0.3)
