@@ -150,3 +150,16 @@ def test_a_recording_of_nothing_is_a_failure(record):
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 1
     assert "/nobody  nobody published it" in out
+
+
+def test_without_rosbags_it_says_what_to_install(tmp_path):
+    (tmp_path / "rosbags.py").write_text("raise ModuleNotFoundError(\"No module named 'rosbags'\")")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    result = subprocess.run(
+        [sys.executable, "-m", "wm_mpc.nodes.record", "--help"],
+        env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1] == (
+        "record: No module named 'rosbags'; install it: pip install rosbags"
+    )

@@ -184,11 +184,19 @@ class Mpc(LifecycleNode):
         values = {
             "checkpoint": self._checkpoint or "none",
             "last reload": self._reloader.outcome,
-            "planner": self._settings.values()["planner.type"],
+            "planner": self._planner(),
             "arithmetic": self._arithmetic(),
             **self._statistics.values(),
         }
         self._diagnostics.publish(*self._status, values)
+
+    def _planner(self) -> str:
+        """Its type, and where it cannot begin as the parameters say."""
+        values, model = self._settings.values(), self._model
+        kind = str(values["planner.type"])
+        if values["planner.init"] == "learned" and model is not None and model.proposals is None:
+            return f"{kind}; planner.init learned: from rest, the checkpoint has no learned plans"
+        return kind
 
     def _arithmetic(self) -> str:
         """What plans are computed with, and why not by machine code where they are not."""

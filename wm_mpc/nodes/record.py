@@ -18,10 +18,14 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.utilities import remove_ros_args
-from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
-from rosbags.typesys import Stores, TypesysError, get_typestore
 
 from wm_mpc.ros.running import Stopped, run
+
+try:
+    from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
+    from rosbags.typesys import Stores, TypesysError, get_typestore
+except ModuleNotFoundError as missing:  # it has no rosdep key, so people may lack it
+    raise SystemExit(f"record: {missing}; install it: pip install rosbags") from None
 
 _LOOK = 0.2  # s between two looks at the graph for topics that are not there yet
 _DEPTH = 100  # messages that may wait while the disk is busy
