@@ -83,6 +83,7 @@ class Session:
         self._commitments = Commitments(model.spec)
         self._trust = statistics.trust = Trust(model)
         self._schedule = PlanSchedule()
+        self._usual = statistics.latency.summary().p50  # s, how long planning takes
         self._first_stamp = self._now()
         self._goal_number = self._used_image = 0
         self._answered: tuple[int, np.ndarray] | None = None  # stamp and actions of the last plan
@@ -167,6 +168,8 @@ class Session:
             self._hold(f"planner fault: {error!r}", ERROR)
         else:
             sent = self._send(plan, checked, stamp, values, watch)
+            # Now, when nobody waits for it.
+            self._usual = self._statistics.latency.summary().p50
             if sent and self._used_image != used:
                 # An image that is planned from again says nothing of how long its plan took.
                 self._statistics.stages.add(watch.seconds)
@@ -229,8 +232,7 @@ class Session:
         planner, budget = planner_config(values), values["time_budget"]
         arrival = self._now()
         if not self._lockstep:  # there, nothing is executed while planning
-            usual = self._statistics.latency.summary().p50
-            arrival += from_seconds(budget if math.isnan(usual) else usual)
+            arrival += from_seconds(budget if math.isnan(self._usual) else self._usual)
         committed = self._commitments.between(stamp, arrival)
         if len(committed) >= planner.horizon * self._model.spec.frame_skip:
             raise HoldError("planning takes longer than the plan lasts: observations are too old")
