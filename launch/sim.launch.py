@@ -4,14 +4,14 @@ from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     RegisterEventHandler,
-    SetEnvironmentVariable,
-    Shutdown,
 )
 from launch.event_handlers import OnProcessExit
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PythonExpression
+from launch.substitutions import LaunchConfiguration, PythonExpression
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+
+from wm_mpc.ros.launching import end_with, network
 
 ARGUMENTS = (
     ("task", "push_t", "Robot and scene, also the name of its shipped world model."),
@@ -36,16 +36,6 @@ ARGUMENTS = (
 def setting(name, kind):
     """A launch argument as a parameter of a certain type."""
     return ParameterValue(LaunchConfiguration(name), value_type=kind)
-
-
-def end_with(event, context):
-    """A node ended: end the others too, with an error if it died and nothing restarts it."""
-    respawn = context.launch_configurations["respawn"].lower() in ("true", "1")
-    if context.is_shutdown or (respawn and event.returncode != 0):
-        return None
-    if event.returncode != 0:
-        raise RuntimeError(f"{event.process_name} died with exit code {event.returncode}")
-    return Shutdown(reason=f"{event.process_name} has ended")
 
 
 def generate_launch_description():
@@ -100,11 +90,7 @@ def generate_launch_description():
                 DeclareLaunchArgument(name, default_value=default, description=text)
                 for name, default, text in ARGUMENTS
             ),
-            # Closed by default: nothing is offered to other machines unless the user says so.
-            SetEnvironmentVariable(
-                "ROS_AUTOMATIC_DISCOVERY_RANGE",
-                EnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", default_value="LOCALHOST"),
-            ),
+            *network(),
             RegisterEventHandler(OnProcessExit(on_exit=end_with)),
             sim,
             mpc,

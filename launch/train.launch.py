@@ -1,10 +1,12 @@
 """Training as a node: `ros2 launch wm_mpc train.launch.py task:=wall`; given again, it goes on."""
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable, Shutdown
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration
+from launch.actions import DeclareLaunchArgument, Shutdown
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
+
+from wm_mpc.ros.launching import network
 
 ARGUMENTS = (
     ("task", str, "wall", "Names the default directories of dataset and results."),
@@ -54,11 +56,7 @@ def generate_launch_description():
                 DeclareLaunchArgument(name, default_value=default, description=text)
                 for name, _, default, text in ARGUMENTS
             ),
-            # Closed by default: nothing is offered to other machines unless the user says so.
-            SetEnvironmentVariable(
-                "ROS_AUTOMATIC_DISCOVERY_RANGE",
-                EnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", default_value="LOCALHOST"),
-            ),
+            *network(),
             learner,
         ]
     )

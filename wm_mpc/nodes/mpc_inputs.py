@@ -21,6 +21,7 @@ from wm_mpc.ros.messages import (
     image_to_rgb,
     joint_states_to_state,
     odometry_to_state,
+    split_joint,
     yaw_of,
 )
 from wm_mpc.ros.timing import to_nanoseconds, trip_seconds
@@ -170,6 +171,13 @@ class Inputs:
         if isinstance(message, Odometry):
             return odometry_to_state(message, self.spec.state)
         return joint_states_to_state(message, self.spec.state)
+
+    def joint_positions(self, state: np.ndarray) -> dict[str, float]:
+        """Of a measured state (state size,): the joints of which it has the position, by name."""
+        if self._source != "joint_states":
+            return {}
+        named = zip(self.spec.state.names, state.tolist(), strict=True)
+        return {name: value for name, value in named if split_joint(name)[1] == "position"}
 
     def goal_arrays(self, snapshot: Snapshot) -> tuple[np.ndarray, np.ndarray | None]:
         """Goal image and state (None when unknown or unusable). Raises MessageError."""

@@ -18,31 +18,35 @@ from wm_mpc.model.paths import in_space, paths
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.receding_horizon import ControlPlan
 from wm_mpc.ros import qos
+from wm_mpc.ros.controller import to_controller
 from wm_mpc.ros.messages import actions_to_trajectory, rgb_to_image
+from wm_mpc.ros.reading import TWIST_FIELDS
 from wm_mpc.ros.timing import to_stamp
 from wm_mpc.sim.trajectory import PlanFollower
 from wm_mpc.spec import RobotSpec
 
-# Where an action of that name goes in a Twist: (linear or angular, axis).
-TWIST_FIELDS = {
-    "vx": ("linear", "x"), "vy": ("linear", "y"), "vz": ("linear", "z"),
-    "wx": ("angular", "x"), "wy": ("angular", "y"), "wz": ("angular", "z"),
-}  # fmt: skip
-
 
 class PlanPublisher:
-    """`planned_actions`, and the same plan streamed point by point on `cmd_vel` / `commands`."""
+    """`planned_actions`; the same plan streamed point by point on `cmd_vel` / `commands`; and as a
+    whole on `joint_trajectory`.
+
+    measured: positions of joints by name, at the start of the next plan, as far as known.
+    """
 
     def __init__(self, node: Any, spec: RobotSpec) -> None:
         self._node, self._spec = node, spec
         self._plans = node.create_publisher(JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS)
         self._twists = node.create_publisher(TwistStamped, "cmd_vel", qos.COMMAND)
         self._commands = node.create_publisher(Float64MultiArray, "commands", qos.COMMAND)
+        self._trajectories = node.create_publisher(
+            JointTrajectory, "joint_trajectory", qos.PLANNED_ACTIONS
+        )
         self._follower = PlanFollower(spec.action, spec.control_period)
         self._lock = threading.Lock()
         self._timer = node.create_timer(spec.control_period, self._stream)
         self.frame_id = "odom"
-        self.stream_twists = self.stream_commands = False
+        self.stream_twists = self.stream_commands = self.stream_trajectories = False
+        self.measured: dict[str, float] = {}
 
     def publish(self, stamp: int, actions: np.ndarray) -> None:
         """Send a plan, actions (points, action size), that applies from `stamp` (ns)."""
@@ -50,6 +54,13 @@ class PlanPublisher:
             actions, self._spec.action, self._spec.control_period, to_stamp(stamp)
         )
         self._plans.publish(message)
+        if self.stream_trajectories:
+            period = self._spec.control_period
+            trajectory = to_controller(
+                actions, self._spec.action, period, stamp, self._now(), self.measured
+            )
+            if trajectory.points:
+                self._trajectories.publish(trajectory)
         with self._lock:
             self._follower.offer(stamp, actions, self._now())
 
@@ -79,7 +90,7 @@ class PlanPublisher:
 
     def close(self) -> None:
         self._node.destroy_timer(self._timer)
-        for publisher in (self._plans, self._twists, self._commands):
+        for publisher in (self._plans, self._twists, self._commands, self._trajectories):
             self._node.destroy_publisher(publisher)
 
 

@@ -125,6 +125,10 @@ TABLE = (
         "output.commands", False,
         "Also stream the plan as Float64MultiArray on commands (ros2_control forward controllers)",
     ),
+    Parameter(
+        "output.joint_trajectory", False,
+        "Also send each plan on joint_trajectory as a joint_trajectory_controller wants it",
+    ),
     Parameter("frame_id", "odom", "Frame of the plan markers and of cmd_vel"),
     Parameter(
         "auto_reload", False,

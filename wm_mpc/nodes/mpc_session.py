@@ -149,6 +149,7 @@ class Session:
         self._take_next_model()
         self._plans.stream_twists = values["output.cmd_vel"]
         self._plans.stream_commands = values["output.commands"]
+        self._plans.stream_trajectories = values["output.joint_trajectory"]
         self._plans.frame_id = values["frame_id"]
         if not self._lockstep:
             period = from_seconds(1.0 / values["rate"])
@@ -224,6 +225,7 @@ class Session:
         if inputs.needs_state:
             assert snapshot.state is not None
             state = inputs.state_array(snapshot.state.message)
+            self._plans.measured = inputs.joint_positions(state)
         if snapshot.goal_number != self._goal_number or not controller.has_goal:
             controller.set_goal(*inputs.goal_arrays(snapshot))
             self._goal_number = snapshot.goal_number

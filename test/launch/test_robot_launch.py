@@ -1,0 +1,132 @@
+"""A real robot's controller as a user starts it; the simulation, started apart, is the robot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import TwistStamped
+from trajectory_msgs.msg import JointTrajectory
+
+from wm_mpc.ros import qos
+
+from ..conftest import wait_until
+
+LAUNCH_FILE = "robot.launch.py"
+pytestmark = [
+    pytest.mark.launch,
+    pytest.mark.ros,
+    pytest.mark.skipif(shutil.which("ros2") is None, reason="no ros2 command: run make setup"),
+]
+RENAMED = {
+    "camera/image_raw": "/front/image",
+    "odom": "/base/odom",
+    "goal/image": "/wanted/image",
+    "goal/state": "/wanted/state",
+    "planned_actions": "/base/plan",
+}
+
+
+@pytest.fixture
+def robot(domain_id):
+    """The simulation of `wall` under names of its own."""
+    command = [sys.executable, "-m", "wm_mpc.nodes.sim", "--ros-args", "-p", "task:=wall"]
+    command += [part for old, new in RENAMED.items() for part in ("-r", f"{old}:={new}")]
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domain_id)}
+    process = subprocess.Popen(command, env=environment)
+    yield process
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(10.0)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def test_a_robot_with_names_of_its_own_is_driven_to_its_goals(launch, robot, observer):
+    episodes = observer.listen(DiagnosticStatus, "sim/episode", qos.STATUS)
+    plans = observer.listen(JointTrajectory, "/base/plan", qos.PLANNED_ACTIONS)
+    twists = observer.listen(TwistStamped, "/base/cmd_vel", qos.COMMAND)
+    launched = launch(
+        "model:=wall", "namespace:=arm", "output:=cmd_vel", "cmd_vel_topic:=/base/cmd_vel",
+        "frame_id:=base_link", "rate:=9.5", "planned_actions_topic:=/base/plan",
+        "image_topic:=/front/image", "odom_topic:=/base/odom", "goal_image_topic:=/wanted/image",
+        "goal_state_topic:=/wanted/state",
+    )  # fmt: skip
+
+    def reached():
+        return any(
+            entry.key == "success" and entry.value.lower() == "true"
+            for status in episodes
+            for entry in status.values
+        )
+
+    observer.wait_until(reached, "a goal that was reached", 90.0)
+    assert any(plan.points for plan in plans)
+    moving = [twist for twist in twists if abs(twist.twist.linear.x) > 0.01]
+    assert moving
+    assert moving[0].header.frame_id == "base_link"
+    speeds = np.array([[t.twist.linear.x, t.twist.linear.y] for t in twists])
+    assert np.abs(speeds).max() <= 1.0 + 1e-6
+    assert "arm/mpc" in subprocess.run(
+        ["ros2", "node", "list"], capture_output=True, text=True,
+        env=os.environ | {"ROS_DOMAIN_ID": str(observer.domain_id)},
+    ).stdout  # fmt: skip
+    launched.process.send_signal(signal.SIGINT)
+    assert launched.wait(15.0) == 0
+
+
+def test_arguments_win_over_the_file_and_the_file_over_the_defaults(launch, observer, tmp_path):
+    from rcl_interfaces.srv import GetParameters
+
+    file = tmp_path / "mine.yaml"
+    file.write_text("/**/mpc:\n  ros__parameters:\n    rate: 5.0\n    planner: {horizon: 3}\n")
+    launch("model:=wall", f"params_file:={file}", "rate:=8", "output:=commands,joint_trajectory")
+    names = ["rate", "planner.horizon", "planner.restarts", "output.commands", "output.cmd_vel"]
+    request = GetParameters.Request(names=[*names, "output.joint_trajectory"])
+    found = observer.call(GetParameters, "mpc/get_parameters", request).values
+    assert [v.double_value for v in found[:1]] == [8.0]
+    assert [v.integer_value for v in found[1:3]] == [3, 8]
+    assert [v.bool_value for v in found[3:]] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((), "model"),
+        (("model:=wall", "output:=cmd_vel,wheels"), "output is 'wheels'; accepted: cmd_vel"),
+        (("model:=wall", "rate:=fast"), "rate is 'fast'; a number is needed"),
+        (("model:=wall", "network:=world"), "network"),
+    ],
+    ids=["no model", "output", "rate", "network"],
+)
+def test_a_wrong_argument_is_named(launch, arguments, reason):
+    launched = launch(*arguments)
+    assert launched.wait() != 0
+    assert reason in launched.output
+
+
+@pytest.mark.parametrize(
+    ("argument", "environment", "expected"),
+    [
+        (None, None, "LOCALHOST"),
+        (None, "OFF", "OFF"),
+        ("lan", None, "SUBNET"),
+        ("lan", "LOCALHOST", "SUBNET"),
+    ],
+)
+def test_only_this_computer_sees_the_nodes_unless_told(
+    launch, monkeypatch, argument, environment, expected
+):
+    monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE", raising=False)
+    if environment is not None:
+        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", environment)
+    launched = launch("model:=wall", *([f"network:={argument}"] if argument else []))
+    wait_until(lambda: launched.pid_of("mpc"), "the node", 30.0)
+    with open(f"/proc/{launched.pid_of('mpc')}/environ", "rb") as file:
+        assert f"ROS_AUTOMATIC_DISCOVERY_RANGE={expected}".encode() in file.read().split(b"\0")
