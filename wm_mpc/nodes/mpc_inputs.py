@@ -14,6 +14,7 @@ import numpy as np
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
+from wm_mpc.nodes.mpc_watch import FrozenCamera
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import (
     MessageError,
@@ -70,6 +71,7 @@ class Inputs:
         self._compressed = transport == "compressed"
         self._source = spec.state.source if state_type == "auto" else state_type
         self._changed = threading.Condition()
+        self._camera = FrozenCamera()
         self._image: Arrival | None = None
         self._image_number = 0
         self._states: deque[Arrival] = deque(maxlen=50)
@@ -102,6 +104,7 @@ class Inputs:
         """info: what the middleware knows of the message; rclpy gives it to callbacks that take
         two arguments."""
         trip = trip_seconds(info.get("source_timestamp", 0), time.time_ns())
+        self._camera.see(message)
         with self._changed:
             self._image = self._arrival(message, trip)
             self._image_number += 1
@@ -146,6 +149,10 @@ class Inputs:
     def needs_state(self) -> bool:
         """Whether anything of the robot's state is measured; else its camera is all it needs."""
         return self.spec.state.size > 0
+
+    def repeats_image(self, state: Arrival | None, seconds: float) -> float:
+        """See `FrozenCamera.moved`; 0 without a state."""
+        return 0.0 if state is None else self._camera.moved(state.message, seconds)
 
     @property
     def image_number(self) -> int:

@@ -16,6 +16,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from wm_mpc.model.paths import in_space, paths
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.nodes.mpc_watch import Rivals
 from wm_mpc.planning.receding_horizon import ControlPlan
 from wm_mpc.ros import qos
 from wm_mpc.ros.controller import to_controller
@@ -47,12 +48,14 @@ class PlanPublisher:
         self.frame_id = "odom"
         self.stream_twists = self.stream_commands = self.stream_trajectories = False
         self.measured: dict[str, float] = {}
+        self.rivals = Rivals(node)
 
     def publish(self, stamp: int, actions: np.ndarray) -> None:
         """Send a plan, actions (points, action size), that applies from `stamp` (ns)."""
         message = actions_to_trajectory(
             actions, self._spec.action, self._spec.control_period, to_stamp(stamp)
         )
+        self.rivals.sent(message)
         self._plans.publish(message)
         if self.stream_trajectories:
             period = self._spec.control_period
@@ -89,6 +92,7 @@ class PlanPublisher:
             self._twists.publish(message)
 
     def close(self) -> None:
+        self.rivals.close()
         self._node.destroy_timer(self._timer)
         for publisher in (self._plans, self._twists, self._commands, self._trajectories):
             self._node.destroy_publisher(publisher)

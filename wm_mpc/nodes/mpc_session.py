@@ -115,6 +115,12 @@ class Session:
             self._plans.close()
             self._pictures.close()
 
+    def look_around(self) -> None:
+        """To be called about once a second, in the thread of the callbacks."""
+        with self._lock:
+            if not self._closed:
+                self._plans.rivals.look()
+
     def use(self, model: WorldModel, seed: int) -> None:
         """Plan with another world model of the same robot from the next plan on."""
         following = (model, RecedingHorizon(model, seed))
@@ -179,6 +185,8 @@ class Session:
         """The newest inputs; raises HoldError when they are incomplete or too old."""
         if self.held_by_person:
             raise HoldError("holding as asked by the service ~/hold")
+        if self._plans.rivals.is_there:
+            raise HoldError("another node plans for this robot, too (topic planned_actions)", ERROR)
         self._trust.check_pause(self._now())
         snapshot = self._inputs.snapshot(wait_for_state=1.0 if self._lockstep else 0.01)
         timeout = values["observation_timeout"]
@@ -199,6 +207,10 @@ class Session:
                 raise HoldError(
                     f"{what} stamps are {-age:.2f} s in the future: clocks differ", ERROR
                 )
+        if not self._lockstep and (frozen := self._inputs.repeats_image(snapshot.state, timeout)):
+            raise HoldError(
+                f"the camera has repeated one image for {frozen:.1f} s, but the robot moves", ERROR
+            )
         if snapshot.goal_image is None:
             raise HoldError("no goal received yet")
         return snapshot

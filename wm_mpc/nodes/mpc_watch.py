@@ -1,0 +1,106 @@
+"""What the node `mpc` notices besides its inputs: a camera that repeats itself, another controller
+of the same robot.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import Any
+
+from nav_msgs.msg import Odometry
+from trajectory_msgs.msg import JointTrajectory
+
+from wm_mpc.ros import qos
+from wm_mpc.ros.messages import yaw_of
+
+_MOVED = 0.05  # m or rad: more than noise, and more than a pixel hides
+_QUIET = 1.0  # s without a word of another controller, until it counts as gone
+
+
+class FrozenCamera:
+    """Whether the camera sends one and the same picture, stamp after stamp, though the robot moves.
+
+    A robot that stands still may well look the same; so does nothing of which the state does not
+    tell where it is. Thread-safe as long as one thread calls `see` and one `moved`.
+    """
+
+    def __init__(self) -> None:
+        self._picture: Any = None
+        self._since = 0.0
+        self._place: list[float] | None = None
+
+    def see(self, message: Any) -> None:
+        """An image message, just come."""
+        if self._picture is not None and message.data == self._picture:
+            return
+        self._picture, self._since, self._place = message.data, time.monotonic(), None
+
+    def moved(self, state: Any, seconds: float) -> float:
+        """How long (s) the picture has been repeated, if longer than `seconds` and if the robot has
+        moved since; else 0. state: the newest state message."""
+        place = _place(state)
+        if self._place is None or len(self._place) != len(place):
+            self._place = place
+        lasted = time.monotonic() - self._since
+        moved = any(abs(a - b) > _MOVED for a, b in zip(place, self._place, strict=True))
+        return lasted if moved and lasted > seconds else 0.0
+
+
+def _place(message: Any) -> list[float]:
+    """Where a state message says the robot is (m, rad)."""
+    if isinstance(message, Odometry):
+        position, q = message.pose.pose.position, message.pose.pose.orientation
+        return [position.x, position.y, yaw_of(q.x, q.y, q.z, q.w)]
+    return list(message.position)
+
+
+class Rivals:
+    """Whether another controller of the same robot is alive: two plans at once are none.
+
+    Who has died is known to the middleware for a while longer, so what counts is that somebody
+    else's plans come. Plans are listened to only while there are several publishers.
+    """
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+        self._subscription: Any = None
+        self._own: deque[tuple[int, int, int]] = deque(maxlen=50)
+        self._last = -1e9  # s, monotonic
+        self._lock = threading.Lock()
+
+    def look(self) -> None:
+        """Look around; to be called about once a second, where subscriptions may be made."""
+        several = self._node.count_publishers("planned_actions") > 1
+        if several and self._subscription is None:
+            self._subscription = self._node.create_subscription(
+                JointTrajectory, "planned_actions", self._on_plan, qos.PLANNED_ACTIONS
+            )
+        elif not several and self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def close(self) -> None:
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def sent(self, message: JointTrajectory) -> None:
+        """A plan of our own is about to leave."""
+        with self._lock:
+            self._own.append(_mark(message))
+
+    def _on_plan(self, message: JointTrajectory) -> None:
+        with self._lock:
+            if _mark(message) not in self._own:
+                self._last = time.monotonic()
+
+    @property
+    def is_there(self) -> bool:
+        return time.monotonic() - self._last < _QUIET
+
+
+def _mark(message: JointTrajectory) -> tuple[int, int, int]:
+    stamp = message.header.stamp
+    return stamp.sec, stamp.nanosec, len(message.points)
