@@ -2,7 +2,7 @@
 # of a second once it is done.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim collect train ablate evaluate benchmark test lint format clean
+.PHONY: help setup sim collect train ablate evaluate benchmark faults soak test lint format clean
 SHELL := bash
 ARGS ?=
 
@@ -33,6 +33,12 @@ evaluate: setup ## Measure success and planning time
 
 benchmark: setup ## Measure planning speed (ARGS="--quick": within ten minutes)
 	$(call run, ros2 run wm_mpc benchmark $(ARGS))
+
+faults: setup ## Break what may break around the running nodes, and look (some 5 minutes)
+	$(call run, ros2 run wm_mpc faults $(ARGS))
+
+soak: setup ## Half an hour of work with changing goals and parameters: does anything grow?
+	$(call run, ros2 run wm_mpc soak $(ARGS))
 
 test: setup ## Run the tests: make test ARGS="test/planning -k cem"
 	$(call run, python -m pytest $(ARGS))

@@ -21,6 +21,8 @@ EXECUTABLES = {
     "ablate": "wm_mpc.cli.ablate:main",
     "evaluate": "wm_mpc.cli.evaluate:main",
     "benchmark": "wm_mpc.cli.benchmark:main",
+    "faults": "wm_mpc.cli.faults:main",
+    "soak": "wm_mpc.cli.soak:main",
 }
 
 # Runs with the interpreter of the environment it is installed in: sh reads the first string as

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from tqdm import tqdm
 
 from wm_mpc.cli.common import (
@@ -177,14 +178,29 @@ def main(arguments: list[str] | None = None) -> int:
     ) as error:  # fmt: skip
         print(f"train: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        return _disk_fault(error)
     except KeyboardInterrupt:
         print("\ntrain: interrupted; the same command continues", file=sys.stderr)
         return 130
     finally:
         bars.close()
     if fabric.is_global_zero:
-        write_results(trainer, run, recorded_command("train", arguments))
+        try:
+            write_results(trainer, run, recorded_command("train", arguments))
+        except (OSError, SafetensorError) as error:
+            return _disk_fault(error)
     return 0
+
+
+def _disk_fault(error: Exception) -> int:
+    """A disk that is full, or gone: what was saved before it was is whole."""
+    print(
+        f"train: a file cannot be read or written: {error}; "
+        "when it can, the same command continues",
+        file=sys.stderr,
+    )
+    return 1
 
 
 def write_results(trainer: Trainer, run: Path, command: str) -> Path:

@@ -7,6 +7,7 @@ main thread plans (`mpc_session.py`).
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 import threading
 from collections.abc import Mapping
@@ -170,7 +171,7 @@ class Mpc(LifecycleNode):
     def _report(self, level: int, message: str) -> None:
         """Set the status; log and publish at once when it is of another kind than before."""
         before, self._status = self._status, (level, message)
-        if level == before[0] and message.split(":")[0] == before[1].split(":")[0]:
+        if level == before[0] and _kind(message) == _kind(before[1]):
             return
         logger = self.get_logger()
         # Separate calls: rclpy keeps a severity for each place in the code that logs.
@@ -215,6 +216,11 @@ class Mpc(LifecycleNode):
             return "not known yet"
         reason = why_not_native(model)
         return f"torch: {reason}" if reason else "native"
+
+
+def _kind(message: str) -> str:
+    """A status without its numbers, which change all the time."""
+    return re.sub(r"-?\d[\d.]*", "#", message)
 
 
 def _load(path: Path, values: Mapping[str, Any]) -> WorldModel:

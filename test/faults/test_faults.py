@@ -1,0 +1,87 @@
+"""The fault bench itself: a part of its table, and that it can fail."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from wm_mpc.cli import faults
+from wm_mpc.cli.faults import markdown
+from wm_mpc.faults import run
+from wm_mpc.faults.rig import Rig, nothing
+from wm_mpc.faults.run import Outcome, _run
+from wm_mpc.faults.table import FAULTS, HOLDS, PLANS, STANDS, Fault
+from wm_mpc.resources import resolve_checkpoint
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+
+
+def _silence(rig):
+    rig.image = nothing
+
+
+def _do_nothing(rig):
+    pass
+
+
+def test_names_of_faults_are_their_own():
+    names = [fault.name for fault in FAULTS]
+    assert len(set(names)) == len(names)
+
+
+def test_a_part_of_the_table_holds_and_is_saved(tmp_path, domain_id, capsys):
+    wanted = "silent|encoding|covered|jump back by 5 s|mpc killed|two controllers"
+    arguments = ["--only", wanted, "--ros-domain", str(domain_id), "--out", str(tmp_path)]
+    assert faults.main(arguments) == 0, capsys.readouterr().out
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert len(results["faults"]) == 7
+    assert all(row["holds"] for row in results["faults"])
+    assert all(row["recovery"] is not None for row in results["faults"])
+    assert (tmp_path / "results.md").read_text().count("| yes |") == 7
+
+
+def test_time_that_jumps_is_survived_and_a_full_disk_too(tmp_path, domain_id, capsys):
+    arguments = ["--only", "clock|disk", "--ros-domain", str(domain_id), "--out", str(tmp_path)]
+    assert faults.main(arguments) == 0, capsys.readouterr().out
+
+
+def test_lines_fail_when_what_must_happen_does_not(tmp_path, domain_id, monkeypatch):
+    monkeypatch.setattr(run, "_RECOVERY", 3.0)
+    monkeypatch.setattr(run, "_RESTART", 0.0)
+    checkpoint = resolve_checkpoint("wall")
+    with Rig(checkpoint, domain_id, tmp_path) as rig:
+        assert rig.wait_until_steady() is not None
+        calm = _run(rig, Fault("nothing happens", HOLDS, _do_nothing, seconds=0.5))
+        assert "did not hold" in calm.failures[0]
+        silent = _run(rig, Fault("silence", PLANS, _silence))
+        assert silent.failures == ["it did not go on planning"]
+        wrong = _run(rig, Fault("silence", HOLDS, _silence, reason="the moon is full"))
+        assert wrong.failures == ["diagnostics do not say 'the moon is full'"]
+        dead = _run(rig, Fault("it stays dead", STANDS, _kill, seconds=2.0, within=1.2))
+        assert not dead.holds
+        assert any("does not plan again" in failure for failure in dead.failures)
+
+
+def _kill(rig):
+    rig.process("mpc").kill()
+
+
+def test_unknown_fault_is_named(tmp_path, domain_id, capsys):
+    arguments = ["--only", "earthquake", "--ros-domain", str(domain_id), "--out", str(tmp_path)]
+    assert faults.main(arguments) == 1
+    assert "none is called 'earthquake'" in capsys.readouterr().err
+
+
+def test_a_crash_or_a_bad_plan_fails_a_line():
+    assert Outcome("fine", HOLDS).holds
+    assert not Outcome("crash", HOLDS, crashes=["mpc ended with code -11"]).holds
+    assert not Outcome("plan", HOLDS, bad_plans=["outside the limits: -2 to 0"]).holds
+
+
+def test_report_says_what_fails():
+    row = Outcome("a|b", HOLDS, hold=0.5, failures=["too late"]).to_dict()
+    results = {"command": "faults", "date": "-", "code": "-", "seconds": 1.0, "machine": "-"}
+    assert "| a|b | holds | 0.50 | - | too late | **no** |" in markdown(
+        {**results, "faults": [row]}
+    )

@@ -1,0 +1,115 @@
+"""`ros2 run wm_mpc faults`: break everything that may break around a running robot, and look."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from wm_mpc.cli.common import code_version, recorded_command, seed
+from wm_mpc.evaluation.machine import describe_machine, today
+from wm_mpc.evaluation.through_ros import LaunchError, free_domain
+from wm_mpc.model.checkpoint import CheckpointError
+from wm_mpc.resources import resolve_checkpoint
+
+DESCRIPTION = """\
+Run the real nodes, break what may break around them (wires, clocks, processes, files, parameters,
+the disk), and check what follows: no crash, no plan outside the limits, a hold in time where one is
+needed, and recovery without a restart. Prints a line for each, and saves them in --out:
+results.json and results.md. Ends with code 1 if a line fails.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="faults", description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = parser.add_argument
+    add("--only", default="", metavar="TEXT", help="those whose name has this in it; |: or")
+    add("--checkpoint", default="wall", metavar="FILE", help="of the task wall; default: shipped")
+    add("--ros-domain", type=seed, metavar="N", help="default: a free one")
+    add("--out", type=Path, default=Path("runs/faults"), metavar="DIR", help="default: %(default)s")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    from wm_mpc.faults.rig import RigError  # rclpy, which --help does not need
+    from wm_mpc.faults.run import run_table
+
+    options = parser().parse_args(arguments)
+    names = [text.strip() for text in options.only.split("|")]
+    began = time.monotonic()
+    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        with free_domain(options.ros_domain) as domain:
+            outcomes = run_table(
+                resolve_checkpoint(options.checkpoint), domain.number, options.out / "logs", _tell,
+                lambda name: any(part in name for part in names),
+            )  # fmt: skip
+    except (CheckpointError, LaunchError, RigError) as error:
+        print(f"faults: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nfaults: interrupted", file=sys.stderr)
+        return 130
+    if not outcomes:
+        print(f"faults: none is called {options.only!r}", file=sys.stderr)
+        return 1
+    results = {
+        "command": recorded_command("faults", arguments),
+        "date": today(),
+        "code": code_version(),
+        "machine": describe_machine(),
+        "seconds": round(time.monotonic() - began, 1),
+        "holds": all(outcome.holds for outcome in outcomes),
+        "faults": [outcome.to_dict() for outcome in outcomes],
+    }
+    (options.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    (options.out / "results.md").write_text(markdown(results) + "\n")
+    broken = sum(not outcome.holds for outcome in outcomes)
+    print(f"{len(outcomes)} faults, {broken} lines fail; saved in {options.out}")
+    return 1 if broken else 0
+
+
+def _tell(outcome: Any) -> None:
+    def seconds(value: float | None) -> str:
+        return "-" if value is None else f"{value:.2f} s"
+
+    problems = "; ".join([*outcome.failures, *outcome.crashes, *outcome.bad_plans])
+    print(
+        f"{'ok  ' if outcome.holds else 'FAIL'} {outcome.name}: hold {seconds(outcome.hold)}, "
+        f"recovery {seconds(outcome.recovery)}; {problems or outcome.happened}", flush=True,
+    )  # fmt: skip
+
+
+def markdown(results: dict[str, Any]) -> str:
+    lines = [
+        "# Faults",
+        "",
+        f"- `{results['command']}`, {results['date']}, code {results['code']}, "
+        f"{results['seconds']:.0f} s.",
+        f"- {results['machine']}",
+        "- Hold: from the fault to the first empty plan, or until the robot stands; at most "
+        "`observation_timeout` (0.5 s) + one period, where nothing else is said. Recovery: from "
+        "the end of the fault to the next real plan.",
+        "",
+        "| fault | must | hold s | recovery s | what happened | holds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in results["faults"]:
+        told = "; ".join([*row["failures"], *row["crashes"], *row["bad_plans"]]) or row["happened"]
+        cells = [
+            row["name"], row["must"], *("-" if row[key] is None else f"{row[key]:.2f}"
+                                        for key in ("hold", "recovery")),
+            told.replace("|", "/").replace("\n", " "), "yes" if row["holds"] else "**no**",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
