@@ -21,6 +21,7 @@ EXECUTABLES = {
     "ablate": "wm_mpc.cli.ablate:main",
     "evaluate": "wm_mpc.cli.evaluate:main",
     "benchmark": "wm_mpc.cli.benchmark:main",
+    "adapt": "wm_mpc.cli.adapt:main",
     "faults": "wm_mpc.cli.faults:main",
     "soak": "wm_mpc.cli.soak:main",
 }

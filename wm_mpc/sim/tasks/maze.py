@@ -47,6 +47,7 @@ class Maze(PlanarTask):
         history=2,
     )
     radius = RADIUS
+    friction_factor = 1.0  # see `wm_mpc.sim.disturbance`
 
     def is_free(self, position: np.ndarray) -> bool:
         return is_free(position)
@@ -72,11 +73,9 @@ class Maze(PlanarTask):
         return
 
     def command(self, action: np.ndarray) -> None:
+        drag = self.friction_factor * DAMPING * self.get_state()[2:]
         self._client.setJointMotorControlArray(
-            self._base,
-            [0, 1],
-            pybullet.TORQUE_CONTROL,
-            forces=(action - DAMPING * self.get_state()[2:]).tolist(),
+            self._base, [0, 1], pybullet.TORQUE_CONTROL, forces=(action - drag).tolist()
         )
 
     def measure(self) -> np.ndarray:

@@ -1,0 +1,109 @@
+"""`ros2 run wm_mpc adapt`: does a model recover that goes on learning on a robot that changed?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from wm_mpc.cli.common import code_version, positive, recorded_command, seed
+from wm_mpc.evaluation.adaptation import adapt
+from wm_mpc.evaluation.machine import describe_machine, today
+from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.sim.disturbance import Disturbance
+from wm_mpc.training.finetune import PARTS, FineTuneConfig, FineTuneError
+
+DESCRIPTION = """\
+Disturb a simulated robot, control it with the model it has, learn from what happens as the node
+learner does with mode:=live, and try the same episodes before and after. One process, no ROS.
+Saves results.json, results.md and the model in --out.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="adapt", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--checkpoint", default="wall", metavar="FILE", help="default: the shipped one of wall")
+    add("--friction", type=float, default=1.0, metavar="FACTOR", help="of task maze")
+    add("--camera", type=float, default=0.0, metavar="M", help="how far the camera is moved")
+    add("--parts", choices=PARTS, default="dynamics", help="what learns; default: %(default)s")
+    add("--rounds", type=positive, default=2, help="default: %(default)s")
+    add("--drives", type=positive, default=20, help="episodes of a round; default: %(default)s")
+    add("--episodes", type=positive, default=100, help="to score; default: %(default)s")
+    add("--seed", type=seed, default=31, help="default: %(default)s")
+    add("--out", type=Path, required=True, metavar="DIR")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    folder = options.out / "recorded"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        model, metadata = load_checkpoint(resolve_checkpoint(options.checkpoint))
+        model, found = adapt(
+            model, Disturbance(options.friction, options.camera), folder,
+            FineTuneConfig(parts=options.parts), rounds=options.rounds, drives=options.drives,
+            episodes=options.episodes, seed=options.seed,
+            tell=lambda text: print(text, file=sys.stderr, flush=True),
+        )  # fmt: skip
+    except (CheckpointError, FineTuneError, ValueError) as error:
+        print(f"adapt: {error}", file=sys.stderr)
+        return 1
+    results = {
+        "command": recorded_command("adapt", arguments),
+        "date": today(),
+        "code": code_version(),
+        "machine": describe_machine(),
+        **found,
+    }
+    save_checkpoint(model, options.out / f"{found['task']}.safetensors",
+                    {**metadata["provenance"], "adapted": results})  # fmt: skip
+    (options.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    (options.out / "results.md").write_text(markdown(results) + "\n")
+    print(markdown(results))
+    return 0
+
+
+def markdown(results: dict[str, Any]) -> str:
+    def row(name: str, score: dict[str, Any], *rest: str) -> str:
+        low, high = (round(100 * bound) for bound in score["ci95"])
+        cells = [name, f"{100 * score['rate']:.0f} % of {score['episodes']}", f"{low}-{high} %",
+                 f"{score['steps']:.1f}", *(rest or ("-", "-", "-"))]  # fmt: skip
+        return f"| {' | '.join(cells)} |"
+
+    changed = {k: v for k, v in results["disturbance"].items() if (k, v) != ("friction", 1.0)}
+    lines = [
+        f"# Learning while running: {results['task']}, {changed}",
+        "",
+        f"- `{results['command']}`, {results['date']}, code {results['code']}",
+        "- Held-out error: open loop, as a share of that of predicting no change, before and after",
+        "",
+        "| model | success | 95 % interval | mean steps | learned from, s | took, s | "
+        "held-out error |",
+        "|---|---|---|---|---|---|---|",
+        row("shipped, robot as it was", results["nominal"]),
+        row("shipped, robot disturbed", results["disturbed"]),
+    ]
+    for entry in results["rounds"]:
+        taken = "" if entry["accepted"] else " (kept the old model)"
+        lines.append(
+            row(
+                f"after round {entry['round']}{taken}",
+                entry,
+                f"{0.1 * entry['low_level_steps']:.0f}",
+                f"{entry['seconds']:.0f}",
+                f"{entry['before']:.3f} to {entry['after']:.3f}",
+            )
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
