@@ -171,12 +171,12 @@ def _find_camera(
         carry = model.start(moved[:, :past], blocks[:, : past - 1])
         error = model.rollout(carry, blocks[:, past - 1 :])[:, 0] - moved[:, past]
         loss = error.square().mean()
-        if float(loss) < best:
-            best, found = float(loss), (shift * mask).detach().clone()
+        if loss.item() < best:
+            best, found = loss.item(), (shift * mask).detach().clone()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        progress("camera", number + 1, _SHIFT_UPDATES, {"one_step": float(loss)})
+        progress("camera", number + 1, _SHIFT_UPDATES, {"one_step": loss.item()})
     model.scene_mean -= found[: model.scene_size] @ model.scene_unmap
 
 
