@@ -22,6 +22,8 @@ ARGUMENTS = (
     ),
     ("workers", str, "", "Simulators at once while synthesising; empty: one per core."),
     ("nice", int, "10", "How readily training leaves the processor to others, 19 the most."),
+    ("mode", str, "recorded", "recorded, or live: learn from the running robot."),
+    ("checkpoint", str, "", "Live: world model to begin with; empty: the task's shipped one."),
     ("autostart", bool, "true", "Start at once, rather than by the service learner/start."),
     ("exit_when_done", bool, "true", "End with the training: an error if that failed."),
 )

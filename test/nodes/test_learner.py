@@ -19,6 +19,7 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from wm_mpc.data.episodes import Dataset
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.ros import qos
 
@@ -381,3 +382,48 @@ def test_kill_of_the_node_leaves_no_training(observer, dataset, settings, tmp_pa
     finally:
         node.kill()
         node.wait()
+
+
+def test_live_learner_learns_from_the_running_robot_and_the_controller_takes_it_up(
+    observer, tmp_path
+):
+    """Three processes: a simulated robot, its controller, and the learner that watches both."""
+    said = observer.listen(String, "learner/checkpoint", qos.LATCHED)
+    progress = observer.listen(DiagnosticArray, "learner/progress", qos.STATUS)
+    environment = os.environ | {"ROS_DOMAIN_ID": str(observer.domain_id)}
+    time_is_simulated = "use_sim_time:=true"
+    nodes = {
+        "sim": ["task:=wall", "real_time_factor:=5.0"],
+        "mpc": ["checkpoint:=wall", "auto_reload:=true", time_is_simulated],
+        "learner": ["mode:=live", "task:=wall", f"run:={tmp_path}", "live.every:=60",
+                    "live.updates:=10", time_is_simulated],
+    }  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        for name, parameters in nodes.items():
+            given = [part for parameter in parameters for part in ("-p", parameter)]
+            command = [sys.executable, "-m", f"wm_mpc.nodes.{name}", "--ros-args", *given]
+            process = stack.enter_context(subprocess.Popen(command, env=environment))
+            stack.callback(process.terminate)  # and wait, so that none is heard in the next test
+
+        def told(key):
+            values = progress[-1].status[0].values if progress else []
+            return next((entry.value for entry in values if entry.key == key), "")
+
+        observer.wait_until(lambda: said, "a checkpoint that passed the check", 120.0)
+        path = said[0].data
+        model, metadata = load_checkpoint(path)
+        assert model.spec.task == "wall"
+        live = metadata["provenance"]["live"]
+        assert live["held-out error after"] <= 1.02 * live["held-out error before"]
+        assert len(live["parent"]) == 64
+        assert len(Dataset(tmp_path / "live")) >= 5
+        assert int(told("live rounds")) >= 1
+
+
+def test_live_learner_names_a_checkpoint_that_is_missing(observer, tmp_path):
+    command = [sys.executable, "-m", "wm_mpc.nodes.learner", "--ros-args", "-p", "mode:=live"]
+    command += ["-p", "checkpoint:=nothing", "-p", f"run:={tmp_path}"]
+    environment = os.environ | {"ROS_DOMAIN_ID": str(observer.domain_id)}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60.0)
+    assert result.returncode == 1
+    assert "no checkpoint 'nothing'" in result.stderr

@@ -1,9 +1,8 @@
 """The node `learner`: trains a world model and announces every checkpoint as it becomes ready.
 
-It starts, stops and watches a training process (`learner_process.py`), which is what `ros2 run
-wm_mpc train` runs. It learns from the episodes recorded in a dataset; recording more of them, from
-the topics of the running robot, is left to whoever appends to that dataset: nothing here would
-change but the moment at which training starts again.
+It starts, stops and watches a training process (`learner_process.py`): what `ros2 run wm_mpc train`
+runs, on the episodes recorded in a dataset; or, in mode live, rounds of learning from what the
+running robot does (`live_learning.py`, `live_training.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -23,13 +22,18 @@ from rclpy.task import Future
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from wm_mpc.data.episodes import DatasetError
+from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.nodes.learner_parameters import TABLE, train_arguments
 from wm_mpc.nodes.learner_process import FINAL_EVENTS, Event, TrainingProcess
 from wm_mpc.nodes.learner_progress import Progress
+from wm_mpc.nodes.live_learning import LiveLearning
 from wm_mpc.ros import qos
-from wm_mpc.ros.parameters import declare
+from wm_mpc.ros.parameters import ParameterError, declare
 from wm_mpc.ros.running import Stopped, run
+from wm_mpc.spec import SpecError
 
+TRAINING, LIVE_TRAINING = "wm_mpc.nodes.learner_training", "wm_mpc.nodes.live_training"
 STOP_SECONDS = 10.0  # for saving the state when asked to stop
 END_SECONDS = 1.5  # the same when the node ends, which must be quick
 
@@ -42,6 +46,7 @@ class Learner(Node):
         self._settings = declare(self, TABLE)
         self._progress = Progress()
         self._process: TrainingProcess | None = None
+        self._live: LiveLearning | None = None
         self._kill_at = 0.0  # monotonic s, while stopping
         self._begun: Future | None = None  # result: why training did not begin; empty if it did
         # Callbacks, the loop and the process's events each come in a thread of their own.
@@ -60,19 +65,43 @@ class Learner(Node):
         whether nothing failed. No process is left behind."""
         values = self._settings.values()
         try:
-            if values["autostart"]:
+            if values["mode"] == "live":
+                self._live = self._begin_live(values)
+            elif values["autostart"]:
                 self._start()
             while not stopped() and not (values["exit_when_done"] and self._is_done()):
                 self._wake.wait(0.05)
                 self._wake.clear()
                 self._kill_when_late()
+                self._step_live()
         finally:
             self._end()
         return not (values["exit_when_done"] and self._progress.is_failed)
 
+    def _begin_live(self, values: Mapping[str, Any]) -> LiveLearning:
+        try:
+            return LiveLearning(self, values, self._wake)
+        except (CheckpointError, DatasetError, SpecError) as error:
+            raise ParameterError(str(error)) from None
+
+    def _step_live(self) -> None:
+        live = self._live
+        if live is None:
+            return
+        try:
+            live.step()
+        except OSError as error:
+            self.get_logger().error(f"not recorded: {error}", throttle_duration_sec=5.0)
+        with self._lock:
+            values = self._settings.values()
+            is_idle = self._process is None and values["autostart"]
+            if is_idle and live.is_due(values["live.every"]):
+                self._start()
+
     def _is_done(self) -> bool:
         with self._lock:
-            return self._process is None and self._progress.state in ("finished", "failed")
+            is_over = self._process is None and self._progress.state in ("finished", "failed")
+            return is_over and self._live is None  # which goes on and on
 
     def _kill_when_late(self) -> None:
         with self._lock:
@@ -126,8 +155,12 @@ class Learner(Node):
             self._begun.add_done_callback(lambda _: None)
             self._progress.starting()
             try:
+                if self._live is None:
+                    arguments, module = train_arguments(values), TRAINING
+                else:
+                    arguments, module = self._live.begin_round(values), LIVE_TRAINING
                 self._process = TrainingProcess(
-                    train_arguments(values), self._on_event, nice=values["nice"]
+                    arguments, self._on_event, nice=values["nice"], module=module
                 )
             except OSError as error:
                 self._on_event({"event": "failed", "reason": f"no training process: {error}"})
@@ -145,6 +178,8 @@ class Learner(Node):
                 self._tell_of(kind)
             if kind == "checkpoint":
                 self._checkpoint.publish(String(data=str(self._progress.checkpoint)))
+                if self._live is not None and self._progress.checkpoint is not None:
+                    self._live.checkpoint = self._progress.checkpoint
             self._publish()
         self._wake.set()
 
@@ -164,7 +199,8 @@ class Learner(Node):
         progress = self._progress
         with self._lock:
             level = DiagnosticStatus.ERROR if progress.is_failed else DiagnosticStatus.OK
-            values = {key: str(value) for key, value in progress.values().items()}
+            told = progress.values() | ({} if self._live is None else self._live.values())
+            values = {key: str(value) for key, value in told.items()}
             status = DiagnosticStatus(
                 level=level,
                 name=f"{self.get_fully_qualified_name()[1:]}: training",

@@ -8,6 +8,9 @@ from typing import Any
 
 from wm_mpc.ros.parameters import Parameter
 
+MODES = ("recorded", "live")
+PARTS = ("dynamics", "all")
+
 TABLE = (
     Parameter("task", "wall", "Names the default directories of dataset and results"),
     Parameter("dataset", "", "Directory of recorded episodes; empty: ./data/<task>"),
@@ -28,6 +31,29 @@ TABLE = (
     ),
     Parameter(
         "nice", 10, "How readily training leaves the processor to others, 19 the most", "", 0, 19
+    ),
+    Parameter(
+        "mode", "recorded",
+        "Learn from recorded episodes, or live from the running robot: its camera, its state and "
+        "planned_actions",
+        choices=MODES, read_only=True,
+    ),
+    Parameter(
+        "checkpoint", "", "Live: world model to begin with, a path or a shipped name; empty: the "
+        "task's", read_only=True,
+    ),
+    Parameter(
+        "live.every", 600, "Live: new low-level steps after which a round of learning begins",
+        "steps", 50, 10**6,
+    ),
+    Parameter(
+        "live.parts", "dynamics",
+        "Live: what learns; all: where the camera is and how things look, too", choices=PARTS,
+    ),
+    Parameter("live.updates", 400, "Live: updates of the dynamics in a round", "", 1, 10**6),
+    Parameter(
+        "image.transport", "raw", "Live: which image topic", choices=("raw", "compressed"),
+        read_only=True,
     ),
     Parameter("autostart", True, "Start training at once", read_only=True),
     Parameter(

@@ -30,14 +30,12 @@ _INTERVAL = 0.1  # s between events of progress in the same stage
 
 def main(arguments: list[str]) -> int:
     """arguments: those of `train`. Returns the exit code."""
-    events = _take_stdout()
+    events = take_stdout()
     stop = threading.Event()
     # Before the imports: they take seconds, in which the node may end.
-    threading.Thread(target=_watch_stdin, args=(stop,), daemon=True).start()
+    threading.Thread(target=watch_stdin, args=(stop,), daemon=True).start()
 
-    def send(event: str, **fields: Any) -> None:
-        print(json.dumps({"event": event, **fields}), file=events, flush=True)
-
+    send = events_to(events)
     try:
         return _train(arguments, send, stop)
     except BaseException as error:
@@ -75,7 +73,7 @@ def _train(arguments: list[str], send: Callable[..., None], stop: threading.Even
                 config,
                 run,
                 workers=workers,
-                progress=_Progress(send),
+                progress=Progress(send),
                 on_checkpoint=announce,
             )
             send("started")
@@ -92,7 +90,7 @@ def _train(arguments: list[str], send: Callable[..., None], stop: threading.Even
     return 0
 
 
-class _Progress:
+class Progress:
     """Passes the trainer's progress on, unless it comes faster than anyone reads."""
 
     def __init__(self, send: Callable[..., None]) -> None:
@@ -107,14 +105,23 @@ class _Progress:
         self._send("progress", stage=stage, done=done, total=total, values=values)
 
 
-def _take_stdout() -> TextIO:
+def events_to(pipe: TextIO) -> Callable[..., None]:
+    """What sends an event: its name, and its fields by name."""
+
+    def send(event: str, **fields: Any) -> None:
+        print(json.dumps({"event": event, **fields}), file=pipe, flush=True)
+
+    return send
+
+
+def take_stdout() -> TextIO:
     """The pipe to the node, for events alone; prints go to stderr from now on."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return events
 
 
-def _watch_stdin(stop: threading.Event) -> None:
+def watch_stdin(stop: threading.Event) -> None:
     # Not sys.stdin: a thread that waits inside it cannot be ended with the interpreter.
     while os.read(0, 1):
         stop.set()
