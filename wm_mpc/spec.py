@@ -193,7 +193,8 @@ class RobotSpec:
     def denormalise_action(self, action: np.ndarray) -> np.ndarray:
         """Inverse of `normalise_action`, clipped to the limits; float64."""
         low, high = np.asarray(self.action.low), np.asarray(self.action.high)
-        return np.clip(low + (np.asarray(action, np.float64) + 1.0) / 2.0 * (high - low), low, high)
+        wanted = low + (np.asarray(action, np.float64) + 1.0) / 2.0 * (high - low)
+        return np.minimum(np.maximum(wanted, low), high)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-able form, as stored in datasets and checkpoints."""

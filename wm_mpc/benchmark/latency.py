@@ -58,7 +58,7 @@ def _swept(bench: Workbench, sweep: str, values: Sequence[int]) -> list[Row]:
     """All values, planners and back ends of a sweep, in turn."""
     quick = bench.options.quick
     drivers = _feasible(bench, _cells(bench, sweep, values), 2.0 if quick else 20.0)
-    pace = Pace(0.2, 3, 60, warm_up=0) if quick else Pace(4.0, 10, 400, warm_up=0)
+    pace = Pace(0.2, 3, 60, warm_up=0) if quick else Pace(2.0, 6, 200, warm_up=0)
     return [
         {
             "sweep": sweep,

@@ -67,7 +67,7 @@ class GoalCost:
     previous: the normalised action (action size,) before the first one, where a limit on the rate
     of change starts from; rest when None. use_state: whether the goal's robot state is known.
     native: compute in machine code where that is possible (`wm_mpc.native`); gradients that PyTorch
-    asks for are computed by PyTorch.
+    asks for are computed by PyTorch. embedded_goal: `model.embed(goal)`, where it is known already.
     """
 
     def __init__(
@@ -81,9 +81,11 @@ class GoalCost:
         previous: Tensor | None = None,
         use_state: bool = True,
         native: bool = True,
+        embedded_goal: Tensor | None = None,
     ) -> None:
         self._model, self._config, self._carry = model, config, carry
-        self._goal, self._goal_state = model.embed(goal), model.split(goal)[1]
+        self._goal = model.embed(goal) if embedded_goal is None else embedded_goal
+        self._goal_state = model.split(goal)[1]
         self._step_weights: dict[int, Tensor] = {}
         self._committed = committed if committed is not None and len(committed) else None
         limit = model.spec.normalised_rate_limit

@@ -50,6 +50,7 @@ class RecedingHorizon:
         self.model, self.spec = model, model.spec
         self._generator = torch.Generator().manual_seed(seed)
         self._goal: Tensor | None = None
+        self._embedded_goal: Tensor | None = None
         self._goal_has_state = False
         self._last: tuple[float, Tensor] | None = None  # start time, normalised low-level actions
         self._history: deque[tuple[float, Tensor]] = deque()  # time, latent
@@ -65,6 +66,7 @@ class RecedingHorizon:
         known = state is not None and len(state) == self.spec.state.size
         vector = state if known and state is not None else self.model.state_mean.numpy()
         self._goal = self._encode(image, vector)
+        self._embedded_goal = self.model.embed(self._goal)
         self._goal_has_state = known
 
     def executing(self, stamp: float, actions: np.ndarray) -> None:
@@ -105,7 +107,7 @@ class RecedingHorizon:
 
         image: uint8 (height, width, 3) rgb; state: (state size,) in its units; committed: (n,
         action size) in the action's unit, executed from `stamp` on whatever is planned; budget:
-        seconds for the search. Raises PlanningError.
+        seconds for first plans and the search. Raises PlanningError.
         """
         if self._goal is None:
             raise PlanningError("there is no goal yet")
@@ -126,6 +128,7 @@ class RecedingHorizon:
             previous=self._before(stamp),
             use_state=self._goal_has_state,
             native=planner.backend == "native",
+            embedded_goal=self._embedded_goal,
         )
         proposals = self._proposals(stamp, planner, latent)
         if planner.init != "warm":  # then the shifted last plan competes as one of the others
@@ -133,7 +136,8 @@ class RecedingHorizon:
             proposals = torch.cat([first, proposals])
         if self._planner is None or self._planner[0] != planner:
             self._planner = planner, make_planner(planner)
-        result = self._planner[1].plan(cost, proposals, budget=budget, generator=self._generator)
+        left = budget - (time.perf_counter() - encoded)
+        result = self._planner[1].plan(cost, proposals, budget=left, generator=self._generator)
         with torch.no_grad():
             actions = cost.bind(result.actions[None])
             if result.status is PlanStatus.FAILED or not torch.isfinite(actions).all():
