@@ -13,6 +13,7 @@ EXECUTABLES = {
     "mpc": "wm_mpc.nodes.mpc:main",
     "learner": "wm_mpc.nodes.learner:main",
     "record": "wm_mpc.nodes.record:main",
+    "send_goal": "wm_mpc.nodes.send_goal:main",
     "explore": "wm_mpc.nodes.explore:main",
     "collect": "wm_mpc.cli.collect:main",
     "import_bag": "wm_mpc.cli.import_bag:main",

@@ -33,6 +33,8 @@ TOPICS = (
     ("joint_states_topic", "joint_states", "Joint states, for models that measure them."),
     ("goal_image_topic", "goal/image", "The picture to reach."),
     ("goal_state_topic", "goal/state", "The robot's state at the goal."),
+    ("goal_append_image_topic", "goal/append/image", "Pictures to reach one after another."),
+    ("goal_append_state_topic", "goal/append/state", "The robot's states there, by stamp."),
     ("planned_actions_topic", "planned_actions", "Plans, a JointTrajectory."),
     ("cmd_vel_topic", "cmd_vel", "With output cmd_vel: TwistStamped (bases, MoveIt Servo)."),
     (
@@ -51,7 +53,12 @@ OTHERS = (
     ("output", "", f"What to stream besides planned_actions: {', '.join(OUTPUTS)}, with commas."),
     ("namespace", "", "Of the nodes and all topics that do not begin with a slash."),
     ("use_sim_time", "false", "The time comes from the topic clock."),
-    ("learner", "false", "Start a learner, too (its parameters: params_file)."),
+    (
+        "learner",
+        "false",
+        "true: start a learner, too (its parameters: params_file); live: one that learns from the "
+        "running robot, and whose checkpoints are used.",
+    ),
     ("respawn", "false", "Restart a node that dies, instead of ending with an error."),
     ("enclave", "", "SROS2 enclave of the nodes; see docs/security.md."),
 )
@@ -95,11 +102,19 @@ def start(context: LaunchContext):
         "respawn_delay": 1.0,
     }
     files = [given["params_file"]] if given["params_file"] else []
-    nodes = [
-        Node(executable="mpc", name="mpc", parameters=[*files, given_parameters(given)], **common)
-    ]
-    if truth("learner", given["learner"]):
-        nodes.append(Node(executable="learner", name="learner", parameters=files, **common))
+    parameters, learning = given_parameters(given), {}
+    learner = given["learner"].lower()
+    if learner not in ("true", "false", "live"):
+        raise RuntimeError(f"learner is {given['learner']!r}; accepted: true, false, live")
+    if learner == "live":
+        learning = {"mode": "live", "checkpoint": given["model"]}
+        parameters.setdefault("auto_reload", True)
+        if "image.transport" in parameters:
+            learning["image.transport"] = parameters["image.transport"]
+    nodes = [Node(executable="mpc", name="mpc", parameters=[*files, parameters], **common)]
+    if learner != "false":
+        given_too = [*files, learning] if learning else files
+        nodes.append(Node(executable="learner", name="learner", parameters=given_too, **common))
     return nodes
 
 

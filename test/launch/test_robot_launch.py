@@ -95,6 +95,20 @@ def test_arguments_win_over_the_file_and_the_file_over_the_defaults(launch, obse
     assert [v.bool_value for v in found[3:]] == [True, False, True]
 
 
+def test_a_live_learner_begins_with_the_model_and_its_checkpoints_are_used(
+    launch, observer, tmp_path, monkeypatch
+):
+    from rcl_interfaces.srv import GetParameters
+
+    monkeypatch.chdir(tmp_path)
+    launch("model:=maze", "learner:=live")
+    request = GetParameters.Request(names=["auto_reload"])
+    assert observer.call(GetParameters, "mpc/get_parameters", request).values[0].bool_value
+    request = GetParameters.Request(names=["mode", "checkpoint"])
+    found = observer.call(GetParameters, "learner/get_parameters", request).values
+    assert [value.string_value for value in found] == ["live", "maze"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -102,8 +116,9 @@ def test_arguments_win_over_the_file_and_the_file_over_the_defaults(launch, obse
         (("model:=wall", "output:=cmd_vel,wheels"), "output is 'wheels'; accepted: cmd_vel"),
         (("model:=wall", "rate:=fast"), "rate is 'fast'; a number is needed"),
         (("model:=wall", "network:=world"), "network"),
+        (("model:=wall", "learner:=no"), "learner is 'no'; accepted: true, false, live"),
     ],
-    ids=["no model", "output", "rate", "network"],
+    ids=["no model", "output", "rate", "network", "learner"],
 )
 def test_a_wrong_argument_is_named(launch, arguments, reason):
     launched = launch(*arguments)

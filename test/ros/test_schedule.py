@@ -162,7 +162,7 @@ def test_images_are_planned_from_at_once_again_soon_after_the_camera_began_anew(
     rng = random.Random(1)
     arrivals, begins, time = [], set(), 0.0
     while time < 60.0:
-        begins |= {len(arrivals), len(arrivals) + 1}
+        begins.add(len(arrivals))
         arrivals += [int((time + 0.1 * k + rng.uniform(0.0, 0.004)) * SECOND) for k in range(25)]
         time += 2.5 + rng.uniform(0.0, 0.1)
     plans = run(arrivals, seconds=60.0)

@@ -24,10 +24,12 @@ from std_srvs.srv import SetBool, Trigger
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import why_not_native
+from wm_mpc.nodes.mpc_goals import Goals
 from wm_mpc.nodes.mpc_outputs import Diagnostics
 from wm_mpc.nodes.mpc_parameters import TABLE, objective_config, planner_config, validate
 from wm_mpc.nodes.mpc_reload import Reloader
-from wm_mpc.nodes.mpc_session import Session, Statistics
+from wm_mpc.nodes.mpc_session import Session
+from wm_mpc.nodes.mpc_statistics import Statistics
 from wm_mpc.nodes.mpc_trust import ERROR, WARN
 from wm_mpc.planning.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.resources import resolve_checkpoint
@@ -51,6 +53,7 @@ class Mpc(LifecycleNode):
         self._wake = threading.Event()
         self._status: tuple[int, str] = (WARN, "not configured")
         self._statistics = Statistics()
+        self._goals = Goals(self)
         self._diagnostics = Diagnostics(self)
         # Not the node's clock: simulated time may stand still, and that is worth a diagnosis.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -107,7 +110,9 @@ class Mpc(LifecycleNode):
         with self._model_lock:
             model = self._model
             assert model is not None
-            session = Session(self, model, values, self._statistics, self._report, self._wake)
+            session = Session(
+                self, model, values, self._statistics, self._goals, self._report, self._wake
+            )
             session.held_by_person = self._held_by_person
             self._session = session
         self._wake.set()
@@ -121,6 +126,7 @@ class Mpc(LifecycleNode):
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         with self._model_lock:
             self._model = self._checkpoint = None
+        self._goals.forget()
         self._report(WARN, "not configured")
         return TransitionCallbackReturn.SUCCESS
 
@@ -189,6 +195,7 @@ class Mpc(LifecycleNode):
             "last reload": self._reloader.outcome,
             "planner": self._planner(),
             "arithmetic": self._arithmetic(),
+            **self._goals.values(),
             **self._statistics.values(),
         }
         self._diagnostics.publish(*self._status, values)
@@ -197,6 +204,7 @@ class Mpc(LifecycleNode):
         session = self._session
         if session is not None:
             session.look_around()
+            self._goals.publish()  # distances change
 
     def _planner(self) -> str:
         """Its type, and where it cannot begin as the parameters say."""

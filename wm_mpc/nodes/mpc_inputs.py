@@ -146,6 +146,11 @@ class Inputs:
             return Snapshot(image, state, self._goal_image, self._goal_state, self._goal_number)
 
     @property
+    def state_source(self) -> str:
+        """Of `STATE_TYPES`: the kind of message that tells the robot's state."""
+        return self._source
+
+    @property
     def needs_state(self) -> bool:
         """Whether anything of the robot's state is measured; else its camera is all it needs."""
         return self.spec.state.size > 0
@@ -186,16 +191,9 @@ class Inputs:
         named = zip(self.spec.state.names, state.tolist(), strict=True)
         return {name: value for name, value in named if split_joint(name)[1] == "position"}
 
-    def goal_arrays(self, snapshot: Snapshot) -> tuple[np.ndarray, np.ndarray | None]:
-        """Goal image and state (None when unknown or unusable). Raises MessageError."""
+    def goal_arrays(self, image: Any, state: Any | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Of messages: goal image, and state (None when unknown). Raises MessageError."""
         try:
-            image = self.image_array(snapshot.goal_image)
+            return self.image_array(image), None if state is None else self.state_array(state)
         except MessageError as error:
             raise MessageError(f"goal {error}") from None
-        state = None
-        if snapshot.goal_state is not None:
-            try:
-                state = self.state_array(snapshot.goal_state)
-            except MessageError as error:
-                raise MessageError(f"goal {error}") from None
-        return image, state

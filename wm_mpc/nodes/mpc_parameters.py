@@ -113,6 +113,15 @@ TABLE = (
     ),
     Parameter("surprise.pause", 1.0, "How long to hold then, before trying again", "s", 0.0, 60.0),
     Parameter(
+        "goal.tolerance", 0.5,
+        "A goal is reached when the scene is so near to it, in what it covers in a model step",
+        "steps", 0.0, 1000.0,
+    ),
+    Parameter(
+        "goal.timeout", 0.0, "Give a goal up after so long, and go on with the next; 0: never",
+        "s", 0.0, 86400.0,
+    ),
+    Parameter(
         "image.transport", "raw", "Which image topic to use", choices=("raw", "compressed"),
         only_inactive=True,
     ),

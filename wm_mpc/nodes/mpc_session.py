@@ -15,49 +15,20 @@ from typing import Any
 import numpy as np
 
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.nodes.mpc_goals import Goals
 from wm_mpc.nodes.mpc_inputs import Inputs, Snapshot
 from wm_mpc.nodes.mpc_outputs import PlanPictures, PlanPublisher
 from wm_mpc.nodes.mpc_parameters import objective_config, planner_config
+from wm_mpc.nodes.mpc_statistics import Statistics
 from wm_mpc.nodes.mpc_trust import ERROR, OK, WARN, HoldError, Trust
 from wm_mpc.planning.commitment import Commitments
 from wm_mpc.planning.receding_horizon import ControlPlan, PlanningError, RecedingHorizon
 from wm_mpc.planning.validator import Validation, Verdict
 from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.schedule import PlanSchedule
-from wm_mpc.ros.timing import SECOND, LatencyTracker, StageClock, StageTimes, from_seconds
+from wm_mpc.ros.timing import SECOND, StageClock, from_seconds
 
 Report = Callable[[int, str], None]
-
-
-class Statistics:
-    """What the diagnostics tell of planning; outlives sessions."""
-
-    def __init__(self) -> None:
-        self.latency, self.encoding = LatencyTracker(500), LatencyTracker(500)
-        self.stages = StageTimes()
-        self.plans = self.overruns = self.holds = 0
-        self.last_plan: ControlPlan | None = None
-        self.trust: Trust | None = None
-
-    def values(self) -> dict[str, object]:
-        latency, encoding = self.latency.summary(), self.encoding.summary()
-        values: dict[str, object] = {
-            "plan time mean (ms)": f"{latency.mean * 1e3:.1f}",
-            "plan time p50 (ms)": f"{latency.p50 * 1e3:.1f}",
-            "plan time p99 (ms)": f"{latency.p99 * 1e3:.1f}",
-            "plan time max (ms)": f"{latency.max * 1e3:.1f}",
-            "encode time p50 (ms)": f"{encoding.p50 * 1e3:.1f}",
-            "plans": self.plans,
-            "overruns": self.overruns,
-            "holds": self.holds,
-            **self.stages.values(),
-        }
-        plan = self.last_plan
-        if plan is not None:
-            values["cost"] = f"{plan.result.cost:.5g}"
-            values["iterations"] = plan.result.iterations
-            values["plan status"] = plan.result.status.value
-        return values if self.trust is None else {**values, **self.trust.values()}
 
 
 class Session:
@@ -69,6 +40,7 @@ class Session:
         model: WorldModel,
         values: Mapping[str, Any],
         statistics: Statistics,
+        goals: Goals,
         report: Report,
         wake: threading.Event,
     ) -> None:
@@ -85,7 +57,9 @@ class Session:
         self._schedule = PlanSchedule()
         self._usual = statistics.latency.summary().p50  # s, how long planning takes
         self._first_stamp = self._now()
-        self._goal_number = self._used_image = 0
+        self._used_image = 0
+        self._goals = goals
+        self._used_goal: tuple[int, int] | None = None  # number and revision
         self._answered: tuple[int, np.ndarray] | None = None  # stamp and actions of the last plan
         self._plans = PlanPublisher(node, model.spec)
         self._pictures = PlanPictures(node, model)
@@ -96,6 +70,7 @@ class Session:
             state_type=values["state.type"],
             on_image=self._on_image,
         )
+        goals.begin(self._inputs)
 
     def _now(self) -> int:
         return int(self._node.get_clock().now().nanoseconds)
@@ -111,6 +86,7 @@ class Session:
                 return
             self._closed = True
             self._plans.hold(self._now())
+            self._goals.end()
             self._inputs.close()
             self._plans.close()
             self._pictures.close()
@@ -176,6 +152,8 @@ class Session:
         else:
             sent = self._send(plan, checked, stamp, values, watch)
             # Now, when nobody waits for it.
+            self._trust.follow(plan, stamp, self._commitments)
+            self._see_goal(plan, values)
             self._usual = self._statistics.latency.summary().p50
             if sent and self._used_image != used:
                 # An image that is planned from again says nothing of how long its plan took.
@@ -211,8 +189,9 @@ class Session:
             raise HoldError(
                 f"the camera has repeated one image for {frozen:.1f} s, but the robot moves", ERROR
             )
-        if snapshot.goal_image is None:
-            raise HoldError("no goal received yet")
+        self._goals.take(snapshot)
+        if self._goals.current is None:
+            raise HoldError(self._goals.why_none())
         return snapshot
 
     def _repeat_answer(self, stamp: int) -> bool:
@@ -238,9 +217,12 @@ class Session:
             assert snapshot.state is not None
             state = inputs.state_array(snapshot.state.message)
             self._plans.measured = inputs.joint_positions(state)
-        if snapshot.goal_number != self._goal_number or not controller.has_goal:
-            controller.set_goal(*inputs.goal_arrays(snapshot))
-            self._goal_number = snapshot.goal_number
+        goal = self._goals.current
+        if goal is None:
+            raise HoldError(self._goals.why_none())
+        if (goal.number, goal.revision) != self._used_goal or not controller.has_goal:
+            controller.set_goal(*inputs.goal_arrays(goal.content.image, goal.content.state))
+            self._used_goal = goal.number, goal.revision
             # A simulation, and people, put the robot somewhere else when they want another thing.
             self._trust.forget()
         planner, budget = planner_config(values), values["time_budget"]
@@ -300,6 +282,16 @@ class Session:
             self._controller.executing((stamp - self._first_stamp) / SECOND, actions)
             self._report(WARN, f"planning, degraded: {checked.reason}")
         return True
+
+    def _see_goal(self, plan: ControlPlan, values: Mapping[str, Any]) -> None:
+        """How far the goal is, as goals are compared, in what a scene covers in a model step."""
+        assert self._used_goal is not None
+        usual = self._model.familiarity
+        distance = math.nan
+        if usual is not None and usual.step > 0.0:
+            weight = values["cost.state_weight"]
+            distance = self._controller.goal_distance(plan.latents[0], weight) / usual.step
+        self._goals.see(self._used_goal[0], distance, self._now(), values)
 
     def _hold(self, reason: str, level: int) -> None:
         with self._lock:

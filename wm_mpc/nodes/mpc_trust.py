@@ -4,6 +4,7 @@ and the plan passes the last check before the robot.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -44,12 +45,13 @@ class Trust:
 
     def use(self, model: WorldModel) -> None:
         """Judge by another world model of the same robot from now on."""
-        self._monitor, self._surprise = SurpriseMonitor(model), Surprise()
+        self._monitor = SurpriseMonitor(model)
+        self._surprise = self._shown = Surprise()
 
     def forget(self) -> None:
         """The robot may be somewhere else now."""
         self._monitor.forget()
-        self._surprise = Surprise()
+        self._surprise = self._shown = Surprise()
 
     def check_pause(self, now: int) -> None:
         """Raises HoldError while the robot holds because predictions failed."""
@@ -71,7 +73,8 @@ class Trust:
         """What to send in place of the plan, made from an image (height, width, 3) taken at
         `stamp`. fixed: first points that cannot be changed any more. timeout: s, how old an
         observation may be. values: of the parameters. Raises HoldError."""
-        self._surprise = self._monitor.observe(stamp, image, plan.latents[0], executed)
+        seen = self._monitor.look(image, plan.latents[0])
+        self._surprise = self._shown = dataclasses.replace(self._surprise, image=seen)
         pace, why = self._pace(now, values)
         period = executed.period
         validation = self._validator.check(
@@ -88,20 +91,24 @@ class Trust:
             raise HoldError(validation.reason, ERROR)
         return validation
 
+    def follow(self, plan: ControlPlan, stamp: int, executed: Commitments) -> None:
+        """Compare what a plan was made from with what had been predicted; counts from the next plan
+        on, so that this one need not wait for it."""
+        told = self._monitor.follow(stamp, plan.latents[0], executed)
+        self._surprise = self._shown = dataclasses.replace(self._surprise, prediction=told)
+
     def _pace(self, now: int, values: Mapping[str, Any]) -> tuple[float, str]:
         """How fast to go, and why not faster. Raises HoldError."""
         seen = self._surprise
         if seen.image > values["surprise.image"] > 0.0:
-            self._note(Verdict.HOLD)
-            self._monitor.forget()
+            self._begin_anew()
             raise HoldError(
                 f"the camera shows what the model does not know: {seen.image:.1f} times the usual "
                 f"error (surprise.image {values['surprise.image']:g})", ERROR,
             )  # fmt: skip
         told = f"{seen.prediction:.1f} times the usual error"
         if seen.prediction > values["surprise.hold"] > 0.0:
-            self._note(Verdict.HOLD)
-            self._monitor.forget()
+            self._begin_anew()
             self._paused_until = now + from_seconds(values["surprise.pause"])
             self._pause_reason = (
                 f"the robot does not do what the model predicts: {told} (surprise.hold "
@@ -112,13 +119,19 @@ class Trust:
             return values["surprise.pace"], f"predictions have {told}"
         return 1.0, ""
 
+    def _begin_anew(self) -> None:
+        """Hold; what comes after that has nothing to do with what was, which is still shown."""
+        self._note(Verdict.HOLD)
+        self._monitor.forget()
+        self._surprise = Surprise()
+
     def _note(self, verdict: Verdict) -> None:
         self._last = verdict
         self._counts[verdict] += 1
 
     def values(self) -> dict[str, object]:
         """For diagnostics."""
-        seen = self._surprise
+        seen = self._shown
         values: dict[str, object] = {
             "validator": self._last.value,
             **{f"plans {verdict.value}": count for verdict, count in self._counts.items()},

@@ -69,6 +69,19 @@ class RecedingHorizon:
         self._embedded_goal = self.model.embed(self._goal)
         self._goal_has_state = known
 
+    @torch.no_grad()
+    def goal_distance(self, latent: Tensor, state_weight: float = 0.0) -> float:
+        """Of a latent (latent size,) to the goal, as the cost compares them: of the scene, and with
+        a weight of the robot's state, where the goal's is known. Raises PlanningError without a
+        goal."""
+        if self._goal is None or self._embedded_goal is None:
+            raise PlanningError("there is no goal yet")
+        square = (self.model.embed(latent) - self._embedded_goal).square().sum()
+        if state_weight > 0.0 and self._goal_has_state and self.spec.state.size:
+            state, wanted = self.model.split(latent)[1], self.model.split(self._goal)[1]
+            square = square + state_weight * (state - wanted).square().mean()
+        return float(square.sqrt())
+
     def executing(self, stamp: float, actions: np.ndarray) -> None:
         """The robot executes other actions (points, action size) than the last plan's, from `stamp`
         (s) on."""

@@ -55,15 +55,28 @@ class SurpriseMonitor:
         self._seen.clear()
         self._errors.clear()
 
-    @torch.no_grad()
     def observe(
         self, stamp: int, image: np.ndarray, latent: Tensor, executed: Commitments
     ) -> Surprise:
         """An observation: image uint8 (height, width, 3) and its latent (latent size,). executed:
         the actions sent so far."""
+        return Surprise(self.follow(stamp, latent, executed), self.look(image, latent))
+
+    @torch.no_grad()
+    def look(self, image: np.ndarray, latent: Tensor) -> float:
+        """`Surprise.image` of an image and its latent."""
         usual = self._familiarity
         if usual is None:
-            return Surprise()
+            return math.nan
+        redrawn = image_error(self._model, torch.from_numpy(image)[None], latent[None])
+        return float(redrawn[0]) / usual.image
+
+    @torch.no_grad()
+    def follow(self, stamp: int, latent: Tensor, executed: Commitments) -> float:
+        """`Surprise.prediction` with the latent of a further observation."""
+        usual = self._familiarity
+        if usual is None:
+            return math.nan
         if self._seen and stamp < self._seen[-1][0]:
             self.forget()
         self._seen.append((stamp, latent))
@@ -72,11 +85,8 @@ class SurpriseMonitor:
         predicted = self._predicted(stamp, executed)
         if predicted is not None:
             self._errors.append(float(prediction_error(predicted, latent)) / usual.prediction)
-        redrawn = float(image_error(self._model, torch.from_numpy(image)[None], latent[None])[0])
         enough = len(self._errors) >= _FEWEST
-        return Surprise(
-            statistics.median(self._errors) if enough else math.nan, redrawn / usual.image
-        )
+        return statistics.median(self._errors) if enough else math.nan
 
     def _predicted(self, stamp: int, executed: Commitments) -> Tensor | None:
         """The latent of now as it would have been predicted a model step ago; None when nothing was

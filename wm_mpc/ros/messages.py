@@ -6,11 +6,13 @@ from here by what has ROS anyway.
 
 from __future__ import annotations
 
+import array
+import functools
 import math
 from collections.abc import Mapping
 
 import numpy as np
-from builtin_interfaces.msg import Time
+from builtin_interfaces.msg import Duration, Time
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
@@ -140,8 +142,15 @@ def actions_to_trajectory(
     message = JointTrajectory(joint_names=list(spec.names))
     message.header.stamp = stamp
     field = ACTION_FIELDS[spec.kind]
-    for k, action in enumerate(actions.tolist()):
-        point = JointTrajectoryPoint(time_from_start=to_duration(from_seconds(k * control_period)))
-        setattr(point, field, action)
+    for offset, action in zip(_offsets(len(actions), control_period), actions, strict=True):
+        point = JointTrajectoryPoint(time_from_start=offset)
+        # A message does not look at every element of an array, as it does with a list.
+        setattr(point, field, array.array("d", action.tobytes()))
         message.points.append(point)
     return message
+
+
+@functools.lru_cache(maxsize=64)
+def _offsets(count: int, period: float) -> tuple[Duration, ...]:
+    """Times (s apart) of a plan's points; messages share them, so they are not to be changed."""
+    return tuple(to_duration(from_seconds(k * period)) for k in range(count))

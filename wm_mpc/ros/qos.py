@@ -31,6 +31,9 @@ PLANNED_ACTIONS = _profile(1, ReliabilityPolicy.RELIABLE)
 # Goals and file names: a node that starts later still gets the present one.
 LATCHED = _profile(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
+# Goals to be reached one after another: none may be lost, and none comes twice.
+APPENDED = _profile(100, ReliabilityPolicy.RELIABLE)
+
 # Requests from people and from tools (`goal_pose`).
 COMMAND = _profile(5, ReliabilityPolicy.RELIABLE)
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 _WAIT_SHARE = 0.6  # of a period: how long to wait for an observation that is about to come
 _SLEW = 0.02  # of a period: how fast the grid moves towards the observations' arrival
+_PAUSED = 1.4  # periods between observations after which they may come in another phase
+_APART = 0.3  # of a period: how soon after a plan the first of them is planned from
 _PACE = (0.8, 1.25)  # periods between observations that come as often as plans are wanted
 
 
@@ -47,7 +49,8 @@ class PlanSchedule:
             return False
         least, most = (share * period for share in _PACE)
         is_train = least <= self._interval <= most and self._gap >= least
-        return is_train and now - self._last_plan >= least
+        apart = _APART * period if self._gap > _PAUSED * period else least
+        return is_train and now - self._last_plan >= apart
 
     def _is_fresh(self, now: int, period: int) -> bool:
         """Whether the last observation is nearer than the next: else that one is waited for."""

@@ -1,0 +1,212 @@
+"""The goals of the node `mpc`: the one on `goal/image`, or several on `goal/append/image`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
+
+from wm_mpc.nodes.mpc_inputs import STATE_TYPES, Inputs, Snapshot
+from wm_mpc.planning.goals import Goal, GoalQueue, GoalStatus
+from wm_mpc.ros import qos
+from wm_mpc.ros.errors import MessageError
+from wm_mpc.ros.timing import to_nanoseconds
+
+_LEVELS = {
+    GoalStatus.WAITING: DiagnosticStatus.OK,
+    GoalStatus.EXECUTING: DiagnosticStatus.OK,
+    GoalStatus.REACHED: DiagnosticStatus.OK,
+    GoalStatus.ABORTED: DiagnosticStatus.ERROR,
+    GoalStatus.CANCELLED: DiagnosticStatus.WARN,
+}
+_STATES = 200  # goal states kept for pictures that are still to come
+
+
+@dataclasses.dataclass(frozen=True)
+class GoalMessages:
+    """image: the picture to reach. state: the robot's state there; None when unknown."""
+
+    image: Any
+    state: Any | None
+
+
+class Goals:
+    """Receives goals, hands out the one to plan for, and tells of all on `mpc/goals`.
+
+    Goals are checked when they come: one that cannot be read is refused, and no other is lost.
+    """
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+        self._inputs: Inputs | None = None
+        self._queue = GoalQueue()
+        self._single: GoalMessages | None = None  # of goal/image and goal/state
+        self._single_number = 0
+        self._states: dict[int, Any] = {}  # by stamp
+        self._numbers: dict[int, int] = {}  # of appended goals, by stamp
+        self._tolerance = math.nan
+        self._publisher = node.create_publisher(DiagnosticArray, "mpc/goals", qos.LATCHED)
+        self._subscriptions: list[Any] = []
+        node.create_service(Trigger, "~/skip_goal", self._on_skip)
+        node.create_service(Trigger, "~/clear_goals", self._on_clear)
+
+    def begin(self, inputs: Inputs) -> None:
+        """Receive goals, as `inputs` can read them."""
+        self._inputs = inputs
+        state = STATE_TYPES[inputs.state_source]
+        subscribe = self._node.create_subscription
+        self._subscriptions = [
+            subscribe(state, "goal/append/state", self._append_state, qos.APPENDED),
+            subscribe(Image, "goal/append/image", self._append_image, qos.APPENDED),
+        ]
+
+    def end(self) -> None:
+        """Receive none; those that came are kept."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions = []
+
+    def forget(self) -> None:
+        """Another robot may come now."""
+        self._queue.clear("the node was cleaned up")
+        self._single = None
+        self.publish()
+
+    # ----------------------------------------------------------------------------- they come
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Notice a new `goal/image`, which counts at once, or a new `goal/state` for it."""
+        found = GoalMessages(snapshot.goal_image, snapshot.goal_state)
+        if found.image is None:
+            return
+        before, self._single = self._single, found
+        if before is None or not _same(found.image, before.image):
+            self._single_number = self._queue.replace(found).number
+            self.publish()
+        elif not _same(found.state, before.state):
+            self._queue.exchange(self._single_number, found)
+
+    def _append_state(self, message: Any) -> None:
+        stamp = to_nanoseconds(message.header.stamp)
+        self._states[stamp] = message
+        while len(self._states) > _STATES:
+            del self._states[next(iter(self._states))]
+        number = self._numbers.get(stamp)
+        if number is not None and stamp:
+            for goal in self._queue.all():
+                if goal.number == number:
+                    self._queue.exchange(number, GoalMessages(goal.content.image, message))
+
+    def _append_image(self, message: Any) -> None:
+        stamp = to_nanoseconds(message.header.stamp)
+        # Without a stamp, nothing tells which state belongs to it.
+        goal = GoalMessages(message, self._states.get(stamp) if stamp else None)
+        try:
+            assert self._inputs is not None
+            self._inputs.goal_arrays(goal.image, goal.state)
+            self._numbers[stamp] = self._queue.append(goal).number
+        except (MessageError, ValueError) as error:
+            self._node.get_logger().warning(f"goal refused: {error}")
+            return
+        while len(self._numbers) > _STATES:
+            del self._numbers[next(iter(self._numbers))]
+        self.publish()
+
+    # --------------------------------------------------------------------------- they are used
+
+    @property
+    def current(self) -> Goal | None:
+        return self._queue.current
+
+    def why_none(self) -> str:
+        """Why there is no goal, for a person."""
+        ended = self._queue.all()
+        if not ended:
+            return "no goal received yet"
+        last = ended[-1]
+        reason = f": {last.reason}" if last.reason else ""
+        return f"no goal any more; goal {last.number} was {last.status.value}{reason}"
+
+    def see(self, number: int, distance: float, now: int, values: Mapping[str, Any]) -> None:
+        """A plan for a goal has left. distance: of what was planned from, in model steps. now:
+        ns."""
+        self._tolerance = values["goal.tolerance"]
+        if self._queue.see(
+            number, distance, 1e-9 * now,
+            tolerance=self._tolerance, timeout=values["goal.timeout"],
+        ):  # fmt: skip
+            self._log(number)
+            self.publish()
+
+    def _log(self, number: int) -> None:
+        for goal in self._queue.all():
+            if goal.number == number:
+                text = f"goal {number} {goal.status.value} after {goal.seconds:.1f} s"
+                self._node.get_logger().info(f"{text}: {goal.reason}" if goal.reason else text)
+
+    def _on_skip(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._queue.skip()
+        response.message = self.summary() if response.success else "there is no goal to skip"
+        self.publish()
+        return response
+
+    def _on_clear(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success, count = True, self._queue.clear()
+        response.message = f"{count} goals cancelled"
+        self.publish()
+        return response
+
+    # ------------------------------------------------------------------------------- they tell
+
+    def summary(self) -> str:
+        """Of the present moment, for diagnostics."""
+        current = self._queue.current
+        waiting = sum(goal.status is GoalStatus.WAITING for goal in self._queue.all())
+        now = f"goal {current.number} {current.status.value}" if current else "no goal"
+        return f"{now}, {waiting} waiting"
+
+    def values(self) -> dict[str, object]:
+        current = self._queue.current
+        distance = math.nan if current is None else current.distance
+        told = "not known" if math.isnan(distance) else f"{distance:.2f}"
+        return {"goal": self.summary(), "goal distance (model steps)": told}
+
+    def publish(self) -> None:
+        """Tell of all goals."""
+        array = DiagnosticArray()
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        for goal in self._queue.all():
+            message = f"{goal.status.value}: {goal.reason}" if goal.reason else goal.status.value
+            stamp = goal.content.image.header.stamp
+            values = {
+                "number": str(goal.number),
+                "status": goal.status.value,
+                "stamp": f"{stamp.sec}.{stamp.nanosec:09d}",
+                "distance": f"{goal.distance:.3f}",
+                "tolerance": f"{self._tolerance:.3f}",
+                "seconds": f"{goal.seconds:.2f}",
+            }
+            array.status.append(
+                DiagnosticStatus(
+                    level=_LEVELS[goal.status],
+                    name=f"goal {goal.number}",
+                    message=message,
+                    values=[KeyValue(key=key, value=value) for key, value in values.items()],
+                )
+            )
+        self._publisher.publish(array)
+
+
+def _same(first: Any, second: Any) -> bool:
+    """Whether two messages are one that came twice, as latched ones do to a new subscription. What
+    has no stamp is taken for new."""
+    if first is second:
+        return True
+    if first is None or second is None or not to_nanoseconds(first.header.stamp):
+        return False
+    return bool(first == second)
