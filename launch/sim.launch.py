@@ -24,6 +24,8 @@ ARGUMENTS = (
     ("model", LaunchConfiguration("task"), "World model: a .safetensors path or a shipped name."),
     ("auto_reload", "false", "Change to each checkpoint that a learner announces, while running."),
     ("record", "", "Film to write, a .gif or .mp4, with camera, goal and plan side by side."),
+    ("friction", "1.0", "Factor on the friction of task maze: the robot has changed."),
+    ("camera_offset", "0.0", "How far the camera has been moved along x, m."),
     ("respawn", "false", "Restart a node that dies, instead of ending with an error."),
     (
         "params_file",
@@ -61,6 +63,8 @@ def generate_launch_description():
                 "real_time_factor": setting("real_time_factor", float),
                 "gui": setting("gui", bool),
                 "record": setting("record", str),
+                "disturbance.friction": setting("friction", float),
+                "disturbance.camera": setting("camera_offset", float),
             },
         ],
         respawn=LaunchConfiguration("respawn"),

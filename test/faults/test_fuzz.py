@@ -129,6 +129,8 @@ def test_mpc_survives_whatever_comes(observer, transport):
         (Odometry, "odom", qos.ROBOT_STATE),
         (Image, "goal/image", qos.LATCHED),
         (Odometry, "goal/state", qos.LATCHED),
+        (Image, "goal/append/image", qos.APPENDED),
+        (Odometry, "goal/append/state", qos.APPENDED),
         (String, "learner/checkpoint", qos.LATCHED),
         (JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS),
     ]

@@ -24,6 +24,7 @@ from wm_mpc.ros import qos
 from wm_mpc.ros.messages import actions_to_trajectory, image_to_rgb
 from wm_mpc.ros.timing import from_seconds, to_nanoseconds
 from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.disturbance import Disturbance
 from wm_mpc.sim.tasks.wall import Wall
 
 pytestmark = pytest.mark.ros
@@ -83,6 +84,16 @@ def test_first_observation_and_goal_are_those_of_the_seed(start_sim):
     np.testing.assert_array_equal(image_to_rgb(sim.images[0], sim.spec.image), observation.image)
     np.testing.assert_allclose(position(sim.states[0]), pose, atol=1e-6)
     np.testing.assert_allclose(position(sim.goals[0]), goal.true_state[:2], atol=1e-6)
+
+
+def test_a_camera_that_was_moved_sees_the_scene_and_the_goal_from_elsewhere(start_sim):
+    sim = start_sim(seed=5, **{"disturbance.camera": 0.1})
+    usual, _, _ = episode_start(5, 1)
+    with Simulation(Disturbance(camera=0.1).apply(Wall())) as simulation:
+        moved = simulation.reset(episode_rng(5, "node", 0)).image
+    first = np.frombuffer(sim.images[0].data, np.uint8).reshape(usual.image.shape)
+    assert np.array_equal(first, moved)
+    assert not np.array_equal(moved, usual.image)
 
 
 def test_goal_reaches_a_node_that_starts_later(start_sim):
@@ -385,6 +396,7 @@ def test_interrupt_ends_the_node_within_a_second(sim_process, observer, tmp_path
     [
         ({"task": "moon"}, "task is 'moon'; accepted: "),
         ({"record": "film.avi"}, "record is 'film.avi'; accepted: "),
+        ({"disturbance.friction": 2.0}, "task 'wall' has no friction that could be changed"),
     ],
 )
 def test_bad_start_is_one_line_and_code_1(sim_process, parameters, says):

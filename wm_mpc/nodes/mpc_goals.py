@@ -93,6 +93,12 @@ class Goals:
 
     def _append_state(self, message: Any) -> None:
         stamp = to_nanoseconds(message.header.stamp)
+        try:
+            assert self._inputs is not None
+            self._inputs.state_array(message)
+        except MessageError as error:
+            self._node.get_logger().warning(f"goal state refused: {error}")
+            return
         self._states[stamp] = message
         while len(self._states) > _STATES:
             del self._states[next(iter(self._states))]

@@ -26,7 +26,7 @@ from visualization_msgs.msg import MarkerArray
 
 from wm_mpc.nodes.sim_film import Film
 from wm_mpc.nodes.sim_inbox import PlanInbox
-from wm_mpc.nodes.sim_parameters import PARAMETERS, validate
+from wm_mpc.nodes.sim_parameters import PARAMETERS, disturbed_task, validate
 from wm_mpc.nodes.sim_topics import Topics, mean_plan_ms, planar_pose, rest_position
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import MessageError
@@ -36,7 +36,6 @@ from wm_mpc.ros.timing import OwnClock, SystemPacer, from_seconds
 from wm_mpc.sim.bullet import Observation, Simulation, episode_rng
 from wm_mpc.sim.recorder import RecorderError
 from wm_mpc.sim.scoreboard import Scoreboard, errors_text
-from wm_mpc.sim.tasks import make_task
 from wm_mpc.sim.trajectory import Following
 
 _FIRST_REPEAT = 0.5  # s between repetitions of an observation while the planner is not up yet
@@ -59,7 +58,7 @@ class Sim(Node):
         simulated_time = self.get_parameter("use_sim_time").value
         is_time_source = self._lockstep or factor != 1.0 or simulated_time
 
-        task, goals = make_task(str(values["task"])), str(values["goals"]) or None
+        task, goals = disturbed_task(values), str(values["goals"]) or None
         try:
             self._simulation = Simulation(task, gui=bool(values["gui"]), goals=goals)
         except ValueError as error:

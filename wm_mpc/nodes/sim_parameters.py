@@ -7,8 +7,10 @@ from typing import Any
 
 from wm_mpc.ros.parameters import Parameter, ParameterError
 from wm_mpc.sim.bullet import STREAMS
+from wm_mpc.sim.disturbance import Disturbance
 from wm_mpc.sim.recorder import SUFFIXES
-from wm_mpc.sim.tasks import TASKS
+from wm_mpc.sim.task import Task
+from wm_mpc.sim.tasks import TASKS, make_task
 
 PARAMETERS = (
     Parameter(
@@ -64,6 +66,24 @@ PARAMETERS = (
         low=0.0,
         high=60.0,
     ),
+    Parameter(
+        "disturbance.friction",
+        1.0,
+        "factor on the friction the robot moves against, as if it had changed since it was "
+        "recorded; task maze",
+        low=0.01,
+        high=100.0,
+        read_only=True,
+    ),
+    Parameter(
+        "disturbance.camera",
+        0.0,
+        "how far the camera was moved since then, along x",
+        unit="m",
+        low=-10.0,
+        high=10.0,
+        read_only=True,
+    ),
     Parameter("record", "", "film to write, a .gif or .mp4; empty: none", read_only=True),
 )
 
@@ -72,3 +92,13 @@ def validate(values: Mapping[str, Any]) -> None:
     """What the table cannot say. Raises ParameterError."""
     if values["record"] and not values["record"].lower().endswith(SUFFIXES):
         raise ParameterError(f"record is {values['record']!r}; accepted: a .gif, a .mp4 or empty")
+
+
+def disturbed_task(values: Mapping[str, Any]) -> Task:
+    """The task that the parameters name. Raises ParameterError."""
+    task = make_task(str(values["task"]))
+    disturbance = Disturbance(values["disturbance.friction"], values["disturbance.camera"])
+    try:
+        return disturbance.apply(task)
+    except ValueError as error:
+        raise ParameterError(f"disturbance.friction: {error}") from None
