@@ -264,3 +264,26 @@ def test_a_step_known_to_be_too_long_is_not_begun(squares):
     assert hurried.seconds < 0.02
     assert torch.equal(hurried.actions, proposals[0])
     assert plan(math.inf).iterations == 3
+
+
+def test_a_step_that_once_took_long_does_not_rule_out_steps_for_ever(squares):
+    class Slow(squares):
+        """The first time."""
+
+        pause = 0.05
+
+        def residuals(self, actions):
+            time.sleep(self.pause)
+            self.pause = 0.0
+            return super().residuals(actions)
+
+    cost, proposals = Slow((0.3, -0.2)), torch.zeros(1, HORIZON, SIZE)
+    planner = LevenbergMarquardtPlanner(iterations=1, restarts=1)
+
+    def steps(budget):
+        generator = torch.Generator()
+        return planner.plan(cost, proposals, budget=budget, generator=generator).iterations
+
+    assert steps(math.inf) == 1
+    assert steps(0.03) == 0
+    assert any(steps(0.03) for _ in range(100))

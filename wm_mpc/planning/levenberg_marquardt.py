@@ -19,7 +19,9 @@ from wm_mpc.planning.planner import BestPlans, CostFunction, PlanResult, Stopwat
 
 # In units of a restart's largest slope. Keeps systems solvable where an action has no effect.
 _TINY = 1e-6
-_MARGIN = 1.1  # of a step's time above the shortest one's
+_MARGIN = 1.1  # of a step's time above what is remembered
+_FORGETS = 0.1  # share of what is remembered, when a step was shorter
+_RELENTS = 0.03  # the same, when for its sake no step was begun
 
 
 class ResidualCost(Protocol):
@@ -48,8 +50,8 @@ class LevenbergMarquardtPlanner:
     iterations: int = 10
     restarts: int = 4
     damping: float = 1.0
-    # Of the shortest step (s), by shape of the starts. The shortest: a step that once took long by
-    # chance must not rule out steps for ever.
+    # Of the long ones of the latest steps (s), by shape of the starts. It fades: a step that once
+    # took long by chance must not rule out steps for ever.
     _seconds: dict[torch.Size, float] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -74,8 +76,8 @@ class LevenbergMarquardtPlanner:
         damping = torch.full_like(costs, self.damping)
         growth = torch.full_like(costs, 2.0)
         done = 0
-        expected = _MARGIN * self._seconds.get(actions.shape, 0.0)
-        while done < self.iterations and watch.fits_another(expected):
+        known = self._seconds.get(actions.shape, 0.0)
+        while done < self.iterations and watch.fits_another(_MARGIN * known):
             began = watch.seconds
             residual, jacobian = linearised(residuals, actions)
             moved, promised, unit = self._step(actions.flatten(1), jacobian, residual, damping)
@@ -90,8 +92,9 @@ class LevenbergMarquardtPlanner:
             growth = torch.where(is_better, torch.full_like(growth, 2.0), 2.0 * growth)
             best.update(actions, costs)
             done += 1
-            took, known = watch.seconds - began, self._seconds.get(actions.shape, torch.inf)
-            self._seconds[actions.shape] = min(took, known)
+            took = watch.seconds - began
+            known = max(took, known + _FORGETS * (took - known))
+        self._seconds[actions.shape] = known if done else (1.0 - _RELENTS) * known
         return best.result(complete=done == self.iterations, iterations=done, seconds=watch.seconds)
 
     @staticmethod
