@@ -14,6 +14,7 @@ EXECUTABLES = {
     "learner": "wm_mpc.nodes.learner:main",
     "record": "wm_mpc.nodes.record:main",
     "send_goal": "wm_mpc.nodes.send_goal:main",
+    "take_picture": "wm_mpc.nodes.take_picture:main",
     "explore": "wm_mpc.nodes.explore:main",
     "collect": "wm_mpc.cli.collect:main",
     "import_bag": "wm_mpc.cli.import_bag:main",

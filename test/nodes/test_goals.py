@@ -153,6 +153,22 @@ def test_pictures_are_reached_one_after_another(start_scene):
     assert scene.told() == {1: "reached", 2: "reached", 3: "reached"}
 
 
+def test_a_picture_that_was_taken_is_what_the_camera_sees(start_scene, tmp_path):
+    scene = start_scene(**{"goal.tolerance": 0.0})
+    images = scene.observer.listen(Image, "camera/image_raw", qos.SENSOR_DATA)
+    path = tmp_path / "taken.png"
+    process = scene.start("take_picture", str(path))
+    output = process.communicate(timeout=30.0)[0]
+    assert (process.returncode, output.strip().splitlines()[-1]) == (
+        0, f"{path}: 64x64 pixels of /camera/image_raw",
+    )  # fmt: skip
+    taken = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
+    assert any(bytes(image.data) == taken.tobytes() for image in images)
+    process = scene.start("take_picture", str(path), "--compressed", "--timeout", "0.5")
+    assert "no picture came on /camera/image_raw/compressed" in process.communicate(timeout=30.0)[0]
+    assert process.returncode == 1
+
+
 def test_goals_can_be_skipped_cleared_and_replaced(start_scene):
     scene = start_scene(**{"goal.tolerance": 0.0})  # none is ever reached
     code, output = scene.send(*scene.pictures)
