@@ -90,6 +90,15 @@ def test_earlier_plan_replaces_one_that_has_not_begun():
     assert subject.action_at(T0 + 3 * PERIOD)[0] == pytest.approx(-0.4)
 
 
+def test_plans_do_not_pile_up_where_nobody_executes_them():
+    subject = follower()
+    sizes = set()
+    for number in range(50):
+        subject.offer(T0 + number * PERIOD, ramp(), T0 + number * PERIOD)
+        sizes.add(len(subject._plans))
+    assert max(sizes) <= 2
+
+
 def test_future_plan_alone_means_hold():
     subject = follower()
     subject.offer(T0 + PERIOD, ramp(), T0)

@@ -57,8 +57,8 @@ class Mpc(LifecycleNode):
         self._diagnostics = Diagnostics(self)
         # Not the node's clock: simulated time may stand still, and that is worth a diagnosis.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0, self._diagnose, clock=steady)
-        self.create_timer(1.0, self._look_around, clock=steady)
+        self.create_timer(1.0, self._tell, clock=steady)
+        self.create_timer(0.2, self._look_around, clock=steady)
         self.create_service(SetBool, "~/hold", self._on_hold)
         self._reloader = Reloader(self, self._settings, _load, self._exchange)
         # A reload is answered when it is done; other callbacks do not wait for that.
@@ -189,6 +189,11 @@ class Mpc(LifecycleNode):
             logger.info(message)
         self._diagnose()
 
+    def _tell(self) -> None:
+        self._diagnose()
+        if self._session is not None:
+            self._goals.publish()  # distances change
+
     def _diagnose(self) -> None:
         values = {
             "checkpoint": self._checkpoint or "none",
@@ -204,7 +209,6 @@ class Mpc(LifecycleNode):
         session = self._session
         if session is not None:
             session.look_around()
-            self._goals.publish()  # distances change
 
     def _planner(self) -> str:
         """Its type, and where it cannot begin as the parameters say."""

@@ -92,7 +92,7 @@ class Session:
             self._pictures.close()
 
     def look_around(self) -> None:
-        """To be called about once a second, in the thread of the callbacks."""
+        """To be called a few times a second, in the thread of the callbacks."""
         with self._lock:
             if not self._closed:
                 self._plans.rivals.look()

@@ -71,7 +71,7 @@ class Rivals:
         self._lock = threading.Lock()
 
     def look(self) -> None:
-        """Look around; to be called about once a second, where subscriptions may be made."""
+        """Look around; to be called a few times a second, where subscriptions may be made."""
         several = self._node.count_publishers("planned_actions") > 1
         if several and self._subscription is None:
             self._subscription = self._node.create_subscription(

@@ -95,6 +95,7 @@ class PlanFollower:
             return True
         self._plans = [plan for plan in self._plans if plan[0] < start]
         self._plans.append((start, actions))
+        self._plan_at(now)  # where nobody asks for actions, old plans must not pile up either
         return True
 
     def refuse(self, now: int) -> None:
