@@ -40,8 +40,17 @@ faults: setup ## Break what may break around the running nodes, and look (some 5
 soak: setup ## Half an hour of work with changing goals and parameters: does anything grow?
 	$(call run, ros2 run wm_mpc soak $(ARGS))
 
+# All of them: what only computes on every core at once, then what needs the processor for itself.
+ifeq ($(strip $(ARGS)),)
+test: setup
+	@source tools/env.bash; failed=0; \
+	for part in "-n $$(nproc) -m computing" "-m live"; do \
+		echo "[test] python -m pytest $$part"; python -m pytest $$part || failed=1; \
+	done; exit $$failed
+else
 test: setup ## Run the tests: make test ARGS="test/planning -k cem"
 	$(call run, python -m pytest $(ARGS))
+endif
 
 lint: setup ## Check style and types
 	@source tools/env.bash; failed=0; \

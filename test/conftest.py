@@ -23,16 +23,18 @@ os.environ.setdefault("RCUTILS_LOGGING_BUFFERED_STREAM", "0")
 _DOMAINS = range(20, 100)
 # Tests of several live processes. Fast DDS now and then loses a service for good
 # (ros2/rmw_fastrtps#792) and a busy machine stalls one for seconds: a second failure counts.
-_LIVE = {"ros", "launch", "slow"}
+_LIVE = {"ros", "launch"}
 _LIVE_FOLDERS = {"launch", "nodes", "ros2_pip"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.pluginmanager.hasplugin("rerunfailures"):
-        return
+    has_reruns = config.pluginmanager.hasplugin("rerunfailures")
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
-        if marks & _LIVE or item.path.parent.name in _LIVE_FOLDERS:
+        is_live = bool(marks & _LIVE) or item.path.parent.name in _LIVE_FOLDERS
+        item.add_marker(pytest.mark.live if is_live else pytest.mark.computing)
+        if has_reruns and (is_live or "slow" in marks):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 

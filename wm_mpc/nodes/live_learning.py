@@ -34,7 +34,7 @@ class LiveLearning:
         self._node, self._wake = node, wake
         self.checkpoint = resolve_checkpoint(values["checkpoint"] or values["task"])
         spec = RobotSpec.from_dict(read_metadata(self.checkpoint))
-        run = Path(values["run"] or Path("runs") / values["task"]).expanduser()
+        run = Path(values["run"] or Path("runs") / spec.task).expanduser()
         self._run, self._spec = run, spec
         self.dataset = Dataset.create(run / "live", spec, {"source": "the running robot"})
         self.episodes = len(self.dataset)
