@@ -175,3 +175,19 @@ def test_images_are_planned_from_at_once_again_soon_after_the_camera_began_anew(
     assert len(steady) > 400
     assert sorted(steady)[int(0.98 * len(steady))] <= 3 * MS
     assert rate_of(plans) < 10.3
+
+
+@pytest.mark.parametrize("latest", [0.02, 0.03, 0.1])
+def test_images_that_come_a_little_later_again_and_again_do_not_wait(latest):
+    """As a simulation's do whose episodes are short, and begin a little late each time."""
+    rng = random.Random(3)
+    arrivals, time = [], 0.0
+    while time < 60.0:
+        arrivals += [int((time + 0.1 * k + rng.uniform(0.0, 0.004)) * SECOND) for k in range(8)]
+        time += 0.8 + rng.uniform(0.0, latest)
+    plans = run(arrivals, seconds=60.0, busy=20 * MS)
+    waits = {}
+    for now, age, _ in plans:
+        waits.setdefault(now - age, age)
+    assert len(waits) > 0.97 * len(arrivals)
+    assert sorted(waits.values())[int(0.98 * len(waits))] <= 20 * MS

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 _WAIT_SHARE = 0.6  # of a period: how long to wait for an observation that is about to come
 _SLEW = 0.02  # of a period: how fast the grid moves towards the observations' arrival
-_PAUSED = 1.4  # periods between observations after which they may come in another phase
-_APART = 0.3  # of a period: how soon after a plan the first of them is planned from
+_PAUSED = 1.31  # periods between observations after which they may come in another phase
+_ALIKE = 0.1  # of a period: how much two periods differ that count as the same
 _PACE = (0.8, 1.25)  # periods between observations that come as often as plans are wanted
 
 
@@ -49,8 +49,8 @@ class PlanSchedule:
             return False
         least, most = (share * period for share in _PACE)
         is_train = least <= self._interval <= most and self._gap >= least
-        apart = _APART * period if self._gap > _PAUSED * period else least
-        return is_train and now - self._last_plan >= apart
+        has_paused = self._gap > _PAUSED * period
+        return is_train and (has_paused or now - self._last_plan >= least)
 
     def _is_fresh(self, now: int, period: int) -> bool:
         """Whether the last observation is nearer than the next: else that one is waited for."""
@@ -62,8 +62,16 @@ class PlanSchedule:
         """How long after the due time a new observation is worth waiting for."""
         if self._due is None or self._last_arrival is None or self._interval is None:
             return 0.0
-        expected = self._last_arrival + 1.2 * self._interval - self._due
+        expected = self._last_arrival + 1.3 * self._interval - self._due
         return expected if 0.0 < expected <= _WAIT_SHARE * period else 0.0
+
+    def _is_late(self, period: int) -> bool:
+        """Whether observations come as often as plans are wanted, and the last one came after the
+        due time, for which the grid has to wait from now on."""
+        if self._due is None or self._last_arrival is None or self._interval is None:
+            return False
+        is_alike = abs(self._interval - period) <= _ALIKE * period
+        return is_alike and 0 < self._last_arrival - self._due < period
 
     def remaining(self, now: int) -> int:
         """Nanoseconds until the due time; 0 when it has come."""
@@ -73,6 +81,8 @@ class PlanSchedule:
         """Note that planning started at `now`; returns the number of due times missed."""
         assert self._due is not None
         waiting = self._last_arrival is not None and self._due - self._last_arrival > _SLEW * period
+        if self._is_late(period):
+            self._due = self._last_arrival
         self._due += period - (round(_SLEW * period) if waiting else 0)
         self._last_plan = now
         missed = max(0, (now - self._due) // period + 1) if now >= self._due else 0
