@@ -15,7 +15,7 @@ from wm_mpc.nodes.mpc_inputs import STATE_TYPES, Inputs, Snapshot
 from wm_mpc.planning.goals import Goal, GoalQueue, GoalStatus
 from wm_mpc.ros import qos
 from wm_mpc.ros.errors import MessageError
-from wm_mpc.ros.timing import to_nanoseconds
+from wm_mpc.ros.timing import stamp_text, to_nanoseconds
 
 _LEVELS = {
     GoalStatus.WAITING: DiagnosticStatus.OK,
@@ -48,7 +48,6 @@ class Goals:
         self._single: GoalMessages | None = None  # of goal/image and goal/state
         self._single_number = 0
         self._states: dict[int, Any] = {}  # by stamp
-        self._numbers: dict[int, int] = {}  # of appended goals, by stamp
         self._tolerance = math.nan
         self._publisher = node.create_publisher(DiagnosticArray, "mpc/goals", qos.LATCHED)
         self._subscriptions: list[Any] = []
@@ -102,11 +101,12 @@ class Goals:
         self._states[stamp] = message
         while len(self._states) > _STATES:
             del self._states[next(iter(self._states))]
-        number = self._numbers.get(stamp)
-        if number is not None and stamp:
-            for goal in self._queue.all():
-                if goal.number == number:
-                    self._queue.exchange(number, GoalMessages(goal.content.image, message))
+        for goal in reversed(self._queue.all()):
+            image = goal.content.image
+            is_appended = goal.number != self._single_number
+            if stamp and is_appended and to_nanoseconds(image.header.stamp) == stamp:
+                self._queue.exchange(goal.number, GoalMessages(image, message))
+                break
 
     def _append_image(self, message: Any) -> None:
         stamp = to_nanoseconds(message.header.stamp)
@@ -115,12 +115,10 @@ class Goals:
         try:
             assert self._inputs is not None
             self._inputs.goal_arrays(goal.image, goal.state)
-            self._numbers[stamp] = self._queue.append(goal).number
+            self._queue.append(goal)
         except (MessageError, ValueError) as error:
             self._node.get_logger().warning(f"goal refused: {error}")
             return
-        while len(self._numbers) > _STATES:
-            del self._numbers[next(iter(self._numbers))]
         self.publish()
 
     # --------------------------------------------------------------------------- they are used
@@ -142,18 +140,14 @@ class Goals:
         """A plan for a goal has left. distance: of what was planned from, in model steps. now:
         ns."""
         self._tolerance = values["goal.tolerance"]
-        if self._queue.see(
+        ended = self._queue.see(
             number, distance, 1e-9 * now,
             tolerance=self._tolerance, timeout=values["goal.timeout"],
-        ):  # fmt: skip
-            self._log(number)
+        )  # fmt: skip
+        if ended is not None:
+            text = f"goal {number} {ended.status.value} after {ended.seconds:.1f} s"
+            self._node.get_logger().info(f"{text}: {ended.reason}" if ended.reason else text)
             self.publish()
-
-    def _log(self, number: int) -> None:
-        for goal in self._queue.all():
-            if goal.number == number:
-                text = f"goal {number} {goal.status.value} after {goal.seconds:.1f} s"
-                self._node.get_logger().info(f"{text}: {goal.reason}" if goal.reason else text)
 
     def _on_skip(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._queue.skip()
@@ -188,11 +182,10 @@ class Goals:
         array.header.stamp = self._node.get_clock().now().to_msg()
         for goal in self._queue.all():
             message = f"{goal.status.value}: {goal.reason}" if goal.reason else goal.status.value
-            stamp = goal.content.image.header.stamp
             values = {
                 "number": str(goal.number),
                 "status": goal.status.value,
-                "stamp": f"{stamp.sec}.{stamp.nanosec:09d}",
+                "stamp": stamp_text(goal.content.image.header.stamp),
                 "distance": f"{goal.distance:.3f}",
                 "tolerance": f"{self._tolerance:.3f}",
                 "seconds": f"{goal.seconds:.2f}",

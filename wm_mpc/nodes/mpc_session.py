@@ -22,6 +22,7 @@ from wm_mpc.nodes.mpc_parameters import objective_config, planner_config
 from wm_mpc.nodes.mpc_statistics import Statistics
 from wm_mpc.nodes.mpc_trust import ERROR, OK, WARN, HoldError, Trust
 from wm_mpc.planning.commitment import Commitments
+from wm_mpc.planning.goals import Goal
 from wm_mpc.planning.receding_horizon import ControlPlan, PlanningError, RecedingHorizon
 from wm_mpc.planning.validator import Validation, Verdict
 from wm_mpc.ros.errors import MessageError
@@ -138,13 +139,13 @@ class Session:
             self._statistics.overruns += self._schedule.planned(self._now(), period)
         used, self._used_image = self._used_image, self._inputs.image_number
         try:
-            snapshot = self._usable(values)
+            snapshot, goal = self._usable(values)
             assert snapshot.image is not None
             stamp = snapshot.image.stamp
             if self._lockstep and self._repeat_answer(stamp):
                 return
             watch = StageClock(snapshot.image.received, snapshot.image.trip)
-            plan, checked = self._plan(snapshot, stamp, values, watch)
+            plan, checked = self._plan(snapshot, goal, stamp, values, watch)
         except (HoldError, MessageError, PlanningError) as error:
             self._hold(str(error), getattr(error, "level", ERROR))
         except Exception as error:  # a fault of ours must not leave the robot moving either
@@ -153,14 +154,15 @@ class Session:
             sent = self._send(plan, checked, stamp, values, watch)
             # Now, when nobody waits for it.
             self._trust.follow(plan, stamp, self._commitments)
-            self._see_goal(plan, values)
+            self._see_goal(goal, plan, values)
             self._usual = self._statistics.latency.summary().p50
             if sent and self._used_image != used:
                 # An image that is planned from again says nothing of how long its plan took.
                 self._statistics.stages.add(watch.seconds)
 
-    def _usable(self, values: Mapping[str, Any]) -> Snapshot:
-        """The newest inputs; raises HoldError when they are incomplete or too old."""
+    def _usable(self, values: Mapping[str, Any]) -> tuple[Snapshot, Goal]:
+        """The newest inputs, and what to reach; raises HoldError when they are incomplete or too
+        old."""
         if self.held_by_person:
             raise HoldError("holding as asked by the service ~/hold")
         if self._plans.rivals.is_there:
@@ -190,9 +192,10 @@ class Session:
                 f"the camera has repeated one image for {frozen:.1f} s, but the robot moves", ERROR
             )
         self._goals.take(snapshot)
-        if self._goals.current is None:
+        goal = self._goals.current
+        if goal is None:
             raise HoldError(self._goals.why_none())
-        return snapshot
+        return snapshot, goal
 
     def _repeat_answer(self, stamp: int) -> bool:
         """Whether this observation was answered before; the answer may have been lost, so it is
@@ -205,7 +208,12 @@ class Session:
         return True
 
     def _plan(
-        self, snapshot: Snapshot, stamp: int, values: Mapping[str, Any], watch: StageClock
+        self,
+        snapshot: Snapshot,
+        goal: Goal,
+        stamp: int,
+        values: Mapping[str, Any],
+        watch: StageClock,
     ) -> tuple[ControlPlan, Validation]:
         """A plan, and what of it may be sent."""
         assert snapshot.image is not None
@@ -217,9 +225,6 @@ class Session:
             assert snapshot.state is not None
             state = inputs.state_array(snapshot.state.message)
             self._plans.measured = inputs.joint_positions(state)
-        goal = self._goals.current
-        if goal is None:
-            raise HoldError(self._goals.why_none())
         if (goal.number, goal.revision) != self._used_goal or not controller.has_goal:
             controller.set_goal(*inputs.goal_arrays(goal.content.image, goal.content.state))
             self._used_goal = goal.number, goal.revision
@@ -283,15 +288,14 @@ class Session:
             self._report(WARN, f"planning, degraded: {checked.reason}")
         return True
 
-    def _see_goal(self, plan: ControlPlan, values: Mapping[str, Any]) -> None:
+    def _see_goal(self, goal: Goal, plan: ControlPlan, values: Mapping[str, Any]) -> None:
         """How far the goal is, as goals are compared, in what a scene covers in a model step."""
-        assert self._used_goal is not None
         usual = self._model.familiarity
         distance = math.nan
         if usual is not None and usual.step > 0.0:
             weight = values["cost.state_weight"]
             distance = self._controller.goal_distance(plan.latents[0], weight) / usual.step
-        self._goals.see(self._used_goal[0], distance, self._now(), values)
+        self._goals.see(goal.number, distance, self._now(), values)
 
     def _hold(self, reason: str, level: int) -> None:
         with self._lock:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
@@ -21,11 +20,11 @@ from std_srvs.srv import Trigger
 from wm_mpc.planning.goals import GoalStatus
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image
-from wm_mpc.ros.running import Stopped, run
-from wm_mpc.ros.timing import to_stamp
+from wm_mpc.ros.reading import decoded
+from wm_mpc.ros.running import Stopped, run, wait_until
+from wm_mpc.ros.timing import stamp_text, to_stamp
 
 _NAP = 0.02  # s
-_ENDED = (GoalStatus.REACHED, GoalStatus.ABORTED, GoalStatus.CANCELLED)
 
 
 class GoalError(RuntimeError):
@@ -47,11 +46,9 @@ class SendGoal(Node):
         self.create_subscription(DiagnosticArray, "mpc/goals", self._hear, qos.LATCHED)
 
     def _hear(self, message: Any) -> None:
-        told = {}
         for status in message.status:
             values = {entry.key: entry.value for entry in status.values}
-            told[values["stamp"]] = status.message, float(values["seconds"])
-        self._told.update(told)
+            self._told[values["stamp"]] = status.message, float(values["seconds"])
 
     def send(self, pictures: Sequence[np.ndarray], *, append: bool, stopped: Stopped) -> list[str]:
         """Stamps of the goals, by which `status` knows them. append: behind those that wait,
@@ -67,7 +64,7 @@ class SendGoal(Node):
         for number, picture in enumerate(pictures):
             stamp = to_stamp(now + number)  # they must differ
             self._goals.publish(rgb_to_image(picture, stamp))
-            stamps.append(f"{stamp.sec}.{stamp.nanosec:09d}")
+            stamps.append(stamp_text(stamp))
         self._until(lambda: all(stamp in self._told for stamp in stamps),
                     "not all goals were taken (the log of mpc says why)", stopped)  # fmt: skip
         return stamps
@@ -77,11 +74,8 @@ class SendGoal(Node):
         return self._told[stamp]
 
     def _until(self, condition: Callable[[], Any], otherwise: str, stopped: Stopped) -> None:
-        deadline = time.monotonic() + self._wait
-        while not condition():
-            if stopped() or time.monotonic() > deadline:
-                raise GoalError(otherwise)
-            time.sleep(_NAP)
+        if not wait_until(condition, self._wait, stopped):
+            raise GoalError(otherwise)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -108,11 +102,9 @@ def parser() -> argparse.ArgumentParser:
 def read_picture(path: Path) -> np.ndarray:
     """uint8 (height, width, 3) rgb. Raises GoalError."""
     try:
-        found = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        found = decoded(path.read_bytes())
     except OSError as error:
         raise GoalError(f"{path} cannot be read: {error.strerror}") from None
-    except cv2.error:  # of an empty file
-        found = None
     if found is None:
         raise GoalError(
             f"{path} is not a picture; accepted: PNG, JPEG and others that OpenCV reads"
@@ -140,9 +132,9 @@ def _work(
                 continue
             told[stamp] = status
             kind = GoalStatus(status.split(":")[0])
-            ended = kind in _ENDED
-            print(f"{path.name}: {status}{f' after {seconds:.1f} s' if ended else ''}", flush=True)
-            if ended:
+            took = f" after {seconds:.1f} s" if kind.is_final else ""
+            print(f"{path.name}: {status}{took}", flush=True)
+            if kind.is_final:
                 results.append(kind is GoalStatus.REACHED)
         time.sleep(_NAP)
 

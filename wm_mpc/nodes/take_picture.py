@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from wm_mpc.ros import qos
 from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.messages import compressed_to_rgb, image_to_rgb
-from wm_mpc.ros.running import Stopped, run
+from wm_mpc.ros.running import Stopped, run, wait_until
 from wm_mpc.spec import ImageSpec, SpecError
-
-_NAP = 0.02  # s
 
 
 class PictureError(RuntimeError):
@@ -44,18 +41,14 @@ class TakePicture(Node):
 
     def picture(self, timeout: float, stopped: Stopped) -> np.ndarray:
         """uint8 (height, width, 3) rgb, as large as it came. timeout: s. Raises PictureError."""
-        deadline = time.monotonic() + timeout
-        while self._message is None:
-            if stopped() or time.monotonic() > deadline:
-                raise PictureError(f"no picture came on {self.topic}")
-            time.sleep(_NAP)
+        if not wait_until(lambda: self._message is not None, timeout, stopped):
+            raise PictureError(f"no picture came on {self.topic}")
         message = self._message
         try:
-            if isinstance(message, Image):
-                return image_to_rgb(message, ImageSpec(message.height, message.width))
-            found = cv2.imdecode(np.frombuffer(bytes(message.data), np.uint8), cv2.IMREAD_COLOR)
-            size = (16, 16) if found is None else found.shape[:2]
-            return compressed_to_rgb(message, ImageSpec(*size))
+            read = image_to_rgb if isinstance(message, Image) else compressed_to_rgb
+            picture = read(message, None)
+            ImageSpec(*picture.shape[:2])  # too small for any model?
+            return picture
         except (MessageError, SpecError, cv2.error) as error:
             raise PictureError(f"{self.topic}: {error}") from None
 

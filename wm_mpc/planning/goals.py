@@ -22,6 +22,10 @@ class GoalStatus(enum.Enum):
     ABORTED = "aborted"
     CANCELLED = "cancelled"
 
+    @property
+    def is_final(self) -> bool:
+        return self not in (GoalStatus.WAITING, GoalStatus.EXECUTING)
+
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
@@ -97,8 +101,8 @@ class GoalQueue:
 
     def see(
         self, number: int, distance: float, now: float, *, tolerance: float, timeout: float
-    ) -> bool:
-        """An observation from which was planned for goal `number`; whether that ended thereby.
+    ) -> Goal | None:
+        """An observation from which was planned for goal `number`; that goal, if it ended thereby.
 
         distance: to that goal, in model steps; NaN: not known. now: s, of any clock. tolerance: in
         model steps. timeout: s, 0: none.
@@ -106,52 +110,45 @@ class GoalQueue:
         with self._lock:
             goal = self._current
             if goal is None or goal.number != number:  # another one came meanwhile
-                return False
+                return None
             if self._started < 0.0 or now < self._started:
                 self._started = now
             seconds = now - self._started
             goal = self._current = dataclasses.replace(goal, distance=distance, seconds=seconds)
             if goal.status is not GoalStatus.EXECUTING:
-                return False
+                return None
             self._within = self._within + 1 if distance <= tolerance else 0
             if self._within >= self._settle:
-                self._current = dataclasses.replace(goal, status=GoalStatus.REACHED)
+                reached = self._current = dataclasses.replace(goal, status=GoalStatus.REACHED)
                 if self._waiting:
                     self._next()
-                return True
+                return reached
             if seconds > timeout > 0.0:
-                self.abort(f"not reached within {timeout:g} s")
-                return True
-            return False
-
-    def abort(self, reason: str) -> None:
-        """The current goal cannot be reached: go on with the next one."""
-        self._end(GoalStatus.ABORTED, reason)
+                return self._end(GoalStatus.ABORTED, f"not reached within {timeout:g} s")
+            return None
 
     def skip(self) -> bool:
         """Go on with the next goal, as a person wants it; whether there was one to leave."""
-        return self._end(GoalStatus.CANCELLED, "skipped")
+        return self._end(GoalStatus.CANCELLED, "skipped") is not None
 
     def clear(self, reason: str = "cleared") -> int:
         """No goal any more; how many had not ended."""
         with self._lock:
-            unfinished = [goal for goal in self.all() if goal.status in _UNFINISHED]
-            self._waiting.clear()
+            unfinished = sum(not goal.status.is_final for goal in self.all())
+            waiting, self._waiting = self._waiting, deque()
             self._end(GoalStatus.CANCELLED, reason)
-            known = {goal.number for goal in self._ended}
-            for goal in unfinished:
-                if goal.number not in known:
-                    self._ended.append(_ended(goal, GoalStatus.CANCELLED, reason))
-            return len(unfinished)
+            self._ended.extend(_ended(goal, GoalStatus.CANCELLED, reason) for goal in waiting)
+            return unfinished
 
-    def _end(self, status: GoalStatus, reason: str) -> bool:
+    def _end(self, status: GoalStatus, reason: str) -> Goal | None:
+        """Go on with the next goal; returns the one that was left, if there was one."""
         with self._lock:
-            if self._current is None:
-                return False
-            if self._current.status is GoalStatus.EXECUTING:
-                self._current = _ended(self._current, status, reason)
-            self._next()
-            return True
+            left = self._current
+            if left is not None and not left.status.is_final:
+                left = self._current = _ended(left, status, reason)
+            if left is not None:
+                self._next()
+            return left
 
     def _next(self) -> None:
         if self._current is not None:
@@ -160,9 +157,6 @@ class GoalQueue:
         if self._waiting:
             goal = self._waiting.popleft()
             self._current = dataclasses.replace(goal, status=GoalStatus.EXECUTING)
-
-
-_UNFINISHED = (GoalStatus.WAITING, GoalStatus.EXECUTING)
 
 
 def _ended(goal: Goal, status: GoalStatus, reason: str) -> Goal:

@@ -58,6 +58,18 @@ class ObjectiveConfig:
         return weights / weights.sum()
 
 
+def squared_distance(
+    model: WorldModel, latents: Tensor, goal: Tensor, goal_state: Tensor | None, state_weight: float
+) -> Tensor:
+    """How far latents (..., latent size) are from a goal: of the scene to the embedded goal and,
+    weighted, of the robot's state to the goal's normalised one, unless that is None -> (...)."""
+    distance = (model.embed(latents) - goal).square().sum(-1)
+    if goal_state is None:
+        return distance
+    offset = (model.split(latents)[1] - goal_state).square().mean(-1)
+    return distance + state_weight * offset
+
+
 class GoalCost:
     """Cost of action sequences from one observed history to one goal.
 
@@ -208,10 +220,10 @@ class GoalCost:
     def of_latents(self, latents: Tensor, actions: Tensor) -> Tensor:
         """The cost of bound sequences whose latents (batch, horizon, latent size) are known:
         predicted ones, or seen ones to compare with."""
-        distance = (self._model.embed(latents) - self._goal).square().sum(-1)
-        if self._use_state:
-            offset = (self._model.split(latents)[1] - self._goal_state).square().mean(-1)
-            distance = distance + self._config.state_weight * offset
+        wanted = self._goal_state if self._use_state else None
+        distance = squared_distance(
+            self._model, latents, self._goal, wanted, self._config.state_weight
+        )
         if self._config.distance == "root":
             distance = (distance + _SMOOTHING).sqrt()
         return distance @ self._weights(actions.shape[1]) + self._action_cost(actions)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
+from wm_mpc.planning.objective import GoalCost, ObjectiveConfig, squared_distance
 from wm_mpc.planning.planner import Planner, PlanResult, PlanStatus, comparable
 from wm_mpc.planning.registry import PlannerConfig, make_planner
 
@@ -76,11 +76,11 @@ class RecedingHorizon:
         goal."""
         if self._goal is None or self._embedded_goal is None:
             raise PlanningError("there is no goal yet")
-        square = (self.model.embed(latent) - self._embedded_goal).square().sum()
-        if state_weight > 0.0 and self._goal_has_state and self.spec.state.size:
-            state, wanted = self.model.split(latent)[1], self.model.split(self._goal)[1]
-            square = square + state_weight * (state - wanted).square().mean()
-        return float(square.sqrt())
+        counts = state_weight > 0.0 and self._goal_has_state and self.spec.state.size > 0
+        wanted = self.model.split(self._goal)[1] if counts else None
+        return float(
+            squared_distance(self.model, latent, self._embedded_goal, wanted, state_weight).sqrt()
+        )
 
     def executing(self, stamp: float, actions: np.ndarray) -> None:
         """The robot executes other actions (points, action size) than the last plan's, from `stamp`

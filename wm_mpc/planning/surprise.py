@@ -55,16 +55,9 @@ class SurpriseMonitor:
         self._seen.clear()
         self._errors.clear()
 
-    def observe(
-        self, stamp: int, image: np.ndarray, latent: Tensor, executed: Commitments
-    ) -> Surprise:
-        """An observation: image uint8 (height, width, 3) and its latent (latent size,). executed:
-        the actions sent so far."""
-        return Surprise(self.follow(stamp, latent, executed), self.look(image, latent))
-
     @torch.no_grad()
     def look(self, image: np.ndarray, latent: Tensor) -> float:
-        """`Surprise.image` of an image and its latent."""
+        """`Surprise.image` of an image, uint8 (height, width, 3), and its latent (latent size,)."""
         usual = self._familiarity
         if usual is None:
             return math.nan
@@ -73,7 +66,8 @@ class SurpriseMonitor:
 
     @torch.no_grad()
     def follow(self, stamp: int, latent: Tensor, executed: Commitments) -> float:
-        """`Surprise.prediction` with the latent of a further observation."""
+        """`Surprise.prediction` with the latent (latent size,) of a further observation. executed:
+        the actions sent so far."""
         usual = self._familiarity
         if usual is None:
             return math.nan

@@ -44,8 +44,9 @@ _ENCODINGS: dict[str, tuple[int, int | None]] = {
 # ------------------------------------------------------------------------------------ pictures
 
 
-def image_to_rgb(message: Any, spec: ImageSpec) -> np.ndarray:
-    """The picture as the model wants it: uint8 (spec.height, spec.width, 3), rgb.
+def image_to_rgb(message: Any, spec: ImageSpec | None) -> np.ndarray:
+    """The picture as the model wants it: uint8 (spec.height, spec.width, 3), rgb; without a spec as
+    large as it came.
 
     Larger pictures are scaled down by area averaging. Raises MessageError for an encoding other
     than rgb8, bgr8, rgba8, bgra8 or mono8, a message whose data do not match its size, and a
@@ -70,7 +71,7 @@ def image_to_rgb(message: Any, spec: ImageSpec) -> np.ndarray:
     return _to_model(pixels, conversion, spec)
 
 
-def compressed_to_rgb(message: Any, spec: ImageSpec) -> np.ndarray:
+def compressed_to_rgb(message: Any, spec: ImageSpec | None) -> np.ndarray:
     """Like `image_to_rgb` for a JPEG or PNG picture (`image_transport`'s compressed topics).
 
     Raises MessageError when it is damaged, cut short, or smaller than the model's.
@@ -82,10 +83,7 @@ def compressed_to_rgb(message: Any, spec: ImageSpec) -> np.ndarray:
     png_cut = data.startswith(b"\x89PNG") and b"IEND" not in data[-16:]
     if jpeg_cut or png_cut:
         raise MessageError(f"{what} is truncated")
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    except cv2.error:
-        pixels = None
+    pixels = decoded(data)
     if pixels is None:
         raise MessageError(f"{what} cannot be decoded; accepted: 8 bit jpeg and png")
     height, width = pixels.shape[:2]
@@ -93,13 +91,22 @@ def compressed_to_rgb(message: Any, spec: ImageSpec) -> np.ndarray:
     return _to_model(pixels, cv2.COLOR_BGR2RGB, spec)
 
 
-def _check_size(what: str, height: int, width: int, spec: ImageSpec) -> None:
-    if height < spec.height or width < spec.width:
+def decoded(data: bytes) -> np.ndarray | None:
+    """The picture in a file's bytes, uint8 (height, width, 3) bgr; None when there is none that
+    OpenCV reads."""
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error:
+        return None
+
+
+def _check_size(what: str, height: int, width: int, spec: ImageSpec | None) -> None:
+    if spec is not None and (height < spec.height or width < spec.width):
         raise MessageError(f"{what}; the model wants {spec.height}x{spec.width} or larger")
 
 
-def _to_model(pixels: np.ndarray, conversion: int | None, spec: ImageSpec) -> np.ndarray:
-    if pixels.shape[:2] != (spec.height, spec.width):
+def _to_model(pixels: np.ndarray, conversion: int | None, spec: ImageSpec | None) -> np.ndarray:
+    if spec is not None and pixels.shape[:2] != (spec.height, spec.width):
         # Scaled before the conversion: fewer pixels to convert.
         pixels = cv2.resize(pixels, (spec.width, spec.height), interpolation=cv2.INTER_AREA)
     if conversion is not None:

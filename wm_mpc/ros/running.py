@@ -10,6 +10,7 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from wm_mpc.ros.parameters import ParameterError
 
 Stopped = Callable[[], bool]
 AnyNode = TypeVar("AnyNode", bound=Node)
+_NAP = 0.02  # s
 
 
 @contextlib.contextmanager
@@ -38,6 +40,16 @@ def stop_on_signals() -> Iterator[Stopped]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def wait_until(condition: Callable[[], Any], seconds: float, stopped: Stopped) -> bool:
+    """Sleep until `condition()`; False when that takes longer, or `stopped()` comes first."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if stopped() or time.monotonic() > deadline:
+            return False
+        time.sleep(_NAP)
+    return True
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 _WAIT_SHARE = 0.6  # of a period: how long to wait for an observation that is about to come
 _SLEW = 0.02  # of a period: how fast the grid moves towards the observations' arrival
+_OVERDUE = 1.3  # periods between observations until which the next one is waited for
 _PAUSED = 1.31  # periods between observations after which they may come in another phase
 _ALIKE = 0.1  # of a period: how much two periods differ that count as the same
 _PACE = (0.8, 1.25)  # periods between observations that come as often as plans are wanted
@@ -62,7 +63,7 @@ class PlanSchedule:
         """How long after the due time a new observation is worth waiting for."""
         if self._due is None or self._last_arrival is None or self._interval is None:
             return 0.0
-        expected = self._last_arrival + 1.3 * self._interval - self._due
+        expected = self._last_arrival + _OVERDUE * self._interval - self._due
         return expected if 0.0 < expected <= _WAIT_SHARE * period else 0.0
 
     def _is_late(self, period: int) -> bool:

@@ -31,6 +31,11 @@ def to_stamp(nanoseconds: int) -> Time:
     return Time(sec=nanoseconds // SECOND, nanosec=nanoseconds % SECOND)
 
 
+def stamp_text(stamp: Time) -> str:
+    """A stamp in seconds, with all its digits."""
+    return f"{stamp.sec}.{stamp.nanosec:09d}"
+
+
 def to_duration(nanoseconds: int) -> Duration:
     """Inverse of `to_nanoseconds` for a `builtin_interfaces/Duration`."""
     return Duration(sec=nanoseconds // SECOND, nanosec=nanoseconds % SECOND)
