@@ -191,3 +191,20 @@ def test_images_that_come_a_little_later_again_and_again_do_not_wait(latest):
         waits.setdefault(now - age, age)
     assert len(waits) > 0.97 * len(arrivals)
     assert sorted(waits.values())[int(0.98 * len(waits))] <= 20 * MS
+
+
+@pytest.mark.parametrize("late", [20, 40, 60, 74])
+def test_an_image_that_comes_late_once_makes_no_other_image_wait(late):
+    """As after the reset of a simulation that keeps its stamps: the next image comes in time."""
+    rng = random.Random(5)
+    arrivals = [
+        k * PERIOD + (late * MS if k % 13 == 12 else int(rng.uniform(0.0, 4.0) * MS))
+        for k in range(600)
+    ]
+    plans = run(arrivals, seconds=60.0, busy=20 * MS)
+    waits = {}
+    for now, age, _ in plans:
+        waits.setdefault(now - age, age)
+    assert len(waits) > 0.99 * len(arrivals)
+    assert max(list(waits.values())[20:]) <= 20 * MS
+    assert rate_of(plans) < 10.9  # while one is late, a plan is made from the one before

@@ -67,6 +67,7 @@ def _frozen() -> Begin:
             yield first[0]
 
         rig.image = tamper
+        rig.wait_for(lambda: first, 2.0)
 
     return begin
 
@@ -84,6 +85,7 @@ def _repeated() -> Begin:
 
         rig.wait_for_motion()
         rig.image = tamper
+        rig.wait_for(lambda: data, 2.0)
 
     return begin
 
@@ -181,7 +183,9 @@ def _continue_mpc(rig: Rig) -> None:
 
 
 def _second(rig: Rig) -> None:
+    """Until it is there: it has sent nothing before."""
     rig.start_mpc("second", "mpc_2")
+    rig.wait_for(lambda: rig.node.count_publishers("planned_actions") > 1, 20.0)
 
 
 def _no_second(rig: Rig) -> None:
@@ -251,11 +255,9 @@ def _no_announcement(rig: Rig) -> None:
 FAULTS = (
     Fault("simulation killed, and started again", HOLDS, _kill_sim, _start_sim, 3.0, "no image"),
     Fault("camera falls silent", HOLDS, _tampered(image=nothing), reason="no image for"),
-    # The picture it freezes at is the next one: a period later.
-    Fault("camera freezes: old picture, old stamp", HOLDS, _frozen(), reason="stamps are",
-          within=0.7),
+    Fault("camera freezes: old picture, old stamp", HOLDS, _frozen(), reason="stamps are"),
     Fault("camera repeats one picture under new stamps, robot moves", HOLDS, _repeated(),
-          seconds=3.0, reason="repeated one image", within=1.5),
+          seconds=3.0, reason="repeated one image"),
     Fault("camera's stamps jump back by 5 s", HOLDS, _tampered(image=shifted(-5.0)),
           reason="stamps are"),
     Fault("camera's stamps jump ahead by 5 s", HOLDS, _tampered(image=shifted(5.0)),
@@ -286,5 +288,5 @@ FAULTS = (
     Fault("mpc killed during a plan, and started again", STANDS, _kill_mpc, _start_mpc, 3.0,
           within=1.2),
     Fault("two controllers at once", HOLDS, _second, _no_second, 8.0, "another node plans",
-          within=8.0, settle=3.0),
+          settle=3.0),
 )  # fmt: skip

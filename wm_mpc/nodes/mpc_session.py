@@ -187,7 +187,9 @@ class Session:
                 raise HoldError(
                     f"{what} stamps are {-age:.2f} s in the future: clocks differ", ERROR
                 )
-        if not self._lockstep and (frozen := self._inputs.repeats_image(snapshot.state, timeout)):
+        # Half a period less, so that the picture of that moment is the last to count.
+        patience = max(0.5 * timeout, timeout - 0.5 * self._model.spec.control_period)
+        if not self._lockstep and (frozen := self._inputs.repeats_image(snapshot.state, patience)):
             raise HoldError(
                 f"the camera has repeated one image for {frozen:.1f} s, but the robot moves", ERROR
             )

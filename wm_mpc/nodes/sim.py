@@ -139,10 +139,13 @@ class Sim(Node):
             while self._commands:
                 self._commands.popleft()()
             if self._begin_next:
-                self._begin_episode()
+                self._begin_episode(self._clock_of_steps.stamp)
             observation = self._simulation.observe()
             if self._exchange(observation, stopped):
                 self._step(observation)
+            if self._begin_next and not self.is_over():
+                # Now, in the rest of the period: else its first observation would come late.
+                self._begin_episode(self._clock_of_steps.stamp + self._clock_of_steps.period)
             # Without a step the time goes on all the same: an answer to this observation must
             # not be taken for one to the next, which may have another goal.
             self._clock_of_steps.wait(stopped)
@@ -166,7 +169,8 @@ class Sim(Node):
             self.get_logger().info(message)
         self._simulation.close()
 
-    def _begin_episode(self) -> None:
+    def _begin_episode(self, stamp: int) -> None:
+        """stamp: ns, of its first observation."""
         values = self._settings.values()
         self._begin_next = False
         self._rng = episode_rng(int(values["seed"]), str(values["episode_stream"]), self._number)
@@ -174,7 +178,7 @@ class Sim(Node):
         self._steps = 0
         self._simulation.reset(self._rng)
         settle = 0 if self._lockstep else from_seconds(float(values["settle"]))
-        self._begins_at = self._clock_of_steps.stamp + settle
+        self._begins_at = stamp + settle
         self._inbox.begin_episode(self._begins_at, rest_position(self._simulation))
         self._publish_goal()
 
@@ -265,7 +269,7 @@ class Sim(Node):
 
     def _set_goal(self, x: float, y: float, yaw: float) -> None:
         if self._begin_next:
-            self._begin_episode()
+            self._begin_episode(self._clock_of_steps.stamp)
         try:
             self._simulation.set_goal(self._simulation.task.goal_at(x, y, yaw))
         except ValueError as error:

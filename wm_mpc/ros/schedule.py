@@ -5,12 +5,16 @@ Times are integer nanoseconds of the node's clock.
 
 from __future__ import annotations
 
+import statistics
+from collections import deque
+
+_GAPS = 5  # of which the median is how often observations come
 _WAIT_SHARE = 0.6  # of a period: how long to wait for an observation that is about to come
 _SLEW = 0.02  # of a period: how fast the grid moves towards the observations' arrival
 _OVERDUE = 1.3  # periods between observations until which the next one is waited for
-_PAUSED = 1.31  # periods between observations after which they may come in another phase
 _ALIKE = 0.1  # of a period: how much two periods differ that count as the same
 _PACE = (0.8, 1.25)  # periods between observations that come as often as plans are wanted
+_BURST = 0.25  # periods between observations below which a delay has brought them together
 
 
 class PlanSchedule:
@@ -23,35 +27,32 @@ class PlanSchedule:
         self._due: int | None = None
         self._last_arrival: int | None = None
         self._interval: float | None = None
-        self._gap = 0.0
-        self._last_plan: int | None = None
+        self._gaps: deque[int] = deque(maxlen=_GAPS)  # ns, between the last observations
 
     def arrived(self, now: int) -> None:
         """An observation came in."""
         if self._last_arrival is not None and now > self._last_arrival:
-            self._gap = gap = float(now - self._last_arrival)
-            self._interval = gap if self._interval is None else 0.8 * self._interval + 0.2 * gap
+            self._gaps.append(now - self._last_arrival)
+            self._interval = float(statistics.median(self._gaps))  # which one pause leaves as it is
         self._last_arrival = now
 
     def is_due(self, now: int, period: int, *, is_new: bool) -> bool:
         """Whether to plan now. is_new: an observation arrived that no plan has used yet."""
         if self._due is None or now < self._due - 2 * period:  # first plan, or time went back
             self._due = now
-        if is_new and now < self._due and self._is_early(now, period):
+        if is_new and now < self._due and self._is_of_train(period):
             self._due = now
         if now < self._due:
             return False
         return (is_new and self._is_fresh(now, period)) or now >= self._due + self._patience(period)
 
-    def _is_early(self, now: int, period: int) -> bool:
-        """Whether an observation that just came is the next of a steady train which the grid has
-        lost, e.g. because the camera was started anew: it is planned from at once."""
-        if self._interval is None or self._last_plan is None:
+    def _is_of_train(self, period: int) -> bool:
+        """Whether an observation that just came is one of a train that comes as often as plans are
+        wanted. It is planned from at once, however much the train shakes."""
+        if self._interval is None:
             return False
         least, most = (share * period for share in _PACE)
-        is_train = least <= self._interval <= most and self._gap >= least
-        has_paused = self._gap > _PAUSED * period
-        return is_train and (has_paused or now - self._last_plan >= least)
+        return least <= self._interval <= most and self._gaps[-1] >= _BURST * period
 
     def _is_fresh(self, now: int, period: int) -> bool:
         """Whether the last observation is nearer than the next: else that one is waited for."""
@@ -85,7 +86,6 @@ class PlanSchedule:
         if self._is_late(period):
             self._due = self._last_arrival
         self._due += period - (round(_SLEW * period) if waiting else 0)
-        self._last_plan = now
         missed = max(0, (now - self._due) // period + 1) if now >= self._due else 0
         self._due += missed * period
         return int(missed)
