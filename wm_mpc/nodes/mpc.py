@@ -36,6 +36,8 @@ from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.ros.parameters import declare
 from wm_mpc.ros.running import Stopped, run
 
+_SWITCH = 2e-4  # s, of the interpreter between threads; Python's own is 5 ms
+
 
 class Mpc(LifecycleNode):
     """See the module; `options` go to rclpy's node (context, parameter_overrides, ...)."""
@@ -261,6 +263,8 @@ def _load(path: Path, values: Mapping[str, Any]) -> WorldModel:
 
 
 def main(args: list[str] | None = None) -> int:
+    # The thread that plans gets the interpreter soon after the callback of an image.
+    sys.setswitchinterval(_SWITCH)
     return run(Mpc, Mpc.work, args)
 
 
