@@ -171,7 +171,7 @@ def _limit(section: Any) -> list[str]:
     highest = max(row["highest_gflops"] for row in section["rows"])
     return [
         "The matrix products of a search, and how long they alone would take: at the rate measured "
-        "for matrices of the same shapes (the fastest of torch, numpy and oneDNN for each), and at "
+        "for matrices of the same shapes (the faster of torch and oneDNN for each), and at "
         f"the highest rate of all ({highest:.0f} GFLOP/s). Below 1: faster than "
         "the libraries multiply such small matrices: weights stay in the cache.",
         _table(["task", "planner", "back end", "GFLOP", "limit ms", "at highest rate ms",
