@@ -82,6 +82,7 @@ class Rig:
         self.clock: Tamper = unchanged
         self.plans: list[SeenPlan] = []
         self.status, self.values = "", dict[str, str]()
+        self.told: dict[str, str] = {}  # by node: its status
         self.speed, self._moving = 0.0, time.monotonic()
         self._environment = os.environ | {
             "ROS_DOMAIN_ID": str(domain),
@@ -142,6 +143,7 @@ class Rig:
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
+            self.told[status.name.split(":")[0]] = status.message
             if status.name.endswith("mpc: mpc"):
                 self.status = status.message
                 self.values = {entry.key: entry.value for entry in status.values}

@@ -183,9 +183,11 @@ def _continue_mpc(rig: Rig) -> None:
 
 
 def _second(rig: Rig) -> None:
-    """Until it is there: it has sent nothing before."""
+    """Until it plans, or has noticed that another one does."""
+    told = ("planning", "holding: another")
+    rig.told.pop("mpc_2", None)
     rig.start_mpc("second", "mpc_2")
-    rig.wait_for(lambda: rig.node.count_publishers("planned_actions") > 1, 20.0)
+    rig.wait_for(lambda: rig.told.get("mpc_2", "").startswith(told), 20.0)
 
 
 def _no_second(rig: Rig) -> None:

@@ -60,7 +60,6 @@ class Mpc(LifecycleNode):
         # Not the node's clock: simulated time may stand still, and that is worth a diagnosis.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._tell, clock=steady)
-        self.create_timer(0.2, self._look_around, clock=steady)
         self.create_service(SetBool, "~/hold", self._on_hold)
         self._reloader = Reloader(self, self._settings, _load, self._exchange)
         # A reload is answered when it is done; other callbacks do not wait for that.
@@ -206,11 +205,6 @@ class Mpc(LifecycleNode):
             **self._statistics.values(),
         }
         self._diagnostics.publish(*self._status, values)
-
-    def _look_around(self) -> None:
-        session = self._session
-        if session is not None:
-            session.look_around()
 
     def _planner(self) -> str:
         """Its type, and where it cannot begin as the parameters say."""

@@ -92,12 +92,6 @@ class Session:
             self._plans.close()
             self._pictures.close()
 
-    def look_around(self) -> None:
-        """To be called a few times a second, in the thread of the callbacks."""
-        with self._lock:
-            if not self._closed:
-                self._plans.rivals.look()
-
     def use(self, model: WorldModel, seed: int) -> None:
         """Plan with another world model of the same robot from the next plan on."""
         following = (model, RecedingHorizon(model, seed))

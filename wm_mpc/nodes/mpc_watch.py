@@ -60,31 +60,20 @@ class Rivals:
     """Whether another controller of the same robot is alive: two plans at once are none.
 
     Who has died is known to the middleware for a while longer, so what counts is that somebody
-    else's plans come. Plans are listened to only while there are several publishers.
+    else's plans come.
     """
 
     def __init__(self, node: Any) -> None:
         self._node = node
-        self._subscription: Any = None
-        self._own: deque[tuple[int, int, int]] = deque(maxlen=50)
+        self._own: deque[tuple[Any, ...]] = deque(maxlen=50)
         self._last = -1e9  # s, monotonic
         self._lock = threading.Lock()
-
-    def look(self) -> None:
-        """Look around; to be called a few times a second, where subscriptions may be made."""
-        several = self._node.count_publishers("planned_actions") > 1
-        if several and self._subscription is None:
-            self._subscription = self._node.create_subscription(
-                JointTrajectory, "planned_actions", self._on_plan, qos.PLANNED_ACTIONS
-            )
-        elif not several and self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-            self._subscription = None
+        self._subscription = node.create_subscription(
+            JointTrajectory, "planned_actions", self._on_plan, qos.PLANNED_ACTIONS
+        )
 
     def close(self) -> None:
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-            self._subscription = None
+        self._node.destroy_subscription(self._subscription)
 
     def sent(self, message: JointTrajectory) -> None:
         """A plan of our own is about to leave."""
@@ -101,6 +90,10 @@ class Rivals:
         return time.monotonic() - self._last < _QUIET
 
 
-def _mark(message: JointTrajectory) -> tuple[int, int, int]:
-    stamp = message.header.stamp
-    return stamp.sec, stamp.nanosec, len(message.points)
+def _mark(message: JointTrajectory) -> tuple[Any, ...]:
+    """What tells a plan from others, also from that of a twin for the same image."""
+    stamp, points = message.header.stamp, message.points
+    ends = [
+        tuple(point.positions) + tuple(point.velocities) for point in (*points[:1], *points[-1:])
+    ]
+    return stamp.sec, stamp.nanosec, len(points), *ends

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import rclpy
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -65,7 +66,8 @@ def spinning(node: Node) -> Iterator[Stopped]:
 
     def spin() -> None:
         try:
-            executor.spin()
+            while _spin(executor):
+                pass
         except BaseException as error:
             failures.append(error)
 
@@ -78,6 +80,17 @@ def spinning(node: Node) -> Iterator[Stopped]:
         thread.join(timeout=1.0)
     if failures:
         raise failures[0]
+
+
+def _spin(executor: SingleThreadedExecutor) -> bool:
+    """Until the executor's end; returns True when it has to be called again."""
+    try:
+        executor.spin()
+    except InvalidHandle:
+        # Another thread has just destroyed what it was about to wait for; of events, rclpy does
+        # not expect that.
+        return True
+    return False
 
 
 def run(
