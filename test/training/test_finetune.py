@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -71,6 +74,19 @@ def test_dynamics_alone_leave_the_rest_as_it_is(model, moved):
     assert changed == {"dynamics"}
 
 
+def test_dynamics_stay_half_of_those_before_the_first_round(model, moved):
+    """Whatever earlier rounds have made of them."""
+    later = copy.deepcopy(model)
+    with torch.no_grad():
+        later.dynamics.head[-1].bias.add_(1.0)
+    quick = FineTuneConfig(updates=3, batch=8)
+    free = fine_tune(later, moved, dataclasses.replace(quick, keep=0.0), first=model)[0]
+    kept = fine_tune(later, moved, quick, first=model)[0]
+    for name, before in model.dynamics.state_dict().items():
+        expected = 0.5 * (before + free.dynamics.state_dict()[name])
+        torch.testing.assert_close(kept.dynamics.state_dict()[name], expected)
+
+
 def test_a_worse_model_is_refused(model, moved, monkeypatch):
     def spoil(tuned, *_):
         with torch.no_grad():
@@ -105,8 +121,8 @@ def test_too_few_episodes_are_named(model, recording):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [({"parts": "wheels"}, "parts is 'wheels'"), ({"updates": 0}, "updates is 0"),
-     ({"replay_share": 1.0}, "replay_share is 1.0")],
-    ids=["parts", "updates", "share"],
+     ({"replay_share": 1.0}, "replay_share is 1.0"), ({"keep": 1.0}, "keep is 1.0")],
+    ids=["parts", "updates", "share", "keep"],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_named(change, reason):
     with pytest.raises(ValueError, match=reason):

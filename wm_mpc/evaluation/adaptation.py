@@ -111,6 +111,7 @@ def adapt(
 ) -> tuple[WorldModel, dict[str, Any]]:
     """Score, then drive, learn and score again, round after round, each with the model of the round
     before. folder: for the recordings. Returns the last model and all numbers."""
+    first = model
     before = score(model, Disturbance(), episodes, seed)
     tell(f"as it was: {before}")
     disturbed = score(model, disturbance, episodes, seed)
@@ -123,7 +124,7 @@ def adapt(
         steps += drive(model, disturbance, drives, seed + number, dataset)
         began = time.monotonic()
         parts = config if number == 0 else dataclasses.replace(config, parts="dynamics")
-        tuned, comparison = fine_tune(model, Recording(dataset), parts)
+        tuned, comparison = fine_tune(model, Recording(dataset), parts, first=first)
         seconds = time.monotonic() - began
         if comparison.accepted:
             model = tuned

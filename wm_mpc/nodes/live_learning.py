@@ -33,6 +33,7 @@ class LiveLearning:
     def __init__(self, node: Any, values: Mapping[str, Any], wake: threading.Event) -> None:
         self._node, self._wake = node, wake
         self.checkpoint = resolve_checkpoint(values["checkpoint"] or values["task"])
+        self._first = self.checkpoint
         spec = RobotSpec.from_dict(read_metadata(self.checkpoint))
         run = Path(values["run"] or Path("runs") / spec.task).expanduser()
         self._run, self._spec = run, spec
@@ -102,7 +103,8 @@ class LiveLearning:
         self.rounds += 1
         out = self._run / f"{self._spec.task}_live_{self.rounds}.safetensors"
         arguments = [
-            f"--checkpoint={self.checkpoint}", f"--live={self.dataset.path}", f"--out={out}",
+            f"--checkpoint={self.checkpoint}", f"--first={self._first}",
+            f"--live={self.dataset.path}", f"--out={out}",
             # Where the camera is need not be found twice.
             f"--parts={values['live.parts'] if self.rounds == 1 else 'dynamics'}",
             f"--updates={values['live.updates']}", f"--seed={max(0, values['seed'])}",

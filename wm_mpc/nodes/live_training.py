@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="live_training")
     add = parser.add_argument
     add("--checkpoint", type=Path, required=True, help="the present model")
+    add("--first", type=Path, required=True, help="the model before the first round")
     add("--live", type=Path, required=True, help="dataset of what the robot did")
     add("--replay", type=Path, help="dataset the model was first trained on")
     add("--out", type=Path, required=True, help="the new checkpoint")
@@ -55,13 +56,15 @@ def _learn(options: argparse.Namespace, send: Callable[..., None], stop: threadi
     torch.set_num_threads(1)
     try:
         model, metadata = load_checkpoint(options.checkpoint)
+        first, _ = load_checkpoint(options.first)
         recording = Recording(Dataset(options.live))
         replay = None if options.replay is None else Recording(Dataset(options.replay))
         config = FineTuneConfig(parts=options.parts, updates=options.updates, seed=options.seed)
         send("started")
         tuned, comparison = fine_tune(
-            model, recording, config, replay=replay, progress=Progress(send), stopped=stop.is_set
-        )
+            model, recording, config, first=first, replay=replay, progress=Progress(send),
+            stopped=stop.is_set,
+        )  # fmt: skip
         found: dict[str, Any] = {
             "held-out error before": comparison.before,
             "held-out error after": comparison.after,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +32,8 @@ class PlanPublisher:
     """`planned_actions`; the same plan streamed point by point on `cmd_vel` / `commands`; and as a
     whole on `joint_trajectory`.
 
-    measured: positions of joints by name, at the start of the next plan, as far as known.
+    measured: positions of joints by name, at the start of the next plan, as far as known. left:
+    when the last plan was handed to the middleware (s, monotonic).
     """
 
     def __init__(self, node: Any, spec: RobotSpec) -> None:
@@ -48,6 +50,7 @@ class PlanPublisher:
         self.frame_id = "odom"
         self.stream_twists = self.stream_commands = self.stream_trajectories = False
         self.measured: dict[str, float] = {}
+        self.left = 0.0
         self.rivals = Rivals(node)
 
     def publish(self, stamp: int, actions: np.ndarray) -> None:
@@ -57,6 +60,7 @@ class PlanPublisher:
         )
         self.rivals.sent(message)
         self._plans.publish(message)
+        self.left = time.monotonic()
         if self.stream_trajectories:
             period = self._spec.control_period
             trajectory = to_controller(

@@ -117,6 +117,7 @@ class Session:
             due = self._schedule.is_due(now, period, is_new=is_new)
             remaining = self._schedule.remaining(now) / SECOND or 0.005
         if not due:
+            _ = self._plans.rivals.is_there
             self._wake.wait(min(remaining, 0.02))
             self._wake.clear()
         return due
@@ -270,7 +271,7 @@ class Session:
             if self._closed:
                 return False
             self._plans.publish(stamp, actions)
-            watch.lap("publish")
+            watch.lap("publish", self._plans.left)
             self._commitments.sent(stamp, actions)
             self._answered = (stamp, actions)
             self._statistics.plans += 1

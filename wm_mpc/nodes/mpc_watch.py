@@ -10,6 +10,7 @@ from collections import deque
 from typing import Any
 
 from nav_msgs.msg import Odometry
+from rclpy.serialization import deserialize_message
 from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.ros import qos
@@ -66,10 +67,12 @@ class Rivals:
     def __init__(self, node: Any) -> None:
         self._node = node
         self._own: deque[tuple[Any, ...]] = deque(maxlen=50)
+        self._heard: deque[tuple[float, bytes]] = deque(maxlen=50)  # s, monotonic; a plan
         self._last = -1e9  # s, monotonic
         self._lock = threading.Lock()
+        # Not unpacked as it comes: it is our own plan most of the time, which is just leaving.
         self._subscription = node.create_subscription(
-            JointTrajectory, "planned_actions", self._on_plan, qos.PLANNED_ACTIONS
+            JointTrajectory, "planned_actions", self._on_plan, qos.PLANNED_ACTIONS, raw=True
         )
 
     def close(self) -> None:
@@ -77,16 +80,25 @@ class Rivals:
 
     def sent(self, message: JointTrajectory) -> None:
         """A plan of our own is about to leave."""
+        mark = _mark(message)
         with self._lock:
-            self._own.append(_mark(message))
+            self._own.append(mark)
 
-    def _on_plan(self, message: JointTrajectory) -> None:
-        with self._lock:
-            if _mark(message) not in self._own:
-                self._last = time.monotonic()
+    def _on_plan(self, message: bytes) -> None:
+        self._heard.append((time.monotonic(), message))
 
     @property
     def is_there(self) -> bool:
+        """Also to be asked when there is time, which saves it later."""
+        while self._heard:
+            moment, message = self._heard.popleft()
+            try:
+                mark = _mark(deserialize_message(message, JointTrajectory))
+            except Exception:  # whatever it is, it is not ours
+                mark = ()
+            with self._lock:
+                if mark not in self._own:
+                    self._last = moment
         return time.monotonic() - self._last < _QUIET
 
 
@@ -94,6 +106,7 @@ def _mark(message: JointTrajectory) -> tuple[Any, ...]:
     """What tells a plan from others, also from that of a twin for the same image."""
     stamp, points = message.header.stamp, message.points
     ends = [
-        tuple(point.positions) + tuple(point.velocities) for point in (*points[:1], *points[-1:])
+        (*point.positions, *point.velocities, *point.effort)
+        for point in (*points[:1], *points[-1:])
     ]
     return stamp.sec, stamp.nanosec, len(points), *ends

@@ -117,9 +117,9 @@ class StageClock:
         self.seconds = {"receive": trip}
         self._last = received
 
-    def lap(self, stage: str) -> None:
-        """A stage has just ended; the next one begins."""
-        now = time.monotonic()
+    def lap(self, stage: str, ended: float | None = None) -> None:
+        """A stage has ended, just now or at a moment (s, `time.monotonic`); the next one begins."""
+        now = time.monotonic() if ended is None else ended
         self.seconds[stage] = now - self._last
         self._last = now
 

@@ -3,7 +3,10 @@
 The paper's online method (arXiv 2512.09929) executes plans in a simulator. Here they are those the
 robot has executed anyway. Three things are fitted, in this order, each to the one before: where the
 camera is (a shift of the scene latent, found by what makes predictions come true), how things look
-(the decoder), and how they move (the dynamics, with the losses of `train`).
+(the decoder), and how they move (the dynamics, with the losses of `train`). What a robot does under
+control is a narrow part of what a planner asks its model about; so the dynamics stay half of what
+they were: their weights are averaged with those of before (Wortsman et al., "Robust fine-tuning of
+zero-shot models", CVPR 2022).
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import torch
 from torch import Tensor
 
 from wm_mpc.data.episodes import Recording
+from wm_mpc.model.dynamics import Dynamics
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.synthesis.adversarial import AdversarialConfig, perturb
 from wm_mpc.training import losses
@@ -40,8 +44,9 @@ class FineTuneError(RuntimeError):
 class FineTuneConfig:
     """parts: `dynamics`, or `all`: the camera's place and the decoder, too. updates, batch, rate,
     horizon: of the dynamics, as in `train`. pictures: updates of the decoder. replay_share: of a
-    batch, from the recordings the model was first trained on, where they are given. margin: by how
-    much the error on held-out episodes may exceed the present model's for the new one to be taken.
+    batch, from the recordings the model was first trained on, where they are given. keep: share of
+    the first dynamics' weights in the new ones'. margin: by how much the error on held-out episodes
+    may exceed the present model's for the new one to be taken.
     """
 
     parts: str = "dynamics"
@@ -51,6 +56,7 @@ class FineTuneConfig:
     horizon: int = 4
     pictures: int = 300
     replay_share: float = 0.25
+    keep: float = 0.5
     margin: float = 0.02
     seed: int = 0
 
@@ -60,8 +66,9 @@ class FineTuneConfig:
         for name in ("updates", "batch", "horizon", "pictures"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; at least 1 is needed")
-        if not 0.0 <= self.replay_share < 1.0:
-            raise ValueError(f"replay_share is {self.replay_share}; accepted: 0 to below 1")
+        for name in ("replay_share", "keep"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"{name} is {getattr(self, name)}; accepted: 0 to below 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,15 +100,19 @@ def fine_tune(
     recording: Recording,
     config: FineTuneConfig,
     *,
+    first: WorldModel | None = None,
     replay: Recording | None = None,
     progress: Progress = lambda *_: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> tuple[WorldModel, Comparison]:
     """A new model, and how it compares; the given one stays as it is. recording: of the running
-    robot. replay: what the model was first trained on. Raises FineTuneError when there is too
-    little, or an update's loss is not finite."""
+    robot. first: the model before the first round of learning, whose dynamics learn anew in each;
+    None: this is the first round. replay: what that was trained on. Raises FineTuneError when there
+    is too little, or an update's loss is not finite."""
     learn, held_out = split(recording)
     tuned = copy.deepcopy(model)
+    before_all = (model if first is None else first).dynamics
+    tuned.dynamics = copy.deepcopy(before_all)
     rng = np.random.default_rng(config.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -109,10 +120,18 @@ def fine_tune(
             _find_camera(tuned, recording, learn, progress)
             _learn_looks(tuned, recording, learn, config, rng, progress, stopped)
         _learn_motion(tuned, recording, learn, replay, config, rng, progress, stopped)
+    _average(tuned.dynamics, before_all, config.keep)
     tuned.eval().requires_grad_(False)
     before = held_out_error(model, recording, held_out, config.horizon)
     after = held_out_error(tuned, recording, held_out, config.horizon)
     return tuned, Comparison(before, after, after <= before * (1.0 + config.margin))
+
+
+@torch.no_grad()
+def _average(new: Dynamics, old: Dynamics, share: float) -> None:
+    """Make `new` so far `old`."""
+    for parameter, before in zip(new.parameters(), old.parameters(), strict=True):
+        parameter.lerp_(before, share)
 
 
 def held_out_error(
