@@ -257,7 +257,8 @@ def _load(path: Path, values: Mapping[str, Any]) -> WorldModel:
 
 
 def main(args: list[str] | None = None) -> int:
-    # The thread that plans gets the interpreter soon after the callback of an image.
+    # The thread that plans gets the interpreter soon after an image's callback, and while another
+    # world model is loaded.
     sys.setswitchinterval(_SWITCH)
     return run(Mpc, Mpc.work, args)
 

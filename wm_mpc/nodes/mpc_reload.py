@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,7 +25,6 @@ from wm_mpc.ros import qos
 from wm_mpc.ros.parameters import Parameters
 
 SUFFIX = ".safetensors"
-_SWITCH_SECONDS = 0.0005  # how long loading may keep Python from the planning thread
 
 Load = Callable[[Path, Mapping[str, Any]], WorldModel]
 
@@ -99,8 +97,6 @@ class Reloader:
         if self._announced is not None:
             self._tried = _identity(self._announced)
         logger = self._node.get_logger()
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(_SWITCH_SECONDS)
         try:
             path = locate()
             self._exchange(path, self._load(path, self._settings.values()))
@@ -109,8 +105,6 @@ class Reloader:
             self.outcome = f"kept the old world model: {reason}"
             logger.warning(self.outcome)
             return False, self.outcome
-        finally:
-            sys.setswitchinterval(interval)
         self.outcome = f"loaded {path}"
         logger.info(self.outcome)
         return True, self.outcome

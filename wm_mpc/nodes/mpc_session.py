@@ -117,7 +117,7 @@ class Session:
             due = self._schedule.is_due(now, period, is_new=is_new)
             remaining = self._schedule.remaining(now) / SECOND or 0.005
         if not due:
-            _ = self._plans.rivals.is_there
+            self._plans.rivals.listen()
             self._wake.wait(min(remaining, 0.02))
             self._wake.clear()
         return due

@@ -87,9 +87,8 @@ class Rivals:
     def _on_plan(self, message: bytes) -> None:
         self._heard.append((time.monotonic(), message))
 
-    @property
-    def is_there(self) -> bool:
-        """Also to be asked when there is time, which saves it later."""
+    def listen(self) -> None:
+        """Look at what has come; when there is time, which saves it later."""
         while self._heard:
             moment, message = self._heard.popleft()
             try:
@@ -99,6 +98,10 @@ class Rivals:
             with self._lock:
                 if mark not in self._own:
                     self._last = moment
+
+    @property
+    def is_there(self) -> bool:
+        self.listen()
         return time.monotonic() - self._last < _QUIET
 
 
