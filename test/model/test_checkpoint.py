@@ -21,6 +21,7 @@ from wm_mpc.model.checkpoint import (
     read_metadata,
     save_checkpoint,
 )
+from wm_mpc.model.dynamics import GruDynamics
 
 SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints" / "wall.safetensors"
 PROVENANCE = {"command": "train --seed 3", "seed": 3, "metrics": {"probe_r2": [0.5, 0.25]}}
@@ -42,7 +43,10 @@ def rewrite(path, change):
     safetensors.torch.save_file(tensors, path, {"wm_mpc": json.dumps(metadata)})
 
 
-def test_round_trip_is_exact(checkpoint, make_model):
+ROUNDED = ("dynamics.cell.weight_ih", "dynamics.cell.weight_hh", "dynamics.head.0.weight")
+
+
+def test_round_trip_is_exact_but_for_large_weights(checkpoint, make_model):
     saved = make_model()
     loaded, metadata = load_checkpoint(checkpoint)
     assert loaded.spec == saved.spec
@@ -50,14 +54,27 @@ def test_round_trip_is_exact(checkpoint, make_model):
     assert metadata["provenance"] == PROVENANCE
     assert loaded.state_dict().keys() == saved.state_dict().keys()
     for name, tensor in saved.state_dict().items():
+        if saved.architecture.dynamics == "gru" and name in ROUNDED:
+            tensor = tensor.bfloat16().float()
         assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+def test_saved_again_nothing_more_is_lost(checkpoint, tmp_path):
+    first, _ = load_checkpoint(checkpoint)
+    save_checkpoint(first, tmp_path / "again.safetensors", PROVENANCE)
+    second, _ = load_checkpoint(tmp_path / "again.safetensors")
+    for name, tensor in first.state_dict().items():
+        assert torch.equal(second.state_dict()[name], tensor), name
 
 
 def test_loaded_model_predicts_the_same(checkpoint, make_model):
     image = torch.randint(0, 256, (2, 16, 20, 3), dtype=torch.uint8)
     state, actions = torch.randn(2, 3), torch.randn(2, 4, 4)
     predictions = []
-    for model in (make_model(), load_checkpoint(checkpoint)[0]):
+    saved = make_model()
+    if isinstance(saved.dynamics, GruDynamics):
+        saved.dynamics.round_weights()
+    for model in (saved, load_checkpoint(checkpoint)[0]):
         latent = model.encode(image, state)
         carry = model.start(latent[:, None].expand(-1, 2, -1), actions[:, :1])
         predictions.append(model.rollout(carry, actions[:, 1:]))
@@ -175,7 +192,10 @@ def test_shipped_wall_model_is_the_gru_its_file_says():
     """The arithmetic written out with the names in the file: neither may ever change."""
     model, _ = load_checkpoint(SHIPPED)
     tensors = safetensors.torch.load_file(SHIPPED)
-    w = {name.removeprefix("dynamics."): tensor for name, tensor in tensors.items()}
+    w = {
+        name.removeprefix("dynamics."): tensor.bfloat16().float() if name in ROUNDED else tensor
+        for name, tensor in tensors.items()
+    }
     latent, action = torch.randn(4, model.latent_size), torch.randn(4, model.spec.block_size)
     hidden = torch.tanh(latent @ w["initial.0.weight"].T + w["initial.0.bias"])
     inputs = torch.cat([latent, action], 1)

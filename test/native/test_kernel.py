@@ -31,7 +31,7 @@ OBJECTIVES = {
 }
 
 
-def make_model(*, gate=True, hidden=32, rate_limit=None, state=("x",)):
+def make_model(*, gate=True, hidden=32, rate_limit=None, state=("x",), rounded=False):
     spec = RobotSpec(
         "toy",
         ActionSpec(("a", "b"), "velocity", "m/s", (-1.0, -1.0), (1.0, 1.0), rate_limit),
@@ -45,6 +45,8 @@ def make_model(*, gate=True, hidden=32, rate_limit=None, state=("x",)):
     model.eval().requires_grad_(False)
     for weight in (*model.dynamics.parameters(), *model.embedding.parameters()):
         weight.add_(0.3 * torch.randn_like(weight))  # so that everything matters
+    if rounded:
+        model.dynamics.round_weights()
     return model
 
 
@@ -75,8 +77,9 @@ def by_torch(cost, actions):
 @pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
 @pytest.mark.parametrize("gate", [True, False], ids=["gate", "no gate"])
 @pytest.mark.parametrize("limit", [None, (4.0, 2.0)], ids=["free", "rate limit"])
-def test_costs_and_slopes_are_those_of_torch(objective, gate, limit):
-    model = make_model(gate=gate, rate_limit=limit)
+@pytest.mark.parametrize("rounded", [False, True], ids=["float", "bfloat16"])
+def test_costs_and_slopes_are_those_of_torch(objective, gate, limit, rounded):
+    model = make_model(gate=gate, rate_limit=limit, rounded=rounded)
     for committed in (0, 1, 4, 40):
         cost = make_cost(model, objective, committed=committed)
         assert cost.can_descend
@@ -91,13 +94,25 @@ def test_costs_and_slopes_are_those_of_torch(objective, gate, limit):
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 8, 9, 31, 64, 65, 130])
 @pytest.mark.parametrize("horizon", [1, 2, 5])
-def test_any_number_of_rows_and_steps(rows, horizon):
-    cost = make_cost(make_model())
+@pytest.mark.parametrize("hidden", [32, 48])  # whole panels of columns, and not
+@pytest.mark.parametrize("rounded", [False, True], ids=["float", "bfloat16"])
+def test_any_number_of_rows_and_steps(rows, horizon, hidden, rounded):
+    cost = make_cost(make_model(hidden=hidden, rounded=rounded))
     actions = some_actions(rows, horizon)
     expected, slopes = by_torch(cost, actions)
     weights = OBJECTIVES["everything"].step_weights(horizon)
     assert_same(cost(actions), expected)
     assert_same(cost._native.slopes(actions, weights)[1], slopes)
+
+
+@pytest.mark.parametrize("rounded", [False, True], ids=["float", "bfloat16"])
+def test_only_weights_that_bfloat16_holds_are_kept_in_half(rounded):
+    struct = native_model(make_model(rounded=rounded)).struct
+    large = (struct.from_embedding, struct.from_hidden)
+    back = (struct.from_embedding_back, struct.from_hidden_back)
+    assert [matrix.is_half for matrix in (*large, *back)] == [rounded] * 4
+    assert not struct.from_input.is_half
+    assert not struct.from_head.is_half
 
 
 def test_a_robot_without_measured_state_can_be_planned_for():

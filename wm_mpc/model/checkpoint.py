@@ -16,6 +16,7 @@ import safetensors.torch
 import torch
 
 import wm_mpc
+from wm_mpc.model.dynamics import GruDynamics
 from wm_mpc.model.familiarity import Familiarity
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.spec import RobotSpec, SpecError
@@ -93,7 +94,8 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def load_checkpoint(path: str | os.PathLike[str]) -> tuple[WorldModel, dict[str, Any]]:
     """Load and validate a checkpoint; returns the model in evaluation mode, without gradients on
-    its weights, and the metadata. Raises CheckpointError."""
+    its weights, and the metadata. The large weights of recurrent dynamics are rounded to bfloat16
+    (`GruDynamics.round_weights`), for whatever plans with them. Raises CheckpointError."""
     metadata = read_metadata(path)
     try:
         spec = RobotSpec.from_dict(metadata)
@@ -118,5 +120,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[WorldModel, dict[str,
         if not torch.isfinite(tensors[name]).all():
             raise CheckpointError(f"{path}: tensor {name!r} contains NaN or infinity")
     model.load_state_dict(tensors)
+    if isinstance(model.dynamics, GruDynamics):
+        model.dynamics.round_weights()
     model.eval().requires_grad_(False)
     return model, metadata

@@ -22,7 +22,7 @@ _int, _float, _pointer = ctypes.c_int32, ctypes.c_float, ctypes.c_void_p
 
 
 class _Matrix(ctypes.Structure):
-    _fields_ = (("inputs", _int), ("outputs", _int), ("panels", _pointer))
+    _fields_ = (("inputs", _int), ("outputs", _int), ("is_half", _int), ("panels", _pointer))
 
 
 _SIZES = (
@@ -146,8 +146,13 @@ class NativeModel:
         wide = torch.zeros(inputs, columns)
         wide[:, :outputs] = matrix.detach()
         panels = wide.view(inputs, -1, self._panel).transpose(0, 1).contiguous()
+        bits = panels.view(torch.int32)
+        is_half = not (bits & 0xFFFF).any()  # what bfloat16 has no room for
+        if is_half:
+            first, second = bits.chunk(2, -1)
+            panels = second | (first >> 16 & 0xFFFF)
         self._kept.append(panels)
-        return _Matrix(inputs, outputs, panels.data_ptr())
+        return _Matrix(inputs, outputs, is_half, panels.data_ptr())
 
     def _bias(self, name: str, bias: Tensor) -> None:
         columns = math.ceil(len(bias) / self._panel) * self._panel

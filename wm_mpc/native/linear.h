@@ -1,6 +1,7 @@
 // Vectors of floats, the functions of a network on them, and the product of a few rows with a
 // matrix. Batches are small (a few restarts), so a product is bound by how fast weights come from
-// the cache: they are packed into panels that are read once, front to back.
+// the cache: they are packed into panels that are read once, front to back, and where bfloat16 holds
+// them without loss, as that: half as many bytes.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,7 @@ constexpr int kRows = 6;
 constexpr int kPanel = 2 * kLanes;  // columns of a panel
 
 typedef float Vector __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
-typedef int32_t Whole __attribute__((vector_size(kLanes * 4), aligned(4)));
+typedef int32_t Whole __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
 
 // Not memcpy: gcc tuned for AMD's processors copies 16 bytes at a time, by way of the stack.
 inline Vector load(const float* from) { return *reinterpret_cast<const Vector*>(from); }
@@ -53,47 +54,65 @@ inline Vector sigmoid(Vector x) { return 1.0f / (1.0f + exponential(-x)); }
 
 inline Vector hyperbolic_tangent(Vector x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; }
 
-// A matrix (inputs, outputs), packed in panels: (ceil(outputs / kPanel), inputs, kPanel).
+// A matrix (inputs, outputs), packed in panels: (ceil(outputs / kPanel), inputs, kPanel) floats; or,
+// half, (ceil(outputs / kPanel), inputs, kLanes) words, whose lower and upper 16 bits are those of
+// the panel's first and second vector that are not zero.
 struct Matrix {
-  int32_t inputs, outputs;
+  int32_t inputs, outputs, is_half;
   const float* panels;
 };
 
 inline int padded(int columns) { return (columns + kPanel - 1) / kPanel * kPanel; }
 
-template <int rows>
+constexpr int kAhead = 32;  // inputs between what is multiplied and what is fetched into the cache
+
+template <int rows, bool is_half>
 __attribute__((noinline)) void multiply_block(
     const float* input, int input_stride, int inputs, const float* panel, float* output,
     int output_stride, const float* start, int start_stride) {
   Vector sums[rows][2];  // in registers, once every loop over them is unrolled
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int row = 0; row < rows; ++row) {
     sums[row][0] = start ? load(start + row * start_stride) : Vector{};
     sums[row][1] = start ? load(start + row * start_stride + kLanes) : Vector{};
   }
   for (int k = 0; k < inputs; ++k) {
-    const Vector first = load(panel + k * kPanel), second = load(panel + k * kPanel + kLanes);
-#pragma GCC unroll 8
+    Vector first, second;
+    if (is_half) {
+      const float* both = panel + k * kLanes;
+      __builtin_prefetch(both + kAhead * kLanes);
+      const Whole words = *reinterpret_cast<const Whole*>(both);
+      first = (Vector)(words << 16);
+      second = (Vector)(words & -65536);
+    } else {
+      const float* both = panel + k * kPanel;
+      __builtin_prefetch(both + kAhead * kPanel);
+      __builtin_prefetch(both + kAhead * kPanel + kLanes);
+      first = load(both);
+      second = load(both + kLanes);
+    }
+#pragma GCC unroll 16
     for (int row = 0; row < rows; ++row) {
       const float factor = input[row * input_stride + k];
       sums[row][0] += first * factor;
       sums[row][1] += second * factor;
     }
   }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int row = 0; row < rows; ++row) {
     store(output + row * output_stride, sums[row][0]);
     store(output + row * output_stride + kLanes, sums[row][1]);
   }
 }
 
-// output (rows, padded outputs) = start + input (rows, inputs) x matrix. start may be a bias
-// (start_stride 0), a matrix, the output itself, or null. Strides are in floats.
-inline void multiply(
-    const float* input, int input_stride, int rows, const Matrix& matrix, float* output,
-    int output_stride, const float* start, int start_stride) {
-  for (int column = 0; column < matrix.outputs; column += kPanel) {
-    const float* panel = matrix.panels + (int64_t)column * matrix.inputs;
+// See `multiply`; only the first inputs and outputs of the matrix count.
+template <bool is_half>
+void multiply_part(
+    const float* input, int input_stride, int rows, const Matrix& matrix, int inputs, int outputs,
+    float* output, int output_stride, const float* start, int start_stride) {
+  const int64_t panel_size = (int64_t)matrix.inputs * (is_half ? kLanes : kPanel);
+  const float* panel = matrix.panels;
+  for (int column = 0; column < outputs; column += kPanel, panel += panel_size) {
     for (int row = 0; row < rows;) {
       const float* from = input + (int64_t)row * input_stride;
       float* to = output + (int64_t)row * output_stride + column;
@@ -102,8 +121,8 @@ inline void multiply(
       switch (done < kRows ? done : kRows) {
 #define WM_MPC_BLOCK(count)                                                                    \
   case count:                                                                                  \
-    multiply_block<count>(                                                                     \
-        from, input_stride, matrix.inputs, panel, to, output_stride, begin, start_stride);     \
+    multiply_block<count, is_half>(                                                            \
+        from, input_stride, inputs, panel, to, output_stride, begin, start_stride);            \
     done = count;                                                                              \
     break;
         WM_MPC_BLOCK(1)
@@ -121,6 +140,18 @@ inline void multiply(
       row += done;
     }
   }
+}
+
+// output (rows, padded outputs) = start + input (rows, inputs) x matrix. start may be a bias
+// (start_stride 0), a matrix, the output itself, or null. Strides are in floats. inputs, outputs:
+// how many of the matrix's count, from the first on; all if 0.
+inline void multiply(
+    const float* input, int input_stride, int rows, const Matrix& matrix, float* output,
+    int output_stride, const float* start, int start_stride, int inputs = 0, int outputs = 0) {
+  const auto product = matrix.is_half ? multiply_part<true> : multiply_part<false>;
+  product(
+      input, input_stride, rows, matrix, inputs ? inputs : matrix.inputs,
+      outputs ? outputs : matrix.outputs, output, output_stride, start, start_stride);
 }
 
 // x -> x * sigmoid(x) for `count` floats, a multiple of kLanes; keeps sigmoid(x) in `open`.

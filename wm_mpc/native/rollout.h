@@ -122,7 +122,7 @@ inline void roll_out(const Model& m, Space& s, int stride) {
     }
     multiply(
         s.hidden + after * s.hidden_width, s.hidden_width, n, m.from_hidden, outputs,
-        s.outputs_width, m.hidden_bias, 0);
+        s.outputs_width, m.hidden_bias, 0, 0, step + 1 < s.horizon ? 4 * size : size);
     float* head = s.head + at * s.hidden_width;
     for (int row = 0; row < n; ++row)
       silu(
@@ -188,7 +188,7 @@ inline void send_back(const Model& m, Space& s) {
     }
     multiply(
         s.slope_outputs, s.outputs_width, n, m.from_hidden_back, s.slope_hidden, s.hidden_width,
-        s.kept, s.hidden_width);
+        s.kept, s.hidden_width, step + 1 < s.horizon ? 4 * size : size);
     for (int row = 0; row < n; ++row) {
       const float* g = s.gates + (at + row) * s.gates_width;
       const float* recalled = s.outputs + (at + row) * s.outputs_width + size + 2 * size;
