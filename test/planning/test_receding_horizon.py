@@ -79,7 +79,7 @@ def test_predicted_latents_are_those_of_the_plan():
     blocks = torch.from_numpy(model.spec.normalise_action(result.actions))
     carry = model.start(latent[None], torch.zeros(1, 0, model.spec.block_size))
     ahead = model.rollout(carry, blocks.reshape(1, HORIZON, -1))[0]
-    assert torch.allclose(result.latents[0], latent[0])
+    assert torch.allclose(result.latents[0], latent[0], atol=1e-5)
     assert torch.allclose(result.latents[1:], ahead, atol=1e-5)
 
 

@@ -7,7 +7,6 @@ rounding. Supported are GRU dynamics whose width is a multiple of the vector len
 from __future__ import annotations
 
 import ctypes
-import math
 from typing import Any
 
 import torch
@@ -16,13 +15,10 @@ from torch import Tensor, nn
 from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.embedding import TemporalEmbedding
 from wm_mpc.model.gru_rollout import FusedWeights
+from wm_mpc.native.packing import Matrix, Packer
 from wm_mpc.planning.planner import Descent
 
 _int, _float, _pointer = ctypes.c_int32, ctypes.c_float, ctypes.c_void_p
-
-
-class _Matrix(ctypes.Structure):
-    _fields_ = (("inputs", _int), ("outputs", _int), ("is_half", _int), ("panels", _pointer))
 
 
 _SIZES = (
@@ -42,7 +38,7 @@ _BIASES = (
 class _Model(ctypes.Structure):
     _fields_ = (
         *((name, _int) for name in _SIZES),
-        *((name, _Matrix) for name in _MATRICES),
+        *((name, Matrix) for name in _MATRICES),
         *((name, _pointer) for name in _BIASES),
     )
 
@@ -103,8 +99,7 @@ class NativeModel:
         self.hidden_size, self.block_size = hidden, block_size
         self.scene_size = embedding.linear.in_features
         self.weights = weights
-        self._panel = int(library.wm_mpc_panel())
-        self._kept: list[Tensor] = []  # what pointers point to
+        self._packer = Packer(int(library.wm_mpc_panel()))
         self._memory = torch.zeros(0)
         self.struct = _Model(
             latent=self.latent_size, scene=self.scene_size,
@@ -137,29 +132,11 @@ class NativeModel:
 
     def _matrix(self, name: str, matrix: Tensor) -> None:
         """matrix: (inputs, outputs), also kept transposed."""
-        setattr(self.struct, name, self._packed(matrix))
-        setattr(self.struct, f"{name}_back", self._packed(matrix.T))
-
-    def _packed(self, matrix: Tensor) -> _Matrix:
-        inputs, outputs = matrix.shape
-        columns = math.ceil(outputs / self._panel) * self._panel
-        wide = torch.zeros(inputs, columns)
-        wide[:, :outputs] = matrix.detach()
-        panels = wide.view(inputs, -1, self._panel).transpose(0, 1).contiguous()
-        bits = panels.view(torch.int32)
-        is_half = not (bits & 0xFFFF).any()  # what bfloat16 has no room for
-        if is_half:
-            first, second = bits.chunk(2, -1)
-            panels = second | (first >> 16 & 0xFFFF)
-        self._kept.append(panels)
-        return _Matrix(inputs, outputs, is_half, panels.data_ptr())
+        setattr(self.struct, name, self._packer.matrix(matrix))
+        setattr(self.struct, f"{name}_back", self._packer.matrix(matrix.T))
 
     def _bias(self, name: str, bias: Tensor) -> None:
-        columns = math.ceil(len(bias) / self._panel) * self._panel
-        wide = torch.zeros(columns)
-        wide[: len(bias)] = bias.detach()
-        self._kept.append(wide)
-        setattr(self.struct, name, wide.data_ptr())
+        setattr(self.struct, name, self._packer.columns(bias))
 
     def memory(self, rows: int, horizon: int, *, with_gradient: bool) -> int:
         """Address of working memory; kept, so that planning allocates nothing."""

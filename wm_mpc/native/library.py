@@ -20,7 +20,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-_SOURCES = ("planner.cpp", "objective.h", "rollout.h", "linear.h")
+_SOURCES = ("planner.cpp", "objective.h", "rollout.h", "vision.h", "linear.h")
 _FLAGS = (
     "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-std=c++17", "-shared",
     "-fPIC",

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "objective.h"
+#include "vision.h"
 
 namespace wm_mpc {
 namespace {
@@ -190,6 +191,28 @@ int32_t wm_mpc_descend(
     if (std::chrono::duration<double>(now - started).count() + longest > d->budget) break;
   }
   return done;
+}
+
+// Floats of memory, zero at first, that the next two need.
+int64_t wm_mpc_vision_memory(const Vision* v) {
+  VisionSpace s;
+  return s.lay_out(*v, nullptr);
+}
+
+// pixels (height, width, 3) -> scene (2 * keypoints).
+void wm_mpc_encode(const Vision* v, const uint8_t* pixels, float* scene, float* memory) {
+  VisionSpace s;
+  s.lay_out(*v, memory);
+  encode(*v, s, pixels, scene);
+}
+
+// See `redraw_error`.
+float wm_mpc_redraw_error(
+    const Vision* v, const uint8_t* pixels, const float* scene, const float* state,
+    float* memory) {
+  VisionSpace s;
+  s.lay_out(*v, memory);
+  return redraw_error(*v, s, pixels, scene, state);
 }
 
 }  // extern "C"

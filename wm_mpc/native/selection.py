@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,41 +13,79 @@ from wm_mpc.model.dynamics import GruDynamics
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.kernel import NativeModel
 from wm_mpc.native.library import library, why_not
+from wm_mpc.native.vision import NativeVision
+
+Packed = TypeVar("Packed")
 
 
 @dataclasses.dataclass
-class _Known:
-    """Of one world model: its weights, and what was packed of which version of them."""
+class _Known(Generic[Packed]):
+    """Of one world model: some weights, and what was packed of which version of them."""
 
     weights: tuple[Tensor, ...]
     version: object = None
-    packed: NativeModel | None = None
+    packed: Packed | None = None
+
+    def is_present(self) -> bool:
+        """Whether what was packed is of the weights as they are now; from now on it is."""
+        before = self.version
+        self.version = tuple((weight.data_ptr(), weight._version) for weight in self.weights)
+        return self.packed is not None and self.version == before
 
 
-_known: weakref.WeakKeyDictionary[WorldModel, _Known] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[WorldModel, _Known[NativeModel]] = weakref.WeakKeyDictionary()
+_known_vision: weakref.WeakKeyDictionary[WorldModel, _Known[NativeVision]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def native_model(model: WorldModel) -> NativeModel | None:
-    """The model's weights for the compiled library, packed anew when one has changed; None when
-    that cannot be (see `why_not_native`)."""
+    """The model's dynamics for the compiled library, packed anew when a weight has changed; None
+    when that cannot be (see `why_not_native`)."""
     found = library()
     if found is None or why_not_native(model):
         return None
     assert isinstance(model.dynamics, GruDynamics)
     known = _of(model)
-    version = tuple((weight.data_ptr(), weight._version) for weight in known.weights)
-    if known.packed is None or known.version != version:
+    if not known.is_present():
         weights = model.fused_weights(model.dynamics)
         known.packed = NativeModel(found, weights, model.embedding, model.spec.block_size)
-        known.version = version
     return known.packed
 
 
-def _of(model: WorldModel) -> _Known:
+def native_vision(model: WorldModel) -> NativeVision | None:
+    """The model's encoder and decoder for the compiled library, packed anew when a weight has
+    changed; None without library, and for weights that are being trained or are not float32 on the
+    cpu."""
+    found = library()
+    if found is None:
+        return None
+    if model not in _known_vision:
+        parts = (*model.encoder.parameters(), *model.decoder.parameters())
+        buffers = (model.scene_mean, model.scene_map, model.scene_unmap)
+        _known_vision[model] = _Known((*parts, *buffers))
+    known = _known_vision[model]
+    if _why_not_weights(known.weights):
+        return None
+    if not known.is_present():
+        known.packed = NativeVision(found, model)
+    return known.packed
+
+
+def _of(model: WorldModel) -> _Known[NativeModel]:
     if model not in _known:
         parts = (*model.dynamics.parameters(), *model.embedding.parameters())
         _known[model] = _Known((*parts, model.embedding.scale))
     return _known[model]
+
+
+def _why_not_weights(weights: tuple[Tensor, ...]) -> str:
+    if any(weight.requires_grad for weight in weights):
+        return "its weights are being trained"
+    first = weights[0]
+    if first.device.type != "cpu" or first.dtype != torch.float32:
+        return f"its weights are {first.dtype} on {first.device}; float32 on the cpu is needed"
+    return ""
 
 
 def why_not_native(model: WorldModel) -> str:
@@ -59,10 +98,4 @@ def why_not_native(model: WorldModel) -> str:
     lanes = int(found.wm_mpc_lanes())
     if model.architecture.hidden % lanes:
         return f"hidden is {model.architecture.hidden}; a multiple of {lanes} is needed"
-    weights = _of(model).weights
-    if any(weight.requires_grad for weight in weights):
-        return "its weights are being trained"
-    first = weights[0]
-    if first.device.type != "cpu" or first.dtype != torch.float32:
-        return f"its weights are {first.dtype} on {first.device}; float32 on the cpu is needed"
-    return ""
+    return _why_not_weights(_of(model).weights)

@@ -65,9 +65,12 @@ class Inputs:
         transport: str,
         state_type: str,
         on_image: Callable[[], None],
+        on_wait: Callable[[], None] = lambda: None,
     ) -> None:
+        """on_image: called by the callbacks when an image has come. on_wait: called by `snapshot`
+        before it waits for what a callback is to bring."""
         self.spec = spec
-        self._node, self._on_image = node, on_image
+        self._node, self._on_image, self._on_wait = node, on_image, on_wait
         self._compressed = transport == "compressed"
         self._source = spec.state.source if state_type == "auto" else state_type
         self._changed = threading.Condition()
@@ -134,16 +137,19 @@ class Inputs:
         with self._changed:
             image = self._image
             if image is not None and self.needs_state:
-                self._changed.wait_for(
-                    lambda: bool(self._states) and self._states[-1].stamp >= image.stamp,
-                    timeout=wait_for_state,
-                )
+                if not self._is_told(image.stamp):
+                    self._on_wait()
+                self._changed.wait_for(lambda: self._is_told(image.stamp), timeout=wait_for_state)
             state = None
             if image is not None and self._states:
                 state = min(self._states, key=lambda arrival: abs(arrival.stamp - image.stamp))
             elif self._states:
                 state = self._states[-1]
             return Snapshot(image, state, self._goal_image, self._goal_state, self._goal_number)
+
+    def _is_told(self, stamp: int) -> bool:
+        """Whether the robot's state of a moment has come."""
+        return bool(self._states) and self._states[-1].stamp >= stamp
 
     @property
     def state_source(self) -> str:

@@ -51,12 +51,13 @@ class PlanPublisher:
         self.stream_twists = self.stream_commands = self.stream_trajectories = False
         self.measured: dict[str, float] = {}
         self.left = 0.0
+        self._message: JointTrajectory | None = None
         self.rivals = Rivals(node)
 
     def publish(self, stamp: int, actions: np.ndarray) -> None:
         """Send a plan, actions (points, action size), that applies from `stamp` (ns)."""
-        message = actions_to_trajectory(
-            actions, self._spec.action, self._spec.control_period, to_stamp(stamp)
+        message = self._message = actions_to_trajectory(
+            actions, self._spec.action, self._spec.control_period, to_stamp(stamp), self._message
         )
         self.rivals.sent(message)
         self._plans.publish(message)

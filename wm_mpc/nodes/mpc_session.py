@@ -26,6 +26,7 @@ from wm_mpc.planning.goals import Goal
 from wm_mpc.planning.receding_horizon import ControlPlan, PlanningError, RecedingHorizon
 from wm_mpc.planning.validator import Validation, Verdict
 from wm_mpc.ros.errors import MessageError
+from wm_mpc.ros.handover import Handover
 from wm_mpc.ros.schedule import PlanSchedule
 from wm_mpc.ros.timing import SECOND, StageClock, from_seconds
 
@@ -45,7 +46,7 @@ class Session:
         report: Report,
         wake: threading.Event,
     ) -> None:
-        self._node, self._model, self._report, self._wake = node, model, report, wake
+        self._node, self._model, self._report = node, model, report
         self._statistics = statistics
         self._lockstep = bool(values["lockstep"])
         # A plan is published under it, so none leaves after `close`.
@@ -56,6 +57,7 @@ class Session:
         self._commitments = Commitments(model.spec)
         self._trust = statistics.trust = Trust(model)
         self._schedule = PlanSchedule()
+        self._handover = Handover(wake)
         self._usual = statistics.latency.summary().p50  # s, how long planning takes
         self._first_stamp = self._now()
         self._used_image = 0
@@ -70,6 +72,7 @@ class Session:
             transport=values["image.transport"],
             state_type=values["state.type"],
             on_image=self._on_image,
+            on_wait=self._handover.over,
         )
         goals.begin(self._inputs)
 
@@ -78,7 +81,7 @@ class Session:
 
     def _on_image(self) -> None:
         self._schedule.arrived(self._now())
-        self._wake.set()
+        self._handover.offer()
 
     def close(self) -> None:
         """Tell the robot to hold and send nothing any more."""
@@ -118,8 +121,7 @@ class Session:
             remaining = self._schedule.remaining(now) / SECOND or 0.005
         if not due:
             self._plans.rivals.listen()
-            self._wake.wait(min(remaining, 0.02))
-            self._wake.clear()
+            self._handover.sleep(min(remaining, 0.02))
         return due
 
     def step(self, values: Mapping[str, Any]) -> None:
@@ -243,6 +245,7 @@ class Session:
             objective=objective_config(values),
             committed=committed,
             budget=math.inf if self._lockstep else budget,
+            searching=self._handover.over,
         )
         checked = self._trust.check(
             plan, image, stamp,

@@ -12,6 +12,7 @@ import dataclasses
 import math
 import time
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.native.selection import native_vision
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig, squared_distance
 from wm_mpc.planning.planner import Planner, PlanResult, PlanStatus, comparable
 from wm_mpc.planning.registry import PlannerConfig, make_planner
@@ -97,10 +99,14 @@ class RecedingHorizon:
         self._history.clear()
         self._executed.clear()
 
-    def _encode(self, image: np.ndarray, state: np.ndarray) -> Tensor:
-        pixels = torch.from_numpy(np.array(image))[None]
-        vector = torch.from_numpy(np.asarray(state, np.float32))[None]
-        latent = self.model.encode(pixels, vector)[0]
+    def _encode(self, image: np.ndarray, state: np.ndarray, *, native: bool = True) -> Tensor:
+        pixels = torch.from_numpy(np.array(image))
+        vector = torch.from_numpy(np.asarray(state, np.float32))
+        vision = native_vision(self.model) if native else None
+        if vision is None:
+            latent = self.model.encode(pixels[None], vector[None])[0]
+        else:
+            latent = torch.cat([vision.encode_scene(pixels), self.model.normalise_state(vector)])
         if not torch.isfinite(latent).all():
             raise PlanningError("the observation's latent is not finite (NaN in the robot state?)")
         return latent
@@ -115,18 +121,20 @@ class RecedingHorizon:
         objective: ObjectiveConfig,
         committed: np.ndarray | None = None,
         budget: float = math.inf,
+        searching: Callable[[], None] | None = None,
     ) -> ControlPlan:
         """Plan from the observation taken at `stamp` (s).
 
         image: uint8 (height, width, 3) rgb; state: (state size,) in its units; committed: (n,
         action size) in the action's unit, executed from `stamp` on whatever is planned; budget:
-        seconds for first plans and the search. Raises PlanningError.
+        seconds for first plans and the search; searching: called as the search begins, which
+        leaves other threads the interpreter. Raises PlanningError.
         """
         if self._goal is None:
             raise PlanningError("there is no goal yet")
         started = time.perf_counter()
         with torch.no_grad():
-            latent = self._encode(image, state)
+            latent = self._encode(image, state, native=planner.backend == "native")
             carry = self._start(stamp, latent)
         encoded = time.perf_counter()
         fixed = torch.zeros(0, self.spec.action.size)
@@ -149,6 +157,8 @@ class RecedingHorizon:
             proposals = torch.cat([first, proposals])
         if self._planner is None or self._planner[0] != planner:
             self._planner = planner, make_planner(planner)
+        if searching is not None:
+            searching()
         left = budget - (time.perf_counter() - encoded)
         result = self._planner[1].plan(cost, proposals, budget=left, generator=self._generator)
         with torch.no_grad():

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from wm_mpc.model.familiarity import image_error, prediction_error
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.native.selection import native_vision
 from wm_mpc.planning.commitment import Commitments
 
 _SECOND = 1_000_000_000
@@ -61,8 +62,10 @@ class SurpriseMonitor:
         usual = self._familiarity
         if usual is None:
             return math.nan
-        redrawn = image_error(self._model, torch.from_numpy(image)[None], latent[None])
-        return float(redrawn[0]) / usual.image
+        pixels, vision = torch.from_numpy(image), native_vision(self._model)
+        if vision is not None:
+            return vision.image_error(pixels, latent) / usual.image
+        return float(image_error(self._model, pixels[None], latent[None])[0]) / usual.image
 
     @torch.no_grad()
     def follow(self, stamp: int, latent: Tensor, executed: Commitments) -> float:

@@ -125,10 +125,15 @@ def add_joints(message: JointState, joints: Mapping[str, tuple[float, float]]) -
 
 
 def actions_to_trajectory(
-    actions: np.ndarray, spec: ActionSpec, control_period: float, stamp: Time
+    actions: np.ndarray,
+    spec: ActionSpec,
+    control_period: float,
+    stamp: Time,
+    used: JointTrajectory | None = None,
 ) -> JointTrajectory:
     """A plan as `planned_actions`: actions (points, action size) in the action's unit, one point
-    per control period (s) from `stamp` on; no points mean "hold now".
+    per control period (s) from `stamp` on; no points mean "hold now". used: an earlier plan of this
+    robot that nobody needs any more; it becomes this one if it has as many points.
 
     Raises MessageError for another shape or a number that is not finite.
     """
@@ -139,14 +144,16 @@ def actions_to_trajectory(
         raise MessageError(f"plan has shape {actions.shape}; (points, {spec.size}) is needed")
     if not np.isfinite(actions).all():
         raise MessageError("plan has numbers that are not finite")
-    message = JointTrajectory(joint_names=list(spec.names))
+    message = used
+    if message is None or len(message.points) != len(actions):
+        message = JointTrajectory(joint_names=list(spec.names))
+        offsets = _offsets(len(actions), control_period)
+        message.points = [JointTrajectoryPoint(time_from_start=offset) for offset in offsets]
     message.header.stamp = stamp
     field = ACTION_FIELDS[spec.kind]
-    for offset, action in zip(_offsets(len(actions), control_period), actions, strict=True):
-        point = JointTrajectoryPoint(time_from_start=offset)
+    for point, action in zip(message.points, actions, strict=True):
         # A message does not look at every element of an array, as it does with a list.
         setattr(point, field, array.array("d", action.tobytes()))
-        message.points.append(point)
     return message
 
 

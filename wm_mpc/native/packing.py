@@ -1,0 +1,61 @@
+"""Weights as the compiled library reads them; see `linear.h`."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+class Matrix(ctypes.Structure):
+    """`Matrix` of `linear.h`."""
+
+    _fields_ = (
+        ("inputs", ctypes.c_int32), ("outputs", ctypes.c_int32), ("is_half", ctypes.c_int32),
+        ("panels", ctypes.c_void_p),
+    )  # fmt: skip
+
+
+class Packer:
+    """Lays out weights, and keeps what it has laid out, as long as it lives."""
+
+    def __init__(self, panel: int) -> None:
+        """panel: columns of one."""
+        self._panel = panel
+        self._kept: list[Tensor | ctypes.Array[Matrix]] = []
+
+    def matrix(self, matrix: Tensor) -> Matrix:
+        """matrix: (inputs, outputs); in half as many bytes where bfloat16 holds it as it is."""
+        inputs, outputs = matrix.shape
+        wide = torch.zeros(inputs, self._padded(outputs))
+        wide[:, :outputs] = matrix.detach()
+        panels = torch.stack(wide.split(self._panel, 1))
+        bits = panels.view(torch.int32)
+        is_half = inputs > 0 and not (bits & 0xFFFF).any()  # what bfloat16 has no room for
+        if is_half:
+            first, second = bits.chunk(2, -1)
+            panels = second | (first >> 16 & 0xFFFF)
+        self._kept.append(panels)
+        return Matrix(inputs, outputs, is_half, panels.data_ptr())
+
+    def matrices(self, matrices: list[Tensor]) -> int:
+        """The address of an array of them."""
+        array = (Matrix * len(matrices))(*[self.matrix(matrix) for matrix in matrices])
+        self._kept.append(array)
+        return ctypes.addressof(array)
+
+    def columns(self, values: Tensor) -> int:
+        """The address of one value for each column, (columns,), of a matrix."""
+        return self.floats(functional.pad(values, (0, self._padded(len(values)) - len(values))))
+
+    def floats(self, values: Tensor) -> int:
+        """The address of numbers as they are."""
+        ready = values.detach().to(torch.float32, copy=True).contiguous()
+        self._kept.append(ready)
+        return ready.data_ptr()
+
+    def _padded(self, columns: int) -> int:
+        return math.ceil(columns / self._panel) * self._panel
