@@ -48,7 +48,7 @@ class _Problem(ctypes.Structure):
         *(
             (name, _pointer)
             for name in (
-                "latent", "hidden", "hidden_gates", "goal", "goal_state", "step_weights",
+                "latent", "hidden", "goal", "goal_state", "step_weights",
                 "committed", "largest_change", "previous",
             )
         ),
@@ -96,9 +96,7 @@ class NativeModel:
         lanes = int(library.wm_mpc_lanes())
         if hidden % lanes:
             raise ValueError(f"hidden is {hidden}; a multiple of {lanes} is needed")
-        self.hidden_size, self.block_size = hidden, block_size
         self.scene_size = embedding.linear.in_features
-        self.weights = weights
         self._packer = Packer(int(library.wm_mpc_panel()))
         self._memory = torch.zeros(0)
         self.struct = _Model(
@@ -169,17 +167,14 @@ class NativeCost:
         and is_root of the objective."""
         self._model = model
         latent, hidden = carry
-        fused, size = model.weights, model.hidden_size
-        gates = torch.addmm(fused.hidden_bias[size:], hidden, fused.from_hidden[:, size:])
         self._problem = _Problem(
             action=action_size, committed_count=0 if committed is None else len(committed),
             **weights,
         )  # fmt: skip
         self._kept: dict[str, Tensor] = {}
         parts = {
-            "latent": latent, "hidden": hidden, "hidden_gates": gates, "goal": goal,
-            "goal_state": goal_state, "committed": committed, "largest_change": largest_change,
-            "previous": previous,
+            "latent": latent, "hidden": hidden, "goal": goal, "goal_state": goal_state,
+            "committed": committed, "largest_change": largest_change, "previous": previous,
         }  # fmt: skip
         for name, part in parts.items():
             if part is not None:

@@ -10,7 +10,7 @@ namespace wm_mpc {
 
 // One plan's question. Actions are normalised and low-level: (horizon * frame skip, action size).
 struct Problem {
-  const float *latent, *hidden, *hidden_gates;  // the start: (latent), (hidden), (3 hidden)
+  const float *latent, *hidden;  // the start: (latent), (hidden)
   const float *goal, *goal_state, *step_weights;  // goal_state: null when it does not count
   const float *committed, *largest_change, *previous;  // the last two: null without a rate limit
   int32_t horizon, action, committed_count, is_root;

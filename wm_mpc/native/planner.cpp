@@ -35,11 +35,13 @@ struct Workspace {
 
 void begin(const Model& m, const Problem& p, Workspace& w) {
   Space& s = w.rollout;
+  // What all rows begin with: the first one's.
+  multiply(p.hidden, 0, 1, m.from_hidden, s.outputs, 0, m.hidden_bias, 0);
   for (int row = 0; row < s.rows; ++row) {
     std::memcpy(s.input + (int64_t)row * s.input_width, p.latent, 4 * m.latent);
     std::memcpy(s.hidden + (int64_t)row * s.hidden_width, p.hidden, 4 * m.hidden);
-    std::memcpy(
-        s.outputs + (int64_t)row * s.outputs_width + m.hidden, p.hidden_gates, 12 * m.hidden);
+    if (row)
+      std::memcpy(s.outputs + (int64_t)row * s.outputs_width, s.outputs, 16 * m.hidden);
   }
 }
 
