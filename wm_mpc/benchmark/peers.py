@@ -34,7 +34,7 @@ from wm_mpc.planning.registry import make_planner
 
 THEIR_STARTS = f"{DEFAULT_PLANNER}, their starts"
 LARGER = f"{DEFAULT_PLANNER}, larger"
-_LARGER_SIZE = {"restarts": 16, "samples": 256, "iterations": 40}
+_LARGER_SIZE = {"restarts": 8, "samples": 256, "iterations": 60}
 _MPPI_ITERATIONS = 30  # MPPISolver's default
 # Search time (s) and plan (horizon, block size) inside [-1, 1].
 Solution = tuple[float, Tensor]
