@@ -7,7 +7,13 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from wm_mpc.planning.planner import BestPlans, CostFunction, PlanResult, Stopwatch, comparable
+from wm_mpc.planning.planner import (
+    BestPlans,
+    CostFunction,
+    PlanResult,
+    Stopwatch,
+    costs_in_time,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +43,7 @@ class CrossEntropyPlanner:
             noise = torch.randn((self.samples, *mean.shape), generator=generator)
             noise[0] = 0.0  # the mean itself is a candidate
             actions = (mean + deviation * noise).clamp(-1.0, 1.0)
-            costs = comparable(cost(actions))
+            costs = costs_in_time(cost, actions, watch, is_first=done == 0)
             order = costs.argsort()[:elites]
             chosen = actions[order]
             best.update(chosen, costs[order])

@@ -18,7 +18,7 @@ from wm_mpc.planning.planner import (
     PlanResult,
     PlanStatus,
     Stopwatch,
-    comparable,
+    costs_in_time,
 )
 
 _SHARE = 0.6  # of a time budget that sampling may use
@@ -62,16 +62,17 @@ class CrossEntropyGradientPlanner:
         """The starts of the descent, with their costs, and how many rounds there were time for."""
         wanted = self.descent.restarts
         actions = proposals.detach().clamp(-1.0, 1.0)
-        costs = comparable(cost(actions))
+        costs = costs_in_time(cost, actions, watch, is_first=True)
         done = 0
-        while done < self.rounds and (done == 0 or watch.fits_another()):
+        while done < self.rounds and watch.fits_another():
             order = costs.argsort()[: max(wanted, self.samples // 2)]
             actions, costs = actions[order], costs[order]
             parents = actions[torch.arange(self.samples) % len(actions)]
             noise = torch.randn(parents.shape, generator=generator)
             children = (parents + self.deviation * 0.5**done * noise).clamp(-1.0, 1.0)
             actions = torch.cat([actions, children])
-            costs = torch.cat([costs, comparable(cost(children))])
+            found = costs_in_time(cost, children, watch, is_first=done == 0)
+            costs = torch.cat([costs, found])
             done += 1
         order = costs.argsort()[:wanted]
         return actions[order], costs[order], done

@@ -7,7 +7,13 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from wm_mpc.planning.planner import BestPlans, CostFunction, PlanResult, Stopwatch, comparable
+from wm_mpc.planning.planner import (
+    BestPlans,
+    CostFunction,
+    PlanResult,
+    Stopwatch,
+    costs_in_time,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +55,8 @@ class ImprovedCrossEntropyPlanner:
             fresh = (mean + deviation * noise).clamp(-1.0, 1.0)
             if done == self.iterations - 1:
                 fresh[0] = mean
-            actions = torch.cat([fresh, old])
-            costs = comparable(cost(actions))
+            actions = torch.cat([old, fresh])  # the best known first, should time run out
+            costs = costs_in_time(cost, actions, watch, is_first=done == 0)
             order = costs.argsort()[:elites]
             chosen = actions[order]
             best.update(chosen, costs[order])

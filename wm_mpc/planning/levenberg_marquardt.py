@@ -22,6 +22,7 @@ _TINY = 1e-6
 _MARGIN = 1.1  # of a step's time above what is remembered
 _FORGETS = 0.1  # share of what is remembered, when a step was shorter
 _RELENTS = 0.03  # the same, when for its sake no step was begun
+_SEVERAL = 3  # steps, of which the shortest is no chance
 
 
 class ResidualCost(Protocol):
@@ -50,9 +51,10 @@ class LevenbergMarquardtPlanner:
     iterations: int = 10
     restarts: int = 4
     damping: float = 1.0
-    # Of the long ones of the latest steps (s), by shape of the starts. It fades: a step that once
-    # took long by chance must not rule out steps for ever.
-    _seconds: dict[torch.Size, float] = dataclasses.field(
+    # By shape of the starts: how many steps were seen; how long (s) the shortest took, and the long
+    # ones of the latest. The last fades, towards the shortest when several were seen: a step that
+    # once took long by chance must not rule out steps for ever.
+    _seconds: dict[torch.Size, tuple[int, float, float]] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -76,7 +78,7 @@ class LevenbergMarquardtPlanner:
         damping = torch.full_like(costs, self.damping)
         growth = torch.full_like(costs, 2.0)
         done = 0
-        known = self._seconds.get(actions.shape, 0.0)
+        seen, shortest, known = self._seconds.get(actions.shape, (0, torch.inf, 0.0))
         while done < self.iterations and watch.fits_another(_MARGIN * known):
             began = watch.seconds
             residual, jacobian = linearised(residuals, actions)
@@ -93,8 +95,12 @@ class LevenbergMarquardtPlanner:
             best.update(actions, costs)
             done += 1
             took = watch.seconds - began
+            shortest = min(took, shortest)
             known = max(took, known + _FORGETS * (took - known))
-        self._seconds[actions.shape] = known if done else (1.0 - _RELENTS) * known
+        if not done:
+            least = min(shortest, known) if seen >= _SEVERAL else 0.0
+            known += _RELENTS * (least - known)
+        self._seconds[actions.shape] = seen + done, shortest, known
         return best.result(complete=done == self.iterations, iterations=done, seconds=watch.seconds)
 
     @staticmethod

@@ -7,7 +7,13 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from wm_mpc.planning.planner import BestPlans, CostFunction, PlanResult, Stopwatch, comparable
+from wm_mpc.planning.planner import (
+    BestPlans,
+    CostFunction,
+    PlanResult,
+    Stopwatch,
+    costs_in_time,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +43,7 @@ class PathIntegralPlanner:
             if done == 0:  # proposals compete in the first round
                 count = min(len(proposals), self.samples - 1)
                 actions[1 : count + 1] = proposals[:count].clamp(-1.0, 1.0)
-            costs = comparable(cost(actions))
+            costs = costs_in_time(cost, actions, watch, is_first=done == 0)
             best.update(actions, costs)
             finite = costs[costs.isfinite()]
             if len(finite):
@@ -49,6 +55,7 @@ class PathIntegralPlanner:
             done += 1
         repeated = mean.expand(self.samples, *mean.shape)
         average = torch.full((self.samples,), torch.inf)
-        average[0] = cost(mean[None])[0]
+        if watch.left > 0.0:
+            average[0] = cost(mean[None])[0]
         best.update(repeated, average)
         return best.result(complete=done == self.iterations, iterations=done, seconds=watch.seconds)

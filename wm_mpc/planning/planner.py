@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -17,6 +18,7 @@ from torch import Tensor
 
 # (batch, horizon, action size) -> (batch,). Actions are normalised, inside [-1, 1].
 CostFunction = Callable[[Tensor], Tensor]
+_FEW = 32  # plans of which costs are computed first, to see how long it takes
 
 
 class PlanStatus(enum.Enum):
@@ -95,12 +97,41 @@ class Stopwatch:
     def seconds(self) -> float:
         return time.perf_counter() - self._started
 
+    @property
+    def left(self) -> float:
+        """Seconds of the budget; negative when it is used up."""
+        return self._budget - self.seconds
+
+    def stop(self) -> None:
+        """From now on nothing fits any more."""
+        self._budget = -math.inf
+
     def fits_another(self, expected: float = 0.0) -> bool:
         """expected: what is known (s) of how long one takes at least."""
         now = time.perf_counter()
         self._longest = max(self._longest, now - self._lap, expected)
         self._lap = now
         return now - self._started + self._longest <= self._budget
+
+
+def costs_in_time(
+    cost: CostFunction, actions: Tensor, watch: Stopwatch, *, is_first: bool
+) -> Tensor:
+    """Costs (batch,) of actions (batch, horizon, action size); what is not finite counts as
+    infinitely bad. In the first iteration, of which nobody knows yet how long it takes, it is those
+    there is time for, from the first one on; the others count as infinitely bad, too."""
+    if not is_first or math.isinf(watch.left):
+        return comparable(cost(actions))
+    costs = torch.full((len(actions),), torch.inf)
+    first, count, left, took = 0, _FEW, watch.left, 0.0
+    while first < len(actions) and (first == 0 or 2.0 * took <= left):
+        piece = slice(first, first + count)
+        costs[piece] = comparable(cost(actions[piece]))
+        took, left = left - watch.left, watch.left
+        first, count = first + count, 2 * count
+    if first < len(actions):
+        watch.stop()
+    return costs
 
 
 def comparable(costs: Tensor) -> Tensor:

@@ -60,6 +60,7 @@ class RecedingHorizon:
         self._rest = torch.from_numpy(self.spec.rest_action)
         # Kept while its settings stay: a planner may remember how long it takes.
         self._planner: tuple[PlannerConfig, Planner] | None = None
+        self._afterwards = 0.0  # s, from the last search's end to the plan
 
     @torch.no_grad()
     def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None:
@@ -159,8 +160,9 @@ class RecedingHorizon:
             self._planner = planner, make_planner(planner)
         if searching is not None:
             searching()
-        left = budget - (time.perf_counter() - encoded)
+        left = budget - (time.perf_counter() - encoded) - min(self._afterwards, 0.1 * budget)
         result = self._planner[1].plan(cost, proposals, budget=left, generator=self._generator)
+        found = time.perf_counter()
         with torch.no_grad():
             actions = cost.bind(result.actions[None])
             if result.status is PlanStatus.FAILED or not torch.isfinite(actions).all():
@@ -170,6 +172,7 @@ class RecedingHorizon:
             latents = torch.cat([latent.expand(len(shown), 1, -1), latents], 1)
         low_level = actions.reshape(-1, self.spec.action.size)
         self._remember(stamp, low_level)
+        self._afterwards = time.perf_counter() - found
         return ControlPlan(
             self.spec.denormalise_action(low_level.numpy()),
             latents[0],
