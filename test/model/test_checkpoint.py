@@ -59,6 +59,12 @@ def test_round_trip_is_exact_but_for_large_weights(checkpoint, make_model):
         assert torch.equal(loaded.state_dict()[name], tensor), name
 
 
+def test_what_is_trained_further_is_read_as_it_was_written(checkpoint, make_model):
+    loaded, _ = load_checkpoint(checkpoint, exact=True)
+    for name, tensor in make_model().state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
 def test_saved_again_nothing_more_is_lost(checkpoint, tmp_path):
     first, _ = load_checkpoint(checkpoint)
     save_checkpoint(first, tmp_path / "again.safetensors", PROVENANCE)

@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = options.out / "recorded"
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        model, metadata = load_checkpoint(resolve_checkpoint(options.checkpoint))
+        model, metadata = load_checkpoint(resolve_checkpoint(options.checkpoint), exact=True)
         model, found = adapt(
             model, Disturbance(options.friction, options.camera), folder,
             FineTuneConfig(parts=options.parts), rounds=options.rounds, drives=options.drives,

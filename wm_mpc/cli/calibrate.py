@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         path = resolve_checkpoint(options.checkpoint)
-        model, metadata = load_checkpoint(path)
+        model, metadata = load_checkpoint(path, exact=True)
         recording = Recording(Dataset(options.dataset))
         robot, recorded = model.spec, recording.spec
         for part in ("action", "state", "image", "control_period", "frame_skip"):

@@ -92,10 +92,13 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     return metadata
 
 
-def load_checkpoint(path: str | os.PathLike[str]) -> tuple[WorldModel, dict[str, Any]]:
+def load_checkpoint(
+    path: str | os.PathLike[str], *, exact: bool = False
+) -> tuple[WorldModel, dict[str, Any]]:
     """Load and validate a checkpoint; returns the model in evaluation mode, without gradients on
     its weights, and the metadata. The large weights of recurrent dynamics are rounded to bfloat16
-    (`GruDynamics.round_weights`), for whatever plans with them. Raises CheckpointError."""
+    (`GruDynamics.round_weights`), for whatever plans with them, unless `exact`: for what trains
+    them further, or writes them again. Raises CheckpointError."""
     metadata = read_metadata(path)
     try:
         spec = RobotSpec.from_dict(metadata)
@@ -120,7 +123,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[WorldModel, dict[str,
         if not torch.isfinite(tensors[name]).all():
             raise CheckpointError(f"{path}: tensor {name!r} contains NaN or infinity")
     model.load_state_dict(tensors)
-    if isinstance(model.dynamics, GruDynamics):
+    if isinstance(model.dynamics, GruDynamics) and not exact:
         model.dynamics.round_weights()
     model.eval().requires_grad_(False)
     return model, metadata

@@ -55,8 +55,8 @@ def _learn(options: argparse.Namespace, send: Callable[..., None], stop: threadi
 
     torch.set_num_threads(1)
     try:
-        model, metadata = load_checkpoint(options.checkpoint)
-        first, _ = load_checkpoint(options.first)
+        model, metadata = load_checkpoint(options.checkpoint, exact=True)
+        first, _ = load_checkpoint(options.first, exact=True)
         recording = Recording(Dataset(options.live))
         replay = None if options.replay is None else Recording(Dataset(options.replay))
         config = FineTuneConfig(parts=options.parts, updates=options.updates, seed=options.seed)
