@@ -19,7 +19,7 @@ struct Convolution {
 };
 
 struct Vision {
-  int32_t height, width, keypoints, robot_points, fixed_points, state, channels;
+  int32_t height, width, keypoints, robot_points, fixed_points;
   Convolution features[4], heads;               // of the encoder
   Convolution scene[3], robot[3], join, paint;  // of the decoder; join: its taps are for two maps
   Matrix to_scene, from_scene, robot_first, robot_second, robot_last;
@@ -52,8 +52,8 @@ struct VisionSpace {
 
   int64_t lay_out(const Vision& v, float* memory) {
     const int rows = (v.height + 1) / 2, columns = (v.width + 1) / 2;
-    const int most = std::max({v.channels, v.keypoints, v.robot_points + v.fixed_points,
-                               2 * v.features[0].outputs, v.join.outputs});
+    const int most = std::max({v.keypoints, v.robot_points + v.fixed_points,
+                               v.features[0].outputs, v.join.outputs, v.paint.outputs});
     int64_t used = 0;
     auto take = [&](int64_t floats) {
       float* part = memory ? memory + used : nullptr;
@@ -66,7 +66,8 @@ struct VisionSpace {
       *map = {nullptr, rows, columns, kBorder, padded(most)};
       map->data = take(map->size());
     }
-    const int64_t longest = padded(std::max({2 * v.keypoints, 2 * v.robot_points, 64, v.state}));
+    const int64_t longest = padded(std::max({2 * v.keypoints, v.robot_first.outputs,
+                                             v.robot_second.outputs, v.robot_last.outputs}));
     row = take(longest);
     other = take(longest);
     mean = take(first.channels);

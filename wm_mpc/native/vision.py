@@ -29,9 +29,7 @@ class _Vision(ctypes.Structure):
     _fields_ = (
         *(
             (name, _int)
-            for name in (
-                "height", "width", "keypoints", "robot_points", "fixed_points", "state", "channels",
-            )
+            for name in ("height", "width", "keypoints", "robot_points", "fixed_points")
         ),
         ("features", _Convolution * 4), ("heads", _Convolution),
         ("scene", _Convolution * 3), ("robot", _Convolution * 3),
@@ -77,7 +75,6 @@ class NativeVision:
         self._struct = s = _Vision(
             height=image.height, width=image.width, keypoints=encoder.keypoints,
             robot_points=len(decoder.robot_log_sharpness), fixed_points=fixed,
-            state=model.spec.state.size, channels=model.architecture.decoder_width,
         )  # fmt: skip
         *features, heads = encoder.features
         for number, block in enumerate(features):
