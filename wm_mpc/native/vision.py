@@ -89,7 +89,8 @@ class NativeVision:
         s.to_scene_bias = pack.columns(-model.scene_mean @ model.scene_map)
         s.from_scene = pack.matrix(model.scene_unmap)
         s.from_scene_bias = pack.columns(model.scene_mean)
-        for name, layer in zip(("first", "second", "last"), decoder.robot[::2], strict=True):
+        for index, name in enumerate(("first", "second", "last")):
+            layer = decoder.robot[2 * index]  # an activation between each two
             assert isinstance(layer, nn.Linear)
             setattr(s, f"robot_{name}", pack.matrix(layer.weight.T))
             setattr(s, f"robot_{name}_bias", pack.columns(layer.bias))
