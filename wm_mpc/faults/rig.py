@@ -97,7 +97,7 @@ class Rig:
         self._stack = contextlib.ExitStack()
         self.asker = Asker(self.node, self.wait_for)
         create = self.node.create_subscription
-        create(JointTrajectory, "planned_actions", self._on_plan, qos.PLANNED_ACTIONS)
+        create(JointTrajectory, "planned_actions", self._on_plan, qos.ALL_PLANS)
         create(DiagnosticArray, "diagnostics", self._on_diagnostics, qos.STATUS)
         if parameters is None:
             self._wire()

@@ -72,7 +72,7 @@ class Rivals:
         self._lock = threading.Lock()
         # Not unpacked as it comes: it is our own plan most of the time, which is just leaving.
         self._subscription = node.create_subscription(
-            JointTrajectory, "planned_actions", self._on_plan, qos.PLANNED_ACTIONS, raw=True
+            JointTrajectory, "planned_actions", self._on_plan, qos.ALL_PLANS, raw=True
         )
 
     def close(self) -> None:
@@ -96,7 +96,10 @@ class Rivals:
             except Exception:  # whatever it is, it is not ours
                 mark = ()
             with self._lock:
-                if mark not in self._own:
+                # Each of our own comes once; an equal one more is a twin's.
+                if mark in self._own:
+                    self._own.remove(mark)
+                else:
                     self._last = moment
 
     @property

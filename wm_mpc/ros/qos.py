@@ -28,6 +28,9 @@ ROBOT_STATE = _profile(5, ReliabilityPolicy.RELIABLE)
 # Only the newest plan counts, and it must arrive.
 PLANNED_ACTIONS = _profile(1, ReliabilityPolicy.RELIABLE)
 
+# Listening to the plans of all: one must not push out another, which came just before it.
+ALL_PLANS = _profile(20, ReliabilityPolicy.RELIABLE)
+
 # Goals and file names: a node that starts later still gets the present one.
 LATCHED = _profile(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
