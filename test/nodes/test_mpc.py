@@ -472,6 +472,39 @@ def test_hold_service_stops_and_releases(mpc):
     mpc.wait_for_plans(2)
 
 
+@pytest.mark.parametrize("how", ["hold", "clear_goals"])
+def test_a_person_who_stops_the_robot_does_not_wait_for_the_next_plan(start_mpc, how):
+    mpc = start_mpc(rate=0.2)  # Hz
+    mpc.start()
+    if how == "hold":
+        assert mpc.observer.call(SetBool, "mpc/hold", SetBool.Request(data=True)).success
+    else:
+        assert mpc.observer.call(Trigger, "mpc/clear_goals").success
+    mpc.wait_until(lambda: not mpc.plans[-1].points, "the hold", 1.0)
+
+
+@pytest.mark.parametrize("how", ["hold", "clear_goals"])
+def test_what_was_being_planned_when_a_person_stopped_the_robot_is_not_sent(start_mpc, how):
+    slow = {"planner.iterations": 1000, "planner.restarts": 64, "planner.samples": 64}
+    mpc = start_mpc(**{"time_budget": 0.4, "rate": 2.0, "observation_timeout": 2.0}, **slow)
+    mpc.start()
+    for _ in range(2):
+        seen = len(mpc.plans)
+        mpc.wait_until(lambda n=seen: len(mpc.plans) > n and mpc.plans[-1].points, "a plan")
+        time.sleep(0.3)  # into the next search
+        if how == "hold":
+            assert mpc.observer.call(SetBool, "mpc/hold", SetBool.Request(data=True)).success
+        else:
+            assert mpc.observer.call(Trigger, "mpc/clear_goals").success
+        asked = len(mpc.plans)
+        time.sleep(0.8)
+        assert not any(plan.points for plan in mpc.plans[asked:])
+        if how == "hold":
+            assert mpc.observer.call(SetBool, "mpc/hold", SetBool.Request(data=False)).success
+        else:
+            mpc.send_goal(mpc.goal)
+
+
 def test_planner_fault_makes_the_robot_hold(mpc, monkeypatch):
     from wm_mpc.planning.receding_horizon import RecedingHorizon
 

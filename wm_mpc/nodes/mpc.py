@@ -149,8 +149,10 @@ class Mpc(LifecycleNode):
 
     def _on_hold(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._held_by_person = request.data
-        if self._session is not None:
-            self._session.held_by_person = request.data
+        if (session := self._session) is not None:
+            session.held_by_person = request.data
+            if request.data:
+                session.hold_at_once()
         response.success = True
         response.message = "holding" if request.data else "planning"
         return response

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -44,6 +44,7 @@ class Goals:
     def __init__(self, node: Any) -> None:
         self._node = node
         self._inputs: Inputs | None = None
+        self._on_none: Callable[[], None] = lambda: None
         self._queue = GoalQueue()
         self._single: GoalMessages | None = None  # of goal/image and goal/state
         self._single_number = 0
@@ -54,9 +55,10 @@ class Goals:
         node.create_service(Trigger, "~/skip_goal", self._on_skip)
         node.create_service(Trigger, "~/clear_goals", self._on_clear)
 
-    def begin(self, inputs: Inputs) -> None:
-        """Receive goals, as `inputs` can read them."""
-        self._inputs = inputs
+    def begin(self, inputs: Inputs, on_none: Callable[[], None] = lambda: None) -> None:
+        """Receive goals, as `inputs` can read them. on_none: called when a person has taken away
+        the last one."""
+        self._inputs, self._on_none = inputs, on_none
         state = STATE_TYPES[inputs.state_source]
         subscribe = self._node.create_subscription
         self._subscriptions = [
@@ -69,6 +71,7 @@ class Goals:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._subscriptions = []
+        self._on_none = lambda: None
 
     def forget(self) -> None:
         """Another robot may come now."""
@@ -152,14 +155,19 @@ class Goals:
     def _on_skip(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._queue.skip()
         response.message = self.summary() if response.success else "there is no goal to skip"
-        self.publish()
+        self._changed_by_person()
         return response
 
     def _on_clear(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success, count = True, self._queue.clear()
         response.message = f"{count} goals cancelled"
-        self.publish()
+        self._changed_by_person()
         return response
+
+    def _changed_by_person(self) -> None:
+        if self._queue.current is None:
+            self._on_none()
+        self.publish()
 
     # ------------------------------------------------------------------------------- they tell
 

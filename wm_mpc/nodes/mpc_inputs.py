@@ -197,6 +197,18 @@ class Inputs:
         named = zip(self.spec.state.names, state.tolist(), strict=True)
         return {name: value for name, value in named if split_joint(name)[1] == "position"}
 
+    def present_joints(self, longest: float) -> dict[str, float]:
+        """`joint_positions` of the newest state; none if it cannot be read, or is older than
+        `longest` seconds."""
+        with self._changed:
+            newest = self._states[-1] if self._states else None
+        if newest is None or time.monotonic() - newest.received > longest:
+            return {}
+        try:
+            return self.joint_positions(self.state_array(newest.message))
+        except MessageError:
+            return {}
+
     def goal_arrays(self, image: Any, state: Any | None) -> tuple[np.ndarray, np.ndarray | None]:
         """Of messages: goal image, and state (None when unknown). Raises MessageError."""
         try:

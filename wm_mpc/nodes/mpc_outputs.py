@@ -20,20 +20,24 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc_watch import Rivals
 from wm_mpc.planning.receding_horizon import ControlPlan
 from wm_mpc.ros import qos
-from wm_mpc.ros.controller import to_controller
+from wm_mpc.ros.controller import position_at, to_controller
 from wm_mpc.ros.messages import actions_to_trajectory, rgb_to_image
 from wm_mpc.ros.reading import TWIST_FIELDS
 from wm_mpc.ros.timing import to_stamp
 from wm_mpc.sim.trajectory import PlanFollower
 from wm_mpc.spec import RobotSpec
 
+_TWISTS, _COMMANDS, _TRAJECTORY = "output.cmd_vel", "output.commands", "output.joint_trajectory"
+_OUTPUTS = (_TWISTS, _COMMANDS, _TRAJECTORY)
+_PLAN_TIMEOUT = 1.0  # s, after which the streams rest; three plans, if those take longer
+
 
 class PlanPublisher:
     """`planned_actions`; the same plan streamed point by point on `cmd_vel` / `commands`; and as a
-    whole on `joint_trajectory`.
+    whole on `joint_trajectory`. An output that ends tells the robot to rest before.
 
-    measured: positions of joints by name, at the start of the next plan, as far as known. left:
-    when the last plan was handed to the middleware (s, monotonic).
+    measured: positions of joints by name, at the start of the next plan or now, if it is a hold;
+    as far as known. left: when the last plan was handed to the middleware (s, monotonic).
     """
 
     def __init__(self, node: Any, spec: RobotSpec) -> None:
@@ -45,14 +49,25 @@ class PlanPublisher:
             JointTrajectory, "joint_trajectory", qos.PLANNED_ACTIONS
         )
         self._follower = PlanFollower(spec.action, spec.control_period)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # of the outputs beside `planned_actions`
         self._timer = node.create_timer(spec.control_period, self._stream)
-        self.frame_id = "odom"
-        self.stream_twists = self.stream_commands = self.stream_trajectories = False
+        self._outputs = frozenset[str]()  # names of the parameters that are on
+        self._frame_id = "odom"
         self.measured: dict[str, float] = {}
         self.left = 0.0
         self._message: JointTrajectory | None = None
+        self._trajectory: JointTrajectory | None = None  # the last that was sent
         self.rivals = Rivals(node)
+
+    def use(self, values: Mapping[str, Any]) -> None:
+        """Publish as the node's parameters say."""
+        outputs = frozenset(name for name in _OUTPUTS if values[name])
+        with self._lock:
+            self._frame_id = values["frame_id"]
+            # Whoever plans seldom is not dead for that.
+            self._follower.plan_timeout = max(_PLAN_TIMEOUT, 3.0 / values["rate"])
+            self._rest(self._outputs - outputs)
+            self._outputs = outputs
 
     def publish(self, stamp: int, actions: np.ndarray) -> None:
         """Send a plan, actions (points, action size), that applies from `stamp` (ns)."""
@@ -62,14 +77,9 @@ class PlanPublisher:
         self.rivals.sent(message)
         self._plans.publish(message)
         self.left = time.monotonic()
-        if self.stream_trajectories:
-            period = self._spec.control_period
-            trajectory = to_controller(
-                actions, self._spec.action, period, stamp, self._now(), self.measured
-            )
-            if trajectory.points:
-                self._trajectories.publish(trajectory)
         with self._lock:
+            if _TRAJECTORY in self._outputs:
+                self._send_trajectory(stamp, actions)
             self._follower.offer(stamp, actions, self._now())
 
     def hold(self, stamp: int) -> None:
@@ -79,24 +89,48 @@ class PlanPublisher:
     def _now(self) -> int:
         return int(self._node.get_clock().now().nanoseconds)
 
+    def _send_trajectory(self, stamp: int, actions: np.ndarray) -> None:
+        now, measured = self._now(), self.measured
+        if not len(actions) and not measured and self._trajectory is not None:
+            measured = position_at(self._trajectory, now)
+        trajectory = to_controller(
+            actions, self._spec.action, self._spec.control_period, stamp, now, measured
+        )
+        if trajectory.points:
+            self._trajectories.publish(trajectory)
+            self._trajectory = trajectory
+
     def _stream(self) -> None:
-        if not (self.stream_twists or self.stream_commands):
-            return
-        now = self._now()
         with self._lock:
-            action = self._follower.action_at(now)
-        if self.stream_commands:
+            if self._outputs - {_TRAJECTORY}:
+                now = self._now()
+                self._send(self._outputs, self._follower.action_at(now), now)
+
+    def _send(self, outputs: frozenset[str], action: np.ndarray, now: int) -> None:
+        """An action on those of the streams."""
+        if _COMMANDS in outputs:
             self._commands.publish(Float64MultiArray(data=action.tolist()))
-        if self.stream_twists:
+        if _TWISTS in outputs:
             message = TwistStamped()
-            message.header.stamp, message.header.frame_id = to_stamp(now), self.frame_id
+            message.header.stamp, message.header.frame_id = to_stamp(now), self._frame_id
             for name, value in zip(self._spec.action.names, action, strict=True):
                 if name in TWIST_FIELDS:
                     part, axis = TWIST_FIELDS[name]
                     setattr(getattr(message.twist, part), axis, float(value))
             self._twists.publish(message)
 
+    def _rest(self, outputs: frozenset[str]) -> None:
+        """The last word on outputs: a controller would go on with the one before for ever."""
+        now = self._now()
+        if outputs:
+            self._send(outputs, self._follower.rest_at(now), now)
+        if _TRAJECTORY in outputs:
+            self._send_trajectory(now, np.zeros((0, self._spec.action.size)))
+
     def close(self) -> None:
+        with self._lock:  # a callback of the timer that runs is over then, and none follows
+            self._rest(self._outputs - {_TRAJECTORY})
+            self._outputs = frozenset()
         self.rivals.close()
         self._node.destroy_timer(self._timer)
         for publisher in (self._plans, self._twists, self._commands, self._trajectories):

@@ -31,6 +31,7 @@ from wm_mpc.ros.schedule import PlanSchedule
 from wm_mpc.ros.timing import SECOND, StageClock, from_seconds
 
 Report = Callable[[int, str], None]
+_PRESENT = 0.2  # s, for which a robot's state tells where it is now
 
 
 class Session:
@@ -74,7 +75,7 @@ class Session:
             on_image=self._on_image,
             on_wait=self._handover.over,
         )
-        goals.begin(self._inputs)
+        goals.begin(self._inputs, on_none=self.hold_at_once)
 
     def _now(self) -> int:
         return int(self._node.get_clock().now().nanoseconds)
@@ -89,11 +90,26 @@ class Session:
             if self._closed:
                 return
             self._closed = True
-            self._plans.hold(self._now())
+            self._stand_still()
             self._goals.end()
             self._inputs.close()
             self._plans.close()
             self._pictures.close()
+
+    def _stand_still(self) -> int:
+        """Tell the robot to; the stamp (ns) it is told."""
+        with self._lock:
+            now = self._now()
+            self._plans.measured = self._inputs.present_joints(_PRESENT)
+            self._plans.hold(now)
+            return now
+
+    def hold_at_once(self) -> None:
+        """A person wants it, whatever is being planned: that will not be sent. In lockstep the
+        robot stands until it gets an answer, which will be to hold."""
+        with self._lock:
+            if not self._closed and not self._lockstep:
+                self._stand_still()
 
     def use(self, model: WorldModel, seed: int) -> None:
         """Plan with another world model of the same robot from the next plan on."""
@@ -127,10 +143,10 @@ class Session:
     def step(self, values: Mapping[str, Any]) -> None:
         """Make and send one plan, or hold."""
         self._take_next_model()
-        self._plans.stream_twists = values["output.cmd_vel"]
-        self._plans.stream_commands = values["output.commands"]
-        self._plans.stream_trajectories = values["output.joint_trajectory"]
-        self._plans.frame_id = values["frame_id"]
+        with self._lock:
+            if self._closed:
+                return
+            self._plans.use(values)
         if not self._lockstep:
             period = from_seconds(1.0 / values["rate"])
             self._statistics.overruns += self._schedule.planned(self._now(), period)
@@ -143,12 +159,12 @@ class Session:
                 return
             watch = StageClock(snapshot.image.received, snapshot.image.trip)
             plan, checked = self._plan(snapshot, goal, stamp, values, watch)
+            sent = self._send(plan, checked, stamp, values, watch)
         except (HoldError, MessageError, PlanningError) as error:
             self._hold(str(error), getattr(error, "level", ERROR))
         except Exception as error:  # a fault of ours must not leave the robot moving either
             self._hold(f"planner fault: {error!r}", ERROR)
         else:
-            sent = self._send(plan, checked, stamp, values, watch)
             # Now, when nobody waits for it.
             self._trust.follow(plan, stamp, self._commitments)
             self._see_goal(goal, plan, values)
@@ -161,7 +177,7 @@ class Session:
         """The newest inputs, and what to reach; raises HoldError when they are incomplete or too
         old."""
         if self.held_by_person:
-            raise HoldError("holding as asked by the service ~/hold")
+            raise HoldError(self._unwanted())
         if self._plans.rivals.is_there:
             raise HoldError("another node plans for this robot, too (topic planned_actions)", ERROR)
         self._trust.check_pause(self._now())
@@ -193,8 +209,14 @@ class Session:
         self._goals.take(snapshot)
         goal = self._goals.current
         if goal is None:
-            raise HoldError(self._goals.why_none())
+            raise HoldError(self._unwanted())
         return snapshot, goal
+
+    def _unwanted(self) -> str:
+        """Why a person does not want the robot to move; empty where that is not so."""
+        if self.held_by_person:
+            return "holding as asked by the service ~/hold"
+        return "" if self._goals.current else self._goals.why_none()
 
     def _repeat_answer(self, stamp: int) -> bool:
         """Whether this observation was answered before; the answer may have been lost, so it is
@@ -268,11 +290,13 @@ class Session:
         values: Mapping[str, Any],
         watch: StageClock,
     ) -> bool:
-        """Whether it was sent."""
+        """Whether it was sent. Raises HoldError when nobody wants it any more."""
         actions = checked.actions
         with self._lock:
             if self._closed:
                 return False
+            if unwanted := self._unwanted():
+                raise HoldError(unwanted)
             self._plans.publish(stamp, actions)
             watch.lap("publish", self._plans.left)
             self._commitments.sent(stamp, actions)
@@ -301,8 +325,7 @@ class Session:
         with self._lock:
             if self._closed:
                 return
-            now = self._now()
-            self._plans.hold(now)
+            now = self._stand_still()
             self._commitments.sent(now, np.zeros((0, self._model.spec.action.size)))
             self._controller.forget()
             self._answered = None

@@ -14,7 +14,7 @@ import numpy as np
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from wm_mpc.ros.reading import ACTION_FIELDS
-from wm_mpc.ros.timing import from_seconds, to_duration, to_stamp
+from wm_mpc.ros.timing import from_seconds, to_duration, to_nanoseconds, to_stamp
 from wm_mpc.spec import ActionSpec
 
 
@@ -28,8 +28,8 @@ def to_controller(
 ) -> JointTrajectory:
     """actions: (points, action size) in the action's unit, point k of which applies from start + k
     periods on (ns); none: hold. control_period: s. now: ns. measured: positions of joints at
-    `start`, by name; velocities are integrated from there where all are known, as a controller of
-    positions needs it.
+    `start`, or now for a hold, by name; velocities are integrated from there where all are known,
+    as a controller of positions needs it.
 
     For positions: positions. For velocities: velocities, and positions where they are known. For
     efforts: effort. The last point rests.
@@ -62,6 +62,19 @@ def to_controller(
     after = (len(actions) + 1) * period
     _add(message, max(after, now + period - start), start, now, **rest)
     return message
+
+
+def position_at(trajectory: JointTrajectory, now: int) -> dict[str, float]:
+    """Where a controller that has got this trajectory wants the joints at `now` (ns), by name; none
+    if it tells no positions."""
+    points = [point for point in trajectory.points if len(point.positions)]
+    start = to_nanoseconds(trajectory.header.stamp)
+    times = [start + to_nanoseconds(point.time_from_start) - now for point in points]
+    if not times:
+        return {}
+    columns = np.array([point.positions for point in points]).T
+    places = [float(np.interp(0, times, column)) for column in columns]
+    return dict(zip(trajectory.joint_names, places, strict=True))
 
 
 def _add(message: JointTrajectory, after: int, start: int, now: int, **values: np.ndarray) -> None:

@@ -135,6 +135,12 @@ class PlanFollower:
             self._rest = action
         return action.copy()
 
+    def rest_at(self, now: int) -> np.ndarray:
+        """The action (action size,) that stops what is executed at `now`: zeros for velocities and
+        efforts, the present position for positions. The plan stays."""
+        self.action_at(now)
+        return self._rest.copy()
+
     def _point_at(self, now: int) -> np.ndarray | None:
         if self._received is None:
             self.status = Following.WAITING

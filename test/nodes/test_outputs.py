@@ -1,0 +1,176 @@
+"""What leaves the node `mpc` besides plans: whoever executes it is left at rest."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+import rclpy
+from geometry_msgs.msg import TwistStamped
+from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory
+
+from wm_mpc.nodes.mpc_outputs import PlanPublisher
+from wm_mpc.ros import qos
+from wm_mpc.ros.running import spinning
+from wm_mpc.sim.tasks import make_task
+
+pytestmark = pytest.mark.ros
+VALUES = {
+    "output.cmd_vel": False,
+    "output.commands": False,
+    "output.joint_trajectory": False,
+    "frame_id": "odom",
+    "rate": 10.0,
+}
+
+
+class Outputs:
+    """A `PlanPublisher` in a node that runs, and what is heard of it."""
+
+    def __init__(self, observer, task):
+        self.observer = observer
+        self.spec = make_task(task).spec
+        self.twists = observer.listen(TwistStamped, "cmd_vel", qos.COMMAND)
+        self.commands = observer.listen(Float64MultiArray, "commands", qos.COMMAND)
+        self.trajectories = observer.listen(
+            JointTrajectory, "joint_trajectory", qos.PLANNED_ACTIONS
+        )
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=observer.domain_id)
+        self.node = rclpy.create_node("outputs", context=self.context)
+        self.plans = PlanPublisher(self.node, self.spec)
+        for name in ("cmd_vel", "commands", "joint_trajectory"):
+            observer.wait_until(lambda n=name: self.node.count_subscribers(n), f"ears for {name}")
+
+    def use(self, *outputs, **changes):
+        self.plans.use(VALUES | {f"output.{name}": True for name in outputs} | changes)
+
+    def now(self):
+        return self.node.get_clock().now().nanoseconds
+
+    def move(self, points=40, share=0.5):
+        """A plan of so many times the same action; the action."""
+        action = np.full(self.spec.action.size, share) * self.spec.action.high
+        self.plans.publish(self.now(), np.tile(action, (points, 1)))
+        return action
+
+    def wait_until(self, condition, what, timeout=5.0):
+        return self.observer.wait_until(condition, what, timeout)
+
+
+@pytest.fixture
+def start(observer):
+    started = []
+
+    def begin(task):
+        outputs = Outputs(observer, task)
+        running = spinning(outputs.node)
+        running.__enter__()
+        started.append((outputs, running))
+        return outputs
+
+    yield begin
+    for outputs, running in started:
+        running.__exit__(None, None, None)
+        outputs.node.destroy_node()
+        outputs.context.try_shutdown()
+
+
+def velocity(twist):
+    return [twist.twist.linear.x, twist.twist.linear.y]
+
+
+@pytest.mark.parametrize("end", ["close", "switched off"])
+def test_the_last_word_on_a_stream_is_to_rest(start, end):
+    outputs = start("wall")
+    outputs.use("cmd_vel", "commands")
+    action = outputs.move()
+    outputs.wait_until(
+        lambda: (
+            outputs.twists
+            and velocity(outputs.twists[-1]) == action.tolist()
+            and outputs.commands
+            and list(outputs.commands[-1].data) == action.tolist()
+        ),
+        "motion",
+    )
+    if end == "close":
+        outputs.plans.hold(outputs.now())
+        outputs.plans.close()
+    else:
+        outputs.use()
+    outputs.wait_until(
+        lambda: not any(velocity(outputs.twists[-1])) and not any(outputs.commands[-1].data),
+        "rest",
+    )
+    said = len(outputs.twists), len(outputs.commands)
+    time.sleep(0.4)
+    assert (len(outputs.twists), len(outputs.commands)) == said
+
+
+def test_one_output_may_end_while_another_goes_on(start):
+    outputs = start("wall")
+    outputs.use("cmd_vel", "commands")
+    action = outputs.move()
+    outputs.wait_until(lambda: outputs.commands and any(outputs.commands[-1].data), "motion")
+    outputs.use("cmd_vel")
+    outputs.wait_until(lambda: not any(outputs.commands[-1].data), "rest")
+    heard = len(outputs.twists)
+    outputs.wait_until(lambda: len(outputs.twists) > heard + 2, "the other stream")
+    assert velocity(outputs.twists[-1]) == action.tolist()
+
+
+def test_streams_last_as_long_as_plans_are_wanted_seldom(start):
+    outputs = start("wall")
+    outputs.use("commands", rate=0.5)
+    action = outputs.move(points=40)
+    time.sleep(1.5)
+    assert list(outputs.commands[-1].data) == action.tolist()
+
+
+def joint_plan(outputs):
+    outputs.use("joint_trajectory")
+    names = outputs.spec.action.names
+    outputs.plans.measured = dict.fromkeys(names, 0.25)
+    action = outputs.move(points=20)
+    outputs.wait_until(lambda: outputs.trajectories, "a trajectory")
+    return names, action
+
+
+def reached(trajectory):
+    return np.array(trajectory.points[-1].positions)
+
+
+def test_a_hold_is_where_the_joints_are_now(start):
+    outputs = start("reach")
+    names, _ = joint_plan(outputs)
+    outputs.plans.measured = dict.fromkeys(names, 0.4)
+    outputs.plans.hold(outputs.now())
+    outputs.wait_until(lambda: len(outputs.trajectories) == 2, "the hold")
+    np.testing.assert_allclose(reached(outputs.trajectories[-1]), 0.4)
+
+
+@pytest.mark.parametrize("end", ["hold", "switched off"])
+def test_where_joints_are_not_known_now_a_hold_is_where_they_are_wanted(start, end):
+    outputs = start("reach")
+    before = outputs.now()
+    _, action = joint_plan(outputs)
+    outputs.plans.measured = {}
+    time.sleep(0.55)
+    if end == "hold":
+        outputs.plans.hold(outputs.now())
+    else:
+        outputs.use()
+    outputs.wait_until(lambda: len(outputs.trajectories) == 2, "the hold")
+    hold = outputs.trajectories[-1]
+    seconds = (outputs.now() - before) / 1e9
+    moved = reached(hold) - 0.25
+    # Neither back where the plan began, nor on to its end.
+    assert (np.abs(moved) > 0.4 * 0.55 * np.abs(action)).all()
+    assert (np.abs(moved) <= seconds * np.abs(action) + 1e-6).all()
+    assert not any(hold.points[-1].velocities)
