@@ -59,6 +59,32 @@ def test_a_compiler_that_fails_is_quoted_and_leaves_nothing(tmp_path):
     assert kept(tmp_path) == []
 
 
+def test_a_compiler_that_stammers_is_no_obstacle_to_planning(tmp_path):
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\nprintf 'cannot \\377 that' >&2\nexit 3\n")
+    broken.chmod(0o755)
+    assert ask(tmp_path, CXX=str(broken)).startswith(f"False {broken} failed: cannot ")
+
+
+@has_compiler
+def test_a_user_without_a_home_is_no_obstacle(tmp_path):
+    assert ask(tmp_path, XDG_CACHE_HOME="~no_such_user/cache") == "True"
+
+
+def test_whatever_goes_wrong_is_a_reason(monkeypatch):
+    from wm_mpc.native import library as module
+
+    def fail():
+        raise KeyError
+
+    for name, value in (("_is_decided", False), ("_library", None), ("_reason", "")):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(module, "_loaded", fail)
+    assert module.library() is None
+    assert module.why_not() == "KeyError()"
+    assert module.library() is None
+
+
 def test_can_be_switched_off(tmp_path):
     assert ask(tmp_path, WM_MPC_NATIVE="0") == "False the environment variable WM_MPC_NATIVE is 0"
 

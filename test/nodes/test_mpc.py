@@ -486,7 +486,7 @@ def test_a_person_who_stops_the_robot_does_not_wait_for_the_next_plan(start_mpc,
 @pytest.mark.parametrize("how", ["hold", "clear_goals"])
 def test_what_was_being_planned_when_a_person_stopped_the_robot_is_not_sent(start_mpc, how):
     slow = {"planner.iterations": 1000, "planner.restarts": 64, "planner.samples": 64}
-    mpc = start_mpc(**{"time_budget": 0.4, "rate": 2.0, "observation_timeout": 2.0}, **slow)
+    mpc = start_mpc(time_budget=0.4, rate=2.0, observation_timeout=2.0, **slow)
     mpc.start()
     for _ in range(2):
         seen = len(mpc.plans)

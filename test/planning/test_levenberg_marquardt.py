@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+import types
 
 import pytest
 import torch
@@ -287,3 +288,21 @@ def test_a_step_that_once_took_long_does_not_rule_out_steps_for_ever(squares):
     assert steps(math.inf) == 1
     assert steps(0.03) == 0
     assert any(steps(0.03) for _ in range(100))
+
+
+@pytest.mark.parametrize("budget", [0.0, 0.1])
+def test_many_first_plans_do_not_exceed_a_budget(squares, monkeypatch, budget):
+    """Of 1000, a millisecond each, it looks at as many as there is time for."""
+    passed = 0.0
+    clock = types.SimpleNamespace(perf_counter=lambda: passed)
+    monkeypatch.setattr("wm_mpc.planning.planner.time", clock)
+
+    class Slow(squares):
+        def __call__(self, actions):
+            nonlocal passed
+            passed += 1e-3 * len(actions)
+            return super().__call__(actions)
+
+    result = search(Slow((0.3, -0.2)), torch.zeros(1000, HORIZON, SIZE), budget=budget)
+    assert (result.iterations, result.status) == (0, PlanStatus.OUT_OF_TIME)
+    assert 0.032 <= passed <= max(budget, 0.032)

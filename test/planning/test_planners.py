@@ -284,6 +284,24 @@ def test_not_even_the_first_round_exceeds_a_budget(name, clock, budget):
         assert result.seconds >= min(0.3 * budget, 0.032)
 
 
+@pytest.mark.parametrize("name", ["adam", "gd"])
+@pytest.mark.parametrize("budget", [0.0, 0.1, 0.25])
+def test_many_first_plans_do_not_exceed_a_budget(name, clock, budget):
+    """Of 1000, a millisecond each, it looks at as many as there is time for."""
+    cost = quadratic(0.2)
+
+    def slowed(actions):
+        clock.seconds += 1e-3 * len(actions)
+        return cost(actions)
+
+    recorded = Recorded(slowed)
+    config = dataclasses.replace(QUICK[name], restarts=8)
+    result = plan(config, recorded, torch.zeros(1000, HORIZON, SIZE), budget=budget)
+    assert result.status is PlanStatus.OUT_OF_TIME
+    assert result.seconds <= max(budget, 0.032) + 0.008 + 1e-9  # its first iteration
+    assert 32 <= sum(map(len, recorded.asked)) < 300
+
+
 @pytest.mark.parametrize("name", ["cem", "icem", "mppi"])
 def test_with_time_enough_all_samples_count_at_once_after_the_first_round(name, clock):
     cost = slow(quadratic(0.2), clock, 1e-3)

@@ -45,9 +45,9 @@ def library() -> ctypes.CDLL | None:
             _is_decided = True
             try:
                 _library = _loaded()
-            except (OSError, subprocess.SubprocessError, _NoLibraryError) as error:
-                _reason = str(error)
-                _log.warning("planning runs on PyTorch, without compiled inner loop: %s", error)
+            except Exception as error:  # whatever it is: there is another way to plan
+                _reason = str(error) or repr(error)
+                _log.warning("planning runs on PyTorch, without compiled inner loop: %s", _reason)
     return _library
 
 
@@ -97,13 +97,13 @@ def _processor() -> str:
 def _cache() -> Iterator[Path]:
     """A folder that only this user can write to; one for this process where there is no other."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(home).expanduser() / "wm_mpc"
     try:
+        folder = Path(home).expanduser() / "wm_mpc"  # RuntimeError: a user without a home
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         is_safe = folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o022
         if not is_safe or not os.access(folder, os.W_OK):
             raise PermissionError(folder)
-    except OSError:
+    except (OSError, RuntimeError):
         with tempfile.TemporaryDirectory(prefix="wm_mpc-") as private:
             yield Path(private)
         return
@@ -117,7 +117,7 @@ def _compile(compiler: str, path: Path) -> None:
     try:
         done = subprocess.run(
             [compiler, *_FLAGS, "-o", name, str(source)],
-            capture_output=True, text=True, timeout=_TIMEOUT,
+            capture_output=True, text=True, errors="replace", timeout=_TIMEOUT,
         )  # fmt: skip
         if done.returncode:
             message = (done.stderr.strip() or "no message").splitlines()

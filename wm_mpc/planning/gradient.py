@@ -20,10 +20,11 @@ from wm_mpc.planning.planner import (
     Descent,
     PlanResult,
     Stopwatch,
-    comparable,
+    proposal_costs,
 )
 
 _STEEPEST = 1e15  # larger slopes would overflow when Adam squares them
+_MOST_NOISE = 5_000_000  # numbers that are drawn at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +52,8 @@ class GradientPlanner:
         self, cost: CostFunction, proposals: Tensor, *, budget: float, generator: torch.Generator
     ) -> PlanResult:
         watch, best = Stopwatch(budget), BestPlans()
-        actions = self._chosen(cost, proposals.detach().clamp(-1.0, 1.0))
-        found = self._descended(cost, actions, budget - watch.seconds, generator)
+        actions = self._chosen(cost, proposals.detach().clamp(-1.0, 1.0), watch)
+        found = self._descended(cost, actions, watch, generator)
         if found is not None:
             plans, costs, done = found
             best.update(plans, costs)
@@ -85,10 +86,12 @@ class GradientPlanner:
         return best.result(complete=done == self.iterations, iterations=done, seconds=watch.seconds)
 
     def _descended(
-        self, cost: CostFunction, actions: Tensor, budget: float, generator: torch.Generator
+        self, cost: CostFunction, actions: Tensor, watch: Stopwatch, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, int] | None:
-        """By the cost itself, where it can."""
+        """By the cost itself, where it can, and where all noise can be drawn before."""
         if not getattr(cost, "can_descend", False):
+            return None
+        if self.noise > 0.0 and self.iterations * actions.numel() > _MOST_NOISE:
             return None
         descending = cast(DescendingCost, cost)
         noise = None
@@ -102,16 +105,16 @@ class GradientPlanner:
                 ]
             )
         descent = Descent(
-            self.iterations, self.learning_rate, self.learning_rate_decay, self.adaptive, budget,
-            noise,
+            self.iterations, self.learning_rate, self.learning_rate_decay, self.adaptive,
+            watch.left, noise,
         )  # fmt: skip
         return descending.descend(actions, descent)
 
     @torch.no_grad()
-    def _chosen(self, cost: CostFunction, proposals: Tensor) -> Tensor:
+    def _chosen(self, cost: CostFunction, proposals: Tensor, watch: Stopwatch) -> Tensor:
         if len(proposals) <= self.restarts:
             return proposals
-        costs = comparable(cost(proposals))
+        costs = proposal_costs(cost, proposals, watch)
         costs[0] = -torch.inf
         return proposals[costs.argsort()[: self.restarts]]
 

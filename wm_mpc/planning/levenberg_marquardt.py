@@ -15,7 +15,14 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vmap
 
-from wm_mpc.planning.planner import BestPlans, CostFunction, PlanResult, Stopwatch, comparable
+from wm_mpc.planning.planner import (
+    BestPlans,
+    CostFunction,
+    PlanResult,
+    Stopwatch,
+    comparable,
+    proposal_costs,
+)
 
 # In units of a restart's largest slope. Keeps systems solvable where an action has no effect.
 _TINY = 1e-6
@@ -68,7 +75,7 @@ class LevenbergMarquardtPlanner:
             raise TypeError("lm needs a cost that has residuals, as GoalCost; this one is a number")
         watch, best = Stopwatch(budget), BestPlans()
         actions = proposals.detach().clamp(-1.0, 1.0)
-        costs = comparable(cost(actions))
+        costs = proposal_costs(cost, actions, watch)
         if len(actions) > self.restarts:
             ranked = costs.clone()
             ranked[0] = -torch.inf  # the first proposal always takes part

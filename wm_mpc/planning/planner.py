@@ -134,6 +134,12 @@ def costs_in_time(
     return costs
 
 
+def proposal_costs(cost: CostFunction, proposals: Tensor, watch: Stopwatch) -> Tensor:
+    """Costs (batch,) of first plans; of many, of those there is time for, as `costs_in_time`. A few
+    take no longer than an iteration."""
+    return costs_in_time(cost, proposals, watch, is_first=len(proposals) > 2 * _FEW)
+
+
 def comparable(costs: Tensor) -> Tensor:
     """Costs in which everything that is not finite counts as infinitely bad."""
     return torch.where(costs.isfinite(), costs, torch.inf)
