@@ -122,12 +122,14 @@ def test_success_goes_on_where_it_was_interrupted(bench, tmp_path, monkeypatch):
     assert result["not_shipped"] == ["push_t", "maze"]
 
 
-def test_equal_time_compares_with_the_best_that_is_no_slower():
+def test_equal_time_compares_with_the_slowest_that_is_no_slower():
     rows = [
         {"task": "t", "planner": name, "type": kind, "plan_ms": {"p50": ms}, "success_rate": rate}
         for name, kind, ms, rate in (
             ("adam small", "adam", 2.0, 0.5),
+            ("adam lucky", "adam", 4.0, 0.95),
             ("adam large", "adam", 8.0, 0.9),
+            ("both", "cem_gd", 8.5, 1.0),
             ("cem small", "cem", 1.0, 0.2),
             ("cem large", "cem", 9.0, 0.8),
         )

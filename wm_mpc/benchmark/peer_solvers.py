@@ -77,7 +77,7 @@ class BoundedCost(torch.nn.Module):
     criterion = get_cost
 
 
-# Makes a plan (horizon, block size) inside [-1, 1], with other random numbers each time.
+# Makes a plan (horizon, block size) inside [-1, 1], the same each time.
 Solver = Callable[[], Tensor]
 
 
@@ -93,7 +93,7 @@ def gradient_solver(
 
 
 def gradient_solver_starts(restarts: int, horizon: int, block: int, seed: int) -> Tensor:
-    """The plans (restarts, horizon, block size) that `gradient_solver` begins its first search
+    """The plans (restarts, horizon, block size) that `gradient_solver` begins its search
     from: rest, and random ones that may lie outside [-1, 1]."""
     generator = torch.Generator().manual_seed(seed)
     starts = torch.zeros(1, restarts, horizon, block)
@@ -123,8 +123,10 @@ def mppi_solver(
     )  # fmt: skip
 
 
-def _solver(name: str, cost: BoundedCost, horizon: int, block: int, **settings: Any) -> Solver:
-    solver = getattr(_stable_worldmodel(), name)(cost, device="cpu", **settings)
+def _solver(
+    name: str, cost: BoundedCost, horizon: int, block: int, *, seed: int, **settings: Any
+) -> Solver:
+    solver = getattr(_stable_worldmodel(), name)(cost, device="cpu", seed=seed, **settings)
     from gymnasium.spaces import Box
 
     # One environment, whose action is a block of low-level ones already.
@@ -136,6 +138,7 @@ def _solver(name: str, cost: BoundedCost, horizon: int, block: int, **settings: 
     info = {"observation": torch.zeros(1, 1)}  # the cost knows it
 
     def solve() -> Tensor:
+        solver.torch_gen.manual_seed(seed)
         with contextlib.redirect_stdout(io.StringIO()):  # it prints its time
             found = solver.solve(info)
         actions: Tensor = found["actions"]
@@ -167,12 +170,11 @@ def pytorch_mppi(
         terminal_state_cost=terminal_cost, lambda_=_PYTORCH_MPPI_TEMPERATURE,
         u_min=-torch.ones(block), u_max=torch.ones(block),
     )  # fmt: skip
-    random = torch.Generator().manual_seed(seed)
 
     def solve() -> Tensor:
         # It draws from torch's own generator.
         with torch.random.fork_rng(devices=()), torch.no_grad():
-            torch.manual_seed(int(torch.randint(2**31, (), generator=random)))
+            torch.manual_seed(seed)
             controller.U = torch.zeros(horizon, block)
             for _ in range(iterations):
                 controller.command(torch.zeros(1), shift_nominal_trajectory=False)

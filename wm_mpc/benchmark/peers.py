@@ -34,6 +34,7 @@ from wm_mpc.planning.registry import make_planner
 
 THEIR_STARTS = f"{DEFAULT_PLANNER}, their starts"
 LARGER = f"{DEFAULT_PLANNER}, larger"
+COMPILED = ", on our compiled cost"  # after the name of another library's solver
 _LARGER_SIZE = {"restarts": 8, "samples": 256, "iterations": 60}
 _MPPI_ITERATIONS = 30  # MPPISolver's default
 # Search time (s) and plan (horizon, block size) inside [-1, 1].
@@ -102,15 +103,15 @@ def _rows(
 
 def _ours(bench: Workbench, task: str, cases: Sequence[Case]) -> Iterator[Contender]:
     """As shipped, on every back end; Adam with what fits into a tenth of CEM's time; CEM with the
-    reference's 300 samples, 30 elites, 30 iterations; and Adam from the starts of
-    `GradientSolver`."""
+    reference's 300 samples, 30 elites, 30 iterations; MPPI with as many samples and iterations as
+    the others'; and Adam from the starts of `GradientSolver`."""
     model, settings = bench.model(task), bench.settings(task)
     for backend in bench.backends(model):
         planners = {
             DEFAULT_PLANNER: bench.planner(task, DEFAULT_PLANNER, backend=backend),
             LARGER: bench.planner(task, DEFAULT_PLANNER, backend=backend, **_LARGER_SIZE),
             "cem": bench.planner(task, "cem", backend=backend),
-            "mppi": bench.planner(task, "mppi", backend=backend),
+            "mppi": bench.planner(task, "mppi", backend=backend, iterations=_MPPI_ITERATIONS),
         }
         for name, planner in planners.items():
             driver = Driver(model, planner, settings, cases, seed=bench.options.seed)
@@ -184,7 +185,7 @@ def _sampling_solvers(bench: Workbench, task: str, cases: Sequence[Case]) -> Ite
                 elites=cem.elites, seed=bench.options.seed,
             )  # fmt: skip
 
-        yield _peer(name, "stable-worldmodel", bench, task, cases, make)
+        yield from _by_costs_alone(name, "stable-worldmodel", bench, task, cases, make)
 
 
 def _pytorch_mppi(bench: Workbench, task: str, cases: Sequence[Case]) -> Iterator[Contender]:
@@ -196,7 +197,17 @@ def _pytorch_mppi(bench: Workbench, task: str, cases: Sequence[Case]) -> Iterato
             seed=bench.options.seed,
         )  # fmt: skip
 
-    yield _peer("MPPI", "pytorch-mppi", bench, task, cases, make)
+    yield from _by_costs_alone("MPPI", "pytorch-mppi", bench, task, cases, make)
+
+
+def _by_costs_alone(
+    name: str, library: str, bench: Workbench, task: str, cases: Sequence[Case], make: Any
+) -> Iterator[Contender]:
+    """On a cost in PyTorch, as their users have it, and on ours, which is compiled: what needs no
+    slope may have that."""
+    yield _peer(name, library, bench, task, cases, make)
+    if "native" in bench.backends(bench.model(task)):
+        yield _peer(f"{name}{COMPILED}", library, bench, task, cases, make, native=True)
 
 
 _THEIRS = (_gradient_solvers, _sampling_solvers, _pytorch_mppi)
@@ -211,12 +222,14 @@ def _peer(
     make: Callable[[BoundedCost, int, int], Solver],
     *,
     keeps_gradient: bool = False,
+    native: bool = False,
 ) -> Contender:
-    """One solver for each case. Its cost is computed by PyTorch, with the fused rollout."""
+    """One solver for each case. Its cost is computed by PyTorch, with the fused rollout, or by
+    machine code."""
     horizon = bench.planner(task, DEFAULT_PLANNER).horizon
     block = bench.model(task).spec.block_size
     costs = [
-        BoundedCost(bench.problem(task, case, native=False), keeps_gradient=keeps_gradient)
+        BoundedCost(bench.problem(task, case, native=native), keeps_gradient=keeps_gradient)
         for case in cases
     ]
     solvers = [make(cost, horizon, block) for cost in costs]

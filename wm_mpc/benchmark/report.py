@@ -112,7 +112,7 @@ def _success(section: Any) -> list[str]:
         "Closed loop, held-out episodes, a new plan every model step. Planners: starts of first "
         f"plans x iterations ({', '.join(WITH_RESTARTS)}), samples x iterations (the others).",
         _table(["task", "planner", "plan p50 / p99 ms", "success", "95 % interval"], rows),
-        "At equal time: the best gradient planner that takes no longer.",
+        "At equal time: of the gradient planners, the slowest that takes no longer.",
         _table(["task", "sampling planner", "ms", "success", "gradient planner", "ms", "success"],
                equal),
     ]  # fmt: skip
@@ -150,8 +150,10 @@ def _peers(section: Any) -> list[str]:
     return [
         f"First plans for {count} held-out starts and goals, without encoding; costs by one and "
         "the same function. The others know no limits, so the cost they are given has them; it is "
-        "computed by our fused PyTorch rollout, which is faster than step by step. lowest "
-        f"seen: of all plans a solver looked at, not only the one it returns. {versions}.",
+        "computed by our fused PyTorch rollout, which is faster than step by step, or, where the "
+        "name says so, by our machine code (native). MPPI of all with as many samples and "
+        "iterations. lowest seen: of all plans a solver looked at, not only the one it returns. "
+        f"{versions}.",
         _table(["task", "planner", "search p50 / p99 ms", "cost", "lowest seen"], rows),
         *([f"Not installed: {', '.join(section['missing'])}. To compare with it: {INSTALL}."]
           if section["missing"] else []),
@@ -189,7 +191,7 @@ def _budget(section: Any) -> list[str]:
     return [
         "Searches that would never end, stopped by `time_budget`. Overrun, p99 in ms, negative: "
         "before the budget; of the search, and with all that is done before and after it but "
-        "encoding. One iteration is done in any case.",
+        "encoding. One iteration is done in any case, but by lm and cem_gd.",
         _table(["task", "planner", "back end", "budget ms", "overrun", "with the rest",
                 "iterations", "faults of plans"], rows),
     ]  # fmt: skip
