@@ -35,7 +35,9 @@ from wm_mpc.planning.registry import make_planner
 THEIR_STARTS = f"{DEFAULT_PLANNER}, their starts"
 LARGER = f"{DEFAULT_PLANNER}, larger"
 COMPILED = ", on our compiled cost"  # after the name of another library's solver
-_LARGER_SIZE = {"restarts": 8, "samples": 256, "iterations": 60}
+# As large as fits into a tenth of `CEMSolver`'s time even on our compiled cost, on cases of other
+# seeds (11 and 12) than the default one.
+_LARGER_SIZE = {"restarts": 4, "samples": 224, "iterations": 65}
 _MPPI_ITERATIONS = 30  # MPPISolver's default
 # Search time (s) and plan (horizon, block size) inside [-1, 1].
 Solution = tuple[float, Tensor]

@@ -59,7 +59,7 @@ TABLE = (
     ),
     Parameter(
         "planner.backend", "native",
-        "Arithmetic: compiled for this processor where that is possible, or PyTorch",
+        "Arithmetic of planning: compiled for this processor where that is possible, or PyTorch",
         choices=BACKENDS,
     ),
     Parameter(
@@ -150,7 +150,10 @@ TABLE = (
     ),
     Parameter("seed", 0, "Seed of the planner's random numbers", "", 0, 2**31 - 1,
               only_inactive=True),
-    Parameter("threads", 1, "Threads of the planner's arithmetic", "", 1, 64, only_inactive=True),
+    Parameter(
+        "threads", 1, "Threads of what PyTorch computes; compiled arithmetic uses one", "", 1, 64,
+        only_inactive=True,
+    ),
 )  # fmt: skip
 
 

@@ -7,12 +7,11 @@ Stamps are kept as `int` nanoseconds, never as `float` seconds: a float holding 
 from __future__ import annotations
 
 import collections
-import contextlib
 import dataclasses
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
@@ -69,19 +68,6 @@ class LatencyTracker:
     def add(self, seconds: float) -> None:
         with self._lock:
             self._samples.append(seconds)
-
-    @contextlib.contextmanager
-    def measure(self) -> Iterator[None]:
-        """Add the duration of a `with` block."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(time.perf_counter() - start)
-
-    def clear(self) -> None:
-        with self._lock:
-            self._samples.clear()
 
     def summary(self) -> LatencySummary:
         with self._lock:
