@@ -53,6 +53,7 @@ class RunningMpc:
         self._images = create(Image, "camera/image_raw", qos.SENSOR_DATA)
         self._states = create(Odometry, "odom", qos.ROBOT_STATE)
         self._goals = create(Image, "goal/image", qos.LATCHED)
+        self._appended = create(Image, "goal/append/image", qos.APPENDED)
         self.plans = observer.listen(JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS)
         self.diagnostics = observer.listen(DiagnosticArray, "diagnostics", qos.STATUS)
         with Simulation(Wall()) as simulation:
@@ -112,6 +113,9 @@ class RunningMpc:
 
     def send_goal(self, image):
         self._goals.publish(rgb_to_image(image, to_stamp(self.now())))
+
+    def append_goal(self, image):
+        self._appended.publish(rgb_to_image(image, to_stamp(self.now())))
 
     def now(self):
         return self.observer.node.get_clock().now().nanoseconds
@@ -483,26 +487,39 @@ def test_a_person_who_stops_the_robot_does_not_wait_for_the_next_plan(start_mpc,
     mpc.wait_until(lambda: not mpc.plans[-1].points, "the hold", 1.0)
 
 
+@pytest.mark.parametrize("stays", [True, False])
 @pytest.mark.parametrize("how", ["hold", "clear_goals"])
-def test_what_was_being_planned_when_a_person_stopped_the_robot_is_not_sent(start_mpc, how):
+def test_what_was_being_planned_when_a_person_stopped_the_robot_is_not_sent(start_mpc, how, stays):
+    """Not even if the person lets it go on before that search is over."""
     slow = {"planner.iterations": 1000, "planner.restarts": 64, "planner.samples": 64}
-    mpc = start_mpc(time_budget=0.4, rate=2.0, observation_timeout=2.0, **slow)
+    mpc = start_mpc(time_budget=0.8, rate=1.0, observation_timeout=2.0, **slow)
     mpc.start()
-    for _ in range(2):
-        seen = len(mpc.plans)
-        mpc.wait_until(lambda n=seen: len(mpc.plans) > n and mpc.plans[-1].points, "a plan")
-        time.sleep(0.3)  # into the next search
-        if how == "hold":
-            assert mpc.observer.call(SetBool, "mpc/hold", SetBool.Request(data=True)).success
-        else:
-            assert mpc.observer.call(Trigger, "mpc/clear_goals").success
-        asked = len(mpc.plans)
-        time.sleep(0.8)
-        assert not any(plan.points for plan in mpc.plans[asked:])
+    seen = len(mpc.plans)
+    mpc.wait_until(lambda: len(mpc.plans) > seen and mpc.plans[-1].points, "a plan")
+    time.sleep(0.3)  # into the next search
+    before = mpc.now()
+
+    def go_on():
         if how == "hold":
             assert mpc.observer.call(SetBool, "mpc/hold", SetBool.Request(data=False)).success
         else:
-            mpc.send_goal(mpc.goal)
+            mpc.append_goal(mpc.goal)
+
+    if how == "hold":
+        assert mpc.observer.call(SetBool, "mpc/hold", SetBool.Request(data=True)).success
+    else:
+        assert mpc.observer.call(Trigger, "mpc/clear_goals").success
+    asked = len(mpc.plans)
+    if not stays:
+        go_on()
+    time.sleep(1.0 if stays else 0.6)
+    assert not any(
+        plan.points and to_nanoseconds(plan.header.stamp) < before for plan in mpc.plans[asked:]
+    )
+    if stays:
+        assert not any(plan.points for plan in mpc.plans[asked:])
+        go_on()
+    mpc.wait_for_plans(1)
 
 
 def test_planner_fault_makes_the_robot_hold(mpc, monkeypatch):

@@ -25,7 +25,7 @@ VALUES = {
     "output.commands": False,
     "output.joint_trajectory": False,
     "frame_id": "odom",
-    "rate": 10.0,
+    "rate": 0.5,
 }
 
 
@@ -33,7 +33,7 @@ class Outputs:
     """A `PlanPublisher` in a node that runs, and what is heard of it."""
 
     def __init__(self, observer, task):
-        self.observer = observer
+        self.observer, self.present = observer, {}
         self.spec = make_task(task).spec
         self.twists = observer.listen(TwistStamped, "cmd_vel", qos.COMMAND)
         self.commands = observer.listen(Float64MultiArray, "commands", qos.COMMAND)
@@ -48,7 +48,8 @@ class Outputs:
             observer.wait_until(lambda n=name: self.node.count_subscribers(n), f"ears for {name}")
 
     def use(self, *outputs, **changes):
-        self.plans.use(VALUES | {f"output.{name}": True for name in outputs} | changes)
+        values = VALUES | {f"output.{name}": True for name in outputs} | changes
+        self.plans.use(values, lambda: self.present)
 
     def now(self):
         return self.node.get_clock().now().nanoseconds
@@ -127,7 +128,7 @@ def test_one_output_may_end_while_another_goes_on(start):
 
 def test_streams_last_as_long_as_plans_are_wanted_seldom(start):
     outputs = start("wall")
-    outputs.use("commands", rate=0.5)
+    outputs.use("commands")
     action = outputs.move(points=40)
     time.sleep(1.5)
     assert list(outputs.commands[-1].data) == action.tolist()
@@ -153,6 +154,47 @@ def test_a_hold_is_where_the_joints_are_now(start):
     outputs.plans.hold(outputs.now())
     outputs.wait_until(lambda: len(outputs.trajectories) == 2, "the hold")
     np.testing.assert_allclose(reached(outputs.trajectories[-1]), 0.4)
+
+
+def test_a_hold_stays_where_it_began(start):
+    """Joints under load sag a little; aimed at where they are, they would sag for ever."""
+    outputs = start("reach")
+    names, _ = joint_plan(outputs)
+    for number, place in enumerate((0.4, 0.39, 0.38)):
+        outputs.plans.measured = dict.fromkeys(names, place)
+        outputs.plans.hold(outputs.now())
+        outputs.wait_until(lambda n=number: len(outputs.trajectories) == n + 2, "the hold")
+    np.testing.assert_allclose(reached(outputs.trajectories[-1]), 0.4)
+    outputs.move()
+    outputs.wait_until(lambda: len(outputs.trajectories) == 5, "motion")
+    outputs.plans.hold(outputs.now())
+    outputs.wait_until(lambda: len(outputs.trajectories) == 6, "another hold")
+    np.testing.assert_allclose(reached(outputs.trajectories[-1]), 0.38)
+
+
+def test_an_output_that_ends_holds_joints_where_they_are_now(start):
+    outputs = start("reach")
+    names, _ = joint_plan(outputs)
+    outputs.present = dict.fromkeys(names, 0.3)
+    outputs.use()
+    outputs.wait_until(lambda: len(outputs.trajectories) == 2, "the hold")
+    np.testing.assert_allclose(reached(outputs.trajectories[-1]), 0.3)
+    # Others may move them now: what was wanted is forgotten.
+    outputs.use("joint_trajectory")
+    outputs.plans.measured = {}
+    outputs.plans.hold(outputs.now())
+    outputs.wait_until(lambda: len(outputs.trajectories) == 3, "a hold")
+    assert not outputs.trajectories[-1].points[-1].positions
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_joints_of_which_some_are_not_known_are_held_where_they_are_wanted(start, missing):
+    outputs = start("reach")
+    names, _ = joint_plan(outputs)
+    outputs.plans.measured = dict.fromkeys(names[missing:], 2.0)
+    outputs.plans.hold(outputs.now())
+    outputs.wait_until(lambda: len(outputs.trajectories) == 2, "the hold")
+    np.testing.assert_allclose(reached(outputs.trajectories[-1]), 0.25, atol=0.1)
 
 
 @pytest.mark.parametrize("end", ["hold", "switched off"])

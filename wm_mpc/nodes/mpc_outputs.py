@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -57,12 +57,15 @@ class PlanPublisher:
         self.left = 0.0
         self._message: JointTrajectory | None = None
         self._trajectory: JointTrajectory | None = None  # the last that was sent
+        self._held: Mapping[str, float] | None = None  # where joints are held; None: not held
         self.rivals = Rivals(node)
 
-    def use(self, values: Mapping[str, Any]) -> None:
-        """Publish as the node's parameters say."""
+    def use(self, values: Mapping[str, Any], present: Callable[[], dict[str, float]]) -> None:
+        """Publish as the node's parameters say. present: tells where the joints are now."""
         outputs = frozenset(name for name in _OUTPUTS if values[name])
         with self._lock:
+            if _TRAJECTORY in self._outputs - outputs:
+                self.measured = present()
             self._frame_id = values["frame_id"]
             # Whoever plans seldom is not dead for that.
             self._follower.plan_timeout = max(_PLAN_TIMEOUT, 3.0 / values["rate"])
@@ -90,15 +93,25 @@ class PlanPublisher:
         return int(self._node.get_clock().now().nanoseconds)
 
     def _send_trajectory(self, stamp: int, actions: np.ndarray) -> None:
-        now, measured = self._now(), self.measured
-        if not len(actions) and not measured and self._trajectory is not None:
-            measured = position_at(self._trajectory, now)
+        now = self._now()
+        measured: Mapping[str, float] = self.measured
+        if len(actions):
+            self._held = None
+        else:
+            # Of its first moment: aimed anew at where they sag to, joints would creep away.
+            measured = self._held = self._held or self._here(now)
         trajectory = to_controller(
             actions, self._spec.action, self._spec.control_period, stamp, now, measured
         )
         if trajectory.points:
             self._trajectories.publish(trajectory)
             self._trajectory = trajectory
+
+    def _here(self, now: int) -> Mapping[str, float]:
+        """Where the joints are, or else where they are wanted now."""
+        if all(name in self.measured for name in self._spec.action.names):
+            return self.measured
+        return {} if self._trajectory is None else position_at(self._trajectory, now)
 
     def _stream(self) -> None:
         with self._lock:
@@ -126,6 +139,7 @@ class PlanPublisher:
             self._send(outputs, self._follower.rest_at(now), now)
         if _TRAJECTORY in outputs:
             self._send_trajectory(now, np.zeros((0, self._spec.action.size)))
+            self._trajectory = self._held = None  # others may move them now
 
     def close(self) -> None:
         with self._lock:  # a callback of the timer that runs is over then, and none follows

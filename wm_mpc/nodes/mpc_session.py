@@ -31,6 +31,7 @@ from wm_mpc.ros.schedule import PlanSchedule
 from wm_mpc.ros.timing import SECOND, StageClock, from_seconds
 
 Report = Callable[[int, str], None]
+_HELD = "holding as asked by the service ~/hold"
 _PRESENT = 0.2  # s, for which a robot's state tells where it is now
 
 
@@ -53,6 +54,7 @@ class Session:
         # A plan is published under it, so none leaves after `close`.
         self._lock = threading.RLock()
         self._closed = self.held_by_person = False
+        self._stopped: int | None = None  # stamp (ns) of a person's hold that is not known yet
         self._controller = RecedingHorizon(model, values["seed"])
         self._next: tuple[WorldModel, RecedingHorizon] | None = None
         self._commitments = Commitments(model.spec)
@@ -100,16 +102,25 @@ class Session:
         """Tell the robot to; the stamp (ns) it is told."""
         with self._lock:
             now = self._now()
-            self._plans.measured = self._inputs.present_joints(_PRESENT)
+            self._plans.measured = self._present_joints()
             self._plans.hold(now)
             return now
+
+    def _present_joints(self) -> dict[str, float]:
+        return self._inputs.present_joints(_PRESENT)
 
     def hold_at_once(self) -> None:
         """A person wants it, whatever is being planned: that will not be sent. In lockstep the
         robot stands until it gets an answer, which will be to hold."""
         with self._lock:
             if not self._closed and not self._lockstep:
-                self._stand_still()
+                self._stopped = self._stand_still()
+
+    def _know_it_stands(self, stamp: int) -> None:
+        """The robot was told to at `stamp` (ns): the next plan begins from rest."""
+        self._commitments.sent(stamp, np.zeros((0, self._model.spec.action.size)))
+        self._controller.forget()
+        self._answered = self._stopped = None
 
     def use(self, model: WorldModel, seed: int) -> None:
         """Plan with another world model of the same robot from the next plan on."""
@@ -146,7 +157,9 @@ class Session:
         with self._lock:
             if self._closed:
                 return
-            self._plans.use(values)
+            if self._stopped is not None:
+                self._know_it_stands(self._stopped)
+            self._plans.use(values, self._present_joints)
         if not self._lockstep:
             period = from_seconds(1.0 / values["rate"])
             self._statistics.overruns += self._schedule.planned(self._now(), period)
@@ -177,7 +190,7 @@ class Session:
         """The newest inputs, and what to reach; raises HoldError when they are incomplete or too
         old."""
         if self.held_by_person:
-            raise HoldError(self._unwanted())
+            raise HoldError(_HELD)
         if self._plans.rivals.is_there:
             raise HoldError("another node plans for this robot, too (topic planned_actions)", ERROR)
         self._trust.check_pause(self._now())
@@ -209,14 +222,8 @@ class Session:
         self._goals.take(snapshot)
         goal = self._goals.current
         if goal is None:
-            raise HoldError(self._unwanted())
+            raise HoldError(self._goals.why_none())
         return snapshot, goal
-
-    def _unwanted(self) -> str:
-        """Why a person does not want the robot to move; empty where that is not so."""
-        if self.held_by_person:
-            return "holding as asked by the service ~/hold"
-        return "" if self._goals.current else self._goals.why_none()
 
     def _repeat_answer(self, stamp: int) -> bool:
         """Whether this observation was answered before; the answer may have been lost, so it is
@@ -290,13 +297,15 @@ class Session:
         values: Mapping[str, Any],
         watch: StageClock,
     ) -> bool:
-        """Whether it was sent. Raises HoldError when nobody wants it any more."""
+        """Whether it was sent. Raises HoldError when a person does not want it any more."""
         actions = checked.actions
         with self._lock:
             if self._closed:
                 return False
-            if unwanted := self._unwanted():
-                raise HoldError(unwanted)
+            if self.held_by_person:
+                raise HoldError(_HELD)
+            if self._stopped is not None:
+                raise HoldError("a person stopped the robot while this was planned")
             self._plans.publish(stamp, actions)
             watch.lap("publish", self._plans.left)
             self._commitments.sent(stamp, actions)
@@ -325,9 +334,6 @@ class Session:
         with self._lock:
             if self._closed:
                 return
-            now = self._stand_still()
-            self._commitments.sent(now, np.zeros((0, self._model.spec.action.size)))
-            self._controller.forget()
-            self._answered = None
+            self._know_it_stands(self._stand_still())
             self._statistics.holds += 1
         self._report(level, f"holding: {reason}")

@@ -115,11 +115,12 @@ class Stopwatch:
 
 
 def costs_in_time(
-    cost: CostFunction, actions: Tensor, watch: Stopwatch, *, is_first: bool
+    cost: CostFunction, actions: Tensor, watch: Stopwatch, *, is_first: bool, stops: bool = True
 ) -> Tensor:
     """Costs (batch,) of actions (batch, horizon, action size); what is not finite counts as
     infinitely bad. In the first iteration, of which nobody knows yet how long it takes, it is those
-    there is time for, from the first one on; the others count as infinitely bad, too."""
+    there is time for, from the first one on; the others count as infinitely bad, too. stops: then
+    the search ends, of which another iteration takes as long."""
     if not is_first or math.isinf(watch.left):
         return comparable(cost(actions))
     costs = torch.full((len(actions),), torch.inf)
@@ -129,15 +130,15 @@ def costs_in_time(
         costs[piece] = comparable(cost(actions[piece]))
         took, left = left - watch.left, watch.left
         first, count = first + count, 2 * count
-    if first < len(actions):
+    if first < len(actions) and stops:
         watch.stop()
     return costs
 
 
 def proposal_costs(cost: CostFunction, proposals: Tensor, watch: Stopwatch) -> Tensor:
     """Costs (batch,) of first plans; of many, of those there is time for, as `costs_in_time`. A few
-    take no longer than an iteration."""
-    return costs_in_time(cost, proposals, watch, is_first=len(proposals) > 2 * _FEW)
+    take no longer than an iteration, which there may be time for even if not for all."""
+    return costs_in_time(cost, proposals, watch, is_first=len(proposals) > 2 * _FEW, stops=False)
 
 
 def comparable(costs: Tensor) -> Tensor:
