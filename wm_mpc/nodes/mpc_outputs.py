@@ -49,7 +49,7 @@ class PlanPublisher:
             JointTrajectory, "joint_trajectory", qos.PLANNED_ACTIONS
         )
         self._follower = PlanFollower(spec.action, spec.control_period)
-        self._lock = threading.RLock()  # of the outputs beside `planned_actions`
+        self._lock = threading.Lock()  # of the outputs beside `planned_actions`
         self._timer = node.create_timer(spec.control_period, self._stream)
         self._outputs = frozenset[str]()  # names of the parameters that are on
         self._frame_id = "odom"
@@ -134,9 +134,10 @@ class PlanPublisher:
 
     def _rest(self, outputs: frozenset[str]) -> None:
         """The last word on outputs: a controller would go on with the one before for ever."""
+        if not outputs:
+            return
         now = self._now()
-        if outputs:
-            self._send(outputs, self._follower.rest_at(now), now)
+        self._send(outputs, self._follower.rest_at(now), now)
         if _TRAJECTORY in outputs:
             self._send_trajectory(now, np.zeros((0, self._spec.action.size)))
             self._trajectory = self._held = None  # others may move them now
