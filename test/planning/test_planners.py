@@ -264,17 +264,19 @@ def test_budget_too_short_for_anything_still_gives_a_plan(name, clock):
     assert np.isfinite(result.cost)
 
 
-@pytest.mark.parametrize("name", ["cem", "icem", "mppi", "cem_gd"])
-@pytest.mark.parametrize("budget", [0.04, 0.1, 0.25])
-def test_not_even_the_first_round_exceeds_a_budget(name, clock, budget):
-    """Of 1000 samples, a millisecond each, it looks at as many as there is time for."""
-    cost = quadratic(0.2)
-
+def a_millisecond_each(cost, clock):
     def slowed(actions):
         clock.seconds += 1e-3 * len(actions)
         return cost(actions)
 
-    recorded = Recorded(slowed)
+    return Recorded(slowed)
+
+
+@pytest.mark.parametrize("name", ["cem", "icem", "mppi", "cem_gd"])
+@pytest.mark.parametrize("budget", [0.04, 0.1, 0.25])
+def test_not_even_the_first_round_exceeds_a_budget(name, clock, budget):
+    """Of 1000 samples, a millisecond each, it looks at as many as there is time for."""
+    recorded = a_millisecond_each(quadratic(0.2), clock)
     config = dataclasses.replace(QUICK[name], samples=1000)
     result = plan(config, recorded, torch.zeros(4, HORIZON, SIZE), budget=budget)
     assert result.status is PlanStatus.OUT_OF_TIME
@@ -288,13 +290,7 @@ def test_not_even_the_first_round_exceeds_a_budget(name, clock, budget):
 @pytest.mark.parametrize("budget", [0.0, 0.1, 0.25])
 def test_many_first_plans_do_not_exceed_a_budget(name, clock, budget):
     """Of 1000, a millisecond each, it looks at as many as there is time for."""
-    cost = quadratic(0.2)
-
-    def slowed(actions):
-        clock.seconds += 1e-3 * len(actions)
-        return cost(actions)
-
-    recorded = Recorded(slowed)
+    recorded = a_millisecond_each(quadratic(0.2), clock)
     config = dataclasses.replace(QUICK[name], restarts=8)
     result = plan(config, recorded, torch.zeros(1000, HORIZON, SIZE), budget=budget)
     assert result.status is PlanStatus.OUT_OF_TIME
