@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 
 import pytest
 
-from wm_mpc.benchmark.measuring import Pace, growth, interleaved, milliseconds
+from wm_mpc.benchmark.measuring import Pace, StolenTime, growth, interleaved, milliseconds
 
 
 def test_contenders_run_in_turn_and_each_begins_once():
@@ -45,3 +46,31 @@ def test_growth_finds_the_exponent_of_a_power_law(exponent):
 
 def test_growth_of_a_single_size_is_unknown():
     assert math.isnan(growth([4], [1.0]))
+
+
+def test_stolen_time_is_a_share_of_what_was_wanted_since(tmp_path):
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  100 10 50 5000 70 3 7 900 40 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
+    stolen = StolenTime(stat)
+    assert stolen.percent() is None  # nothing was computed yet
+    # 60 + 5 + 20 + 2 + 3 computed, 10 stolen; idle, disks' and guests' time do not count.
+    stat.write_text("cpu  160 15 70 9000 99 5 10 910 80 0\n")
+    assert stolen.percent() == 10.0
+
+
+def test_stolen_time_is_unknown_where_the_kernel_does_not_tell(tmp_path):
+    stat = tmp_path / "stat"
+    assert StolenTime(stat).percent() is None
+    stat.write_text("cpu  1 2 3\n")
+    assert StolenTime(stat).percent() is None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's file is Linux's")
+def test_stolen_time_of_this_computer_is_a_percentage():
+    stolen = StolenTime()
+    ends = time.monotonic() + 0.2
+    while time.monotonic() < ends:
+        pass
+    percent = stolen.percent()
+    assert percent is not None
+    assert 0.0 <= percent <= 100.0

@@ -23,6 +23,7 @@ def test_node_tells_every_stage_from_camera_to_plan(options, domain_id, tmp_path
     parts = ("receive", "wait", "convert", "encode", "plan", "publish")
     assert list(stages)[: len(parts)] == list(parts)
     assert row["plans"] > 3
+    assert row["stolen_percent"] is None or 0.0 <= row["stolen_percent"] <= 100.0
     assert all(stages[name]["p50"] > 0.0 for name in parts)
     others = [stages[name]["p50"] for name in parts if name not in ("encode", "plan")]
     assert stages["overhead"]["p50"] >= max(others)

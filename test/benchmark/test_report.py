@@ -38,7 +38,7 @@ def node_row(beside, overhead):
     times["overhead"] = {"p50": overhead, "p99": 2 * overhead}
     times["image to plan"] = {"p50": 10.0, "p99": 20.0}
     return {"task": "wall", "beside": beside, "plans": 99, "holds": 0, "overruns": 0,
-            "stage_ms": times}  # fmt: skip
+            "stolen_percent": 0.25, "stage_ms": times}  # fmt: skip
 
 
 @pytest.fixture

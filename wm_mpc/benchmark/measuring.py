@@ -9,6 +9,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -76,3 +77,30 @@ def growth(sizes: Sequence[float], times: Sequence[float]) -> float:
     if len(set(sizes)) < 2:
         return math.nan
     return float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
+
+
+class StolenTime:
+    """How much of the processor time that this computer wanted, since now, others on the same host
+    had instead (proc_stat(5): steal). Times of a machine that shares its processors mean little
+    without it. stat: the kernel's file; where there is none, as outside Linux, nobody knows."""
+
+    def __init__(self, stat: Path = Path("/proc/stat")) -> None:
+        self._stat = stat
+        self._before = self._read()
+
+    def percent(self) -> float | None:
+        """0 to 100; None when unknown or when nothing was computed."""
+        now = self._read()
+        if now is None or self._before is None:
+            return None
+        stolen, wanted = (after - before for after, before in zip(now, self._before, strict=True))
+        return round(100.0 * stolen / wanted, 2) if wanted > 0 else None
+
+    def _read(self) -> tuple[int, int] | None:
+        """Stolen, and with that all but idle, in ticks since boot."""
+        try:
+            words = self._stat.read_text(encoding="ascii").split("\n", 1)[0].split()
+            user, nice, system, _, _, irq, softirq, steal = map(int, words[1:9])
+        except (OSError, ValueError):
+            return None
+        return steal, user + nice + system + irq + softirq + steal

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from wm_mpc.benchmark.measuring import StolenTime
 from wm_mpc.benchmark.workbench import Workbench
 from wm_mpc.evaluation.settings import task_parameter_file
 from wm_mpc.evaluation.through_ros import (
@@ -127,6 +128,7 @@ def _heard(
     Raises LaunchError when it says nothing, or a process ends.
     """
     last: dict[str, Any] | None = None
+    stolen = StolenTime()
     log = folder / "nodes.log"
     with Listener(environment) as listener, log.open("w") as output:
         with contextlib.ExitStack() as stack:
@@ -139,7 +141,7 @@ def _heard(
                 entry = listener.next(0.5)
                 if entry is not None and entry.get("stage_ms"):
                     if last is None:
-                        deadline = time.monotonic() + seconds
+                        stolen, deadline = StolenTime(), time.monotonic() + seconds
                     last = entry
                 has_ended = any(process.poll() is not None for process in processes)
         if last is None or has_ended:
@@ -149,6 +151,7 @@ def _heard(
         "plans": last["plans"],
         "holds": last["holds"],
         "overruns": last["overruns"],
+        "stolen_percent": stolen.percent(),
         "stage_ms": {
             name: {"p50": p50, "p99": p99} for name, (p50, p99) in last["stage_ms"].items()
         },

@@ -66,6 +66,10 @@ def _percent(rate: float | None) -> str:
     return "-" if rate is None else f"{100 * rate:.0f} %"
 
 
+def _plain(number: float | None) -> str:
+    return "-" if number is None else str(number)
+
+
 def _latency(section: Any) -> list[str]:
     """A table for each sweep: a row for each planner, a column for each value."""
     titles = {
@@ -126,16 +130,17 @@ def _node(section: Any) -> list[str]:
     rows = [
         [row["task"], row["beside"],
          *(_times(row["stage_ms"][name]) if name in row["stage_ms"] else "-" for name in names),
-         row["plans"], row["overruns"], row["holds"]]
+         row["plans"], row["overruns"], row["holds"], _plain(row["stolen_percent"])]
         for row in section["rows"]
     ]  # fmt: skip
     return [
         "p50 / p99 in ms, as the node tells in `diagnostics`. receive: from the camera's publish "
         "to the callback; wait: for the planning thread, and for the robot state of that moment; "
         "convert: messages to arrays; publish: the plan. overhead: all but encode and plan.",
-        _table(["task", "beside", *names, "plans", "overruns", "holds"], rows),
+        _table(["task", "beside", *names, "plans", "overruns", "holds", "stolen (%)"], rows),
         f"Times are of the latest {section['remembered_plans']} plans, those of the start included "
-        "as long as there are not more.",
+        "as long as there are not more. stolen: of the processor time wanted meanwhile, what "
+        "other machines on the same host had instead.",
     ]
 
 
