@@ -35,9 +35,12 @@ from wm_mpc.planning.registry import make_planner
 THEIR_STARTS = f"{DEFAULT_PLANNER}, their starts"
 LARGER = f"{DEFAULT_PLANNER}, larger"
 COMPILED = ", on our compiled cost"  # after the name of another library's solver
-# As large as fits into a tenth of `CEMSolver`'s time even on our compiled cost, on cases of other
-# seeds (11 and 12) than the default one.
-_LARGER_SIZE = {"restarts": 4, "samples": 224, "iterations": 65}
+# Within a tenth of `CEMSolver`'s time even on our compiled cost, by a margin; chosen on cases of
+# other seeds (11 and 12) than the default one.
+_LARGER_SIZE = {"restarts": 4, "samples": 160, "iterations": 50}
+# What is shipped is tuned for learned first plans, which are near. From random starts all descend
+# with the paper's step size: of it and smaller ones, the best for `GradientSolver`, too (seed 11).
+_FROM_FAR: dict[str, Any] = {"learning_rate": 0.3, "learning_rate_decay": 0.3}
 _MPPI_ITERATIONS = 30  # MPPISolver's default
 # Search time (s) and plan (horizon, block size) inside [-1, 1].
 Solution = tuple[float, Tensor]
@@ -119,7 +122,9 @@ def _ours(bench: Workbench, task: str, cases: Sequence[Case]) -> Iterator[Conten
             driver = Driver(model, planner, settings, cases, seed=bench.options.seed)
             yield Contender(f"{name} ({backend})", "wm_mpc", _driven(driver))
         shipped = bench.planner(task, DEFAULT_PLANNER)
-        descent = make_planner(dataclasses.replace(shipped, samples=shipped.restarts, elites=1))
+        descent = make_planner(
+            dataclasses.replace(shipped, samples=shipped.restarts, elites=1, **_FROM_FAR)
+        )
         starts = gradient_solver_starts(
             shipped.restarts, shipped.horizon, model.spec.block_size, bench.options.seed
         )
@@ -167,7 +172,7 @@ def _gradient_solvers(bench: Workbench, task: str, cases: Sequence[Case]) -> Ite
         def make(cost: BoundedCost, horizon: int, block: int) -> Solver:
             return gradient_solver(
                 cost, horizon, block, iterations=ours.iterations, restarts=ours.restarts,
-                rate=ours.learning_rate, seed=bench.options.seed,
+                rate=_FROM_FAR["learning_rate"], seed=bench.options.seed,
             )  # fmt: skip
 
         how = "slope kept at limits" if keeps_gradient else "clamp"

@@ -21,11 +21,11 @@ TABLE = (
     Parameter("planner.horizon", 7, "Model steps to plan ahead", "steps", 1, 50),
     Parameter("planner.iterations", 15, "Improvement iterations of a plan", "", 1, 1000),
     Parameter(
-        "planner.learning_rate", 0.3, "Step size of gradient planners, in action ranges / 2",
+        "planner.learning_rate", 0.1, "Step size of gradient planners, in action ranges / 2",
         "", 1e-4, 10.0,
     ),
     Parameter(
-        "planner.learning_rate_decay", 0.95, "Share of the step size lost until the last iteration",
+        "planner.learning_rate_decay", 0.5, "Share of the step size lost until the last iteration",
         "", 0.0, 1.0,
     ),
     Parameter("planner.restarts", 8, "Starts a gradient planner improves at once", "", 1, 1024),

@@ -34,8 +34,8 @@ class PlannerConfig:
     type: str = "adam"
     horizon: int = 7
     iterations: int = 15
-    learning_rate: float = 0.3
-    learning_rate_decay: float = 0.95
+    learning_rate: float = 0.1
+    learning_rate_decay: float = 0.5
     restarts: int = 8
     samples: int = 128
     elites: int = 30

@@ -144,6 +144,8 @@ class _Round:
             horizon=self.config.horizon,
             restarts=self.config.restarts,
             iterations=self.config.iterations,
+            learning_rate=0.3,  # far, before first plans are learned
+            learning_rate_decay=0.95,
             warm_start=False,
         )
         image, state, simulator_state = start.image, start.state, start.simulator_state
