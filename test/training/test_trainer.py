@@ -165,25 +165,28 @@ def assert_same_model(first, second):
         assert torch.equal(second.model.state_dict()[name], tensor), name
 
 
-@pytest.mark.parametrize("asked", [0, 1, 40, 61, 62, 80, 103, 104, 111, 112, 150])
-def test_run_that_is_stopped_continues_where_it_was(recording, finished, tmp_path, asked):
-    """`stopped` is asked in all phases and between them; whenever it says so, nothing is lost."""
-    questions = []
+@pytest.mark.parametrize("stops", [(0, 40, 62, 103, 111), (1, 61, 80, 104, 112, 150)])
+def test_run_that_is_stopped_continues_where_it_was(recording, finished, tmp_path, stops):
+    """`stopped` is asked in all phases and between them; whenever it says so, nothing is lost.
 
-    def stopped():
-        questions.append(None)
-        return len(questions) > asked
+    stops: which of all questions are answered so; the next run begins with the same question."""
+    trainer, before = Trainer(recording, CONFIG, tmp_path), 0
+    for asked in stops:
+        questions = []
 
-    trainer = Trainer(recording, CONFIG, tmp_path)
-    trainer.run(stopped)
-    assert not trainer.finished
-    assert len(questions) == asked + 1
-    done = sum(trainer._done.values())
+        def stopped(questions=questions, last=asked - before):
+            questions.append(None)
+            return len(questions) > last
+
+        trainer.run(stopped)
+        assert not trainer.finished
+        assert len(questions) == asked - before + 1
+        assert sum(trainer._done.values()) <= asked
+        before = asked
     trainer.run()
     assert trainer.finished
     assert trainer.history == finished.history
     assert_same_model(trainer, finished)
-    assert done <= asked
 
 
 def test_checkpoints_are_announced_complete(recording, tmp_path):
