@@ -1,6 +1,6 @@
 """The node `mpc`: consumes camera and state, plans through the world model, publishes actions.
 
-A managed (lifecycle) node. Callbacks, in a background thread, only store the newest message; the
+A managed (lifecycle) node. Callbacks, in background threads, only store the newest message; the
 main thread plans (`mpc_session.py`).
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import threading
 import time
@@ -16,6 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from wm_mpc.nodes.mpc_watch import FrozenCamera
 from wm_mpc.ros import qos
+from wm_mpc.ros.executors import UrgentCallbackGroup
 from wm_mpc.ros.messages import (
     MessageError,
     compressed_to_rgb,
@@ -85,12 +87,14 @@ class Inputs:
         topic = "camera/image_raw/compressed" if self._compressed else "camera/image_raw"
         state_message = STATE_TYPES[self._source]
         subscribe = node.create_subscription
-        # Images last: when the first one comes, the goal and the state have had their chance.
+        observe = functools.partial(
+            subscribe, qos_profile=qos.SENSOR_DATA, callback_group=UrgentCallbackGroup()
+        )
         self._subscriptions = [
             subscribe(Image, "goal/image", self._store_goal_image, qos.LATCHED),
             subscribe(state_message, "goal/state", self._store_goal_state, qos.LATCHED),
-            subscribe(state_message, self._source, self._store_state, qos.SENSOR_DATA),
-            subscribe(image_type, topic, self._store_image, qos.SENSOR_DATA),
+            observe(state_message, self._source, self._store_state),
+            observe(image_type, topic, self._store_image),
         ]
 
     def close(self) -> None:

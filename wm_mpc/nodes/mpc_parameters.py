@@ -171,6 +171,22 @@ def objective_config(values: Mapping[str, Any]) -> ObjectiveConfig:
                               if k.startswith(prefix)})  # fmt: skip
 
 
+class Configs:
+    """`planner_config` and `objective_config` of a snapshot of the parameters, made once as long as
+    it stays the same object."""
+
+    def __init__(self) -> None:
+        self._values: Mapping[str, Any] | None = None
+        self._made: tuple[PlannerConfig, ObjectiveConfig]
+
+    def of(self, values: Mapping[str, Any]) -> tuple[PlannerConfig, ObjectiveConfig]:
+        """values: an immutable snapshot. Raises ValueError as `planner_config` does."""
+        if values is not self._values:
+            self._made = planner_config(values), objective_config(values)
+            self._values = values
+        return self._made
+
+
 def validate(values: Mapping[str, Any]) -> None:
     """What concerns several parameters at once; raises ValueError with the reason."""
     planner_config(values)

@@ -18,7 +18,7 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc_goals import Goals
 from wm_mpc.nodes.mpc_inputs import Inputs, Snapshot
 from wm_mpc.nodes.mpc_outputs import PlanPictures, PlanPublisher
-from wm_mpc.nodes.mpc_parameters import objective_config, planner_config
+from wm_mpc.nodes.mpc_parameters import Configs
 from wm_mpc.nodes.mpc_statistics import Statistics
 from wm_mpc.nodes.mpc_trust import ERROR, OK, WARN, HoldError, Trust
 from wm_mpc.planning.commitment import Commitments
@@ -57,6 +57,7 @@ class Session:
         self._stopped: int | None = None  # stamp (ns) of a person's hold that is not known yet
         self._controller = RecedingHorizon(model, values["seed"])
         self._next: tuple[WorldModel, RecedingHorizon] | None = None
+        self._configs = Configs()
         self._commitments = Commitments(model.spec)
         self._trust = statistics.trust = Trust(model)
         self._schedule = PlanSchedule()
@@ -160,11 +161,13 @@ class Session:
             if self._stopped is not None:
                 self._know_it_stands(self._stopped)
             self._plans.use(values, self._present_joints)
+        now = self._now()
         if not self._lockstep:
             period = from_seconds(1.0 / values["rate"])
-            self._statistics.overruns += self._schedule.planned(self._now(), period)
+            self._statistics.overruns += self._schedule.planned(now, period)
         used, self._used_image = self._used_image, self._inputs.image_number
         try:
+            self._trust.check_pause(now)
             snapshot, goal = self._usable(values)
             assert snapshot.image is not None
             stamp = snapshot.image.stamp
@@ -193,18 +196,18 @@ class Session:
             raise HoldError(_HELD)
         if self._plans.rivals.is_there:
             raise HoldError("another node plans for this robot, too (topic planned_actions)", ERROR)
-        self._trust.check_pause(self._now())
         snapshot = self._inputs.snapshot(wait_for_state=1.0 if self._lockstep else 0.01)
         timeout = values["observation_timeout"]
         limit = f"(observation_timeout {timeout} s)"
         needed = {"image": snapshot.image}
         if self._inputs.needs_state:
             needed["robot state"] = snapshot.state
+        now, moment = self._now(), time.monotonic()
         for what, arrival in needed.items():
             if arrival is None:
                 raise HoldError(f"no {what} received yet")
-            silence = time.monotonic() - arrival.received
-            age = (self._now() - arrival.stamp) / SECOND
+            silence = moment - arrival.received
+            age = (now - arrival.stamp) / SECOND
             if not self._lockstep and silence > timeout:
                 raise HoldError(f"no {what} for {silence:.1f} s {limit}", ERROR)
             if age > timeout:
@@ -258,7 +261,8 @@ class Session:
             self._used_goal = goal.number, goal.revision
             # A simulation, and people, put the robot somewhere else when they want another thing.
             self._trust.forget()
-        planner, budget = planner_config(values), values["time_budget"]
+        planner, objective = self._configs.of(values)
+        budget = values["time_budget"]
         arrival = self._now()
         if not self._lockstep:  # there, nothing is executed while planning
             arrival += from_seconds(budget if math.isnan(self._usual) else self._usual)
@@ -271,7 +275,7 @@ class Session:
             state,
             (stamp - self._first_stamp) / SECOND,
             planner=planner,
-            objective=objective_config(values),
+            objective=objective,
             committed=committed,
             budget=math.inf if self._lockstep else budget,
             searching=self._handover.over,

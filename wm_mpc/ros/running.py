@@ -20,6 +20,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from wm_mpc.ros.executors import PatientExecutor, UrgentExecutor
 from wm_mpc.ros.parameters import ParameterError
 
 Stopped = Callable[[], bool]
@@ -55,29 +56,38 @@ def wait_until(condition: Callable[[], Any], seconds: float, stopped: Stopped) -
 
 @contextlib.contextmanager
 def spinning(node: Node) -> Iterator[Stopped]:
-    """Within the block, callbacks run in another thread.
+    """Within the block, callbacks run in another thread, the urgent ones in one of their own.
 
     The yielded function returns True when they have come to an end, which is so when a callback
     raised; its exception is raised again at the end of the block.
     """
-    executor = SingleThreadedExecutor(context=node.context)
-    executor.add_node(node)
+    urgent = UrgentExecutor(node)
+    patient = PatientExecutor(urgent)
+    patient.add_node(node)
     failures: list[BaseException] = []
 
-    def spin() -> None:
+    def spin(executor: SingleThreadedExecutor) -> None:
         try:
             while _spin(executor):
                 pass
         except BaseException as error:
             failures.append(error)
 
-    thread = threading.Thread(target=spin, name=f"{node.get_name()} callbacks", daemon=True)
-    thread.start()
+    threads = [
+        threading.Thread(
+            target=spin, args=[executor], name=f"{node.get_name()} {what}", daemon=True
+        )
+        for executor, what in ((urgent, "urgent callbacks"), (patient, "callbacks"))
+    ]
+    for thread in threads:
+        thread.start()
     try:
-        yield lambda: not thread.is_alive()
+        yield lambda: not all(thread.is_alive() for thread in threads)
     finally:
-        executor.shutdown(timeout_sec=1.0)
-        thread.join(timeout=1.0)
+        for executor in (urgent, patient):
+            executor.shutdown(timeout_sec=1.0)
+        for thread in threads:
+            thread.join(timeout=1.0)
     if failures:
         raise failures[0]
 
