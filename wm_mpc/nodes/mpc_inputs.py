@@ -87,9 +87,10 @@ class Inputs:
         topic = "camera/image_raw/compressed" if self._compressed else "camera/image_raw"
         state_message = STATE_TYPES[self._source]
         subscribe = node.create_subscription
-        observe = functools.partial(
-            subscribe, qos_profile=qos.SENSOR_DATA, callback_group=UrgentCallbackGroup()
-        )
+        # Simulated time comes as a message, too; it must not be later than the image of its moment.
+        is_simulated = node.get_parameter("use_sim_time").value
+        group = None if is_simulated else UrgentCallbackGroup()
+        observe = functools.partial(subscribe, qos_profile=qos.SENSOR_DATA, callback_group=group)
         self._subscriptions = [
             subscribe(Image, "goal/image", self._store_goal_image, qos.LATCHED),
             subscribe(state_message, "goal/state", self._store_goal_state, qos.LATCHED),

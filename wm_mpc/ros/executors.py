@@ -19,7 +19,8 @@ from rclpy.node import Node
 
 class UrgentCallbackGroup(ReentrantCallbackGroup):
     """Subscriptions whose callbacks run as soon as possible, one after another in a thread other
-    than the node's other callbacks. They must be short."""
+    than the node's other callbacks. They must be short. Simulated time, as the node's clock tells
+    it, may be a little behind them."""
 
 
 class UrgentExecutor(SingleThreadedExecutor):
