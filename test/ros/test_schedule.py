@@ -148,6 +148,15 @@ def test_first_plan_is_made_at_once():
     assert PlanSchedule().is_due(123, PERIOD, is_new=True)
 
 
+def test_the_first_image_does_not_wait_for_a_grid_that_began_before_it():
+    schedule = PlanSchedule()
+    assert schedule.is_due(0, PERIOD, is_new=False)  # nothing to plan from: the robot holds
+    schedule.planned(0, PERIOD)
+    assert not schedule.is_due(30 * MS, PERIOD, is_new=False)
+    schedule.arrived(30 * MS)
+    assert schedule.is_due(30 * MS, PERIOD, is_new=True)
+
+
 def test_remaining_time_counts_down_to_the_due_time():
     schedule = PlanSchedule()
     assert schedule.remaining(0) == 0

@@ -40,11 +40,15 @@ class PlanSchedule:
         """Whether to plan now. is_new: an observation arrived that no plan has used yet."""
         if self._due is None or now < self._due - 2 * period:  # first plan, or time went back
             self._due = now
-        if is_new and now < self._due and self._is_of_train(period):
+        if is_new and now < self._due and (self._is_first() or self._is_of_train(period)):
             self._due = now
         if now < self._due:
             return False
         return (is_new and self._is_fresh(now, period)) or now >= self._due + self._patience(period)
+
+    def _is_first(self) -> bool:
+        """Whether there was one observation only."""
+        return self._interval is None
 
     def _is_of_train(self, period: int) -> bool:
         """Whether an observation that just came is one of a train that comes as often as plans are
