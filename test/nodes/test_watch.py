@@ -27,7 +27,9 @@ class Controller:
         self.rivals = Rivals(self.node)
 
     def send(self, plan):
-        self.rivals.sent(plan)
+        from rclpy.serialization import serialize_message
+
+        self.rivals.sent(serialize_message(plan))
         self.plans.publish(plan)
 
 

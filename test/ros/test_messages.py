@@ -269,15 +269,6 @@ def test_plan_survives_the_round_trip(kind, rows, stamp, period):
     np.testing.assert_array_equal(actions, np.array(rows).reshape(-1, 2))
 
 
-@pytest.mark.parametrize("points", [0, 1, 3, 4])
-def test_a_plan_that_was_used_becomes_the_next_one(points):
-    used = actions_to_trajectory(np.ones((3, 2)), arm(), 0.1, STAMP)
-    rows, stamp = np.arange(2.0 * points).reshape(points, 2), to_stamp(5_000_000_007)
-    message = actions_to_trajectory(rows, arm(), 0.1, stamp, used)
-    assert message == actions_to_trajectory(rows, arm(), 0.1, stamp)
-    assert (message is used) == (points == 3)
-
-
 def test_points_are_one_control_period_apart():
     message = actions_to_trajectory(np.zeros((3, 2)), arm(), 0.1, STAMP)
     times = [to_nanoseconds(point.time_from_start) for point in message.points]

@@ -21,8 +21,9 @@ from wm_mpc.nodes.mpc_watch import Rivals
 from wm_mpc.planning.receding_horizon import ControlPlan
 from wm_mpc.ros import qos
 from wm_mpc.ros.controller import position_at, to_controller
-from wm_mpc.ros.messages import actions_to_trajectory, rgb_to_image
+from wm_mpc.ros.messages import rgb_to_image
 from wm_mpc.ros.reading import TWIST_FIELDS
+from wm_mpc.ros.serialized_plans import SerializedPlans
 from wm_mpc.ros.timing import to_stamp
 from wm_mpc.sim.trajectory import PlanFollower
 from wm_mpc.spec import RobotSpec
@@ -55,7 +56,7 @@ class PlanPublisher:
         self._frame_id = "odom"
         self.measured: dict[str, float] = {}
         self.left = 0.0
-        self._message: JointTrajectory | None = None
+        self._serialized = SerializedPlans(spec.action, spec.control_period)
         self._trajectory: JointTrajectory | None = None  # the last that was sent
         self._held: Mapping[str, float] | None = None  # where joints are held; None: not held
         self.rivals = Rivals(node)
@@ -74,11 +75,9 @@ class PlanPublisher:
 
     def publish(self, stamp: int, actions: np.ndarray) -> None:
         """Send a plan, actions (points, action size), that applies from `stamp` (ns)."""
-        message = self._message = actions_to_trajectory(
-            actions, self._spec.action, self._spec.control_period, to_stamp(stamp), self._message
-        )
-        self.rivals.sent(message)
-        self._plans.publish(message)
+        plan = self._serialized.write(stamp, actions)
+        self.rivals.sent(plan)
+        self._plans.publish(plan)
         self.left = time.monotonic()
         with self._lock:
             if _TRAJECTORY in self._outputs:

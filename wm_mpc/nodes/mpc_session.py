@@ -139,18 +139,22 @@ class Session:
             self._trust.use(self._model)
 
     def wait_until_due(self, values: Mapping[str, Any]) -> bool:
-        """Sleep a little; whether it is time for `step`."""
+        """Whether it is time for `step`; if it is not, it may be after a little sleep."""
+        due, remaining = self._is_due(values)
+        if due:
+            return True
+        self._plans.rivals.listen()
+        self._handover.sleep(min(remaining, 0.02))
+        return self._is_due(values)[0]
+
+    def _is_due(self, values: Mapping[str, Any]) -> tuple[bool, float]:
+        """And how long (s) it will not be, unless an image comes."""
         is_new = self._inputs.image_number != self._used_image
         if self._lockstep:
-            due, remaining = is_new, 0.05
-        else:
-            period, now = from_seconds(1.0 / values["rate"]), self._now()
-            due = self._schedule.is_due(now, period, is_new=is_new)
-            remaining = self._schedule.remaining(now) / SECOND or 0.005
-        if not due:
-            self._plans.rivals.listen()
-            self._handover.sleep(min(remaining, 0.02))
-        return due
+            return is_new, 0.05
+        period, now = from_seconds(1.0 / values["rate"]), self._now()
+        due = self._schedule.is_due(now, period, is_new=is_new)
+        return due, self._schedule.remaining(now) / SECOND or 0.005
 
     def step(self, values: Mapping[str, Any]) -> None:
         """Make and send one plan, or hold."""

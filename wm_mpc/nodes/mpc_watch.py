@@ -66,6 +66,7 @@ class Rivals:
 
     def __init__(self, node: Any) -> None:
         self._node = node
+        self._sent: deque[bytes] = deque(maxlen=50)
         self._own: deque[tuple[Any, ...]] = deque(maxlen=50)
         self._heard: deque[tuple[float, bytes]] = deque(maxlen=50)  # s, monotonic; a plan
         self._last = -1e9  # s, monotonic
@@ -78,26 +79,23 @@ class Rivals:
     def close(self) -> None:
         self._node.destroy_subscription(self._subscription)
 
-    def sent(self, message: JointTrajectory) -> None:
-        """A plan of our own is about to leave."""
-        mark = _mark(message)
-        with self._lock:
-            self._own.append(mark)
+    def sent(self, message: bytes) -> None:
+        """A plan of our own, serialized, is about to leave."""
+        self._sent.append(message)
 
     def _on_plan(self, message: bytes) -> None:
         self._heard.append((time.monotonic(), message))
 
     def listen(self) -> None:
         """Look at what has come; when there is time, which saves it later."""
-        while self._heard:
-            moment, message = self._heard.popleft()
-            try:
-                mark = _mark(deserialize_message(message, JointTrajectory))
-            except Exception:  # whatever it is, it is not ours
-                mark = ()
-            with self._lock:
+        with self._lock:
+            while self._heard:
+                moment, message = self._heard.popleft()
+                # What was heard was sent before.
+                while self._sent:
+                    self._own.append(_mark(self._sent.popleft()))
                 # Each of our own comes once; an equal one more is a twin's.
-                if mark in self._own:
+                if (mark := _mark(message)) in self._own:
                     self._own.remove(mark)
                 else:
                     self._last = moment
@@ -108,8 +106,12 @@ class Rivals:
         return time.monotonic() - self._last < _QUIET
 
 
-def _mark(message: JointTrajectory) -> tuple[Any, ...]:
+def _mark(serialized: bytes) -> tuple[Any, ...]:
     """What tells a plan from others, also from that of a twin for the same image."""
+    try:
+        message = deserialize_message(serialized, JointTrajectory)
+    except Exception:  # whatever it is, it is nobody's plan
+        return ()
     stamp, points = message.header.stamp, message.points
     ends = [
         (*point.positions, *point.velocities, *point.effort)

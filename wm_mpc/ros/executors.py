@@ -28,13 +28,30 @@ class UrgentExecutor(SingleThreadedExecutor):
 
     def __init__(self, node: Node) -> None:
         super().__init__(context=node.context)
+        self._part = _UrgentPart(node)
+
+    def get_nodes(self) -> list[Any]:
+        return [self._part]
+
+
+class _UrgentPart:
+    """A node as an executor sees it, with its urgent subscriptions and their events only."""
+
+    timers = clients = services = guards = ()
+
+    def __init__(self, node: Node) -> None:
         self._node = node
 
-    def get_nodes(self) -> list[Node]:
-        return [self._node]
+    @property
+    def subscriptions(self) -> list[Any]:
+        return [entity for entity in self._node.subscriptions if _is_urgent(entity)]
 
-    def can_execute(self, entity: Any) -> bool:
-        return _is_urgent(entity) and super().can_execute(entity)
+    @property
+    def waitables(self) -> list[Any]:
+        return [entity for entity in self._node.waitables if _is_urgent(entity)]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._node, name)
 
 
 class PatientExecutor(SingleThreadedExecutor):

@@ -129,11 +129,9 @@ def actions_to_trajectory(
     spec: ActionSpec,
     control_period: float,
     stamp: Time,
-    used: JointTrajectory | None = None,
 ) -> JointTrajectory:
     """A plan as `planned_actions`: actions (points, action size) in the action's unit, one point
-    per control period (s) from `stamp` on; no points mean "hold now". used: an earlier plan of this
-    robot that nobody needs any more; it becomes this one if it has as many points.
+    per control period (s) from `stamp` on; no points mean "hold now".
 
     Raises MessageError for another shape or a number that is not finite.
     """
@@ -144,11 +142,9 @@ def actions_to_trajectory(
         raise MessageError(f"plan has shape {actions.shape}; (points, {spec.size}) is needed")
     if not np.isfinite(actions).all():
         raise MessageError("plan has numbers that are not finite")
-    message = used
-    if message is None or len(message.points) != len(actions):
-        message = JointTrajectory(joint_names=list(spec.names))
-        offsets = _offsets(len(actions), control_period)
-        message.points = [JointTrajectoryPoint(time_from_start=offset) for offset in offsets]
+    message = JointTrajectory(joint_names=list(spec.names))
+    offsets = _offsets(len(actions), control_period)
+    message.points = [JointTrajectoryPoint(time_from_start=offset) for offset in offsets]
     message.header.stamp = stamp
     field = ACTION_FIELDS[spec.kind]
     for point, action in zip(message.points, actions, strict=True):
