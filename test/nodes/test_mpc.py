@@ -29,7 +29,9 @@ from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
 from wm_mpc.native.library import library, why_not
+from wm_mpc.nodes.mpc_parameters import TABLE, Configs, objective_config, planner_config
 from wm_mpc.ros import qos
+from wm_mpc.ros.executors import UrgentCallbackGroup
 from wm_mpc.ros.messages import rgb_to_image, state_to_odometry
 from wm_mpc.ros.timing import to_nanoseconds, to_stamp
 from wm_mpc.sim.bullet import Simulation, episode_rng
@@ -278,6 +280,38 @@ def test_planner_can_be_exchanged_while_running(mpc, planner):
     assert mpc.set("planner.type", planner).successful
     plans = mpc.wait_for_plans(3)
     assert (np.abs(velocities(plans[-1])) <= 1.0).all()
+
+
+def test_changed_parameters_make_another_planner_and_objective():
+    values = {parameter.name: parameter.default for parameter in TABLE}
+    configs = Configs()
+    planner, objective = configs.of(values)
+    assert (planner, objective) == (planner_config(values), objective_config(values))
+    assert configs.of(values)[0] is planner
+    changed = {**values, "planner.horizon": 3, "cost.state_weight": 0.25}
+    planner, objective = configs.of(changed)
+    assert (planner.horizon, objective.state_weight) == (3, 0.25)
+    with pytest.raises(ValueError, match="elites"):
+        configs.of({**values, "planner.type": "cem", "planner.samples": 2, "planner.elites": 3})
+    assert configs.of(changed)[0] == planner
+
+
+@pytest.mark.parametrize("is_simulated", [False, True])
+def test_observations_wait_for_no_other_callback_unless_time_comes_as_a_message(
+    start_mpc, is_simulated
+):
+    mpc = start_mpc(use_sim_time=is_simulated)
+
+    def groups():
+        return {
+            subscription.topic_name: subscription.callback_group
+            for subscription in mpc.node.subscriptions
+            if subscription.topic_name in ("/camera/image_raw", "/odom")
+        }
+
+    mpc.wait_until(lambda: len(groups()) == 2, "the subscriptions")
+    for group in groups().values():
+        assert isinstance(group, UrgentCallbackGroup) == (not is_simulated)
 
 
 def test_cost_markers_and_imagined_frames_are_published(mpc):

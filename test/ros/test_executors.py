@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import pytest
@@ -91,3 +92,23 @@ def test_a_fault_in_a_callback_ends_all_and_is_raised(node, observer, group):
     observer.wait_until(ended, "the end")
     with pytest.raises(AttributeError, match="append"):
         running.__exit__(None, None, None)
+
+
+def test_the_end_comes_at_once_though_topics_go_right_before_it(node):
+    """Then both executors are collecting what there is. Threads change often, so that it shows."""
+    group, before = UrgentCallbackGroup(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for _ in range(400):
+            with spinning(node):
+                subscriptions = [
+                    node.create_subscription(
+                        Int32, f"t{k}", id, 1, callback_group=group if k else None
+                    )
+                    for k in range(3)
+                ]
+                for subscription in subscriptions:
+                    node.destroy_subscription(subscription)
+    finally:
+        sys.setswitchinterval(before)
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("subject")]

@@ -13,7 +13,7 @@ from wm_mpc.ros.serialized_plans import SerializedPlans
 from wm_mpc.ros.timing import SECOND, to_stamp
 from wm_mpc.spec import ActionSpec
 
-STAMPS = [0, 1, 1_795_812_821_618_673_047, 5 * SECOND - 1]
+STAMPS = [0, 1, 1_795_812_821_618_673_047, 5 * SECOND - 1, -1, 2_147_483_647_999_999_999]
 
 
 def robot(kind, *names):
@@ -40,6 +40,35 @@ def test_a_plan_is_serialized_as_rclpy_does_it(spec, points):
             message = actions_to_trajectory(actions, spec, 0.1, to_stamp(stamp))
             assert len(written) == len(serialize_message(message))  # padding is not defined
             assert deserialize_message(written, JointTrajectory) == message
+    assert all(plans._forms.values())  # rclpy has not done it
+
+
+def test_leavings_of_other_plans_in_memory_do_not_confuse():
+    """Behind a message, what the middleware gives is as long as its buffer, and as old."""
+    spec = robot("velocity", "vx", "vy")
+    for _ in range(10):
+        plans = SerializedPlans(spec, 0.1)
+        for points in (35, 100, 20):
+            plans.write(0, np.ones((points, 2)))
+        assert all(plans._forms.values())
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        np.arange(12, dtype=np.float32).reshape(6, 2),
+        np.arange(12.0).reshape(2, 6).T,
+        np.arange(24.0).reshape(12, 2)[::2],
+        np.arange(12.0).reshape(6, 2)[::-1],
+        np.arange(12).reshape(6, 2),
+    ],
+    ids=["float32", "transposed", "every other", "backwards", "integers"],
+)
+def test_any_array_of_actions_will_do(actions):
+    spec = robot("velocity", "vx", "vy")
+    message = actions_to_trajectory(actions, spec, 0.1, to_stamp(7))
+    written = SerializedPlans(spec, 0.1).write(7, actions)
+    assert deserialize_message(written, JointTrajectory) == message
 
 
 def test_a_layout_that_is_not_understood_is_left_to_rclpy(monkeypatch):

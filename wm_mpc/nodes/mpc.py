@@ -81,7 +81,7 @@ class Mpc(LifecycleNode):
                 self._wake.wait(0.05)
                 self._wake.clear()
             elif session.wait_until_due(values):
-                session.step(values)
+                session.step(self._settings.values())  # set meanwhile, they count for this plan
         self._end_session()
         self._reloader.close()
 

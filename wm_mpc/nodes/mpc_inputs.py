@@ -86,16 +86,16 @@ class Inputs:
         image_type = CompressedImage if self._compressed else Image
         topic = "camera/image_raw/compressed" if self._compressed else "camera/image_raw"
         state_message = STATE_TYPES[self._source]
-        subscribe = node.create_subscription
         # Simulated time comes as a message, too; it must not be later than the image of its moment.
         is_simulated = node.get_parameter("use_sim_time").value
         group = None if is_simulated else UrgentCallbackGroup()
-        observe = functools.partial(subscribe, qos_profile=qos.SENSOR_DATA, callback_group=group)
+        subscribe = functools.partial(node.create_subscription, callback_group=group)
+        # Images last: when the first one comes, the goal and the state have had their chance.
         self._subscriptions = [
             subscribe(Image, "goal/image", self._store_goal_image, qos.LATCHED),
             subscribe(state_message, "goal/state", self._store_goal_state, qos.LATCHED),
-            observe(state_message, self._source, self._store_state),
-            observe(image_type, topic, self._store_image),
+            subscribe(state_message, self._source, self._store_state, qos.SENSOR_DATA),
+            subscribe(image_type, topic, self._store_image, qos.SENSOR_DATA),
         ]
 
     def close(self) -> None:

@@ -171,8 +171,7 @@ class Session:
             self._statistics.overruns += self._schedule.planned(now, period)
         used, self._used_image = self._used_image, self._inputs.image_number
         try:
-            self._trust.check_pause(now)
-            snapshot, goal = self._usable(values)
+            snapshot, goal = self._usable(values, now)
             assert snapshot.image is not None
             stamp = snapshot.image.stamp
             if self._lockstep and self._repeat_answer(stamp):
@@ -193,13 +192,14 @@ class Session:
                 # An image that is planned from again says nothing of how long its plan took.
                 self._statistics.stages.add(watch.seconds)
 
-    def _usable(self, values: Mapping[str, Any]) -> tuple[Snapshot, Goal]:
-        """The newest inputs, and what to reach; raises HoldError when they are incomplete or too
-        old."""
+    def _usable(self, values: Mapping[str, Any], begun: int) -> tuple[Snapshot, Goal]:
+        """The newest inputs of a step begun at a moment (ns), and what to reach; raises HoldError
+        when they are incomplete or too old."""
         if self.held_by_person:
             raise HoldError(_HELD)
         if self._plans.rivals.is_there:
             raise HoldError("another node plans for this robot, too (topic planned_actions)", ERROR)
+        self._trust.check_pause(begun)
         snapshot = self._inputs.snapshot(wait_for_state=1.0 if self._lockstep else 0.01)
         timeout = values["observation_timeout"]
         limit = f"(observation_timeout {timeout} s)"

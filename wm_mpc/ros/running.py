@@ -65,11 +65,12 @@ def spinning(node: Node) -> Iterator[Stopped]:
     patient = PatientExecutor(urgent)
     patient.add_node(node)
     failures: list[BaseException] = []
+    stopping: list[bool] = []
 
     def spin(executor: SingleThreadedExecutor) -> None:
         try:
-            while _spin(executor):
-                pass
+            while executor.context.ok() and not stopping:
+                _spin_once(executor)
         except BaseException as error:
             failures.append(error)
 
@@ -84,23 +85,23 @@ def spinning(node: Node) -> Iterator[Stopped]:
     try:
         yield lambda: not all(thread.is_alive() for thread in threads)
     finally:
+        # `shutdown` pulls from under a running executor what it waits with: the loops end first.
+        stopping.append(True)
         for executor in (urgent, patient):
-            executor.shutdown(timeout_sec=1.0)
+            executor.create_task(lambda: None)  # woken without any work, it would wait on
         for thread in threads:
             thread.join(timeout=1.0)
+        for executor in (urgent, patient):
+            executor.shutdown(timeout_sec=1.0)
     if failures:
         raise failures[0]
 
 
-def _spin(executor: SingleThreadedExecutor) -> bool:
-    """Until the executor's end; returns True when it has to be called again."""
-    try:
-        executor.spin()
-    except InvalidHandle:
-        # Another thread has just destroyed what it was about to wait for; of events, rclpy does
-        # not expect that.
-        return True
-    return False
+def _spin_once(executor: SingleThreadedExecutor) -> None:
+    # Another thread may just have destroyed what it was about to wait for; of events, rclpy does
+    # not expect that.
+    with contextlib.suppress(InvalidHandle):
+        executor.spin_once()
 
 
 def run(

@@ -26,11 +26,13 @@ class PlanSchedule:
     def __init__(self) -> None:
         self._due: int | None = None
         self._last_arrival: int | None = None
+        self._arrivals = 0
         self._interval: float | None = None
         self._gaps: deque[int] = deque(maxlen=_GAPS)  # ns, between the last observations
 
     def arrived(self, now: int) -> None:
         """An observation came in."""
+        self._arrivals += 1
         if self._last_arrival is not None and now > self._last_arrival:
             self._gaps.append(now - self._last_arrival)
             self._interval = float(statistics.median(self._gaps))  # which one pause leaves as it is
@@ -40,15 +42,11 @@ class PlanSchedule:
         """Whether to plan now. is_new: an observation arrived that no plan has used yet."""
         if self._due is None or now < self._due - 2 * period:  # first plan, or time went back
             self._due = now
-        if is_new and now < self._due and (self._is_first() or self._is_of_train(period)):
+        if is_new and now < self._due and (self._arrivals == 1 or self._is_of_train(period)):
             self._due = now
         if now < self._due:
             return False
         return (is_new and self._is_fresh(now, period)) or now >= self._due + self._patience(period)
-
-    def _is_first(self) -> bool:
-        """Whether there was one observation only."""
-        return self._interval is None
 
     def _is_of_train(self, period: int) -> bool:
         """Whether an observation that just came is one of a train that comes as often as plans are

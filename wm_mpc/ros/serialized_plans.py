@@ -11,7 +11,8 @@ import struct
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
+from trajectory_msgs.msg import JointTrajectory as Plan
 
 from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.messages import actions_to_trajectory
@@ -34,6 +35,10 @@ class SerializedPlans:
         actions = np.asarray(actions, np.float64)
         if actions.size == 0:
             actions = actions.reshape(0, self._spec.size)
+        if actions.ndim != 2:
+            raise MessageError(
+                f"plan has shape {actions.shape}; (points, {self._spec.size}) is needed"
+            )
         if len(actions) not in self._forms:
             if len(self._forms) >= _KEPT:
                 self._forms.clear()
@@ -47,16 +52,24 @@ class SerializedPlans:
 
 def _form(spec: ActionSpec, period: float, points: int) -> _Form | None:
     """None when it is not found out where something stands."""
+    shape = points, spec.size
     # None like another, nor like anything else in a message.
     numbers = 1.0 + np.arange(1, points * spec.size + 1) / 7e7
     stamp = Time(sec=1_234_567_891, nanosec=987_654_321)
-    message = actions_to_trajectory(numbers.reshape(points, spec.size), spec, period, stamp)
+    message = actions_to_trajectory(numbers.reshape(shape), spec, period, stamp)
     serialized = bytes(serialize_message(message))
-    patterns = [_pack(stamp.sec, stamp.nanosec), *(struct.pack("=d", n) for n in numbers)]
-    if any(serialized.count(pattern) != 1 for pattern in patterns):
-        return None
-    places = [serialized.index(pattern) for pattern in patterns]
-    return _Form(serialized, places[0], places[1:], (points, spec.size))
+    places, end = [], 0
+    for pattern in [_pack(stamp.sec, stamp.nanosec), *(struct.pack("=d", n) for n in numbers)]:
+        # In this order: behind the message there may be leavings of another.
+        place = serialized.find(pattern, end)
+        if place < 0:
+            return None
+        places.append(place)
+        end = place + len(pattern)
+    form = _Form(serialized, places[0], places[1:], shape)
+    probe = -numbers.reshape(shape)
+    wanted = actions_to_trajectory(probe, spec, period, to_stamp(SECOND + 7))
+    return form if deserialize_message(form.filled(SECOND + 7, probe), Plan) == wanted else None
 
 
 class _Form:
