@@ -90,11 +90,14 @@ class StateSpec:
         None at all for a robot with nothing but a camera.
     unit: one per name, REP-103.
     source: which topic carries it (`STATE_SOURCES`).
+    angles: which of the names wrap at +-pi rad: a yaw, the position of a continuous joint.
+        Distances between them go the short way round.
     """
 
     names: tuple[str, ...]
     unit: tuple[str, ...]
     source: str
+    angles: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require(
@@ -108,10 +111,21 @@ class StateSpec:
             self.source in STATE_SOURCES,
             f"state.source is {self.source!r}; accepted: {', '.join(STATE_SOURCES)}",
         )
+        strange = [name for name in self.angles if name not in self.names]
+        _require(
+            not strange and len(set(self.angles)) == len(self.angles),
+            f"state.angles is {self.angles}; accepted: entries of state.names, {self.names}, "
+            "each at most once",
+        )
 
     @property
     def size(self) -> int:
         return len(self.names)
+
+    @property
+    def angle_columns(self) -> tuple[int, ...]:
+        """Which entries of a state are angles, as numbers from 0."""
+        return tuple(self.names.index(name) for name in self.angles)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,6 +183,44 @@ class RobotSpec:
     def model_period(self) -> float:
         """Seconds one model step lasts."""
         return self.frame_skip * self.control_period
+
+    @property
+    def rest_is_measured(self) -> bool:
+        """Whether standing still has to be measured: so it is for robots moved by positions."""
+        return self.action.kind == "position"
+
+    def rest(self, measured: Mapping[str, float] | None = None) -> np.ndarray | None:
+        """The action that keeps the robot still: the only definition of rest.
+
+        Args:
+            measured: present positions by name (rad or m), of joints as a JointState names them
+                or of a base (x, y, yaw). More names than the robot's actions are no harm.
+
+        Returns:
+            float64 (action size,), in the action's unit, inside its limits. For velocities and
+            efforts: zero, or the limit nearest to it. For positions: the measured ones, or the
+            limit nearest to them; None while any of them is unknown or not finite.
+        """
+        low, high = np.asarray(self.action.low, float), np.asarray(self.action.high, float)
+        if not self.rest_is_measured:
+            return np.clip(np.zeros(self.action.size), low, high)
+        if self.unmeasured(measured):
+            return None
+        known = measured or {}
+        return np.clip([known[name] for name in self.action.names], low, high)
+
+    def unmeasured(self, measured: Mapping[str, float] | None) -> tuple[str, ...]:
+        """Actions whose position has to be measured before the robot's rest is known, and is not
+        among those measured (by name); none for velocities and efforts."""
+        if not self.rest_is_measured:
+            return ()
+        known = measured or {}
+        return tuple(n for n in self.action.names if not math.isfinite(known.get(n, math.nan)))
+
+    def measured_positions(self, state: np.ndarray) -> dict[str, float]:
+        """The positions by name that a measured state (state size,) holds: what `rest` takes."""
+        named = zip(self.state.names, np.asarray(state).tolist(), strict=True)
+        return {name: value for name, value in named if "/" not in name}
 
     @property
     def rest_action(self) -> np.ndarray:
