@@ -1,4 +1,4 @@
-"""What the node `mpc` has received: newest messages only, checked when they are used."""
+"""What the node `mpc` has received: kept by time, checked when it is used."""
 
 from __future__ import annotations
 
@@ -7,15 +7,26 @@ import functools
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import CompressedImage, Image
 
-from wm_mpc.nodes.mpc_watch import FrozenCamera
+from wm_mpc.control.frozen_camera import FrozenCamera
+from wm_mpc.control.observing import (
+    GOOD,
+    Ahead,
+    ClockWatch,
+    Finding,
+    Warnings,
+    judge_age,
+    judge_ahead,
+    judge_pair,
+)
+from wm_mpc.control.state_history import StateAt
+from wm_mpc.nodes.mpc_states import STATE_TYPES, States, sources_of
 from wm_mpc.ros import qos
 from wm_mpc.ros.executors import UrgentCallbackGroup
 from wm_mpc.ros.messages import (
@@ -24,13 +35,10 @@ from wm_mpc.ros.messages import (
     image_to_rgb,
     joint_states_to_state,
     odometry_to_state,
-    split_joint,
-    yaw_of,
 )
-from wm_mpc.ros.timing import to_nanoseconds, trip_seconds
+from wm_mpc.ros.timing import SECOND, to_nanoseconds, trip_seconds
 from wm_mpc.spec import RobotSpec
 
-STATE_TYPES = {"odom": Odometry, "joint_states": JointState}
 _STATE_WAIT = 0.01  # s to wait for the state that belongs to an image
 
 
@@ -47,10 +55,11 @@ class Arrival:
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """The newest of everything; None where nothing came yet. goal_number counts goals."""
+    """The newest image with the state of its moment, and the goal; None where nothing came yet.
+    goal_number counts different goals."""
 
     image: Arrival | None
-    state: Arrival | None
+    state: StateAt | None
     goal_image: Any | None
     goal_state: Any | None
     goal_number: int
@@ -73,40 +82,62 @@ class Inputs:
         before it waits for what a callback is to bring."""
         self.spec = spec
         self._node, self._on_image, self._on_wait = node, on_image, on_wait
-        self._compressed = transport == "compressed"
+        compressed = transport == "compressed"
         self._source = spec.state.source if state_type == "auto" else state_type
         self._changed = threading.Condition()
-        self._camera = FrozenCamera()
+        self._camera = FrozenCamera(angles={"yaw", *spec.state.angles})
+        self._clock = ClockWatch()
+        self._warnings = Warnings()
         self._image: Arrival | None = None
         self._image_number = 0
-        self._states: deque[Arrival] = deque(maxlen=50)
+        self._ahead = Ahead()
+        self._states = States(spec, self._source)
+        self._offset = math.nan  # s, from the last image to the measurement nearest to it
         self._goal_image: Any | None = None
         self._goal_state: Any | None = None
         self._goal_number = 0
-        image_type = CompressedImage if self._compressed else Image
-        topic = "camera/image_raw/compressed" if self._compressed else "camera/image_raw"
-        state_message = STATE_TYPES[self._source]
+        image_type = CompressedImage if compressed else Image
+        topic = "camera/image_raw/compressed" if compressed else "camera/image_raw"
         # Simulated time comes as a message, too; it must not be later than the image of its moment.
-        is_simulated = node.get_parameter("use_sim_time").value
-        group = None if is_simulated else UrgentCallbackGroup()
+        self._is_simulated = node.get_parameter("use_sim_time").value
+        group = None if self._is_simulated else UrgentCallbackGroup()
         subscribe = functools.partial(node.create_subscription, callback_group=group)
-        # Images last: when the first one comes, the goal and the state have had their chance.
+        goal_state = STATE_TYPES[self._source]
         self._subscriptions = [
-            subscribe(Image, "goal/image", self._store_goal_image, qos.LATCHED),
-            subscribe(state_message, "goal/state", self._store_goal_state, qos.LATCHED),
-            subscribe(state_message, self._source, self._store_state, qos.SENSOR_DATA),
-            subscribe(image_type, topic, self._store_image, qos.SENSOR_DATA),
+            subscribe(kind, name, store, profile)
+            for kind, name, store in (
+                (Image, "goal/image", self._store_goal_image),
+                (goal_state, "goal/state", self._store_goal_state),
+            )
+            for profile in qos.GOALS
         ]
+        heard = {
+            source: subscribe(STATE_TYPES[source], source, self._store_state, qos.SENSOR_DATA)
+            for source in sources_of(spec, self._source)
+        }
+        # Images last: when the first one comes, the goal and the state have had their chance.
+        camera = subscribe(image_type, topic, self._store_image, qos.SENSOR_DATA)
+        self._subscriptions += [*heard.values(), camera]
+        self._state_topic = str(heard[self._source].topic_name)
+        self._image_topic = str(camera.topic_name)
 
     def close(self) -> None:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
 
-    def _arrival(self, message: Any, trip: float = math.nan) -> Arrival:
-        received = time.monotonic()
-        # Some drivers leave the stamp empty; then the time of arrival is the best there is.
-        stamp = to_nanoseconds(message.header.stamp) or self._node.get_clock().now().nanoseconds
-        return Arrival(message, stamp, received, trip)
+    # ----------------------------------------------------------------------------- they come
+
+    def _now(self) -> int:
+        """ns of the node's clock. When that was set back, what came before is forgotten: its stamps
+        are of a time that is still to come."""
+        now = int(self._node.get_clock().now().nanoseconds)
+        if self._clock.went_back(now):
+            self._image, self._ahead = None, Ahead()
+            self._states.forget()
+            self._node.get_logger().warning(
+                "the clock was set back: images and robot states that came before are forgotten"
+            )
+        return now
 
     def _store_image(self, message: Any, info: Mapping[str, Any]) -> None:
         """info: what the middleware knows of the message; rclpy gives it to callbacks that take
@@ -114,47 +145,135 @@ class Inputs:
         trip = trip_seconds(info.get("source_timestamp", 0), time.time_ns())
         self._camera.see(message)
         with self._changed:
-            self._image = self._arrival(message, trip)
+            received, now = time.monotonic(), self._now()
+            # Some drivers leave the stamp empty; then the time of arrival is the best there is.
+            stamp = to_nanoseconds(message.header.stamp) or now
+            self._ahead.add(stamp, now)
+            self._image = Arrival(message, stamp, received, trip)
             self._image_number += 1
         self._on_image()
 
     def _store_state(self, message: Any) -> None:
         with self._changed:
-            self._states.append(self._arrival(message))
+            received, now = time.monotonic(), self._now()
+            stamp = to_nanoseconds(message.header.stamp) or now
+            self._states.add(message, stamp, now, received)
             self._changed.notify_all()
 
     def _store_goal_image(self, message: Any) -> None:
         with self._changed:
-            self._goal_image = message
-            self._goal_number += 1
+            before, self._goal_image = self._goal_image, message
+            self._goal_number += before is None or not same_picture(before, message)
 
     def _store_goal_state(self, message: Any) -> None:
         with self._changed:
-            self._goal_state = message
-            self._goal_number += 1
+            before, self._goal_state = self._goal_state, message
+            self._goal_number += before is None or not self.same_state(before, message)
 
-    def snapshot(self, *, wait_for_state: float = _STATE_WAIT) -> Snapshot:
-        """The newest image with the state nearest to it in time.
+    # ------------------------------------------------------------------------- they are read
+
+    def snapshot(
+        self, *, wait_for_state: float = _STATE_WAIT, always_wait: bool = False
+    ) -> Snapshot:
+        """The newest image with the robot's state of its moment.
 
         The state of the same moment may come just after the image: it is waited for, for at most
-        `wait_for_state` seconds, unless nothing of it is used.
+        `wait_for_state` seconds, unless nothing of it is used, or none is due so soon and it is not
+        always waited for.
         """
         with self._changed:
-            image = self._image
-            if image is not None and self.needs_state:
-                if not self._is_told(image.stamp):
-                    self._on_wait()
-                self._changed.wait_for(lambda: self._is_told(image.stamp), timeout=wait_for_state)
+            image, history = self._image, self._states.history
             state = None
-            if image is not None and self._states:
-                state = min(self._states, key=lambda arrival: abs(arrival.stamp - image.stamp))
-            elif self._states:
-                state = self._states[-1]
+            if image is not None and self.needs_state:
+                moment = time.monotonic()
+                is_told = history.is_told(image.stamp)
+                if not is_told and (
+                    always_wait or history.is_coming(image.stamp, moment, wait_for_state)
+                ):
+                    self._on_wait()
+                    self._changed.wait_for(
+                        lambda: history.is_told(image.stamp), timeout=wait_for_state
+                    )
+                state = self._states.at(image.stamp)
             return Snapshot(image, state, self._goal_image, self._goal_state, self._goal_number)
 
-    def _is_told(self, stamp: int) -> bool:
-        """Whether the robot's state of a moment has come."""
-        return bool(self._states) and self._states[-1].stamp >= stamp
+    def why_unusable(self, snapshot: Snapshot, timeout: float, *, lockstep: bool = False) -> Finding:
+        """What is wrong with a snapshot, just made. timeout: s, how old an observation may be. In
+        lockstep time stands still meanwhile. Warnings are kept for `warning`."""
+        with self._changed:
+            self._states.history.keep(timeout)
+            now, moment = int(self._node.get_clock().now().nanoseconds), time.monotonic()
+            finding = self._judge_image(snapshot.image, now, moment, timeout, lockstep)
+            self._offset = math.nan
+            if self.needs_state and not finding.hold:
+                finding = self._judge_state(snapshot.state, now, moment, timeout, lockstep)
+            return finding
+
+    def _judge_image(
+        self, image: Arrival | None, now: int, moment: float, timeout: float, lockstep: bool
+    ) -> Finding:
+        if image is None:
+            return Finding(f"no image received yet on {self._image_topic}", is_fault=False)
+        age = (now - image.stamp) / SECOND
+        finding = judge_age(
+            "image", silence=moment - image.received, age=age, timeout=timeout,
+            is_timed=not lockstep,
+        )  # fmt: skip
+        return finding if finding.hold else self._judge_ahead("image", self._ahead, -age, timeout)
+
+    def _judge_state(
+        self, state: StateAt | None, now: int, moment: float, timeout: float, lockstep: bool
+    ) -> Finding:
+        where = self._state_topic
+        if state is None:
+            why = self._states.why_missing()
+            text = f"no robot state received yet on {where}"
+            return Finding(f"{text}: {why}" if why else text, is_fault=bool(why))
+        age = (now - state.newest) / SECOND
+        finding = judge_age(
+            "robot state", silence=moment - state.received, age=age, timeout=timeout,
+            is_timed=not lockstep,
+        )  # fmt: skip
+        if finding.hold:
+            fault = self._states.history.fault(state.silent)
+            return Finding(fault or f"{finding.hold}: {state.silent} on {where}")
+        finding = self._judge_ahead("robot state", self._states.ahead, -age, timeout)
+        if finding.hold:
+            return finding
+        self._offset = state.offset
+        fault = self._states.history.fault(state.entry)
+        finding = judge_pair(state, where=where, period=self.spec.control_period, fault=fault)
+        return self._noted("pair", finding)
+
+    def _judge_ahead(self, what: str, ahead: Ahead, now: float, timeout: float) -> Finding:
+        """now: how far (s) the newest is ahead at present."""
+        finding = judge_ahead(
+            what, ahead=max(now, ahead.newest), usual=ahead.usual, timeout=timeout,
+            period=self.spec.control_period, is_simulated=self._is_simulated,
+        )  # fmt: skip
+        return self._noted(what, finding)
+
+    def _noted(self, kind: str, finding: Finding) -> Finding:
+        if self._warnings.see(kind, finding.warning, time.monotonic()):
+            self._node.get_logger().warning(finding.warning)
+        return finding if finding.hold else GOOD
+
+    @property
+    def warning(self) -> str:
+        """What people should know though the robot goes on; empty for nothing."""
+        return self._warnings.text(time.monotonic())
+
+    def values(self) -> dict[str, object]:
+        """For diagnostics."""
+        with self._changed:
+            image, states = self._image, self._states
+            told = "not known" if math.isnan(self._offset) else f"{1e3 * self._offset:.1f}"
+            values: dict[str, object] = {"state offset from image (ms)": told}
+            if image is not None:
+                values["image age on arrival (ms)"] = f"{-1e3 * self._ahead.usual:.1f}"
+            if states.refused:
+                values["state messages refused"] = f"{states.refused}; last: {states.last_fault}"
+            return values
 
     @property
     def state_source(self) -> str:
@@ -166,9 +285,11 @@ class Inputs:
         """Whether anything of the robot's state is measured; else its camera is all it needs."""
         return self.spec.state.size > 0
 
-    def repeats_image(self, state: Arrival | None, seconds: float) -> float:
-        """See `FrozenCamera.moved`; 0 without a state."""
-        return 0.0 if state is None else self._camera.moved(state.message, seconds)
+    def repeats_image(self, seconds: float) -> float:
+        """See `FrozenCamera.moved`."""
+        with self._changed:
+            places = self._states.watched_positions(time.monotonic() - seconds)
+        return self._camera.moved(places, seconds)
 
     @property
     def image_number(self) -> int:
@@ -177,11 +298,8 @@ class Inputs:
 
     def newest_pose(self) -> tuple[float, float, float] | None:
         """(x, y, yaw) in the odom frame (m, rad), from odometry; for pictures only."""
-        if self._source != "odom" or not self._states:
-            return None
-        pose = self._states[-1].message.pose.pose
-        q = pose.orientation
-        return pose.position.x, pose.position.y, yaw_of(q.x, q.y, q.z, q.w)
+        with self._changed:
+            return self._states.newest_pose() if self._source == "odom" else None
 
     def image_array(self, message: Any) -> np.ndarray:
         """uint8 (height, width, 3) rgb of the model's size. Raises MessageError."""
@@ -190,29 +308,30 @@ class Inputs:
         return image_to_rgb(message, self.spec.image)
 
     def state_array(self, message: Any) -> np.ndarray:
-        """float32 (state size,). Raises MessageError."""
+        """float32 (state size,), of one message that tells it whole. Raises MessageError."""
         if isinstance(message, Odometry):
             return odometry_to_state(message, self.spec.state)
         return joint_states_to_state(message, self.spec.state)
 
+    def same_state(self, first: Any, second: Any) -> bool:
+        """Whether two messages tell one and the same state, whatever their stamps."""
+        try:
+            return bool(np.array_equal(self.state_array(first), self.state_array(second)))
+        except MessageError:
+            return False
+
     def joint_positions(self, state: np.ndarray) -> dict[str, float]:
         """Of a measured state (state size,): the joints of which it has the position, by name."""
-        if self._source != "joint_states":
-            return {}
-        named = zip(self.spec.state.names, state.tolist(), strict=True)
-        return {name: value for name, value in named if split_joint(name)[1] == "position"}
-
-    def present_joints(self, longest: float) -> dict[str, float]:
-        """`joint_positions` of the newest state; none if it cannot be read, or is older than
-        `longest` seconds."""
         with self._changed:
-            newest = self._states[-1] if self._states else None
-        if newest is None or time.monotonic() - newest.received > longest:
-            return {}
-        try:
-            return self.joint_positions(self.state_array(newest.message))
-        except MessageError:
-            return {}
+            return self._states.joint_positions(state)
+
+    def measured_positions(self, longest: float) -> dict[str, float]:
+        """The newest positions by name (rad or m): of all joints heard, and x, y, yaw of the base
+        from odometry; none that came more than `longest` seconds ago."""
+        with self._changed:
+            return self._states.positions(time.monotonic() - longest)
+
+    present_joints = measured_positions
 
     def goal_arrays(self, image: Any, state: Any | None) -> tuple[np.ndarray, np.ndarray | None]:
         """Of messages: goal image, and state (None when unknown). Raises MessageError."""
@@ -220,3 +339,11 @@ class Inputs:
             return self.image_array(image), None if state is None else self.state_array(state)
         except MessageError as error:
             raise MessageError(f"goal {error}") from None
+
+
+def same_picture(first: Any, second: Any) -> bool:
+    """Whether two Image messages show the very same, whatever their stamps."""
+    shape = ("height", "width", "encoding", "step", "is_bigendian")
+    if any(getattr(first, name) != getattr(second, name) for name in shape):
+        return False
+    return bool(first.data == second.data)
