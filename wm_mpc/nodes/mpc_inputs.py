@@ -333,6 +333,10 @@ class Inputs:
 
     present_joints = measured_positions
 
+    def measured_positions(self, longest: float) -> dict[str, float]:
+        """Present positions by name, of joints or of a base, not older than `longest` seconds."""
+        return self.present_joints(longest)
+
     def goal_arrays(self, image: Any, state: Any | None) -> tuple[np.ndarray, np.ndarray | None]:
         """Of messages: goal image, and state (None when unknown). Raises MessageError."""
         try:
