@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from wm_mpc.data.resample import wrapped
-
 _MOVED = 0.05  # m or rad: more than noise, and more than a pixel hides
 
 
@@ -44,6 +42,6 @@ class FrozenCamera:
             if math.isfinite(place):
                 change = place - first.setdefault(name, place)
                 if name in self._angles:
-                    change = float(wrapped(change))
+                    change = math.remainder(change, 2.0 * math.pi)
                 moved = moved or abs(change) > _MOVED
         return lasted if moved and lasted > seconds else 0.0

@@ -27,8 +27,8 @@ _CLOCKS = (
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """hold: why the robot must not move; empty: it may. is_fault: whether something is wrong, rather
-    than still to come. warning: what people should know; empty for nothing."""
+    """hold: why the robot must not move; empty: it may. is_fault: whether something is wrong, not
+    only still to come. warning: what people should know; empty for nothing."""
 
     hold: str = ""
     is_fault: bool = True
@@ -38,13 +38,11 @@ class Finding:
 GOOD = Finding()
 
 
-def judge_age(
-    what: str, *, silence: float, age: float, timeout: float, is_timed: bool = True
-) -> Finding:
-    """what: for people. silence: since it came; counts if is_timed. age: of its stamp. timeout: for
-    both (parameter observation_timeout)."""
+def judge_age(what: str, *, silence: float, age: float, timeout: float) -> Finding:
+    """what: for people. silence: since it came. age: of its stamp. timeout: for both (parameter
+    observation_timeout)."""
     limit = f"(observation_timeout {timeout} s)"
-    if is_timed and silence > timeout:
+    if silence > timeout:
         return Finding(f"no {what} for {silence:.1f} s {limit}")
     if age > timeout:
         return Finding(f"{what} stamps are {age:.2f} s old {limit}")
@@ -136,8 +134,8 @@ class ClockWatch:
 
 
 class Warnings:
-    """What people should know, for a while after it was seen last: a status that comes and goes with
-    every image tells nobody anything."""
+    """What people should know, for a while after it was seen last: a status that comes and goes
+    with every image tells nobody anything."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[float, str]] = {}  # by kind: when (s), and the text
@@ -156,4 +154,6 @@ class Warnings:
 
     def text(self, now: float) -> str:
         """All that still counts, in one sentence; empty for nothing."""
-        return "; ".join(text for kind, (_, text) in self._seen.items() if self._is_fresh(kind, now))
+        return "; ".join(
+            text for kind, (_, text) in self._seen.items() if self._is_fresh(kind, now)
+        )

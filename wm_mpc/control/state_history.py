@@ -11,6 +11,7 @@ of a steady clock.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import statistics
 from bisect import bisect_right
@@ -98,7 +99,7 @@ class _Track:
         if count < 2:
             return math.nan
         latest = [self.stamps[k] for k in range(-count, 0)]
-        return statistics.median(b - a for a, b in zip(latest, latest[1:], strict=False)) / SECOND
+        return statistics.median(b - a for a, b in itertools.pairwise(latest)) / SECOND
 
 
 class StateHistory:

@@ -76,7 +76,7 @@ class LiveLearning:
         try:
             image = self._inputs.image_array(snapshot.image.message)
             state = (
-                self._inputs.state_array(snapshot.state.message)
+                snapshot.state.values
                 if self._inputs.needs_state and snapshot.state is not None
                 else np.zeros(0, np.float32)
             )

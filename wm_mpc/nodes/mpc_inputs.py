@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,16 +17,9 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CompressedImage, Image
 
 from wm_mpc.control.frozen_camera import FrozenCamera
-from wm_mpc.control.observing import (
-    GOOD,
-    Ahead,
-    ClockWatch,
-    Finding,
-    Warnings,
-    judge_age,
-    judge_ahead,
-    judge_pair,
-)
+from wm_mpc.control.observation_check import ObservationCheck
+from wm_mpc.control.observing import Ahead, ClockWatch, Finding
+from wm_mpc.control.same_goal import same_picture
 from wm_mpc.control.state_history import StateAt
 from wm_mpc.nodes.mpc_states import STATE_TYPES, States, sources_of
 from wm_mpc.ros import qos
@@ -36,10 +31,11 @@ from wm_mpc.ros.messages import (
     joint_states_to_state,
     odometry_to_state,
 )
-from wm_mpc.ros.timing import SECOND, to_nanoseconds, trip_seconds
+from wm_mpc.ros.timing import to_nanoseconds, trip_seconds
 from wm_mpc.spec import RobotSpec
 
 _STATE_WAIT = 0.01  # s to wait for the state that belongs to an image
+_REPEATED = 2.0  # s between goal images that come by themselves, rather than from a person
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,13 +52,15 @@ class Arrival:
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
     """The newest image with the state of its moment, and the goal; None where nothing came yet.
-    goal_number counts different goals."""
+    goal_number counts different goals. goal_is_repeated: whether goal images come one after another
+    by themselves, as from a camera."""
 
     image: Arrival | None
     state: StateAt | None
     goal_image: Any | None
     goal_state: Any | None
     goal_number: int
+    goal_is_repeated: bool = False
 
 
 class Inputs:
@@ -87,20 +85,20 @@ class Inputs:
         self._changed = threading.Condition()
         self._camera = FrozenCamera(angles={"yaw", *spec.state.angles})
         self._clock = ClockWatch()
-        self._warnings = Warnings()
         self._image: Arrival | None = None
         self._image_number = 0
         self._ahead = Ahead()
         self._states = States(spec, self._source)
-        self._offset = math.nan  # s, from the last image to the measurement nearest to it
         self._goal_image: Any | None = None
         self._goal_state: Any | None = None
         self._goal_number = 0
+        self._goal_times: deque[float] = deque(maxlen=3)  # s, monotonic, of goal images
+        self._goals_heard: deque[tuple[str, int]] = deque(maxlen=20)  # and when sent, ns
         image_type = CompressedImage if compressed else Image
         topic = "camera/image_raw/compressed" if compressed else "camera/image_raw"
         # Simulated time comes as a message, too; it must not be later than the image of its moment.
-        self._is_simulated = node.get_parameter("use_sim_time").value
-        group = None if self._is_simulated else UrgentCallbackGroup()
+        is_simulated = node.get_parameter("use_sim_time").value
+        group = None if is_simulated else UrgentCallbackGroup()
         subscribe = functools.partial(node.create_subscription, callback_group=group)
         goal_state = STATE_TYPES[self._source]
         self._subscriptions = [
@@ -118,8 +116,13 @@ class Inputs:
         # Images last: when the first one comes, the goal and the state have had their chance.
         camera = subscribe(image_type, topic, self._store_image, qos.SENSOR_DATA)
         self._subscriptions += [*heard.values(), camera]
-        self._state_topic = str(heard[self._source].topic_name)
-        self._image_topic = str(camera.topic_name)
+        self._check = ObservationCheck(
+            spec.control_period,
+            image_topic=str(camera.topic_name),
+            state_topic=str(heard[self._source].topic_name),
+            is_simulated=bool(is_simulated),
+            warn=lambda text: node.get_logger().warning(text),
+        )
 
     def close(self) -> None:
         for subscription in self._subscriptions:
@@ -160,15 +163,28 @@ class Inputs:
             self._states.add(message, stamp, now, received)
             self._changed.notify_all()
 
-    def _store_goal_image(self, message: Any) -> None:
+    def _store_goal_image(self, message: Any, info: Mapping[str, Any]) -> None:
         with self._changed:
+            if self._came_before("image", info):
+                return
             before, self._goal_image = self._goal_image, message
+            self._goal_times.append(time.monotonic())
             self._goal_number += before is None or not same_picture(before, message)
 
-    def _store_goal_state(self, message: Any) -> None:
+    def _store_goal_state(self, message: Any, info: Mapping[str, Any]) -> None:
         with self._changed:
+            if self._came_before("state", info):
+                return
             before, self._goal_state = self._goal_state, message
             self._goal_number += before is None or not self.same_state(before, message)
+
+    def _came_before(self, what: str, info: Mapping[str, Any]) -> bool:
+        """Whether a message came by another subscription to its topic already."""
+        write = what, info.get("source_timestamp", 0)
+        if write[1] and write in self._goals_heard:
+            return True
+        self._goals_heard.append(write)
+        return False
 
     # ------------------------------------------------------------------------- they are read
 
@@ -195,85 +211,42 @@ class Inputs:
                         lambda: history.is_told(image.stamp), timeout=wait_for_state
                     )
                 state = self._states.at(image.stamp)
-            return Snapshot(image, state, self._goal_image, self._goal_state, self._goal_number)
+            return Snapshot(
+                image, state, self._goal_image, self._goal_state, self._goal_number,
+                self._goal_is_repeated(),
+            )  # fmt: skip
 
-    def why_unusable(self, snapshot: Snapshot, timeout: float, *, lockstep: bool = False) -> Finding:
+    def _goal_is_repeated(self) -> bool:
+        times = list(self._goal_times)
+        is_full = len(times) == self._goal_times.maxlen
+        return is_full and all(b - a <= _REPEATED for a, b in itertools.pairwise(times))
+
+    def why_unusable(
+        self, snapshot: Snapshot, timeout: float, *, lockstep: bool = False
+    ) -> Finding:
         """What is wrong with a snapshot, just made. timeout: s, how old an observation may be. In
-        lockstep time stands still meanwhile. Warnings are kept for `warning`."""
+        lockstep time stands still meanwhile."""
         with self._changed:
             self._states.history.keep(timeout)
             now, moment = int(self._node.get_clock().now().nanoseconds), time.monotonic()
-            finding = self._judge_image(snapshot.image, now, moment, timeout, lockstep)
-            self._offset = math.nan
+            check = self._check.at(now, moment, timeout, is_timed=not lockstep)
+            finding = check.image(snapshot.image, self._ahead)
             if self.needs_state and not finding.hold:
-                finding = self._judge_state(snapshot.state, now, moment, timeout, lockstep)
-            return finding
-
-    def _judge_image(
-        self, image: Arrival | None, now: int, moment: float, timeout: float, lockstep: bool
-    ) -> Finding:
-        if image is None:
-            return Finding(f"no image received yet on {self._image_topic}", is_fault=False)
-        age = (now - image.stamp) / SECOND
-        finding = judge_age(
-            "image", silence=moment - image.received, age=age, timeout=timeout,
-            is_timed=not lockstep,
-        )  # fmt: skip
-        return finding if finding.hold else self._judge_ahead("image", self._ahead, -age, timeout)
-
-    def _judge_state(
-        self, state: StateAt | None, now: int, moment: float, timeout: float, lockstep: bool
-    ) -> Finding:
-        where = self._state_topic
-        if state is None:
-            why = self._states.why_missing()
-            text = f"no robot state received yet on {where}"
-            return Finding(f"{text}: {why}" if why else text, is_fault=bool(why))
-        age = (now - state.newest) / SECOND
-        finding = judge_age(
-            "robot state", silence=moment - state.received, age=age, timeout=timeout,
-            is_timed=not lockstep,
-        )  # fmt: skip
-        if finding.hold:
-            fault = self._states.history.fault(state.silent)
-            return Finding(fault or f"{finding.hold}: {state.silent} on {where}")
-        finding = self._judge_ahead("robot state", self._states.ahead, -age, timeout)
-        if finding.hold:
-            return finding
-        self._offset = state.offset
-        fault = self._states.history.fault(state.entry)
-        finding = judge_pair(state, where=where, period=self.spec.control_period, fault=fault)
-        return self._noted("pair", finding)
-
-    def _judge_ahead(self, what: str, ahead: Ahead, now: float, timeout: float) -> Finding:
-        """now: how far (s) the newest is ahead at present."""
-        finding = judge_ahead(
-            what, ahead=max(now, ahead.newest), usual=ahead.usual, timeout=timeout,
-            period=self.spec.control_period, is_simulated=self._is_simulated,
-        )  # fmt: skip
-        return self._noted(what, finding)
-
-    def _noted(self, kind: str, finding: Finding) -> Finding:
-        if self._warnings.see(kind, finding.warning, time.monotonic()):
-            self._node.get_logger().warning(finding.warning)
-        return finding if finding.hold else GOOD
+                finding = check.state(snapshot.state, self._states)
+        return finding
 
     @property
     def warning(self) -> str:
         """What people should know though the robot goes on; empty for nothing."""
-        return self._warnings.text(time.monotonic())
+        return self._check.warnings.text(time.monotonic())
 
     def values(self) -> dict[str, object]:
         """For diagnostics."""
         with self._changed:
-            image, states = self._image, self._states
-            told = "not known" if math.isnan(self._offset) else f"{1e3 * self._offset:.1f}"
-            values: dict[str, object] = {"state offset from image (ms)": told}
-            if image is not None:
+            values = self._check.values()
+            if self._image is not None:
                 values["image age on arrival (ms)"] = f"{-1e3 * self._ahead.usual:.1f}"
-            if states.refused:
-                values["state messages refused"] = f"{states.refused}; last: {states.last_fault}"
-            return values
+            return {**values, **self._states.values()}
 
     @property
     def state_source(self) -> str:
@@ -320,10 +293,10 @@ class Inputs:
         except MessageError:
             return False
 
-    def joint_positions(self, state: np.ndarray) -> dict[str, float]:
-        """Of a measured state (state size,): the joints of which it has the position, by name."""
+    def state_positions(self, state: np.ndarray) -> dict[str, float]:
+        """Of a measured state (state size,): the positions that it has (rad or m), by name."""
         with self._changed:
-            return self._states.joint_positions(state)
+            return self._states.state_positions(state)
 
     def measured_positions(self, longest: float) -> dict[str, float]:
         """The newest positions by name (rad or m): of all joints heard, and x, y, yaw of the base
@@ -333,21 +306,9 @@ class Inputs:
 
     present_joints = measured_positions
 
-    def measured_positions(self, longest: float) -> dict[str, float]:
-        """Present positions by name, of joints or of a base, not older than `longest` seconds."""
-        return self.present_joints(longest)
-
     def goal_arrays(self, image: Any, state: Any | None) -> tuple[np.ndarray, np.ndarray | None]:
         """Of messages: goal image, and state (None when unknown). Raises MessageError."""
         try:
             return self.image_array(image), None if state is None else self.state_array(state)
         except MessageError as error:
             raise MessageError(f"goal {error}") from None
-
-
-def same_picture(first: Any, second: Any) -> bool:
-    """Whether two Image messages show the very same, whatever their stamps."""
-    shape = ("height", "width", "encoding", "step", "is_bigendian")
-    if any(getattr(first, name) != getattr(second, name) for name in shape):
-        return False
-    return bool(first.data == second.data)

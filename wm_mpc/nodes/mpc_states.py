@@ -117,12 +117,9 @@ class States:
         known = {split_joint(name)[0] for name in names} | set(_BASE)
         return {name: place for name, place in found.items() if name in known} or found
 
-    def joint_positions(self, state: np.ndarray) -> dict[str, float]:
-        """Of a state (state size,): the joints of which it has the position (rad or m), by name, as
-        the joints count them. A state's angle is between -pi and pi; the joint may have made whole
-        turns since."""
-        if self._source != "joint_states":
-            return {}
+    def state_positions(self, state: np.ndarray) -> dict[str, float]:
+        """Of a state (state size,): the positions that it has (rad or m), by name, as the joints
+        count them. A state's angle is between -pi and pi; a joint may have made whole turns."""
         found = self._spec.measured_positions(state)
         newest = self.positions(-math.inf) if self._spec.state.angles else {}
         for name in self._spec.state.angles:
@@ -137,6 +134,12 @@ class States:
         if any(name not in found for name in _BASE):
             return None
         return found["x"], found["y"], found["yaw"]
+
+    def values(self) -> dict[str, object]:
+        """For diagnostics."""
+        if not self.refused:
+            return {}
+        return {"state messages refused": f"{self.refused}; last: {self.last_fault}"}
 
 
 def _positions(message: Any) -> dict[str, float]:

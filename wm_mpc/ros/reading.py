@@ -183,9 +183,7 @@ def joint_states_to_state(message: Any, spec: StateSpec) -> np.ndarray:
     return np.array([values[name] for name in spec.names], np.float32)
 
 
-def joint_entries(
-    message: Any, names: Sequence[str]
-) -> tuple[dict[str, float], dict[str, str]]:
+def joint_entries(message: Any, names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
     """What one JointState says of some entries of a state; others may come in other messages.
 
     Args:
