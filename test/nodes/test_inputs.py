@@ -248,14 +248,11 @@ def test_positions_that_are_none_are_unknown(listen):
 @pytest.mark.parametrize(
     ("spec", "topics"),
     [
-        (
-            robot(states=("vx",), source="odom", kind="position"),
-            {"/left/odom", "/left/joint_states"},
-        ),
-        (robot(states=(), source="odom", kind="position"), {"/left/odom", "/left/joint_states"}),
-        (robot(states=("vx",), source="odom", actions=("vx",)), {"/left/odom"}),
-        (robot(kind="position"), {"/left/joint_states"}),
-        (robot(kind="position", actions=("x", "y")), {"/left/odom", "/left/joint_states"}),
+        (robot(states=("vx",), source="odom", kind="position"), {"odom", "joint_states"}),
+        (robot(states=(), source="odom", kind="position"), {"odom", "joint_states"}),
+        (robot(states=("vx",), source="odom", actions=("vx",)), {"odom"}),
+        (robot(kind="position"), {"joint_states"}),
+        (robot(kind="position", actions=("x", "y")), {"odom", "joint_states"}),
     ],
 )
 def test_what_rest_needs_is_listened_to_though_the_model_measures_something_else(
