@@ -60,13 +60,19 @@ class _Track:
         self.received = -math.inf
 
     def add(self, stamp: int, value: float, received: float, span: int) -> None:
-        stamps, values = self.stamps, self.values
+        stamps = self.stamps
         self.received = received
         if not stamps or stamp > stamps[-1]:
             stamps.append(stamp)
-            values.append(value)
+            self.values.append(value)
         else:
             self._insert(stamp, value)
+        if stamps[0] < stamp - span or len(stamps) > _MOST:
+            self._trim(span)
+
+    def _trim(self, span: int) -> None:
+        """Drop what is older than `span` ns; one that old stays, for the line to the next."""
+        stamps, values = self.stamps, self.values
         while len(stamps) > _MOST or (len(stamps) > 2 and stamps[1] < stamps[-1] - span):
             stamps.popleft()
             values.popleft()

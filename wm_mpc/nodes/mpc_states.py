@@ -43,7 +43,9 @@ class States:
     def __init__(self, spec: RobotSpec, source: str) -> None:
         """source: of `STATE_TYPES`, which tells the model's state."""
         self._spec, self._source = spec, source
-        self.history = StateHistory(spec.state.names, spec.state.angles)
+        # A yaw from a quaternion wraps, whatever an old checkpoint says of it.
+        angles = {*spec.state.angles, *({"yaw"} & {*spec.state.names} if source == "odom" else ())}
+        self.history = StateHistory(spec.state.names, sorted(angles))
         self.ahead = Ahead()
         self.refused = 0  # messages of which something could not be used
         self.last_fault = ""
