@@ -151,4 +151,5 @@ class Trust:
             if not self._monitor.is_calibrated:
                 told = "not known: the checkpoint does not say what is usual (see calibrate)"
             values[name] = told
+        values["scene jumps"] = self._monitor.jumps
         return values
