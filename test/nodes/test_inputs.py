@@ -234,6 +234,13 @@ def test_positions_of_all_joints_heard_and_of_the_base_are_known_by_name(listen)
     assert arm.inputs.measured_positions(-1.0) == {}
 
 
+def test_a_joint_that_another_node_sends_on_later_is_where_its_driver_says(listen):
+    arm = listen(robot())
+    arm.joints(100, ["elbow"], [1.0])
+    arm.joints(0, ["elbow", "finger"], [0.0, 0.5])
+    assert arm.inputs.measured_positions(10.0) == {"elbow": 1.0, "finger": 0.5}
+
+
 def test_positions_that_are_none_are_unknown(listen):
     arm = listen(robot(kind="position"))
     arm.joints(0, ["elbow", "wrist"], [math.nan, 1.0])

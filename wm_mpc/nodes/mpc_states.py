@@ -49,8 +49,8 @@ class States:
         self.ahead = Ahead()
         self.refused = 0  # messages of which something could not be used
         self.last_fault = ""
-        # The last message of each publisher, which is told by its joints; and when it came.
-        self._newest: dict[tuple[str, ...], tuple[Any, float]] = {}
+        # The last message of each publisher (told by its joints), its stamp, and when it came.
+        self._newest: dict[tuple[str, ...], tuple[Any, int, float]] = {}
 
     def forget(self) -> None:
         """What was measured before has nothing to do with what comes."""
@@ -63,7 +63,7 @@ class States:
         is_odometry = isinstance(message, Odometry)
         key = _BASE if is_odometry else tuple(message.name)
         self._newest.pop(key, None)
-        self._newest[key] = message, received
+        self._newest[key] = message, stamp, received
         if len(self._newest) > _PUBLISHERS:
             del self._newest[next(iter(self._newest))]
         if is_odometry != (self._source == "odom") or not self.history.names:
@@ -106,9 +106,10 @@ class States:
         """The newest position (m or rad) by name, of all joints and of the base (x, y, yaw), that
         came at `since` or later."""
         found: dict[str, float] = {}
-        for message, received in list(self._newest.values()):  # oldest first
-            if received >= since:
-                found.update(_positions(message))
+        recent = [entry for entry in self._newest.values() if entry[2] >= since]
+        # By stamp: another node may send on what a joint's own driver has said before.
+        for message, _, _ in sorted(recent, key=lambda entry: entry[1]):
+            found.update(_positions(message))
         return found
 
     def watched_positions(self, since: float) -> dict[str, float]:
