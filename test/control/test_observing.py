@@ -65,6 +65,10 @@ def test_jitter_is_no_clock_that_is_wrong():
     assert judged(0.03, -0.04, 0.038, -0.02, -0.01) == judged(-0.1)
 
 
+def test_what_was_wrong_before_is_not_said_of_a_clock_that_is_right_again():
+    assert judged(*[5.0] * 9, -0.01) == judged(-0.1)
+
+
 def test_simulated_time_may_come_after_the_image():
     assert judged(*[0.15] * 5, is_simulated=True) == judged(-0.1)
     assert "in the future" in judged(0.6, is_simulated=True).hold

@@ -66,7 +66,7 @@ def judge_ahead(
     told = f"{what} stamps are {ahead:.2f} s in the future"
     if ahead > most:
         return Finding(f"{told} (accepted: up to {most:g} s): {_CLOCKS}")
-    if usual > (2.0 if is_simulated else AHEAD_WARN) * period:
+    if min(ahead, usual) > (2.0 if is_simulated else AHEAD_WARN) * period:
         return Finding(
             warning=f"{what} stamps are {usual * 1e3:.0f} ms in the future, and plans apply so "
             f"much too late: {_CLOCKS}"
@@ -108,7 +108,7 @@ class Ahead:
 
     def __init__(self) -> None:
         self.newest = -1.0
-        self._latest: deque[float] = deque(maxlen=5)
+        self._latest: deque[float] = deque(maxlen=9)
 
     def add(self, stamp: int, now: int) -> None:
         """A stamp that came now, both in ns."""
