@@ -23,6 +23,8 @@ _CLOCKS = (
     "clocks differ: synchronise them (chrony, PTP), or have the driver stamp with this computer's "
     "time"
 )
+_SIMULATED = "clocks differ: is /clock published, and does everybody use it (use_sim_time)?"
+_OTHER_ERA = 1e6  # s between stamps and clock: one of the two is simulated time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +47,8 @@ def judge_age(what: str, *, silence: float, age: float, timeout: float) -> Findi
     if silence > timeout:
         return Finding(f"no {what} for {silence:.1f} s {limit}")
     if age > timeout:
-        return Finding(f"{what} stamps are {age:.2f} s old {limit}")
+        why = "; are they simulated time (use_sim_time)?" if age > _OTHER_ERA else ""
+        return Finding(f"{what} stamps are {age:.2f} s old {limit}{why}")
     return GOOD
 
 
@@ -64,12 +67,13 @@ def judge_ahead(
     """
     most = timeout if is_simulated else min(AHEAD_HOLD * period, timeout)
     told = f"{what} stamps are {ahead:.2f} s in the future"
+    clocks = _SIMULATED if is_simulated else _CLOCKS
     if ahead > most:
-        return Finding(f"{told} (accepted: up to {most:g} s): {_CLOCKS}")
+        return Finding(f"{told} (accepted: up to {most:g} s): {clocks}")
     if min(ahead, usual) > (2.0 if is_simulated else AHEAD_WARN) * period:
         return Finding(
             warning=f"{what} stamps are {usual * 1e3:.0f} ms in the future, and plans apply so "
-            f"much too late: {_CLOCKS}"
+            f"much too late: {clocks}"
         )
     return GOOD
 
