@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -127,6 +129,24 @@ def test_states_of_another_moment_are_said_and_of_another_period_are_refused(lis
     assert "elbow on /left/joint_states is 70 ms older" in arm.inputs.warning
     arm.image(at=420)
     assert "elbow on /left/joint_states is 130 ms older" in arm.why()
+
+
+@pytest.mark.parametrize("waits", [1, 2])
+def test_a_state_that_comes_a_little_after_its_image_is_waited_for(listen, waits):
+    """It comes while the first or the second wait lasts."""
+    asked = []
+
+    def bring():
+        asked.append(1)
+        if len(asked) == waits:
+            threading.Thread(target=arm.joints, args=(9000, ["elbow"], [1.0])).start()
+
+    slow = dataclasses.replace(robot(), control_period=10.0)  # no race on a busy machine
+    arm = listen(slow, on_wait=bring)
+    arm.joints(0, ["elbow"], [0.0])
+    arm.image(at=9000)
+    state = arm.inputs.snapshot(wait_for_state=5.0 if waits == 1 else 0.0).state
+    assert (state.values, len(asked)) == ([1.0], waits)
 
 
 def test_a_yaw_between_two_odometries_goes_the_short_way(listen):
@@ -371,14 +391,14 @@ class Pictures:
         at = to_stamp(self._writes if stamp is None else stamp)
         info = {"source_timestamp": self._writes}
         if state is not None:
-            self.listener.inputs._store_goal_state(
+            self.listener.inputs._goals.store_state(
                 JointState(
                     header=rgb_to_image(picture, at).header, name=["elbow"], position=[state]
                 ),
                 info,
             )
         for _ in qos.GOALS:  # each subscription brings it
-            self.listener.inputs._store_goal_image(rgb_to_image(picture, at), info)
+            self.listener.inputs._goals.store_image(rgb_to_image(picture, at), info)
         self.goals.take(self.listener.inputs.snapshot(wait_for_state=0.0))
         return self.goals.current
 
