@@ -34,9 +34,8 @@ def ahead_of(*seconds):
 def judged(*seconds, is_simulated=False):
     ahead = ahead_of(*seconds)
     return judge_ahead(
-        "image", ahead=ahead.newest, usual=ahead.usual, period=PERIOD, timeout=TIMEOUT,
-        is_simulated=is_simulated,
-    )  # fmt: skip
+        "image", ahead, now=ahead.newest, period=PERIOD, timeout=TIMEOUT, is_simulated=is_simulated
+    )
 
 
 @pytest.mark.parametrize("seconds", [0.0, -0.001, -0.2, -0.45, 0.015])

@@ -81,6 +81,13 @@ class Listener:
         message.header.stamp = to_stamp(T0 + round(at * MS))
         self.inputs._store_state(message)
 
+    def joints_of_other_clock(self, at, ahead, names, position):
+        now, self.now = self.now, at
+        message = JointState(name=list(names), position=[float(value) for value in position])
+        message.header.stamp = to_stamp(T0 + (at + ahead) * MS)
+        self.inputs._store_state(message)
+        self.now = now
+
     def odometry(self, at, **values):
         self.now = max(self.now, at)
         self.inputs._store_state(state_to_odometry(values, to_stamp(T0 + round(at * MS))))
@@ -316,6 +323,17 @@ def test_an_image_from_the_future_makes_a_hold(listen, ahead):
         arm.joints(ms + ahead, ["elbow"], [0.0])
     arm.image(at=100 + ahead, latency=-ahead)
     assert f"image stamps are {ahead / 1000:.2f} s in the future" in arm.why()
+
+
+def test_one_publisher_of_joints_whose_clock_is_ahead_is_named_beside_a_faster_one(listen):
+    """Its joints would be those of another moment."""
+    arm = listen(robot(states=("elbow", "finger")))
+    for ms in range(0, 1000, 2):
+        arm.joints(ms, ["elbow"], [0.0])
+        if ms % 50 == 0:
+            arm.joints_of_other_clock(ms, 300, ["finger"], [0.0])
+    arm.image(at=990)
+    assert "robot state stamps of finger are 0.30 s in the future" in arm.why()
 
 
 def test_after_a_clock_was_set_back_nothing_of_the_time_to_come_is_used(listen):
