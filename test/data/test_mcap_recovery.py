@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from wm_mpc.data.bag import Bag, BagError
-from wm_mpc.data.mcap_recovery import recover, unfinished
+
 
 COUNT = 40
 
