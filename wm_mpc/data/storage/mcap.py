@@ -76,7 +76,7 @@ class McapFile(StoredFile):
             operation, length = HEAD.unpack(head) if len(head) == HEAD.size else (0xFF, end)
             after = at + HEAD.size + length
             if not records.is_operation(operation) or after > end:
-                is_cut = records.is_operation(operation)
+                is_cut = len(head) < HEAD.size or 0 < operation <= records.DATA_END
                 at = self._pass_over(at, end, None if is_cut else before)
                 before = None
                 continue
@@ -201,7 +201,10 @@ class McapFile(StoredFile):
         for number in [n for n in self.times if n not in self.channels]:
             count = len(self.times.pop(number))
             self.places.pop(number)
-            self.unaccounted.append(f"{count} messages are of channel {number}, defined nowhere")
+            if count:
+                self.unaccounted.append(
+                    f"{count} messages are of channel {number}, defined nowhere"
+                )
         unknown = bool(self._holes)
         for bad in self._bad:
             self.unreadable.update(bad.indexed)

@@ -50,8 +50,11 @@ class SqliteFile(StoredFile):
                 is_wal = file.read(20)[18:] == b"\2\2"
             return self._try(self.path, "immutable=1" if is_wal and not shared else "mode=ro")
         if journal or shared:
-            with contextlib.suppress(sqlite3.OperationalError):
+            try:
                 return self._try(self.path, "mode=ro")
+            except sqlite3.OperationalError as error:
+                if _is_locked(error):
+                    raise
         return self._completed()
 
     def _completed(self) -> sqlite3.Connection:
@@ -118,10 +121,13 @@ class SqliteFile(StoredFile):
                 self.unreadable[channel] += 1
         for channel, count in nowhere.items():
             self.unaccounted.append(f"{count} messages are of topic {channel}, defined nowhere")
-        if gaps:
+        if gaps and len(self.channels) == 1:
+            self.unreadable[next(iter(self.channels))] += gaps
+            self.remarks.append(f"{gaps} messages lie in damaged pages and cannot be read")
+        elif gaps:
             self.unattributed = gaps
             self.unknown.append(
-                f"{gaps} messages lie in damaged pages; it does not say of which topics"
+                f"{gaps} messages lie in damaged pages; of which topics is not known"
             )
 
     def _walk(self) -> Iterator[tuple[int, int, int] | int]:
@@ -151,7 +157,7 @@ class SqliteFile(StoredFile):
         try:
             return self._connection.execute(query, (last, count)).fetchall()
         except sqlite3.OperationalError as error:
-            if "locked" in str(error):
+            if _is_locked(error):
                 raise
             return None
         except sqlite3.DatabaseError:
@@ -210,7 +216,11 @@ def _text(value: object) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")
 
 
+def _is_locked(error: Exception) -> bool:
+    return "locked" in str(error)
+
+
 def _reason(error: Exception) -> str:
-    if "locked" in str(error) or "busy" in str(error):
+    if _is_locked(error):
         return "it is locked by another process: stop its recorder first"
     return f"sqlite says: {error}" if isinstance(error, sqlite3.Error) else str(error)
