@@ -167,6 +167,11 @@ class Streams:
     action: CommandStream
     splits: dict[str, list[int]]
 
+    def of_topics(self, topics: dict[str, Topic]) -> dict[str, Stream | None]:
+        """The stream of each topic that was read; None for those that only split."""
+        read = {topic.name: getattr(self, role) for role, topic in topics.items()}
+        return dict.fromkeys(self.splits) | read
+
 
 def read_streams(
     bag: Bag,
