@@ -33,7 +33,7 @@ class Outputs:
     """A `PlanPublisher` in a node that runs, and what is heard of it."""
 
     def __init__(self, observer, task):
-        self.observer, self.present = observer, {}
+        self.observer, self.present, self.measured = observer, {}, {}
         self.spec = make_task(task).spec
         self.twists = observer.listen(TwistStamped, "cmd_vel", qos.COMMAND)
         self.commands = observer.listen(Float64MultiArray, "commands", qos.COMMAND)
@@ -57,7 +57,7 @@ class Outputs:
     def move(self, points=40, share=0.5):
         """A plan of so many times the same action; the action."""
         action = np.full(self.spec.action.size, share) * self.spec.action.high
-        self.plans.publish(self.now(), np.tile(action, (points, 1)))
+        self.plans.publish(self.now(), np.tile(action, (points, 1)), self.measured)
         return action
 
     def wait_until(self, condition, what, timeout=5.0):
@@ -101,7 +101,7 @@ def test_the_last_word_on_a_stream_is_to_rest(start, end):
         "motion",
     )
     if end == "close":
-        outputs.plans.hold(outputs.now())
+        outputs.plans.hold(outputs.now(), outputs.measured)
         outputs.plans.close()
     else:
         outputs.use()
@@ -137,7 +137,7 @@ def test_streams_last_as_long_as_plans_are_wanted_seldom(start):
 def joint_plan(outputs):
     outputs.use("joint_trajectory")
     names = outputs.spec.action.names
-    outputs.plans.measured = dict.fromkeys(names, 0.25)
+    outputs.measured = dict.fromkeys(names, 0.25)
     action = outputs.move(points=20)
     outputs.wait_until(lambda: outputs.trajectories, "a trajectory")
     return names, action
@@ -150,8 +150,8 @@ def reached(trajectory):
 def test_a_hold_is_where_the_joints_are_now(start):
     outputs = start("reach")
     names, _ = joint_plan(outputs)
-    outputs.plans.measured = dict.fromkeys(names, 0.4)
-    outputs.plans.hold(outputs.now())
+    outputs.measured = dict.fromkeys(names, 0.4)
+    outputs.plans.hold(outputs.now(), outputs.measured)
     outputs.wait_until(lambda: len(outputs.trajectories) == 2, "the hold")
     np.testing.assert_allclose(reached(outputs.trajectories[-1]), 0.4)
 
@@ -161,13 +161,13 @@ def test_a_hold_stays_where_it_began(start):
     outputs = start("reach")
     names, _ = joint_plan(outputs)
     for number, place in enumerate((0.4, 0.39, 0.38)):
-        outputs.plans.measured = dict.fromkeys(names, place)
-        outputs.plans.hold(outputs.now())
+        outputs.measured = dict.fromkeys(names, place)
+        outputs.plans.hold(outputs.now(), outputs.measured)
         outputs.wait_until(lambda n=number: len(outputs.trajectories) == n + 2, "the hold")
     np.testing.assert_allclose(reached(outputs.trajectories[-1]), 0.4)
     outputs.move()
     outputs.wait_until(lambda: len(outputs.trajectories) == 5, "motion")
-    outputs.plans.hold(outputs.now())
+    outputs.plans.hold(outputs.now(), outputs.measured)
     outputs.wait_until(lambda: len(outputs.trajectories) == 6, "another hold")
     np.testing.assert_allclose(reached(outputs.trajectories[-1]), 0.38)
 
@@ -181,8 +181,8 @@ def test_an_output_that_ends_holds_joints_where_they_are_now(start):
     np.testing.assert_allclose(reached(outputs.trajectories[-1]), 0.3)
     # Others may move them now: what was wanted is forgotten.
     outputs.use("joint_trajectory")
-    outputs.plans.measured = {}
-    outputs.plans.hold(outputs.now())
+    outputs.measured = {}
+    outputs.plans.hold(outputs.now(), outputs.measured)
     outputs.wait_until(lambda: len(outputs.trajectories) == 3, "a hold")
     assert not outputs.trajectories[-1].points[-1].positions
 
@@ -191,8 +191,8 @@ def test_an_output_that_ends_holds_joints_where_they_are_now(start):
 def test_joints_of_which_some_are_not_known_are_held_where_they_are_wanted(start, missing):
     outputs = start("reach")
     names, _ = joint_plan(outputs)
-    outputs.plans.measured = dict.fromkeys(names[missing:], 2.0)
-    outputs.plans.hold(outputs.now())
+    outputs.measured = dict.fromkeys(names[missing:], 2.0)
+    outputs.plans.hold(outputs.now(), outputs.measured)
     outputs.wait_until(lambda: len(outputs.trajectories) == 2, "the hold")
     np.testing.assert_allclose(reached(outputs.trajectories[-1]), 0.25, atol=0.1)
 
@@ -202,10 +202,10 @@ def test_where_joints_are_not_known_now_a_hold_is_where_they_are_wanted(start, e
     outputs = start("reach")
     before = outputs.now()
     _, action = joint_plan(outputs)
-    outputs.plans.measured = {}
+    outputs.measured = {}
     time.sleep(0.55)
     if end == "hold":
-        outputs.plans.hold(outputs.now())
+        outputs.plans.hold(outputs.now(), outputs.measured)
     else:
         outputs.use()
     outputs.wait_until(lambda: len(outputs.trajectories) == 2, "the hold")

@@ -21,6 +21,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
+from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import why_not_native
@@ -31,7 +32,6 @@ from wm_mpc.nodes.mpc_reload import Reloader
 from wm_mpc.nodes.mpc_session import Session
 from wm_mpc.nodes.mpc_statistics import Statistics
 from wm_mpc.nodes.mpc_trust import ERROR, WARN
-from wm_mpc.planning.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.ros.parameters import declare
 from wm_mpc.ros.running import Stopped, run
@@ -237,9 +237,11 @@ def _load(path: Path, values: Mapping[str, Any]) -> WorldModel:
     """A world model used a few times already, so that the first real plan is as fast as any.
     Raises CheckpointError."""
     model, _ = load_checkpoint(path)
+    model.spec = model.spec.with_largest_jump(values["limits.largest_jump"])
     controller = RecedingHorizon(model)
     image = np.zeros((model.spec.image.height, model.spec.image.width, 3), np.uint8)
     state = model.state_mean.numpy()
+    measured = dict.fromkeys(model.spec.action.names, 0.0)
     # Few iterations, each like all others: another model may be planning meanwhile.
     planner = dataclasses.replace(planner_config(values), iterations=2)
     try:
@@ -252,6 +254,7 @@ def _load(path: Path, values: Mapping[str, Any]) -> WorldModel:
                 planner=planner,
                 objective=objective_config(values),
                 budget=1.0,
+                measured=measured,
             )
     except PlanningError as error:
         raise CheckpointError(f"{path} cannot be planned with: {error}") from None

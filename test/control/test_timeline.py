@@ -5,17 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wm_mpc.planning.commitment import Commitments
+from wm_mpc.control.timeline import Timeline
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
 MS = 1_000_000
-NOTHING = np.zeros((0, 1))
 
 
 def commitments(kind="velocity", low=-10.0):
     action = ActionSpec(("a",), kind, "1", (low,), (10.0,))
     state = StateSpec((), (), "odom")
-    return Commitments(RobotSpec("toy", action, state, ImageSpec(16, 16), 0.1, 1))
+    return Timeline.of(RobotSpec("toy", action, state, ImageSpec(16, 16), 0.1, 1))
 
 
 def column(*values):
@@ -24,45 +23,45 @@ def column(*values):
 
 def test_point_k_applies_for_one_period_from_k_periods_after_the_start():
     sent = commitments()
-    sent.sent(1000 * MS, column(1, 2, 3))
+    sent.put(1000 * MS, column(1, 2, 3))
     times = [1000, 1099, 1100, 1200, 1299]
-    assert [sent.action_at(t * MS)[0] for t in times] == [1, 1, 2, 3, 3]
+    assert [sent.at(t * MS)[0] for t in times] == [1, 1, 2, 3, 3]
 
 
 def test_rest_applies_before_the_first_plan_and_after_the_last_point():
     sent = commitments()
-    sent.sent(1000 * MS, column(1, 2, 3))
-    assert sent.action_at(999 * MS) == 0
-    assert sent.action_at(1300 * MS) == 0
+    sent.put(1000 * MS, column(1, 2, 3))
+    assert sent.at(999 * MS) == 0
+    assert sent.at(1300 * MS) == 0
 
 
 def test_rest_is_inside_the_limits():
-    assert commitments(low=2.0).action_at(0) == 2.0
+    assert commitments(low=2.0).at(0) == 2.0
 
 
 def test_position_robot_stays_where_its_plan_ends():
     sent = commitments("position")
-    sent.sent(1000 * MS, column(1, 2, 3))
-    assert sent.action_at(5000 * MS) == 3
+    sent.put(1000 * MS, column(1, 2, 3))
+    assert sent.at(5000 * MS) == 3
 
 
 def test_newer_plan_replaces_the_rest_of_the_older():
     sent = commitments()
-    sent.sent(1000 * MS, column(1, 2, 3))
-    sent.sent(1100 * MS, column(7))
-    assert [sent.action_at(t * MS)[0] for t in (1050, 1150, 1250)] == [1, 7, 0]
+    sent.put(1000 * MS, column(1, 2, 3))
+    sent.put(1100 * MS, column(7))
+    assert [sent.at(t * MS)[0] for t in (1050, 1150, 1250)] == [1, 7, 0]
 
 
 def test_empty_plan_holds_from_its_start():
     sent = commitments()
-    sent.sent(1000 * MS, column(1, 2, 3))
-    sent.sent(1100 * MS, NOTHING)
-    assert [sent.action_at(t * MS)[0] for t in (1050, 1150)] == [1, 0]
+    sent.put(1000 * MS, column(1, 2, 3))
+    sent.hold(1100 * MS)
+    assert [sent.at(t * MS)[0] for t in (1050, 1150)] == [1, 0]
 
 
 def test_between_gives_the_periods_that_begin_before_the_arrival():
     sent = commitments()
-    sent.sent(1000 * MS, column(1, 2, 3))
+    sent.put(1000 * MS, column(1, 2, 3))
     assert sent.between(1000 * MS, 1000 * MS).shape == (0, 1)
     assert sent.between(1000 * MS, 1001 * MS).tolist() == [[1]]
     assert sent.between(1000 * MS, 1100 * MS).tolist() == [[1]]
@@ -72,8 +71,8 @@ def test_between_gives_the_periods_that_begin_before_the_arrival():
 
 def test_between_uses_each_plan_while_it_applies():
     sent = commitments()
-    sent.sent(1000 * MS, column(1, 2, 3))
-    sent.sent(1200 * MS, column(7, 8))
+    sent.put(1000 * MS, column(1, 2, 3))
+    sent.put(1200 * MS, column(7, 8))
     assert sent.between(1050 * MS, 1400 * MS).tolist() == [[1], [2], [7], [8]]
 
 
@@ -84,6 +83,6 @@ def test_arrival_before_the_start_commits_nothing():
 @pytest.mark.parametrize("offset", [0, 1_700_000_000_000_000_000])
 def test_times_since_1970_are_as_exact_as_small_ones(offset):
     sent = commitments()
-    sent.sent(offset, column(1, 2))
-    assert sent.action_at(offset + 100 * MS - 1) == 1
-    assert sent.action_at(offset + 100 * MS) == 2
+    sent.put(offset, column(1, 2))
+    assert sent.at(offset + 100 * MS - 1) == 1
+    assert sent.at(offset + 100 * MS) == 2

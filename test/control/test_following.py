@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wm_mpc.sim.trajectory import Following, PlanError, PlanFollower
+from wm_mpc.control.following import Following, PlanError, PlanFollower
 from wm_mpc.spec import ActionSpec
 
 MS = 1_000_000
@@ -95,7 +95,7 @@ def test_plans_do_not_pile_up_where_nobody_executes_them():
     sizes = set()
     for number in range(50):
         subject.offer(T0 + number * PERIOD, ramp(), T0 + number * PERIOD)
-        sizes.add(len(subject._plans))
+        sizes.add(len(subject._timeline.entries))
     assert max(sizes) <= 2
 
 
