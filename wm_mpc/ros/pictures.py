@@ -138,6 +138,16 @@ def _deep(message: Any, spec: ImageSpec | None, what: str) -> np.ndarray:
     return to_model(pixels, conversion, spec)
 
 
+def largest_value(message: Any) -> int | None:
+    """The largest number in an Image of an encoding that uses all of its 16 bits; None for other
+    encodings, and for data that do not match their size."""
+    kind, _, _, full = _DEEP.get(message.encoding, ("u1", 1, None, False))
+    if not full or len(message.data) % 2 or not len(message.data):
+        return None
+    order = ">" if message.is_bigendian else "<"
+    return int(np.frombuffer(message.data, np.dtype(kind).newbyteorder(order)).max())
+
+
 def in_range(
     values: np.ndarray, spec: ImageSpec | None, own: tuple[float, float] | None, what: str
 ) -> np.ndarray:
