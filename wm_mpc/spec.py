@@ -177,11 +177,16 @@ class StateSpec:
 
 @dataclasses.dataclass(frozen=True)
 class ImageSpec:
-    """The camera image as the model sees it: height and width in pixels, encoding rgb8."""
+    """The camera image as the model sees it: height and width in pixels, encoding rgb8.
+
+    value_range: of a camera with more than 8 bits (depth, mono16): the values, in its own unit,
+        that become black and white; None: none was stated.
+    """
 
     height: int
     width: int
     encoding: str = "rgb8"
+    value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         _require(
@@ -192,6 +197,14 @@ class ImageSpec:
             self.encoding in IMAGE_ENCODINGS,
             f"image.encoding is {self.encoding!r}; accepted: {', '.join(IMAGE_ENCODINGS)}",
         )
+        if self.value_range is not None:
+            _require(
+                len(self.value_range) == 2
+                and _finite(self.value_range)
+                and self.value_range[0] != self.value_range[1],
+                f"image.value_range is {self.value_range}; two different finite numbers, those of "
+                "black and of white, or null",
+            )
 
 
 @dataclasses.dataclass(frozen=True)
