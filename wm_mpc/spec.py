@@ -333,7 +333,7 @@ def _build(cls: type, data: Any, where: str) -> Any:
         if name in _WORDS:
             words = isinstance(value, tuple) and all(isinstance(word, str) for word in value)
             _require(
-                words or cls is ActionSpec and name == "unit" and isinstance(value, str),
+                words or (cls is ActionSpec and name == "unit" and isinstance(value, str)),
                 f"{where}: {name} is {value!r}; a list of words is needed",
             )
         if name in ("height", "width"):

@@ -149,7 +149,7 @@ def test_checkpoint_of_before_the_embedding_is_refused_by_its_format(checkpoint)
         metadata["format"] = 1
 
     rewrite(checkpoint, age)
-    with pytest.raises(CheckpointError, match=r"has checkpoint format 1, .* reads formats 2 and 3$"):
+    with pytest.raises(CheckpointError, match=r"format 1, .* reads formats 2 and 3$"):
         load_checkpoint(checkpoint)
 
 

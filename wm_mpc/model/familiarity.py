@@ -17,7 +17,6 @@ from torch import Tensor
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.spec import SpecError
 
-
 ENOUGH = 100  # moments, to tell what 99 of 100 stay below
 
 

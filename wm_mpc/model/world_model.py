@@ -93,7 +93,7 @@ class Architecture:
             value = data.get(field.name, field.default)
             kind = (list, tuple) if field.name == "pose_names" else type(field.default)
             if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-                raise SpecError(f"{field.name} is {str(value)[:100]!r}; of another kind than wanted")
+                raise SpecError(f"{field.name} is {str(value)[:99]!r}, which is no {field.type}")
         if not all(isinstance(name, str) for name in data.get("pose_names", ())):
             raise SpecError("pose_names holds something that is no word")
         # Older checkpoints have no gate and no proposals, and say nothing of them.

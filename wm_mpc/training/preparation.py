@@ -17,7 +17,6 @@ from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import TrainingError
 from wm_mpc.training.phases import mean_image
 
-
 _PICTURES = 100  # to look at
 _COARSE = 0.02  # of the spread: steps between two numbers that are too large
 
@@ -111,7 +110,9 @@ def data_notes(recording: Recording) -> list[str]:
     for name in spec.state.unnamed_angles:
         notes.append(f"state {name} is taken as an angle: the model sees its sine and cosine")
     actions = recording.actions[~np.isnan(recording.actions).any(1)]
-    still = [n for n, values in zip(spec.action.names, actions.T, strict=True) if np.ptp(values) == 0]
+    still = [
+        n for n, values in zip(spec.action.names, actions.T, strict=True) if np.ptp(values) == 0
+    ]
     for name in still:
         notes.append(f"action {name} never changes in the recordings: what it does is not learned")
     some = np.unique(np.linspace(0, len(recording.images) - 1, _PICTURES).astype(int))
