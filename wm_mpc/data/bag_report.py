@@ -11,7 +11,7 @@ from wm_mpc.data.bag_import import Drafts
 from wm_mpc.data.bag_messages import TRAJECTORY
 from wm_mpc.data.bag_spec import Description
 from wm_mpc.data.bag_streams import TIMEOUT, Stream, Streams, other_clock
-from wm_mpc.data.resample import SECOND
+from wm_mpc.units import SECOND
 
 
 def found(bag: Bag) -> str:
