@@ -115,7 +115,7 @@ def test_truncated_image_is_named(size):
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("encoding", "mono16", "16x24 mono16; accepted encodings: rgb8, bgr8"),
+        ("encoding", "rgb565", "16x24 rgb565; accepted encodings: rgb8, bgr8"),
         ("encoding", "", "no encoding"),
         ("height", 0, "0x24 rgb8; the model wants 16x24 or larger"),
         ("width", 0, "16x0 rgb8; the model wants 16x24"),

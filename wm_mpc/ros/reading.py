@@ -13,11 +13,28 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
+from wm_mpc.ros.compressed_pictures import compressed_to_rgb, decoded
 from wm_mpc.ros.errors import MessageError
-from wm_mpc.spec import ActionSpec, ImageSpec, StateSpec
+from wm_mpc.ros.pictures import image_to_rgb
+from wm_mpc.spec import ActionSpec, StateSpec
+
+__all__ = [
+    "ACTION_FIELDS",
+    "JOINT_FIELDS",
+    "ODOMETRY_FIELDS",
+    "TWIST_FIELDS",
+    "compressed_to_rgb",
+    "decoded",
+    "image_to_rgb",
+    "joint_states_to_state",
+    "odometry_to_state",
+    "split_joint",
+    "to_nanoseconds",
+    "trajectory_to_actions",
+    "yaw_of",
+]
 
 # What an Odometry message can carry of a planar base: pose in the odom frame, twist in the base
 # frame (m, rad, m/s, rad/s).
@@ -32,88 +49,6 @@ TWIST_FIELDS = {
     "vx": ("linear", "x"), "vy": ("linear", "y"), "vz": ("linear", "z"),
     "wx": ("angular", "x"), "wy": ("angular", "y"), "wz": ("angular", "z"),
 }  # fmt: skip
-
-# Bytes per pixel and the conversion to rgb, if one is needed.
-_ENCODINGS: dict[str, tuple[int, int | None]] = {
-    "rgb8": (3, None),
-    "bgr8": (3, cv2.COLOR_BGR2RGB),
-    "rgba8": (4, cv2.COLOR_RGBA2RGB),
-    "bgra8": (4, cv2.COLOR_BGRA2RGB),
-    "mono8": (1, cv2.COLOR_GRAY2RGB),
-}
-
-
-# ------------------------------------------------------------------------------------ pictures
-
-
-def image_to_rgb(message: Any, spec: ImageSpec | None) -> np.ndarray:
-    """The picture as the model wants it: uint8 (spec.height, spec.width, 3), rgb; without a spec as
-    large as it came.
-
-    Larger pictures are scaled down by area averaging. Raises MessageError for an encoding other
-    than rgb8, bgr8, rgba8, bgra8 or mono8, a message whose data do not match its size, and a
-    picture smaller than the model's.
-    """
-    height, width, step = message.height, message.width, message.step
-    what = f"image is {height}x{width} {message.encoding or '(no encoding)'}"
-    if message.encoding not in _ENCODINGS:
-        raise MessageError(f"{what}; accepted encodings: {', '.join(_ENCODINGS)}")
-    channels, conversion = _ENCODINGS[message.encoding]
-    _check_size(what, height, width, spec)
-    if step < width * channels:
-        raise MessageError(f"{what} with step {step}; at least {width * channels} is needed")
-    if len(message.data) != height * step:
-        problem = "is truncated" if len(message.data) < height * step else "has too much data"
-        raise MessageError(
-            f"{what} {problem}: {len(message.data)} bytes, height {height} x step {step} "
-            f"makes {height * step}"
-        )
-    rows = np.frombuffer(message.data, np.uint8).reshape(height, step)
-    pixels = rows[:, : width * channels].reshape(height, width, channels)
-    return _to_model(pixels, conversion, spec)
-
-
-def compressed_to_rgb(message: Any, spec: ImageSpec | None) -> np.ndarray:
-    """Like `image_to_rgb` for a JPEG or PNG picture (`image_transport`'s compressed topics).
-
-    Raises MessageError when it is damaged, cut short, or smaller than the model's.
-    """
-    data = bytes(message.data)
-    what = f"compressed image ({message.format or 'no format'}, {len(data)} bytes)"
-    # OpenCV fills a picture that was cut short with grey and calls it a success.
-    jpeg_cut = data.startswith(b"\xff\xd8") and not data.rstrip(b"\0").endswith(b"\xff\xd9")
-    png_cut = data.startswith(b"\x89PNG") and b"IEND" not in data[-16:]
-    if jpeg_cut or png_cut:
-        raise MessageError(f"{what} is truncated")
-    pixels = decoded(data)
-    if pixels is None:
-        raise MessageError(f"{what} cannot be decoded; accepted: 8 bit jpeg and png")
-    height, width = pixels.shape[:2]
-    _check_size(f"{what} is {height}x{width}", height, width, spec)
-    return _to_model(pixels, cv2.COLOR_BGR2RGB, spec)
-
-
-def decoded(data: bytes) -> np.ndarray | None:
-    """The picture in a file's bytes, uint8 (height, width, 3) bgr; None when there is none that
-    OpenCV reads."""
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    except cv2.error:
-        return None
-
-
-def _check_size(what: str, height: int, width: int, spec: ImageSpec | None) -> None:
-    if spec is not None and (height < spec.height or width < spec.width):
-        raise MessageError(f"{what}; the model wants {spec.height}x{spec.width} or larger")
-
-
-def _to_model(pixels: np.ndarray, conversion: int | None, spec: ImageSpec | None) -> np.ndarray:
-    if spec is not None and pixels.shape[:2] != (spec.height, spec.width):
-        # Scaled before the conversion: fewer pixels to convert.
-        pixels = cv2.resize(pixels, (spec.width, spec.height), interpolation=cv2.INTER_AREA)
-    if conversion is not None:
-        return cv2.cvtColor(pixels, conversion)
-    return np.array(pixels)  # a copy: the message's memory is not ours
 
 
 # -------------------------------------------------------------------------------------- states
