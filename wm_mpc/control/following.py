@@ -143,9 +143,9 @@ class PlanFollower:
         moving = self.action_at(now) is not None and self.status is Following.EXECUTING
         self._timeline.clear()
         rest = self._action.rest(measured)
-        if not self._action.rest_is_measured or rest is None:
+        if not self._action.rest_is_measured:
             return
-        if moving and self._change is not None and self._rest is not None:
+        if moving and rest is not None and self._change is not None and self._rest is not None:
             self._rest = np.clip(rest, self._rest - self._change, self._rest + self._change)
         else:
             self.measure(measured or {})
