@@ -71,7 +71,10 @@ def test_a_round_that_would_overwrite_a_checkpoint_is_refused(tmp_path, target):
         ]
     )  # fmt: skip
     events = []
-    send = lambda kind, **values: events.append((kind, values))
+
+    def send(kind, **values):
+        events.append((kind, values))
+
     assert live_training._learn(options, send, threading.Event()) == 1
     ((kind, values),) = events
     assert kind == "failed"
