@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wm_mpc.control.following import PlanFollower
 from wm_mpc.data.resample import (
-    SECOND,
     Commands,
     Plan,
     commands_of_plans,
@@ -18,8 +18,8 @@ from wm_mpc.data.resample import (
     runs,
     split_at_gaps,
 )
-from wm_mpc.sim.trajectory import PlanFollower
 from wm_mpc.spec import ActionSpec
+from wm_mpc.units import SECOND
 
 PERIOD = SECOND // 10
 REST = np.zeros(1)

@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from wm_mpc.cli.common import code_version, data_directory, positive, recorded_command
-from wm_mpc.data.bag_config import RULES, STAMPS, BagConfig, BagConfigError
+from wm_mpc.data.bag_config import POINTS, RULES, STAMPS, BagConfig, BagConfigError
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.spec import ACTION_KINDS, STATE_SOURCES
 
@@ -28,11 +28,14 @@ No ROS is needed. What is not said is inferred, and told; what cannot be used is
 """
 _EPILOG = """\
 how streams become steps, one per control period from the first picture on:
-  image    the latest picture: Image (rgb8, bgr8, rgba8, bgra8, mono8), CompressedImage
+  image    the latest picture: Image (8 bits of colour or grey, yuv422, uyvy, nv12, bayer_*; 16 bits
+           and depth by --image-range), CompressedImage (jpeg, png, webp)
   state    on the line between two messages: JointState, Odometry, PoseStamped, Float64MultiArray
   action   the last command (hold), or the mean over the step (integrate); rest when none came for
            --action-timeout: Twist, TwistStamped, Float64MultiArray, JointState; or the points of a
-           plan by time, as the robot executes planned_actions: JointTrajectory
+           plan by time, JointTrajectory, as the robot executes planned_actions or as a
+           joint_trajectory_controller does
+Messages without a stamp (Twist) are moved to the robot's clock where the recorder's differs.
 A new episode begins after a gap in the pictures, where state or action is missing, where time jumps
 back, and at every message of a --split-at topic. Options win over the file.
 """
@@ -44,6 +47,10 @@ def _names(text: str) -> list[str]:
 
 def _numbers(text: str) -> list[float]:
     return [float(number) for number in text.split(",")]
+
+
+def _offset(text: str) -> float | str:
+    return text if text == "auto" else float(text)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -113,6 +120,15 @@ def parser() -> argparse.ArgumentParser:
         "--image-size", type=_size, metavar="HxW", help="of the model's picture; default: 64x64"
     )
     robot.add_argument(
+        "--image-range", dest="image.value_range", type=_numbers, metavar="LOW,HIGH",
+        help="of a camera with more than 8 bits: the values that become black and white",
+    )  # fmt: skip
+    robot.add_argument(
+        "--angles", dest="state.angles", type=_names, metavar="LIST",
+        help="entries of the state that wrap at +-pi; empty: none; default: a yaw, and joints that "
+        "turn on and on",
+    )  # fmt: skip
+    robot.add_argument(
         "--state-names", dest="state.names", type=_names, metavar="LIST",
         help="of x,y,yaw,vx,vy,wz, or joints, also joint/velocity and joint/effort",
     )  # fmt: skip
@@ -140,6 +156,17 @@ def parser() -> argparse.ArgumentParser:
         "--stamps", choices=STAMPS,
         help="the time that counts: of the headers, or of arrival; default: header, where it is "
         "not 0",
+    )  # fmt: skip
+    steps.add_argument(
+        "--clock-offset", "--stamp-offset", dest="stamp_offset", type=_offset, metavar="S",
+        help="by how much the recorder's clock is ahead of that of the stamps; auto: as measured, "
+        "however much; default: as measured, up to 10 s",
+    )  # fmt: skip
+    steps.add_argument(
+        "--trajectory-points", dest="action.points", choices=POINTS,
+        help="a point of a trajectory says where to be at its time, as for a "
+        "joint_trajectory_controller, or what applies from its time on, as in planned_actions; "
+        "default: as the messages look",
     )  # fmt: skip
     steps.add_argument("--action-rule", dest="action.rule", choices=RULES, help="default: hold")
     steps.add_argument(

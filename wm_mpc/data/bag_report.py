@@ -11,7 +11,7 @@ from wm_mpc.data.bag_import import Drafts
 from wm_mpc.data.bag_messages import TRAJECTORY
 from wm_mpc.data.bag_spec import Description
 from wm_mpc.data.bag_streams import TIMEOUT, Stream, Streams, other_clock
-from wm_mpc.data.resample import SECOND
+from wm_mpc.units import SECOND
 
 
 def found(bag: Bag) -> str:
@@ -47,7 +47,7 @@ def outcome(
     seconds = spec.control_period
     lengths = [len(draft.actions) for draft in drafts.episodes]
     lines = ["used"]
-    rules = _rules(description, config)
+    rules = _rules(description, config, streams.action.meaning)
     for role in topics:
         stream: Stream = getattr(streams, role)
         lines.append(f"  {role:6} {topics[role].name}  {_rate(stream)}: {rules[role]}")
@@ -72,25 +72,29 @@ def outcome(
     )
     lines += dropped or ["  nothing"]
     lines += _remarks(streams, drafts, spec.action.names, again)
+    lines += streams.notes + streams.looks.summary()
     return "\n".join(lines)
 
 
-def _rules(description: Description, config: BagConfig) -> dict[str, str]:
+def _rules(description: Description, config: BagConfig, meaning: str) -> dict[str, str]:
     spec, action = description.spec, config.action
+    others = {
+        "image": "the latest picture at each step",
+        "state": f"interpolated, over at most {config.state.max_gap:g} s",
+    }
     if description.topics["action"].type == TRAJECTORY:
         limit = "" if action.timeout is None else f", at most {action.timeout:g} s"
         rule = f"points by time until the next plan{limit}"
+        if meaning == "at":
+            what = "how fast to go" if spec.action.kind == "velocity" else "where to be"
+            return others | {"action": f"points by time: {what} by each step's end{limit}"}
     elif spec.action.kind == "position":
         rule = "the last command"
     else:
         timeout = TIMEOUT if action.timeout is None else action.timeout
         rule = f"the last command, rest after {timeout:g} s without one"
     mean = ", averaged over each step" if action.rule == "integrate" else ", at the step's begin"
-    return {
-        "image": "the latest picture at each step",
-        "state": f"interpolated, over at most {config.state.max_gap:g} s",
-        "action": rule + mean,
-    }
+    return others | {"action": rule + mean}
 
 
 def _rate(stream: Stream) -> str:

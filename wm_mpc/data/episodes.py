@@ -97,7 +97,7 @@ class Dataset:
         path = Path(path)
         if (path / "dataset.json").exists():
             dataset = cls(path)
-            if dataset.spec != spec:
+            if not dataset.spec.is_same_robot(spec):
                 raise DatasetError(
                     f"dataset {path} is of another robot or version of it (task "
                     f"{dataset.spec.task!r}); choose another --dataset or remove it"

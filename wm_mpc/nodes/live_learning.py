@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.data.dataset_lock import writing
@@ -24,6 +25,7 @@ from wm_mpc.spec import RobotSpec
 from wm_mpc.synthesis.live import LiveRecorder
 
 FEWEST_EPISODES = 5  # of which one is held out
+_OLDEST = 60.0  # s, of an observation that is recorded
 
 
 class LiveLearning:
@@ -81,12 +83,18 @@ class LiveLearning:
         snapshot = self._inputs.snapshot()
         if snapshot.image is None or (self._inputs.needs_state and snapshot.state is None):
             return
+        found = self._inputs.why_unusable(snapshot, _OLDEST, lockstep=True)
+        if found.hold:  # image and state of two moments would teach what never was
+            self._node.get_logger().warning(
+                f"not recorded: {found.hold}", throttle_duration_sec=5.0
+            )
+            return
         try:
             image = self._inputs.image_array(snapshot.image.message)
             state = (
-                self._inputs.state_array(snapshot.state.message)
+                snapshot.state.values
                 if self._inputs.needs_state and snapshot.state is not None
-                else self._spec.rest_action[:0]
+                else np.zeros(0, np.float32)
             )
         except MessageError as error:
             self._node.get_logger().warning(f"not recorded: {error}", throttle_duration_sec=5.0)
