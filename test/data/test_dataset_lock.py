@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 
-from wm_mpc.cli import import_bag
+from wm_mpc.cli import import_bag, train
 from wm_mpc.data.collection import collect
 from wm_mpc.data.dataset_lock import writing
 from wm_mpc.data.episodes import Dataset, DatasetError, Episode
@@ -101,3 +101,13 @@ def test_an_import_leaves_one_that_is_under_way_alone(bags, tmp_path, capsys, ap
     under_way.__exit__(None, None, None)
     lines = (tmp_path / "d" / "index.jsonl").read_text().splitlines()
     assert dataset.indices() == [json.loads(line)["episode"] for line in lines] == [0, 1]
+
+
+def test_a_run_that_is_being_trained_is_not_trained_a_second_time(tmp_path, capsys):
+    dataset = Dataset.create(tmp_path / "d", Wall.spec)
+    dataset.append(0, episode())
+    options = [f"--dataset={dataset.path}", f"--run={tmp_path / 'run'}", "--workers=1"]
+    with Holder(tmp_path / "run"):
+        assert train.main(options) == 1
+    assert "/run is being written by import_bag, process" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["writing.lock"]
