@@ -167,7 +167,9 @@ def test_neither_ros_nor_a_simulator_is_needed(run, tmp_path):
 
 
 def test_a_missing_library_is_one_line(run, monkeypatch):
-    monkeypatch.setitem(sys.modules, "rosbags.highlevel", None)
+    monkeypatch.setitem(sys.modules, "rosbags.typesys", None)
+    for name in [name for name in sys.modules if name.startswith("wm_mpc.data.storage")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, "wm_mpc.data.bag", raising=False)
     code, _, error = run("bag --list")
     assert code == 1
