@@ -76,7 +76,7 @@ def put_on_one_clock(streams: Streams, period: float, config: BagConfig) -> list
             each.clock = offset
         notes.append(f"received minus stamp is {config.stamp_offset:+g} s by the clocks: as stated")
     else:
-        _find_clocks(stamped, streams, period, notes)
+        _find_clocks(stamped, streams, period, notes, sure=config.stamp_offset == "auto")
         _say(stamped, named, config, notes)
     home = stamped["image"].clock if "image" in stamped else _RECORDER
     steps = set(home.steps)
@@ -93,9 +93,14 @@ def _step(period: float) -> int:
 
 
 def _find_clocks(
-    stamped: dict[str, _Stamped], streams: Streams, period: float, notes: list[str]
+    stamped: dict[str, _Stamped],
+    streams: Streams,
+    period: float,
+    notes: list[str],
+    *,
+    sure: bool,
 ) -> None:
-    """Which clock stamped which stream."""
+    """Which clock stamped which stream. sure: what is late is a clock, never a slow camera."""
     prompt = max(_PROMPT, period)
     early = -max(0.01, 0.25 * period)  # beyond that, a stamp is of the future
     plans = streams.action.type == TRAJECTORY
@@ -119,7 +124,7 @@ def _find_clocks(
         fitting = [clock for clock in clocks[::-1] if _within(image.late, clock, early, _CAMERA)]
         if fitting:
             image.clock = fitting[0]
-        elif any(_within(image.late, clock, early, _AMBIGUOUS) for clock in clocks):
+        elif not sure and any(_within(image.late, c, early, _AMBIGUOUS) for c in clocks):
             raise BagError(
                 f"received minus stamp is {image.late} for the pictures, which is much for a "
                 f"camera: is it slow, or is its clock another one? {_REMEDY}"

@@ -7,6 +7,7 @@ import numpy as np
 from wm_mpc.data.bag import Bag
 from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.bag_import import Drafts
+from wm_mpc.data.bag_lag import wrong_delay
 from wm_mpc.data.bag_messages import TRAJECTORY
 from wm_mpc.data.bag_spec import Description
 from wm_mpc.data.bag_streams import TIMEOUT, Stream, Streams, other_clock
@@ -63,6 +64,8 @@ def outcome(
     lines += dropped or ["  nothing"]
     lines += _remarks(streams, drafts, spec.action.names, again)
     lines += streams.notes + streams.looks.summary()
+    if warning := wrong_delay(drafts, spec):
+        lines.append(warning)
     return "\n".join(lines)
 
 
