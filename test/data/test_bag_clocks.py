@@ -280,7 +280,7 @@ def test_messages_that_travel_unevenly_are_no_clock(imported):
 def test_motion_that_comes_before_its_action_is_said(imported):
     """Whatever the stamps say: here the commands were recorded a second late."""
     result = imported(Drive(late=lambda role, k: 1.0 if role == "action" else 0.0))
-    assert "WARNING the motion fits the actions of 1 s later (correlation 0.9" in result.report
+    assert "WARNING the motion fits the actions of 1 s later (correlation 1.00" in result.report
 
 
 def test_a_robot_that_takes_its_time_is_no_reason_to_warn(imported):

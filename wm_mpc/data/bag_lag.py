@@ -35,7 +35,7 @@ def wrong_delay(drafts: Drafts, spec: RobotSpec) -> str:
         wishes = [actions]
         if spec.action.kind == "position":
             wishes = [np.diff(actions, axis=0, prepend=actions[:1])]
-        signals = np.concatenate([moves, states[1:]], axis=1)
+        signals = np.concatenate([moves, states[:-1]], axis=1)
         for action, signal in itertools.product(wishes[0].T, signals.T):
             fits = np.abs(_correlations(action, signal, most))
             inside = fits[most : most + soon + 1].max()
