@@ -18,6 +18,12 @@ ACTION_KINDS = ("velocity", "position", "effort")
 STATE_SOURCES = ("odom", "joint_states")
 IMAGE_ENCODINGS = ("rgb8",)
 LARGEST_JUMP = 0.05  # of its range: how far a position without a rate limit goes in a period
+_ALWAYS_ANGLES = {"odom": ("yaw",)}  # by source: these wrap, whatever a recording says
+# Far beyond any robot; what is larger was never meant, and would take all memory.
+_LARGEST_IMAGE = 8192  # pixels of a side
+_MOST_STEPS = 10_000  # of frame_skip and history
+_LONGEST_PERIOD = 3600.0  # s
+_SHORTEST_PERIOD = 1e-5  # s
 
 
 class SpecError(ValueError):
@@ -174,6 +180,22 @@ class StateSpec:
         """Which entries of a state are angles, as numbers from 0."""
         return tuple(self.names.index(name) for name in self.angles)
 
+    @property
+    def unnamed_angles(self) -> tuple[str, ...]:
+        """Entries that wrap in any case, the yaw of odometry, but are not among `angles`. So it is
+        in what was recorded or trained before angles were known."""
+        always = _ALWAYS_ANGLES.get(self.source, ())
+        return tuple(n for n in self.names if n in always and n not in self.angles)
+
+    def with_all_angles(self) -> StateSpec:
+        """The same state, with `unnamed_angles` among its angles."""
+        return dataclasses.replace(self, angles=(*self.angles, *self.unnamed_angles))
+
+    def measures_the_same(self, other: StateSpec) -> bool:
+        """Whether two states have the same numbers; which of them a model sees as angles is the
+        model's affair."""
+        return dataclasses.replace(self, angles=()) == dataclasses.replace(other, angles=())
+
 
 @dataclasses.dataclass(frozen=True)
 class ImageSpec:
@@ -192,6 +214,11 @@ class ImageSpec:
         _require(
             self.height >= 16 and self.width >= 16,
             f"image is {self.height}x{self.width}; at least 16x16 is needed",
+        )
+        _require(
+            max(self.height, self.width) <= _LARGEST_IMAGE,
+            f"image is {self.height}x{self.width}; at most {_LARGEST_IMAGE} pixels a side are "
+            "accepted",
         )
         _require(
             self.encoding in IMAGE_ENCODINGS,
@@ -231,8 +258,15 @@ class RobotSpec:
             math.isfinite(self.control_period) and self.control_period > 0,
             f"control_period is {self.control_period}; a positive number of seconds is needed",
         )
-        _require(self.frame_skip >= 1, f"frame_skip is {self.frame_skip}; at least 1 is needed")
-        _require(self.history >= 1, f"history is {self.history}; at least 1 is needed")
+        _require(
+            _SHORTEST_PERIOD <= self.control_period <= _LONGEST_PERIOD,
+            f"control_period is {self.control_period}; accepted: {_SHORTEST_PERIOD:g} to "
+            f"{_LONGEST_PERIOD:g} s",
+        )
+        for name in ("frame_skip", "history"):
+            value = getattr(self, name)
+            _require(value >= 1, f"{name} is {value}; at least 1 is needed")
+            _require(value <= _MOST_STEPS, f"{name} is {value}; at most {_MOST_STEPS} are accepted")
 
     @property
     def block_size(self) -> int:
@@ -276,6 +310,15 @@ class RobotSpec:
             f"rest is unknown: the state has no position of {', '.join(self.unmeasured(measured))}",
         )
         return self.normalise_action(np.asarray(rest))
+
+    def is_same_robot(self, other: RobotSpec) -> bool:
+        """Whether another description is of the same robot, whichever of its numbers a model sees
+        as angles (`StateSpec.measures_the_same`)."""
+        plain = [
+            dataclasses.replace(robot, state=dataclasses.replace(robot.state, angles=()))
+            for robot in (self, other)
+        ]
+        return plain[0] == plain[1]
 
     @property
     def largest_change(self) -> np.ndarray | None:
@@ -323,8 +366,12 @@ class RobotSpec:
         return np.minimum(np.maximum(wanted, low), high)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON-able form, as stored in datasets and checkpoints."""
-        return dataclasses.asdict(self)
+        """Plain JSON-able form, as stored in datasets and checkpoints. Without angles it is what
+        it was before there were any, so older versions read it and hashes of it stay."""
+        data = dataclasses.asdict(self)
+        if not self.state.angles:
+            del data["state"]["angles"]
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RobotSpec:
@@ -347,12 +394,24 @@ class RobotSpec:
             raise SpecError(f"robot description holds a wrong kind of value: {error}") from None
 
 
+_WORDS = ("names", "unit", "angles")
+
+
 def _build(cls: type, data: Any, where: str) -> Any:
     _require(isinstance(data, Mapping), f"{where} must be a table of entries, got {data!r}")
     known = {field.name for field in dataclasses.fields(cls)}
     unknown = sorted(set(data) - known)
     _require(not unknown, f"{where} has unknown entries {unknown}; known: {sorted(known)}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    for name, value in values.items():
+        if name in _WORDS:
+            words = isinstance(value, tuple) and all(isinstance(word, str) for word in value)
+            _require(
+                words or (cls is ActionSpec and name == "unit" and isinstance(value, str)),
+                f"{where}: {name} is {value!r}; a list of words is needed",
+            )
+        if name in ("height", "width"):
+            _require(type(value) is int, f"{where}: {name} is {value!r}; a whole number is needed")
     try:
         return cls(**values)
     except TypeError as error:

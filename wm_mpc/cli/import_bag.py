@@ -84,6 +84,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--append", action="store_true", help="add to a dataset that has episodes, of its robot"
     )
+    parser.add_argument(
+        "--accept-damaged", action="store_true",
+        help="use a recording of which an unknown number of messages is lost as it is",
+    )  # fmt: skip
     topics = parser.add_argument_group("topics; each may be left out if only one can be it")
     topics.add_argument("--image", dest="image.topic", metavar="TOPIC")
     topics.add_argument("--state", dest="state.topic", metavar="TOPIC")
@@ -188,7 +192,10 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-_NOT_SETTINGS = {"bags", "list", "config", "dataset", "append", "image_size", "max_gap", "no_state"}
+_NOT_SETTINGS = {
+    "bags", "list", "config", "dataset", "append", "accept_damaged", "image_size", "max_gap",
+    "no_state",
+}  # fmt: skip
 
 
 def settings(options: argparse.Namespace) -> BagConfig:
@@ -222,7 +229,11 @@ def main(arguments: list[str] | None = None) -> int:
                 with Bag(path) as bag:
                     print(found(bag))
             return 0
-        _import(options, recorded_command("import_bag", arguments))
+        from wm_mpc.data.dataset_lock import writing
+
+        config = settings(options)
+        with writing(options.dataset or data_directory(config.task), "import_bag"):
+            _import(options, config, recorded_command("import_bag", arguments))
     except (BagError, BagConfigError, DatasetError) as error:
         print(f"import_bag: {error}", file=sys.stderr)
         return 1
@@ -232,15 +243,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _import(options: argparse.Namespace, command: str) -> None:
+def _import(options: argparse.Namespace, config: BagConfig, command: str) -> None:
+    from wm_mpc.data import bag_accounts, import_journal
     from wm_mpc.data import bag_report as report
     from wm_mpc.data.bag import Bag
     from wm_mpc.data.bag_import import draft_episodes, write_episodes
     from wm_mpc.data.bag_spec import describe
     from wm_mpc.data.bag_streams import read_streams
-    from wm_mpc.data.import_journal import whole_import
 
-    config = settings(options)
     path = options.dataset or data_directory(config.task)
     dataset = _present(path, append=options.append)
     provenance = {
@@ -256,6 +266,8 @@ def _import(options: argparse.Namespace, command: str) -> None:
                 description = describe(bag, config, None if dataset is None else dataset.spec)
                 if description.notes:
                     print(report.inferred(description))
+                names = [topic.name for topic in description.topics.values()]
+                accepted = bag_accounts.check(bag, names, accept=options.accept_damaged)
                 total = sum(topic.count for topic in description.topics.values())
                 with _bar(total, "read", "message") as advance:
                     streams = read_streams(
@@ -265,9 +277,13 @@ def _import(options: argparse.Namespace, command: str) -> None:
                 if dataset is None:
                     dataset = Dataset.create(path, description.spec, provenance)
                 if number == 0:
-                    whole.enter_context(whole_import(dataset))
+                    whole.enter_context(import_journal.whole_import(dataset))
+                first = max(dataset.indices(), default=-1) + 1
                 with _bar(len(drafts.episodes), "write", "episode") as advance:
                     write_episodes(streams, drafts, dataset, advance)
+                found = bag_accounts.settle(bag, streams.of_topics(description.topics))
+                import_journal.enter(dataset, first, bag_accounts.entry(bag, found, command))
+                print(report.added_up(found, accepted))
                 print(report.outcome(bag, description, streams, drafts, config))
     assert dataset is not None
     print(f"{dataset.path}  task {dataset.spec.task}  episodes {len(dataset)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from wm_mpc.data.bag import Bag
+from wm_mpc.data.bag_accounts import Account
 from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.bag_import import Drafts
 from wm_mpc.data.bag_lag import wrong_delay
@@ -22,7 +23,16 @@ def found(bag: Bag) -> str:
             "\n  the recording was never finished (was its recorder killed?): its last moments are "
             f"missing, {bag.recovered} messages are whole"
         )
-    return told
+    told += "".join(f"\n  {remark}" for remark in bag.remarks)
+    return told + "".join(f"\n  damaged: {damage}" for damage in bag.unaccounted)
+
+
+def added_up(accounts: dict[str, Account], accepted: list[str]) -> str:
+    """What became of all messages of the topics that were used. accepted: what does not add up."""
+    width = max(map(len, accounts))
+    lines = [f"  {name:{width}}  {account.line()}" for name, account in accounts.items()]
+    lines += [f"  accepted as it is: {reason}" for reason in accepted]
+    return "\n".join(["messages", *lines])
 
 
 def inferred(description: Description) -> str:

@@ -50,6 +50,11 @@ class Streams:
     notes: list[str] = dataclasses.field(default_factory=list)
     looks: PictureLooks = dataclasses.field(default_factory=PictureLooks)
 
+    def of_topics(self, topics: dict[str, Topic]) -> dict[str, Stream | None]:
+        """The stream of each topic that was read; None for those that only split."""
+        read = {topic.name: getattr(self, role) for role, topic in topics.items()}
+        return dict.fromkeys(self.splits) | read
+
 
 def read_streams(
     bag: Bag,

@@ -8,6 +8,7 @@ those that `rosbags` found in a recording (`wm_mpc.data.bag`).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -41,6 +42,7 @@ ODOMETRY_FIELDS = ("x", "y", "yaw", "vx", "vy", "wz")
 
 ACTION_FIELDS = {"velocity": "velocities", "position": "positions", "effort": "effort"}
 JOINT_FIELDS = ("position", "velocity", "effort")
+LARGEST = float(np.finfo(np.float32).max)  # what a state, which is float32, can hold
 
 # Names of actions that a Twist carries (m/s, rad/s), and where.
 TWIST_FIELDS = {
@@ -55,7 +57,8 @@ TWIST_FIELDS = {
 def odometry_to_state(message: Any, spec: StateSpec) -> np.ndarray:
     """The measured state: float32 (state size,) in the order of `spec.names`.
 
-    Raises MessageError for a name that odometry has not, a NaN, or an orientation of length 0.
+    Raises MessageError for a name that odometry has not, for numbers that are not finite or too
+    large for float32, and for an orientation whose length is not between 0.9 and 1.1.
     """
     unknown = [name for name in spec.names if name not in ODOMETRY_FIELDS]
     if unknown:
@@ -77,14 +80,21 @@ def odometry_to_state(message: Any, spec: StateSpec) -> np.ndarray:
 
 def _yaw(message: Any) -> float:
     q = message.pose.pose.orientation
-    norm = math.sqrt(q.x**2 + q.y**2 + q.z**2 + q.w**2)
-    if abs(norm - 1.0) > 0.1:
-        raise MessageError(f"odometry: the orientation quaternion has length {norm}; 1 is needed")
+    length = math.hypot(q.x, q.y, q.z, q.w)
+    if not abs(length - 1.0) <= 0.1:
+        raise MessageError(
+            f"odometry: the orientation quaternion has length {length}; accepted: 0.9 to 1.1"
+        )
     return yaw_of(q.x, q.y, q.z, q.w)
 
 
 def yaw_of(x: float, y: float, z: float, w: float) -> float:
-    """The rotation about z (rad, -pi to pi) of a quaternion of any length above 0."""
+    """The rotation about z (rad, -pi to pi) of a quaternion of any length above 0. NaN when a
+    number is not finite."""
+    largest = max(abs(x), abs(y), abs(z), abs(w))
+    if not 0.0 < largest < math.inf:  # the squares of what is left neither overflow nor vanish
+        return 0.0 if largest == 0.0 else math.nan
+    x, y, z, w = x / largest, y / largest, z / largest, w / largest
     return math.atan2(2.0 * (w * z + x * y), w * w + x * x - y * y - z * z)
 
 
@@ -92,23 +102,73 @@ def joint_states_to_state(message: Any, spec: StateSpec) -> np.ndarray:
     """The measured state: float32 (state size,) in the order of `spec.names`.
 
     A name is a joint's name (its position), or one with the suffix "/velocity" or "/effort".
-    Raises MessageError naming a joint or a field that is missing, and for a NaN.
+    Raises MessageError naming a joint or a field that is missing, and for numbers that are not
+    finite or too large for float32.
     """
-    index = {name: i for i, name in enumerate(message.name)}
-    values = []
+    values, faults = joint_entries(message, spec.names)
     for name in spec.names:
-        joint, field = split_joint(name)
-        if joint not in index:
+        if name in faults:
+            raise MessageError(faults[name])
+        if name not in values:
+            joint, field = split_joint(name)
+            if joint in message.name:
+                raise MessageError(_field_fault(message, joint, field))
             known = ", ".join(message.name) or "none"
             raise MessageError(f"joint_states has no joint {joint!r}; it has: {known}")
+    return np.array([values[name] for name in spec.names], np.float32)
+
+
+def joint_entries(message: Any, names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
+    """What one JointState says of some entries of a state; others may come in other messages.
+
+    Args:
+        message: a JointState. It may lack joints, and whole fields; both are no fault.
+        names: entries of a state, as `joint_states_to_state` has them.
+
+    Returns:
+        The numbers by name, and by name what is wrong with those that cannot be used: not finite,
+        too large for float32, a field of another length than `name`, a joint named twice.
+    """
+    values: dict[str, float] = {}
+    faults: dict[str, str] = {}
+    count = len(message.name)
+    for name, joint, field, index in _places(tuple(message.name), tuple(names)):
         numbers = getattr(message, field)
-        if len(numbers) != len(message.name):
-            raise MessageError(
-                f"joint_states has {len(numbers)} values of {field} for {len(message.name)} "
-                f"joints; {field} of {joint!r} is needed"
-            )
-        values.append(numbers[index[joint]])
-    return _finite_state("joint_states", spec.names, values)
+        if len(numbers) != count:
+            if len(numbers):
+                faults[name] = _field_fault(message, joint, field)
+            continue
+        if index < 0:
+            faults[name] = f"joint_states names the joint {joint!r} twice; once is accepted"
+            continue
+        value = float(numbers[index])
+        if abs(value) <= LARGEST:
+            values[name] = value
+        else:
+            faults[name] = _number_fault("joint_states", name, value)
+    return values, faults
+
+
+@functools.lru_cache(maxsize=256)
+def _places(
+    joints: tuple[str, ...], names: tuple[str, ...]
+) -> tuple[tuple[str, str, str, int], ...]:
+    """Of entries (names) that a message with these joints has: name, joint, field and the joint's
+    number; -1 for one that is named twice."""
+    found = []
+    for name in names:
+        joint, field = split_joint(name)
+        if joint in joints:
+            index = joints.index(joint) if joints.count(joint) == 1 else -1
+            found.append((name, joint, field, index))
+    return tuple(found)
+
+
+def _field_fault(message: Any, joint: str, field: str) -> str:
+    return (
+        f"joint_states has {len(getattr(message, field))} values of {field} for "
+        f"{len(message.name)} joints; {field} of {joint!r} is needed"
+    )
 
 
 def split_joint(name: str) -> tuple[str, str]:
@@ -121,9 +181,15 @@ def split_joint(name: str) -> tuple[str, str]:
 
 def _finite_state(source: str, names: Sequence[str], values: Sequence[float]) -> np.ndarray:
     for name, value in zip(names, values, strict=True):
-        if not math.isfinite(value):
-            raise MessageError(f"{source}: {name} is {value}; finite numbers are needed")
+        if not abs(value) <= LARGEST:
+            raise MessageError(_number_fault(source, name, value))
     return np.array(values, np.float32)
+
+
+def _number_fault(source: str, name: str, value: float) -> str:
+    if not math.isfinite(value):
+        return f"{source}: {name} is {value}; finite numbers are needed"
+    return f"{source}: {name} is {value:g}; accepted: numbers up to {LARGEST:.2g} (float32)"
 
 
 # ------------------------------------------------------------------------------------- actions
