@@ -20,10 +20,10 @@ def ns(*seconds):
 def targets(received, points, start=None):
     """points: (s from the start, value)."""
     begin = received if start is None else start
-    return Targets(
-        int(ns(received)[0]), int(ns(begin)[0]), ns(*[at for at, _ in points]),
-        np.array([np.atleast_1d(v) for _, v in points], float).reshape(len(points), -1 if points else 1),
-    )  # fmt: skip
+    offsets = ns(*[at for at, _ in points])
+    values = np.array([np.atleast_1d(v) for _, v in points], float)
+    values = values if points else np.zeros((0, 1))
+    return Targets(int(ns(received)[0]), int(ns(begin)[0]), offsets, values)
 
 
 def signal(*trajectories, size=1, at=None, **options):
