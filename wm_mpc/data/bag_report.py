@@ -14,6 +14,8 @@ from wm_mpc.data.bag_spec import Description
 from wm_mpc.data.bag_streams import TIMEOUT, Stream, Streams, other_clock
 from wm_mpc.data.resample import SECOND
 
+_LOOKS = 50  # pictures that are compared
+
 
 def found(bag: Bag) -> str:
     """The topics of a recording."""
@@ -137,9 +139,28 @@ def _remarks(streams: Streams, drafts: Drafts, names: tuple[str, ...], repeated:
             "the stamps of the plans are of another clock than the recorder's (simulated time?): "
             "when they arrived is not known, they act from their stamps on"
         )
+    lines += _constant(streams, drafts, names)
     if len(drafts.episodes) < 2:
         lines.append(
             "train holds out whole episodes and needs at least two: import more, or lower "
             "--max-steps"
         )
+    return lines
+
+
+def _constant(streams: Streams, drafts: Drafts, names: tuple[str, ...]) -> list[str]:
+    """What never changes: nothing can be learned from it."""
+    lines = []
+    actions = np.concatenate([draft.actions for draft in drafts.episodes])
+    for name, column in zip(names, actions.T, strict=True):
+        if np.ptp(column) == 0:
+            lines.append(
+                f"WARNING the action {name} is {column[0]:g} in every step: what it does cannot be "
+                "learned"
+            )
+    shown = np.unique(np.concatenate([draft.pictures for draft in drafts.episodes]))
+    looks = shown[:: max(1, len(shown) // _LOOKS)]
+    first = streams.image.pictures[looks[0]]
+    if len(looks) > 1 and all((streams.image.pictures[k] == first).all() for k in looks[1:]):
+        lines.append("WARNING all pictures are the same: is it the right camera, and uncovered?")
     return lines
