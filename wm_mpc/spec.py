@@ -14,224 +14,34 @@ from typing import Any
 
 import numpy as np
 
-ACTION_KINDS = ("velocity", "position", "effort")
-STATE_SOURCES = ("odom", "joint_states")
-IMAGE_ENCODINGS = ("rgb8",)
-LARGEST_JUMP = 0.05  # of its range: how far a position without a rate limit goes in a period
-_ALWAYS_ANGLES = {"odom": ("yaw",)}  # by source: these wrap, whatever a recording says
+from wm_mpc.spec_parts import (
+    ACTION_KINDS,
+    IMAGE_ENCODINGS,
+    LARGEST_JUMP,
+    STATE_SOURCES,
+    ActionSpec,
+    ImageSpec,
+    SpecError,
+    StateSpec,
+    require,
+)
+
+__all__ = [
+    "ACTION_KINDS",
+    "IMAGE_ENCODINGS",
+    "LARGEST_JUMP",
+    "STATE_SOURCES",
+    "ActionSpec",
+    "ImageSpec",
+    "RobotSpec",
+    "SpecError",
+    "StateSpec",
+]
+
 # Far beyond any robot; what is larger was never meant, and would take all memory.
-_LARGEST_IMAGE = 8192  # pixels of a side
 _MOST_STEPS = 10_000  # of frame_skip and history
 _LONGEST_PERIOD = 3600.0  # s
 _SHORTEST_PERIOD = 1e-5  # s
-
-
-class SpecError(ValueError):
-    """A description of a robot that contradicts itself or is incomplete."""
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise SpecError(message)
-
-
-def _finite(values: tuple[float, ...]) -> bool:
-    return all(math.isfinite(v) for v in values)
-
-
-@dataclasses.dataclass(frozen=True)
-class ActionSpec:
-    """One low-level action: what each number is called, means, and may be.
-
-    names: one per action dimension; become `joint_names` of `planned_actions`.
-    kind: which field of a trajectory point carries the values (`ACTION_KINDS`).
-    unit: REP-103 unit of every dimension, e.g. "m/s".
-    low, high: inclusive limits in that unit.
-    rate_limit: largest change per second and dimension, or None for no limit.
-    """
-
-    names: tuple[str, ...]
-    kind: str
-    unit: str
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    rate_limit: tuple[float, ...] | None = None
-
-    def __post_init__(self) -> None:
-        _require(len(self.names) > 0, "action.names is empty; at least one action is needed")
-        _require(
-            len(set(self.names)) == len(self.names), f"action.names repeats a name: {self.names}"
-        )
-        _require(
-            self.kind in ACTION_KINDS,
-            f"action.kind is {self.kind!r}; accepted: {', '.join(ACTION_KINDS)}",
-        )
-        for field in ("low", "high"):
-            values = getattr(self, field)
-            _require(
-                len(values) == len(self.names) and _finite(values),
-                f"action.{field} is {values}; one finite number per action "
-                f"({len(self.names)}) is needed",
-            )
-        for name, low, high in zip(self.names, self.low, self.high, strict=True):
-            _require(low < high, f"action limits of {name!r}: low {low} is not below high {high}")
-        if self.rate_limit is not None:
-            _require(
-                len(self.rate_limit) == len(self.names)
-                and _finite(self.rate_limit)
-                and min(self.rate_limit) > 0,
-                f"action.rate_limit is {self.rate_limit}; one positive number per action or null",
-            )
-
-    @property
-    def size(self) -> int:
-        return len(self.names)
-
-    @property
-    def rest_is_measured(self) -> bool:
-        """Whether standing still has to be measured: so it is for robots moved by positions."""
-        return self.kind == "position"
-
-    def rest(self, measured: Mapping[str, float] | None = None) -> np.ndarray | None:
-        """The action that keeps the robot still: the only definition of rest.
-
-        Args:
-            measured: present positions by name (rad or m), of joints as a JointState names them
-                or of a base (x, y, yaw). More names than the robot's actions are no harm.
-
-        Returns:
-            float64 (action size,), in the action's unit, inside its limits. For velocities and
-            efforts: zero, or the limit nearest to it. For positions: the measured ones, or the
-            limit nearest to them; None while any of them is unknown or not finite.
-        """
-        low, high = np.asarray(self.low, float), np.asarray(self.high, float)
-        if not self.rest_is_measured:
-            return np.clip(np.zeros(self.size), low, high)
-        if self.unmeasured(measured):
-            return None
-        known = measured or {}
-        return np.clip([known[name] for name in self.names], low, high)
-
-    def unmeasured(self, measured: Mapping[str, float] | None) -> tuple[str, ...]:
-        """Actions whose position has to be measured before the robot's rest is known, and is not
-        among those measured (by name); none for velocities and efforts."""
-        if not self.rest_is_measured:
-            return ()
-        known = measured or {}
-        return tuple(n for n in self.names if not math.isfinite(known.get(n, math.nan)))
-
-    def largest_change(self, control_period: float) -> np.ndarray | None:
-        """How far an action may be from the one before it, a control period (s) earlier.
-
-        Returns:
-            float64 (action size,), in the action's unit: as the rate limit says. Without one, None
-            for velocities and efforts; positions never jump, so `LARGEST_JUMP` of their range.
-        """
-        if self.rate_limit is not None:
-            return np.asarray(self.rate_limit) * control_period
-        if self.rest_is_measured:
-            return LARGEST_JUMP * (np.asarray(self.high) - np.asarray(self.low))
-        return None
-
-
-@dataclasses.dataclass(frozen=True)
-class StateSpec:
-    """The measured robot state (proprioception), never the state of the scene.
-
-    names: for `odom` any of `wm_mpc.ros.reading.ODOMETRY_FIELDS` (x, y, yaw, vx, vy, wz);
-        for `joint_states` joint names, with the suffix "/velocity" or "/effort" for those fields.
-        None at all for a robot with nothing but a camera.
-    unit: one per name, REP-103.
-    source: which topic carries it (`STATE_SOURCES`).
-    angles: which of the names wrap at +-pi rad: a yaw, the position of a continuous joint.
-        Distances between them go the short way round.
-    """
-
-    names: tuple[str, ...]
-    unit: tuple[str, ...]
-    source: str
-    angles: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        _require(
-            len(set(self.names)) == len(self.names), f"state.names repeats a name: {self.names}"
-        )
-        _require(
-            len(self.unit) == len(self.names),
-            f"state.unit has {len(self.unit)} entries for {len(self.names)} names",
-        )
-        _require(
-            self.source in STATE_SOURCES,
-            f"state.source is {self.source!r}; accepted: {', '.join(STATE_SOURCES)}",
-        )
-        strange = [name for name in self.angles if name not in self.names]
-        _require(
-            not strange and len(set(self.angles)) == len(self.angles),
-            f"state.angles is {self.angles}; accepted: entries of state.names, {self.names}, "
-            "each at most once",
-        )
-
-    @property
-    def size(self) -> int:
-        return len(self.names)
-
-    @property
-    def angle_columns(self) -> tuple[int, ...]:
-        """Which entries of a state are angles, as numbers from 0."""
-        return tuple(self.names.index(name) for name in self.angles)
-
-    @property
-    def unnamed_angles(self) -> tuple[str, ...]:
-        """Entries that wrap in any case, the yaw of odometry, but are not among `angles`. So it is
-        in what was recorded or trained before angles were known."""
-        always = _ALWAYS_ANGLES.get(self.source, ())
-        return tuple(n for n in self.names if n in always and n not in self.angles)
-
-    def with_all_angles(self) -> StateSpec:
-        """The same state, with `unnamed_angles` among its angles."""
-        return dataclasses.replace(self, angles=(*self.angles, *self.unnamed_angles))
-
-    def measures_the_same(self, other: StateSpec) -> bool:
-        """Whether two states have the same numbers; which of them a model sees as angles is the
-        model's affair."""
-        return dataclasses.replace(self, angles=()) == dataclasses.replace(other, angles=())
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageSpec:
-    """The camera image as the model sees it: height and width in pixels, encoding rgb8.
-
-    value_range: of a camera with more than 8 bits (depth, mono16): the values, in its own unit,
-        that become black and white; None: none was stated.
-    """
-
-    height: int
-    width: int
-    encoding: str = "rgb8"
-    value_range: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        _require(
-            self.height >= 16 and self.width >= 16,
-            f"image is {self.height}x{self.width}; at least 16x16 is needed",
-        )
-        _require(
-            max(self.height, self.width) <= _LARGEST_IMAGE,
-            f"image is {self.height}x{self.width}; at most {_LARGEST_IMAGE} pixels a side are "
-            "accepted",
-        )
-        _require(
-            self.encoding in IMAGE_ENCODINGS,
-            f"image.encoding is {self.encoding!r}; accepted: {', '.join(IMAGE_ENCODINGS)}",
-        )
-        if self.value_range is not None:
-            _require(
-                len(self.value_range) == 2
-                and _finite(self.value_range)
-                and self.value_range[0] != self.value_range[1],
-                f"image.value_range is {self.value_range}; two different finite numbers, those of "
-                "black and of white, or null",
-            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,20 +63,20 @@ class RobotSpec:
     history: int = 1
 
     def __post_init__(self) -> None:
-        _require(bool(self.task), "task has no name")
-        _require(
+        require(bool(self.task), "task has no name")
+        require(
             math.isfinite(self.control_period) and self.control_period > 0,
             f"control_period is {self.control_period}; a positive number of seconds is needed",
         )
-        _require(
+        require(
             _SHORTEST_PERIOD <= self.control_period <= _LONGEST_PERIOD,
             f"control_period is {self.control_period}; accepted: {_SHORTEST_PERIOD:g} to "
             f"{_LONGEST_PERIOD:g} s",
         )
         for name in ("frame_skip", "history"):
             value = getattr(self, name)
-            _require(value >= 1, f"{name} is {value}; at least 1 is needed")
-            _require(value <= _MOST_STEPS, f"{name} is {value}; at most {_MOST_STEPS} are accepted")
+            require(value >= 1, f"{name} is {value}; at least 1 is needed")
+            require(value <= _MOST_STEPS, f"{name} is {value}; at most {_MOST_STEPS} are accepted")
 
     @property
     def block_size(self) -> int:
@@ -305,7 +115,7 @@ class RobotSpec:
         """
         measured = self.measured_positions(state)
         rest = self.rest(measured)
-        _require(
+        require(
             rest is not None,
             f"rest is unknown: the state has no position of {', '.join(self.unmeasured(measured))}",
         )
@@ -398,20 +208,20 @@ _WORDS = ("names", "unit", "angles")
 
 
 def _build(cls: type, data: Any, where: str) -> Any:
-    _require(isinstance(data, Mapping), f"{where} must be a table of entries, got {data!r}")
+    require(isinstance(data, Mapping), f"{where} must be a table of entries, got {data!r}")
     known = {field.name for field in dataclasses.fields(cls)}
     unknown = sorted(set(data) - known)
-    _require(not unknown, f"{where} has unknown entries {unknown}; known: {sorted(known)}")
+    require(not unknown, f"{where} has unknown entries {unknown}; known: {sorted(known)}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
     for name, value in values.items():
         if name in _WORDS:
             words = isinstance(value, tuple) and all(isinstance(word, str) for word in value)
-            _require(
+            require(
                 words or (cls is ActionSpec and name == "unit" and isinstance(value, str)),
                 f"{where}: {name} is {value!r}; a list of words is needed",
             )
         if name in ("height", "width"):
-            _require(type(value) is int, f"{where}: {name} is {value!r}; a whole number is needed")
+            require(type(value) is int, f"{where}: {name} is {value!r}; a whole number is needed")
     try:
         return cls(**values)
     except TypeError as error:

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from wm_mpc.control.timeline import SECOND, Timeline
+from wm_mpc.control.timeline import Timeline
 from wm_mpc.spec import ActionSpec
+from wm_mpc.units import SECOND
 
 _STAMP_TOLERANCE = 1_000  # ns; forgives a stamp that went through a float
 _LIMIT_TOLERANCE = 1e-6  # of the range; forgives float32

@@ -20,7 +20,7 @@ from wm_mpc.control.observing import (
     judge_pair,
 )
 from wm_mpc.control.state_history import StateAt, StateHistory
-from wm_mpc.data.resample import SECOND
+from wm_mpc.units import SECOND
 
 
 class Stamped(Protocol):

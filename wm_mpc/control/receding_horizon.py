@@ -19,13 +19,14 @@ import torch
 from torch import Tensor
 
 from wm_mpc.control.first_plans import FirstPlans, Start
-from wm_mpc.control.timeline import SECOND, Timeline
+from wm_mpc.control.timeline import Timeline
 from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import native_vision
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig, squared_distance
 from wm_mpc.planning.planner import Planner, PlanResult, PlanStatus
 from wm_mpc.planning.registry import PlannerConfig, make_planner
+from wm_mpc.units import SECOND
 
 
 class PlanningError(RuntimeError):

@@ -20,7 +20,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from wm_mpc.data.resample import SECOND, TOLERANCE, wrapped
+from wm_mpc.data.resample import TOLERANCE, wrapped
+from wm_mpc.units import SECOND
 
 _MOST = 20_000  # measurements of an entry that are kept
 _MARGIN = 1.0  # s, that is kept beyond what is asked for

@@ -18,8 +18,8 @@ from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.bag_messages import TRAJECTORY
 from wm_mpc.data.clock_offset import ClockOffset
 from wm_mpc.data.command_stream import OTHER_CLOCK
-from wm_mpc.data.resample import SECOND
 from wm_mpc.data.stream import Stream
+from wm_mpc.units import SECOND
 
 if TYPE_CHECKING:
     from wm_mpc.data.bag_streams import Streams

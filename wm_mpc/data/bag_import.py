@@ -18,17 +18,10 @@ from wm_mpc.data.bag_clocks import STEP_MARGIN
 from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.bag_streams import Stream, Streams, other_clock
 from wm_mpc.data.episodes import Dataset, Episode
-from wm_mpc.data.resample import (
-    SECOND,
-    TOLERANCE,
-    Commands,
-    latest,
-    pieces,
-    runs,
-    split_at_gaps,
-)
+from wm_mpc.data.resample import TOLERANCE, Commands, latest, pieces, runs, split_at_gaps
 from wm_mpc.data.setpoints import Setpoints
 from wm_mpc.spec import RobotSpec
+from wm_mpc.units import SECOND
 
 _LIMIT_TOLERANCE = 1e-6  # of the range; forgives float32
 

@@ -12,7 +12,7 @@ from wm_mpc.data.bag_lag import wrong_delay
 from wm_mpc.data.bag_messages import TRAJECTORY
 from wm_mpc.data.bag_spec import Description
 from wm_mpc.data.bag_streams import TIMEOUT, Stream, Streams, other_clock
-from wm_mpc.data.resample import SECOND
+from wm_mpc.units import SECOND
 
 _LOOKS = 50  # pictures that are compared
 

@@ -11,7 +11,7 @@ import itertools
 
 import numpy as np
 
-from wm_mpc.data.resample import SECOND
+from wm_mpc.units import SECOND
 
 _DENSE = SECOND // 50  # ns; messages nearer together than this say nothing more
 _WINDOW = 3 * SECOND  # ns before and after a step that are compared

@@ -14,10 +14,11 @@ import numpy as np
 from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.bag_joints import Newest
 from wm_mpc.data.bag_messages import JOINTS, TRAJECTORY, command, targets, trajectory
-from wm_mpc.data.resample import SECOND, Commands, Plan, commands_of_plans
+from wm_mpc.data.resample import Commands, Plan, commands_of_plans
 from wm_mpc.data.setpoints import Setpoints, Targets
 from wm_mpc.data.stream import Clock, Stream
 from wm_mpc.spec import ActionSpec, RobotSpec
+from wm_mpc.units import SECOND
 
 OTHER_CLOCK = 10 * SECOND  # ns; what seems to travel longer was stamped by another clock
 TIMEOUT = 0.5  # s; of a command, unless said otherwise

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from wm_mpc.data.resample import SECOND, TOLERANCE
+from wm_mpc.data.resample import TOLERANCE
+from wm_mpc.units import SECOND
 
 _SHORT = SECOND // 1000  # ns; lines shorter than this say nothing about a speed
 

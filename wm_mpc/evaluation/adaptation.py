@@ -26,8 +26,8 @@ from wm_mpc.sim.tasks import make_task
 from wm_mpc.synthesis.live import LiveRecorder
 from wm_mpc.training.calibration import renewed_familiarity
 from wm_mpc.training.finetune import FineTuneConfig, fine_tune, split
+from wm_mpc.units import SECOND
 
-_SECOND = 1_000_000_000
 Tell = Callable[[str], object]
 
 
@@ -74,8 +74,8 @@ def drive(
     happens to a dataset; the number of low-level steps."""
     settings, task = task_settings(model.spec.task), disturbance.apply(make_task(model.spec.task))
     recorder = LiveRecorder(dataset.spec)
-    period = round(model.spec.control_period * _SECOND)
-    clock = _SECOND
+    period = round(model.spec.control_period * SECOND)
+    clock = SECOND
 
     def watch(step: int, observation: Observation, plan: ControlPlan | None, left: Any) -> None:
         stamp = clock + step * period

@@ -27,7 +27,8 @@ from wm_mpc.planning.goals import Goal
 from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.handover import Handover
 from wm_mpc.ros.schedule import PlanSchedule
-from wm_mpc.ros.timing import SECOND, StageClock, from_seconds
+from wm_mpc.ros.timing import StageClock, from_seconds
+from wm_mpc.units import SECOND
 
 Report = Callable[[int, str], None]
 _HELD = "holding as asked by the service ~/hold"

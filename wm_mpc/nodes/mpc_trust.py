@@ -17,7 +17,8 @@ from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.validator import PlanValidator, Validation, Verdict
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.surprise import Surprise, SurpriseMonitor
-from wm_mpc.ros.timing import SECOND, from_seconds
+from wm_mpc.ros.timing import from_seconds
+from wm_mpc.units import SECOND
 
 OK, WARN, ERROR = (
     DiagnosticStatus.OK[0], DiagnosticStatus.WARN[0], DiagnosticStatus.ERROR[0]

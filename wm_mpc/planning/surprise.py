@@ -21,8 +21,8 @@ from wm_mpc.model.familiarity import image_error, prediction_error
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import native_vision
 from wm_mpc.planning.objective import squared_distance
+from wm_mpc.units import SECOND
 
-_SECOND = 1_000_000_000
 _WINDOW = 10  # errors whose median counts: a contact or a late image is not a surprise yet
 _FEWEST = 5
 # Usual model steps that a scene covers in a model step without having been put elsewhere. In the
@@ -47,7 +47,7 @@ class SurpriseMonitor:
     def __init__(self, model: WorldModel) -> None:
         self._model, self._familiarity, spec = model, model.familiarity, model.spec
         self._past, self._skip = spec.history, spec.frame_skip
-        self._control = round(spec.control_period * _SECOND)
+        self._control = round(spec.control_period * SECOND)
         self._seen: deque[tuple[int, Tensor]] = deque(maxlen=1000)
         self._errors: deque[float] = deque(maxlen=_WINDOW)
         self._last: tuple[int, Tensor] | None = None  # the last observation
