@@ -43,22 +43,21 @@ class Drive:
     delay: int = 0
 
     def messages(self, bags):
-        make, result = bags.Make(), []
-        speeds = np.repeat(np.random.default_rng(0).uniform(-0.3, 0.3, STEPS // 5 + 1), 5)
+        make, result, told = bags.Make(), [], speeds()
 
         def stamp(clock, time):
             return 0.0 if clock is None else clock(time)
 
         for k in range(STEPS):
             t = START + k * PERIOD
-            v = speeds[max(0, k - self.delay)]
+            v = told[max(0, k - self.delay)]
             at = stamp(self.camera, t)
             result.append(("/image", t + self.late("image", k), make.image(at, bags.gray(k))))
             odometry = make.odometry(stamp(self.robot, t), vx=v, wz=v / 2)
             result.append(("/odom", t + self.late("state", k), odometry))
-            twist = make.twist(vx=speeds[k], wz=speeds[k] / 2)
+            twist = make.twist(vx=told[k], wz=told[k] / 2)
             if self.operator is not None:
-                twist = make.twist_stamped(self.operator(t - 0.001), vx=speeds[k], wz=speeds[k] / 2)
+                twist = make.twist_stamped(self.operator(t - 0.001), vx=told[k], wz=told[k] / 2)
             result.append(("/cmd_vel", t - 0.001 + self.late("action", k), twist))
         return result
 
@@ -100,6 +99,11 @@ def imported(bags, tmp_path):
 
 def off(seconds):
     return lambda time: time + seconds
+
+
+def speeds():
+    """What `Drive` is told at each step."""
+    return np.repeat(np.random.default_rng(0).uniform(-0.3, 0.3, STEPS // 5 + 1), 5)
 
 
 OFFSETS = [0.3, -0.3, 0.7, -0.7, 2.0, -2.0, 8.0, -8.0]
@@ -158,8 +162,7 @@ def test_the_latency_of_a_camera_is_no_clock(imported):
     assert "the pictures arrive 0.20 s after their stamps: taken as the camera's latency" in (
         result.report
     )
-    speeds = np.repeat(np.random.default_rng(0).uniform(-0.3, 0.3, STEPS // 5 + 1), 5)
-    np.testing.assert_allclose(result.speeds, speeds[result.pictures], atol=1e-6)
+    np.testing.assert_allclose(result.speeds, speeds()[result.pictures], atol=1e-6)
 
 
 @pytest.mark.parametrize("offset", [2.0, -0.7])
@@ -167,16 +170,14 @@ def test_a_slow_camera_on_a_robot_whose_clock_is_off(imported, offset):
     late = {"image": 0.2, "state": 0.0, "action": 0.0}
     result = imported(Drive(off(offset), off(offset), late=lambda role, k: late[role]))
     assert result.fit > 0.99
-    speeds = np.repeat(np.random.default_rng(0).uniform(-0.3, 0.3, STEPS // 5 + 1), 5)
-    np.testing.assert_allclose(result.speeds, speeds[result.pictures], atol=1e-6)
+    np.testing.assert_allclose(result.speeds, speeds()[result.pictures], atol=1e-6)
 
 
 @pytest.mark.parametrize("offset", [1.0, 4.0, -4.0])
 def test_a_camera_with_a_clock_of_its_own_is_matched_where_that_is_sure(imported, offset):
     """Pictures of the future, or older than any camera's."""
     result = imported(Drive(camera=off(offset)))
-    speeds = np.repeat(np.random.default_rng(0).uniform(-0.3, 0.3, STEPS // 5 + 1), 5)
-    np.testing.assert_allclose(result.speeds, speeds[result.pictures], atol=1e-6)
+    np.testing.assert_allclose(result.speeds, speeds()[result.pictures], atol=1e-6)
     assert result.fit > 0.99
     assert "the stamps of image are of another clock" in result.report
 
@@ -187,16 +188,14 @@ def test_a_camera_that_may_be_slow_or_off_is_refused(imported):
 
 
 def test_who_knows_better_says_so(imported):
-    speeds = np.repeat(np.random.default_rng(0).uniform(-0.3, 0.3, STEPS // 5 + 1), 5)
     clock = imported(Drive(camera=off(-1.5)), stamp_offset="auto")
-    np.testing.assert_allclose(clock.speeds, speeds[clock.pictures], atol=1e-6)
+    np.testing.assert_allclose(clock.speeds, speeds()[clock.pictures], atol=1e-6)
 
 
 def test_a_slow_camera_is_believed_when_the_clocks_are_said_to_agree(imported):
     late = {"image": 1.5, "state": 0.0, "action": 0.0}
     result = imported(Drive(late=lambda role, k: late[role]), stamp_offset=0)
-    speeds = np.repeat(np.random.default_rng(0).uniform(-0.3, 0.3, STEPS // 5 + 1), 5)
-    np.testing.assert_allclose(result.speeds, speeds[result.pictures], atol=1e-6)
+    np.testing.assert_allclose(result.speeds, speeds()[result.pictures], atol=1e-6)
     assert result.fit > 0.99
 
 
@@ -219,8 +218,7 @@ def test_one_stream_without_stamps_is_matched_with_those_that_have_some(imported
     clocks = {"camera": off(offset), "robot": off(offset)} | {missing: None}
     result = imported(Drive(**clocks))
     assert result.fit > 0.99
-    speeds = np.repeat(np.random.default_rng(0).uniform(-0.3, 0.3, STEPS // 5 + 1), 5)
-    np.testing.assert_allclose(result.speeds, speeds[result.pictures], atol=1e-6)
+    np.testing.assert_allclose(result.speeds, speeds()[result.pictures], atol=1e-6)
 
 
 def test_pictures_that_are_the_only_ones_with_stamps_may_be_slow_or_off(imported):
@@ -266,6 +264,32 @@ def test_a_network_that_hangs_for_a_while_is_no_clock(imported):
     result = imported(Drive(late=late))
     assert result.fit > 0.99
     assert "another clock" not in result.report
+
+
+@pytest.mark.parametrize("late", [0.15, 0.3, 0.45])
+def test_a_state_that_takes_long_to_compute_is_no_clock(imported, late):
+    """As of visual odometry or motion capture: its stamps are right."""
+    travels = {"image": 0.0, "state": late, "action": 0.0}
+    result = imported(Drive(late=lambda role, k: travels[role]))
+    assert result.fit > 0.99
+    assert f"the state arrives {late:.2f} s after its stamps, the pictures sooner" in result.report
+
+
+@pytest.mark.parametrize("offset", [0.2, -0.2, -0.4, 0.6, -2.0])
+def test_a_base_with_a_clock_of_its_own_is_matched_by_how_it_moves(imported, offset):
+    """Its stamps alone do not tell it from one that is slow; that it moves too early does."""
+    result = imported(Drive(robot=off(offset)))
+    assert result.fit > 0.99
+    if abs(offset) > 0.2:
+        np.testing.assert_allclose(result.speeds, speeds()[result.pictures], atol=1e-6)
+    assert "of another clock than the recorder's" in result.report
+
+
+def test_a_state_that_travels_for_most_of_a_step_is_said(imported):
+    result = imported(Drive(off(-0.08), off(-0.08)))
+    assert "the state arrives 0.080 s after its stamps: taken as the time that it travels" in (
+        result.report
+    )
 
 
 def test_messages_that_travel_unevenly_are_no_clock(imported):

@@ -103,6 +103,20 @@ def test_targets_of_a_controller_are_where_the_robot_is_one_step_later(
     assert "points by time: where to be by each step's end" in said
 
 
+@pytest.mark.parametrize("offset", [2.0, -0.7])
+@pytest.mark.parametrize("stamped", [False, True])
+def test_targets_are_matched_though_the_robot_has_another_clock(imported, bags, offset, stamped):
+    """Stamps of the robot's clock, or none, while pictures and joints have that clock's."""
+    moved = []
+    for topic, arrival, message in teleoperated(bags, 0.5, stamped=stamped):
+        if stamped or topic != TOPIC:
+            time = message.header.stamp.sec + message.header.stamp.nanosec / 1e9
+            message.header.stamp = bags.Make().time(time + offset)
+        moved.append((topic, arrival, message))
+    _, after, actions, _, _ = imported(moved)
+    np.testing.assert_allclose(actions, after, atol=0.01)
+
+
 def test_joints_in_another_order_are_the_same_joints(imported, bags):
     messages = teleoperated(bags, 0.5, joints=("a", "b", "c"), order=[2, 0, 1])
     _, after, actions, _, description = imported(messages)

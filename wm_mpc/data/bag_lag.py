@@ -11,6 +11,7 @@ import itertools
 import numpy as np
 
 from wm_mpc.data.bag_import import Drafts
+from wm_mpc.data.lag import correlations
 from wm_mpc.spec import RobotSpec
 
 _LONGEST = 10.0  # s
@@ -37,13 +38,14 @@ def wrong_delay(drafts: Drafts, spec: RobotSpec) -> str:
             wishes = [np.diff(actions, axis=0, prepend=actions[:1])]
         signals = np.concatenate([moves, states[:-1]], axis=1)
         for action, signal in itertools.product(wishes[0].T, signals.T):
-            fits = np.abs(_correlations(action, signal, most))
+            fits = np.abs(correlations(action, signal, most))
             inside = fits[most : most + soon + 1].max()
             peak = int(fits.argmax())
             if fits[peak] > max(best[0], _CLEAR):
                 best = (float(fits[peak]), peak - most, float(inside))
     fit, delay, inside = best
-    if not fit or -1 <= delay <= soon or inside > 0.6 * fit:
+    # Motion that comes first is impossible, motion that comes late is only odd.
+    if not fit or -1 <= delay <= soon or inside > (0.6 if delay > 0 else 0.85) * fit:
         return ""
     return (
         f"WARNING the motion fits the actions of {abs(delay) * period:.2g} s "
@@ -51,17 +53,3 @@ def wrong_delay(drafts: Drafts, spec: RobotSpec) -> str:
         "are the clocks right, and is it the topic that moves the robot? See --stamps, "
         "--clock-offset and --trajectory-points"
     )
-
-
-def _correlations(action: np.ndarray, signal: np.ndarray, most: int) -> np.ndarray:
-    """Of an action with a signal that comes k steps later, for k from -most to most; 0 where
-    either does not change."""
-    result = np.zeros(2 * most + 1)
-    count = len(action)
-    for k in range(-most, most + 1):
-        a = action[max(0, -k) : count - max(0, k)]
-        b = signal[max(0, k) : count - max(0, -k)]
-        spread = a.std() * b.std()
-        if spread > 1e-9:
-            result[k + most] = ((a - a.mean()) * (b - b.mean())).mean() / spread
-    return result
