@@ -132,11 +132,11 @@ def robot(kind, **changes):
 def test_rest_of_velocities_and_efforts_is_as_near_to_zero_as_the_limits_allow(kind):
     assert robot(kind).rest().tolist() == [0.0, 0.5]
     assert robot(kind).rest({"j1": 1.0}).tolist() == [0.0, 0.5]
-    assert robot(kind).unmeasured(None) == ()
+    assert robot(kind).why_no_rest(None) == ""
 
 
 def test_rest_of_positions_is_where_they_are_measured_inside_the_limits():
-    measured = {"gripper": 9.0, "j2": 0.4, "j1": 1.5}
+    measured = {"gripper": 9.0, "j2": 0.48, "j1": 1.5}
     assert robot("position").rest(measured).tolist() == [1.5, 0.5]
 
 
@@ -152,7 +152,18 @@ def test_rest_of_positions_is_where_they_are_measured_inside_the_limits():
 )
 def test_rest_of_positions_is_unknown_until_all_are_measured(measured, missing):
     assert robot("position").rest(measured) is None
-    assert robot("position").unmeasured(measured) == missing
+    assert robot("position").action.unmeasured(measured) == missing
+    assert f"no position of {', '.join(missing)}" in robot("position").why_no_rest(measured)
+
+
+@pytest.mark.parametrize("place", [0.4, 2.6, -1.5])
+def test_a_position_far_outside_its_limits_has_no_rest_that_may_be_sent(place):
+    """The nearest limit would make the robot jump."""
+    measured = {"j1": 0.0, "j2": place}
+    assert robot("position").rest(measured) is None
+    assert f"j2 is measured at {place:g} rad, outside its limits 0.5 to 2.5" in robot(
+        "position"
+    ).why_no_rest(measured)
 
 
 def test_positions_are_read_from_the_state_by_name():

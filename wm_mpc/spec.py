@@ -97,9 +97,9 @@ class RobotSpec:
         """See `ActionSpec.rest`."""
         return self.action.rest(measured)
 
-    def unmeasured(self, measured: Mapping[str, float] | None) -> tuple[str, ...]:
-        """See `ActionSpec.unmeasured`."""
-        return self.action.unmeasured(measured)
+    def why_no_rest(self, measured: Mapping[str, float] | None) -> str:
+        """See `ActionSpec.why_no_rest`."""
+        return self.action.why_no_rest(measured)
 
     def measured_positions(self, state: np.ndarray) -> dict[str, float]:
         """The positions by name that a measured state (state size,) holds: what `rest` takes."""
@@ -111,14 +111,12 @@ class RobotSpec:
         float32 (action size,).
 
         Raises:
-            SpecError: The robot is moved by positions that the state does not hold.
+            SpecError: The robot is moved by positions that the state does not hold, or that are
+                outside their limits.
         """
         measured = self.measured_positions(state)
         rest = self.rest(measured)
-        require(
-            rest is not None,
-            f"rest is unknown: the state has no position of {', '.join(self.unmeasured(measured))}",
-        )
+        require(rest is not None, self.why_no_rest(measured))
         return self.normalise_action(np.asarray(rest))
 
     def is_same_robot(self, other: RobotSpec) -> bool:

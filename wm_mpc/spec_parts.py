@@ -14,6 +14,7 @@ import numpy as np
 ACTION_KINDS = ("velocity", "position", "effort")
 STATE_SOURCES = ("odom", "joint_states")
 IMAGE_ENCODINGS = ("rgb8",)
+_OUTSIDE = 0.02  # of its range: how far outside the limits a position may be measured
 LARGEST_JUMP = 0.05  # of its range: how far a position without a rate limit goes in a period
 _ALWAYS_ANGLES = {"odom": ("yaw",)}  # by source: these wrap, whatever a recording says
 # Far beyond any robot; what is larger was never meant, and would take all memory.
@@ -97,15 +98,36 @@ class ActionSpec:
         Returns:
             float64 (action size,), in the action's unit, inside its limits. For velocities and
             efforts: zero, or the limit nearest to it. For positions: the measured ones, or the
-            limit nearest to them; None while any of them is unknown or not finite.
+            limit nearest to them, if that is near; None for a reason that `why_no_rest` gives.
         """
         low, high = np.asarray(self.low, float), np.asarray(self.high, float)
         if not self.rest_is_measured:
             return np.clip(np.zeros(self.size), low, high)
-        if self.unmeasured(measured):
+        if self.why_no_rest(measured):
             return None
         known = measured or {}
         return np.clip([known[name] for name in self.names], low, high)
+
+    def why_no_rest(self, measured: Mapping[str, float] | None) -> str:
+        """Why the action that keeps the robot still is unknown, or must not be sent: a position was
+        not measured, or lies so far outside the limits that the limit would make it jump. Empty
+        where `rest` is known."""
+        missing = self.unmeasured(measured)
+        if missing:
+            return (
+                f"where the robot rests is unknown: no position of {', '.join(missing)} was "
+                "measured, which a robot moved by positions needs"
+            )
+        if not self.rest_is_measured:
+            return ""
+        known = measured or {}
+        for name, low, high in zip(self.names, self.low, self.high, strict=True):
+            if not low - _OUTSIDE * (high - low) <= known[name] <= high + _OUTSIDE * (high - low):
+                return (
+                    f"{name} is measured at {known[name]:.4g} {self.unit}, outside its limits "
+                    f"{low:g} to {high:g}: move it inside, or correct the limits"
+                )
+        return ""
 
     def unmeasured(self, measured: Mapping[str, float] | None) -> tuple[str, ...]:
         """Actions whose position has to be measured before the robot's rest is known, and is not

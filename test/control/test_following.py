@@ -249,3 +249,13 @@ def test_a_plan_that_makes_no_sense_holds_a_position_robot_where_its_plan_has_br
 def test_rest_of_velocities_is_inside_their_limits():
     action = ActionSpec(("a", "b"), "velocity", "m/s", (0.2, -2.0), (1.0, 2.0))
     np.testing.assert_array_equal(PlanFollower(action, 0.1).action_at(T0), [0.2, 0.0])
+
+
+def test_a_robot_that_was_moved_outside_its_limits_is_not_sent_back():
+    subject = arm()
+    subject.measure(ARM)
+    subject.offer(T0, np.zeros((0, 2)), T0, {"a": 1.5, "b": -1.5})
+    assert subject.action_at(T0) is None
+    assert subject.status is Following.UNKNOWN
+    subject.offer(T0, np.zeros((0, 2)), T0, {"a": 0.9, "b": -1.5})
+    assert subject.action_at(T0).tolist() == [0.9, -1.5]

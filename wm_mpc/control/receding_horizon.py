@@ -203,11 +203,10 @@ class RecedingHorizon:
 
     def _rest(self, state: np.ndarray, measured: Mapping[str, float] | None) -> Tensor:
         """The normalised action (action size,) that keeps the robot where it is."""
-        known = {**(measured or {}), **self.spec.measured_positions(state)}
+        known = {**self.spec.measured_positions(state), **(measured or {})}
         rest = self.spec.rest(known)
         if rest is None:
-            missing = ", ".join(self.spec.unmeasured(known))
-            raise PlanningError(f"the robot's rest is unknown: no position of {missing}")
+            raise PlanningError(self.spec.why_no_rest(known))
         return torch.from_numpy(self.spec.normalise_action(rest))
 
     def _applied(self, stamp: float, number: int, rest: Tensor) -> Tensor:

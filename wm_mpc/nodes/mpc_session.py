@@ -104,8 +104,9 @@ class Session:
         """Tell the robot to hold; the stamp (ns) of that, and the action (action size,) that it
         rests with, None where a position robot has not been measured."""
         with self._lock:
-            now = self._now()
-            return now, self._plans.hold(now, self._measured())
+            now, measured = self._now(), self._measured()
+            self._statistics.no_rest = self._model.spec.why_no_rest(measured)
+            return now, self._plans.hold(now, measured)
 
     def _measured(self) -> dict[str, float]:
         """Present positions by name."""
@@ -258,11 +259,7 @@ class Session:
         measured = {**self._measured(), **inputs.state_positions(state)}
         rest = self._model.spec.rest(measured)
         if rest is None:
-            missing = ", ".join(self._model.spec.unmeasured(measured))
-            raise HoldError(
-                f"where the robot rests is unknown: no position of {missing} was measured; a robot "
-                "moved by positions needs it"
-            )
+            raise HoldError(self._model.spec.why_no_rest(measured))
         committed = self._executed.between(stamp, arrival, rest)
         if len(committed) >= planner.horizon * self._model.spec.frame_skip:
             raise HoldError("planning takes longer than the plan lasts: observations are too old")
@@ -340,4 +337,7 @@ class Session:
                 return
             self._know_it_stands(*self._stand_still())
             self._statistics.holds += 1
+        nothing = self._statistics.no_rest
+        if nothing and nothing not in reason:
+            reason = f"{reason}; nothing is sent: {nothing}"
         self._report(level, f"holding: {reason}")

@@ -16,6 +16,7 @@ class Statistics:
         self.stages = StageTimes()
         self.plans = self.overruns = self.holds = 0
         self.last_plan: ControlPlan | None = None
+        self.no_rest = ""  # why a position robot is sent nothing at all; empty where it rests
         self.trust: Trust | None = None
         self.inputs: Inputs | None = None
 
@@ -32,6 +33,8 @@ class Statistics:
             "holds": self.holds,
             **self.stages.values(),
         }
+        if self.no_rest:
+            values["rest"] = self.no_rest
         plan = self.last_plan
         if plan is not None:
             values["cost"] = f"{plan.result.cost:.5g}"
