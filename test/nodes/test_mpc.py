@@ -395,7 +395,7 @@ def _message(height, width, encoding, data_size, step=None):
 
 BAD_IMAGES = {
     "1x1": (_message(1, 1, "rgb8", 3), "64x64 or larger"),
-    "mono16": (_message(64, 64, "mono16", 64 * 64 * 2), "accepted encodings"),
+    "rgb565": (_message(64, 64, "rgb565", 64 * 64 * 2), "accepted encodings"),
     "truncated": (_message(64, 64, "rgb8", 100), "is truncated"),
     "empty": (Image(), "image is 0x0"),
 }

@@ -29,6 +29,7 @@ from wm_mpc.ros.messages import (
     joint_states_to_state,
     odometry_to_state,
 )
+from wm_mpc.ros.picture_looks import PictureLooks
 from wm_mpc.ros.timing import to_nanoseconds, trip_seconds
 from wm_mpc.spec import RobotSpec
 
@@ -82,6 +83,7 @@ class Inputs:
         self._source = spec.state.source if state_type == "auto" else state_type
         self._changed = threading.Condition()
         self._camera = FrozenCamera(angles={"yaw", *spec.state.angles})
+        self._looks = PictureLooks()
         self._clock = ClockWatch()
         self._image: Arrival | None = None
         self._image_number = 0
@@ -140,6 +142,8 @@ class Inputs:
             self._image = Arrival(message, stamp, received, trip)
             self._image_number += 1
         self._on_image()
+        for remark in self._looks.see(message):
+            self._node.get_logger().warning(remark)
 
     def _store_state(self, message: Any) -> None:
         with self._changed:
