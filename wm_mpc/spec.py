@@ -20,7 +20,7 @@ IMAGE_ENCODINGS = ("rgb8",)
 _ALWAYS_ANGLES = {"odom": ("yaw",)}  # by source: these wrap, whatever a recording says
 # Far beyond any robot; what is larger was never meant, and would take all memory.
 _LARGEST_IMAGE = 8192  # pixels of a side
-_MOST_STEPS = 10_000  # of frame_skip and history
+_MOST_STEPS = 1000  # of frame_skip and history
 _LONGEST_PERIOD = 3600.0  # s
 _SHORTEST_PERIOD = 1e-5  # s
 
