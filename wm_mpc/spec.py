@@ -23,6 +23,7 @@ _LARGEST_IMAGE = 8192  # pixels of a side
 _MOST_STEPS = 1000  # of frame_skip and history
 _LONGEST_PERIOD = 3600.0  # s
 _SHORTEST_PERIOD = 1e-5  # s
+LARGEST_JUMP = 0.05  # of its range: how far a position without a rate limit goes in a period
 
 
 class SpecError(ValueError):
@@ -85,6 +86,52 @@ class ActionSpec:
     @property
     def size(self) -> int:
         return len(self.names)
+
+    @property
+    def rest_is_measured(self) -> bool:
+        """Whether standing still has to be measured: so it is for robots moved by positions."""
+        return self.kind == "position"
+
+    def rest(self, measured: Mapping[str, float] | None = None) -> np.ndarray | None:
+        """The action that keeps the robot still: the only definition of rest.
+
+        Args:
+            measured: present positions by name (rad or m), of joints as a JointState names them
+                or of a base (x, y, yaw). More names than the robot's actions are no harm.
+
+        Returns:
+            float64 (action size,), in the action's unit, inside its limits. For velocities and
+            efforts: zero, or the limit nearest to it. For positions: the measured ones, or the
+            limit nearest to them; None while any of them is unknown or not finite.
+        """
+        low, high = np.asarray(self.low, float), np.asarray(self.high, float)
+        if not self.rest_is_measured:
+            return np.clip(np.zeros(self.size), low, high)
+        if self.unmeasured(measured):
+            return None
+        known = measured or {}
+        return np.clip([known[name] for name in self.names], low, high)
+
+    def unmeasured(self, measured: Mapping[str, float] | None) -> tuple[str, ...]:
+        """Actions whose position has to be measured before the robot's rest is known, and is not
+        among those measured (by name); none for velocities and efforts."""
+        if not self.rest_is_measured:
+            return ()
+        known = measured or {}
+        return tuple(n for n in self.names if not math.isfinite(known.get(n, math.nan)))
+
+    def largest_change(self, control_period: float) -> np.ndarray | None:
+        """How far an action may be from the one before it, a control period (s) earlier.
+
+        Returns:
+            float64 (action size,), in the action's unit: as the rate limit says. Without one, None
+            for velocities and efforts; positions never jump, so `LARGEST_JUMP` of their range.
+        """
+        if self.rate_limit is not None:
+            return np.asarray(self.rate_limit) * control_period
+        if self.rest_is_measured:
+            return LARGEST_JUMP * (np.asarray(self.high) - np.asarray(self.low))
+        return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,36 +267,16 @@ class RobotSpec:
 
     @property
     def rest_is_measured(self) -> bool:
-        """Whether standing still has to be measured: so it is for robots moved by positions."""
-        return self.action.kind == "position"
+        """See `ActionSpec.rest_is_measured`."""
+        return self.action.rest_is_measured
 
     def rest(self, measured: Mapping[str, float] | None = None) -> np.ndarray | None:
-        """The action that keeps the robot still: the only definition of rest.
-
-        Args:
-            measured: present positions by name (rad or m), of joints as a JointState names them
-                or of a base (x, y, yaw). More names than the robot's actions are no harm.
-
-        Returns:
-            float64 (action size,), in the action's unit, inside its limits. For velocities and
-            efforts: zero, or the limit nearest to it. For positions: the measured ones, or the
-            limit nearest to them; None while any of them is unknown or not finite.
-        """
-        low, high = np.asarray(self.action.low, float), np.asarray(self.action.high, float)
-        if not self.rest_is_measured:
-            return np.clip(np.zeros(self.action.size), low, high)
-        if self.unmeasured(measured):
-            return None
-        known = measured or {}
-        return np.clip([known[name] for name in self.action.names], low, high)
+        """See `ActionSpec.rest`."""
+        return self.action.rest(measured)
 
     def unmeasured(self, measured: Mapping[str, float] | None) -> tuple[str, ...]:
-        """Actions whose position has to be measured before the robot's rest is known, and is not
-        among those measured (by name); none for velocities and efforts."""
-        if not self.rest_is_measured:
-            return ()
-        known = measured or {}
-        return tuple(n for n in self.action.names if not math.isfinite(known.get(n, math.nan)))
+        """See `ActionSpec.unmeasured`."""
+        return self.action.unmeasured(measured)
 
     def measured_positions(self, state: np.ndarray) -> dict[str, float]:
         """The positions by name that a measured state (state size,) holds: what `rest` takes."""
@@ -265,20 +292,54 @@ class RobotSpec:
         ]
         return plain[0] == plain[1]
 
-    @property
-    def rest_action(self) -> np.ndarray:
-        """The normalised action nearest to zero, float32 (action size,): standing still."""
-        return self.normalise_action(np.clip(0.0, self.action.low, self.action.high))
+    def normalised_rest(self, state: np.ndarray) -> np.ndarray:
+        """The normalised action that keeps the robot still where a state (state size,) says it is;
+        float32 (action size,).
+
+        Raises:
+            SpecError: The robot is moved by positions that the state does not hold.
+        """
+        measured = self.measured_positions(state)
+        rest = self.rest(measured)
+        _require(
+            rest is not None,
+            f"rest is unknown: the state has no position of {', '.join(self.unmeasured(measured))}",
+        )
+        return self.normalise_action(np.asarray(rest))
 
     @property
-    def normalised_rate_limit(self) -> np.ndarray | None:
-        """Largest change of a normalised action from one control period to the next, float32
-        (action size,); None without a limit."""
-        if self.action.rate_limit is None:
+    def largest_change(self) -> np.ndarray | None:
+        """See `ActionSpec.largest_change`."""
+        return self.action.largest_change(self.control_period)
+
+    @property
+    def normalised_change(self) -> np.ndarray | None:
+        """`largest_change` of normalised actions, float32 (action size,); None without a limit."""
+        change = self.largest_change
+        if change is None:
             return None
         spread = np.asarray(self.action.high) - np.asarray(self.action.low)
-        change = np.asarray(self.action.rate_limit) * self.control_period
         return (2.0 * change / spread).astype(np.float32)
+
+    def with_largest_jump(self, share: float) -> RobotSpec:
+        """The same robot; positions without a rate limit get one, of that share of their range in
+        a control period."""
+        if self.action.rate_limit is not None or not self.rest_is_measured:
+            return self
+        spread = np.asarray(self.action.high) - np.asarray(self.action.low)
+        limit = tuple((share * spread / self.control_period).tolist())
+        return dataclasses.replace(self, action=dataclasses.replace(self.action, rate_limit=limit))
+
+    def positions_of(self, moves: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """Normalised positions (steps, action size) from moves: 1 is the largest change in a
+        control period. rest: the normalised position (action size,) before the first one."""
+        change = self.normalised_change
+        assert change is not None
+        rows, place = [], rest
+        for move in np.clip(moves, -1.0, 1.0):
+            place = np.clip(place + move * change, -1.0, 1.0)
+            rows.append(place)
+        return np.array(rows, np.float32).reshape(len(moves), self.action.size)
 
     def normalise_action(self, action: np.ndarray) -> np.ndarray:
         """Map actions (..., action size) from their limits to [-1, 1]; float32."""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wm_mpc.control.following import PlanFollower
 from wm_mpc.data.resample import (
     SECOND,
     Commands,
@@ -18,7 +19,6 @@ from wm_mpc.data.resample import (
     runs,
     split_at_gaps,
 )
-from wm_mpc.sim.trajectory import PlanFollower
 from wm_mpc.spec import ActionSpec
 
 PERIOD = SECOND // 10

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.evaluation.episodes import draw_episode, run_episode
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.planning.objective import ObjectiveConfig
-from wm_mpc.planning.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.planar import TOLERANCE

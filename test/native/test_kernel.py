@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.native.library import library
 from wm_mpc.native.selection import native_model, why_not_native
 from wm_mpc.planning.gradient import GradientPlanner
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
 from wm_mpc.planning.planner import PlanStatus
-from wm_mpc.planning.receding_horizon import RecedingHorizon
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
@@ -31,10 +31,19 @@ OBJECTIVES = {
 }
 
 
-def make_model(*, gate=True, hidden=32, rate_limit=None, state=("x",), angles=(), rounded=False):
+def make_model(
+    *,
+    gate=True,
+    hidden=32,
+    rate_limit=None,
+    state=("x",),
+    angles=(),
+    rounded=False,
+    kind="velocity",
+):
     spec = RobotSpec(
         "toy",
-        ActionSpec(("a", "b"), "velocity", "m/s", (-1.0, -1.0), (1.0, 1.0), rate_limit),
+        ActionSpec(("a", "b"), kind, "m/s", (-1.0, -1.0), (1.0, 1.0), rate_limit),
         StateSpec(state, ("m",) * len(state), "odom", angles),
         ImageSpec(16, 16),
         control_period=0.1,
@@ -55,7 +64,8 @@ def make_cost(model, objective=OBJECTIVES["everything"], *, committed=0, native=
     latents = torch.randn(2, model.latent_size, generator=generator)
     carry = model.start(latents[:1, None], torch.zeros(1, 0, 6))
     fixed = torch.rand(committed, 2, generator=generator)
-    return GoalCost(model, objective, carry, latents[1], fixed, native=native)
+    previous = torch.tensor([0.3, -0.9]) if model.spec.rest_is_measured else None
+    return GoalCost(model, objective, carry, latents[1], fixed, previous=previous, native=native)
 
 
 def some_actions(rows=5, horizon=4, seed=2):
@@ -103,6 +113,20 @@ def test_costs_and_slopes_of_robots_with_angles_are_those_of_torch(state):
     costs, found = cost._native.slopes(actions, OBJECTIVES["everything"].step_weights(4))
     assert_same(costs, expected)
     assert_same(found, slopes)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
+@pytest.mark.parametrize("limit", [None, (4.0, 2.0), (0.3, 20.0)])
+def test_moves_of_positions_cost_what_torch_says(objective, limit):
+    model = make_model(kind="position", rate_limit=limit)
+    for committed in (0, 1, 4, 40):
+        cost = make_cost(model, objective, committed=committed)
+        actions = 1.5 * some_actions()  # beyond the limits, too
+        expected, slopes = by_torch(cost, actions)
+        costs, found = cost._native.slopes(actions, objective.step_weights(4))
+        assert_same(costs, expected)
+        assert_same(cost(actions), expected)
+        assert_same(found, slopes)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 8, 9, 31, 64, 65, 130])

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.model.familiarity import Familiarity, image_error
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.native.library import library
 from wm_mpc.native.selection import native_vision
 from wm_mpc.planning.objective import ObjectiveConfig
-from wm_mpc.planning.receding_horizon import RecedingHorizon
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.planning.surprise import SurpriseMonitor
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec

@@ -19,13 +19,13 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
+from wm_mpc.control.following import PlanFollower
 from wm_mpc.evaluation.settings import task_parameter_file
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image, state_to_odometry
 from wm_mpc.ros.timing import to_nanoseconds, to_stamp
 from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.tasks.wall import Wall
-from wm_mpc.sim.trajectory import PlanFollower
 
 pytestmark = pytest.mark.ros
 ROOT = Path(__file__).parents[2]

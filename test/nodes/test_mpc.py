@@ -557,7 +557,7 @@ def test_what_was_being_planned_when_a_person_stopped_the_robot_is_not_sent(star
 
 
 def test_planner_fault_makes_the_robot_hold(mpc, monkeypatch):
-    from wm_mpc.planning.receding_horizon import RecedingHorizon
+    from wm_mpc.control.receding_horizon import RecedingHorizon
 
     def broken(*_, **__):
         raise ZeroDivisionError("injected")

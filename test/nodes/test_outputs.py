@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import numpy as np
@@ -32,9 +33,14 @@ VALUES = {
 class Outputs:
     """A `PlanPublisher` in a node that runs, and what is heard of it."""
 
-    def __init__(self, observer, task):
-        self.observer, self.present = observer, {}
-        self.spec = make_task(task).spec
+    def __init__(self, observer, task, kind=None, limit=None, control_period=None):
+        self.observer, self.present, self.measured = observer, {}, {}
+        spec = make_task(task).spec
+        action = spec.action
+        if kind is not None:
+            action = dataclasses.replace(action, kind=kind, rate_limit=limit)
+        period = control_period or spec.control_period
+        self.spec = dataclasses.replace(spec, action=action, control_period=period)
         self.twists = observer.listen(TwistStamped, "cmd_vel", qos.COMMAND)
         self.commands = observer.listen(Float64MultiArray, "commands", qos.COMMAND)
         self.trajectories = observer.listen(
@@ -57,7 +63,7 @@ class Outputs:
     def move(self, points=40, share=0.5):
         """A plan of so many times the same action; the action."""
         action = np.full(self.spec.action.size, share) * self.spec.action.high
-        self.plans.publish(self.now(), np.tile(action, (points, 1)))
+        self.plans.publish(self.now(), np.tile(action, (points, 1)), self.measured)
         return action
 
     def wait_until(self, condition, what, timeout=5.0):
@@ -68,8 +74,8 @@ class Outputs:
 def start(observer):
     started = []
 
-    def begin(task):
-        outputs = Outputs(observer, task)
+    def begin(task, **changes):
+        outputs = Outputs(observer, task, **changes)
         running = spinning(outputs.node)
         running.__enter__()
         started.append((outputs, running))
@@ -101,7 +107,7 @@ def test_the_last_word_on_a_stream_is_to_rest(start, end):
         "motion",
     )
     if end == "close":
-        outputs.plans.hold(outputs.now())
+        outputs.plans.hold(outputs.now(), outputs.measured)
         outputs.plans.close()
     else:
         outputs.use()
@@ -134,10 +140,44 @@ def test_streams_last_as_long_as_plans_are_wanted_seldom(start):
     assert list(outputs.commands[-1].data) == action.tolist()
 
 
+@pytest.mark.parametrize("task", ["wall"])
+def test_plans_and_holds_leave_at_once_at_any_period(start, task):
+    """Not with the next tick of the stream, half a second later."""
+    outputs = start(task, control_period=0.5)
+    outputs.use("cmd_vel", "commands")
+    late = []
+    for _ in range(6):
+        for tell in (outputs.move, lambda: outputs.plans.hold(outputs.now())):
+            time.sleep(0.13)  # anywhere between two ticks
+            heard, began = len(outputs.twists), time.monotonic()
+            tell()
+            outputs.wait_until(lambda n=heard: len(outputs.twists) > n, "a twist")
+            late.append(time.monotonic() - began)
+            moves = any(velocity(outputs.twists[heard]))
+            assert moves == (tell == outputs.move)
+    assert sorted(late)[len(late) // 2] < 0.05
+
+
+def test_before_it_is_measured_nothing_is_streamed_to_a_position_robot(start):
+    outputs = start("wall", kind="position", limit=(1.0, 1.0))
+    plans = outputs.observer.listen(JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS)
+    outputs.use("commands", "joint_trajectory")
+    outputs.plans.hold(outputs.now())
+    outputs.wait_until(lambda: plans, "the request to hold")
+    time.sleep(0.4)
+    assert outputs.commands == []
+    assert outputs.trajectories == []
+    outputs.measured = {"vx": 0.4, "vy": -0.2}
+    assert outputs.plans.hold(outputs.now(), outputs.measured).tolist() == [0.4, -0.2]
+    outputs.wait_until(lambda: outputs.commands and outputs.trajectories, "rest")
+    assert all(list(message.data) == [0.4, -0.2] for message in outputs.commands)
+    assert reached(outputs.trajectories[0]).tolist() == [0.4, -0.2]
+
+
 def joint_plan(outputs):
     outputs.use("joint_trajectory")
     names = outputs.spec.action.names
-    outputs.plans.measured = dict.fromkeys(names, 0.25)
+    outputs.measured = dict.fromkeys(names, 0.25)
     action = outputs.move(points=20)
     outputs.wait_until(lambda: outputs.trajectories, "a trajectory")
     return names, action
@@ -150,8 +190,8 @@ def reached(trajectory):
 def test_a_hold_is_where_the_joints_are_now(start):
     outputs = start("reach")
     names, _ = joint_plan(outputs)
-    outputs.plans.measured = dict.fromkeys(names, 0.4)
-    outputs.plans.hold(outputs.now())
+    outputs.measured = dict.fromkeys(names, 0.4)
+    outputs.plans.hold(outputs.now(), outputs.measured)
     outputs.wait_until(lambda: len(outputs.trajectories) == 2, "the hold")
     np.testing.assert_allclose(reached(outputs.trajectories[-1]), 0.4)
 
@@ -161,13 +201,13 @@ def test_a_hold_stays_where_it_began(start):
     outputs = start("reach")
     names, _ = joint_plan(outputs)
     for number, place in enumerate((0.4, 0.39, 0.38)):
-        outputs.plans.measured = dict.fromkeys(names, place)
-        outputs.plans.hold(outputs.now())
+        outputs.measured = dict.fromkeys(names, place)
+        outputs.plans.hold(outputs.now(), outputs.measured)
         outputs.wait_until(lambda n=number: len(outputs.trajectories) == n + 2, "the hold")
     np.testing.assert_allclose(reached(outputs.trajectories[-1]), 0.4)
     outputs.move()
     outputs.wait_until(lambda: len(outputs.trajectories) == 5, "motion")
-    outputs.plans.hold(outputs.now())
+    outputs.plans.hold(outputs.now(), outputs.measured)
     outputs.wait_until(lambda: len(outputs.trajectories) == 6, "another hold")
     np.testing.assert_allclose(reached(outputs.trajectories[-1]), 0.38)
 
@@ -181,8 +221,8 @@ def test_an_output_that_ends_holds_joints_where_they_are_now(start):
     np.testing.assert_allclose(reached(outputs.trajectories[-1]), 0.3)
     # Others may move them now: what was wanted is forgotten.
     outputs.use("joint_trajectory")
-    outputs.plans.measured = {}
-    outputs.plans.hold(outputs.now())
+    outputs.measured = {}
+    outputs.plans.hold(outputs.now(), outputs.measured)
     outputs.wait_until(lambda: len(outputs.trajectories) == 3, "a hold")
     assert not outputs.trajectories[-1].points[-1].positions
 
@@ -191,8 +231,8 @@ def test_an_output_that_ends_holds_joints_where_they_are_now(start):
 def test_joints_of_which_some_are_not_known_are_held_where_they_are_wanted(start, missing):
     outputs = start("reach")
     names, _ = joint_plan(outputs)
-    outputs.plans.measured = dict.fromkeys(names[missing:], 2.0)
-    outputs.plans.hold(outputs.now())
+    outputs.measured = dict.fromkeys(names[missing:], 2.0)
+    outputs.plans.hold(outputs.now(), outputs.measured)
     outputs.wait_until(lambda: len(outputs.trajectories) == 2, "the hold")
     np.testing.assert_allclose(reached(outputs.trajectories[-1]), 0.25, atol=0.1)
 
@@ -202,10 +242,10 @@ def test_where_joints_are_not_known_now_a_hold_is_where_they_are_wanted(start, e
     outputs = start("reach")
     before = outputs.now()
     _, action = joint_plan(outputs)
-    outputs.plans.measured = {}
+    outputs.measured = {}
     time.sleep(0.55)
     if end == "hold":
-        outputs.plans.hold(outputs.now())
+        outputs.plans.hold(outputs.now(), outputs.measured)
     else:
         outputs.use()
     outputs.wait_until(lambda: len(outputs.trajectories) == 2, "the hold")

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from wm_mpc.control.receding_horizon import RecedingHorizon
+from wm_mpc.control.timeline import Timeline
 from wm_mpc.evaluation.settings import task_settings
 from wm_mpc.model.checkpoint import load_checkpoint
-from wm_mpc.planning.commitment import Commitments
-from wm_mpc.planning.receding_horizon import RecedingHorizon
 from wm_mpc.planning.surprise import Surprise, SurpriseMonitor
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.sim.bullet import Simulation, episode_rng
@@ -35,7 +35,7 @@ def drive(model, *, executed=lambda action: action, seen=lambda image: image, st
     seen: what becomes of an image."""
     settings = task_settings(model.spec.task)
     controller, monitor = RecedingHorizon(model), SurpriseMonitor(model)
-    sent, surprises = Commitments(model.spec), []
+    sent, surprises = Timeline.of(model.spec), []
     with Simulation(make_task(model.spec.task)) as simulation:
         observation = simulation.reset(episode_rng(5, "evaluate", 0))
         goal = simulation.goal.observation
@@ -49,7 +49,7 @@ def drive(model, *, executed=lambda action: action, seen=lambda image: image, st
             )  # fmt: skip
             stamp = START + round(seconds * SECOND)
             surprises.append(observe(monitor, stamp, image, plan.latents[0], sent))
-            sent.sent(stamp, plan.actions)
+            sent.put(stamp, plan.actions)
             observation = simulation.step(executed(plan.actions[0]))
     return surprises
 
@@ -91,7 +91,7 @@ def test_without_calibration_nothing_is_told(model):
 
 
 def test_time_that_goes_back_is_a_new_beginning(model):
-    monitor, sent = SurpriseMonitor(model), Commitments(model.spec)
+    monitor, sent = SurpriseMonitor(model), Timeline.of(model.spec)
     image = np.zeros((model.spec.image.height, model.spec.image.width, 3), np.uint8)
     latent = model.encode(*(_one(image), model.state_mean[None]))[0]
     period = round(model.spec.control_period * SECOND)

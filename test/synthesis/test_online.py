@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.data.collection import record_episode
 from wm_mpc.data.episodes import Dataset, Recording
 from wm_mpc.model.world_model import Architecture, WorldModel
-from wm_mpc.planning.receding_horizon import RecedingHorizon
 from wm_mpc.sim.bullet import Simulation
 from wm_mpc.sim.tasks.wall import Wall
 from wm_mpc.sim.workers import LocalWorkers

@@ -14,7 +14,7 @@ import torch
 
 from wm_mpc.benchmark.measuring import Pace, interleaved, milliseconds
 from wm_mpc.benchmark.workbench import Case, Driver, Workbench
-from wm_mpc.planning.receding_horizon import ControlPlan
+from wm_mpc.control.receding_horizon import ControlPlan
 
 BUDGETS = (0.01, 0.02, 0.05)  # s
 _ENDLESS = 100_000  # iterations

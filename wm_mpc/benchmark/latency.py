@@ -14,8 +14,8 @@ import torch
 
 from wm_mpc.benchmark.measuring import Pace, growth, interleaved, milliseconds
 from wm_mpc.benchmark.workbench import WITH_RESTARTS, Driver, Workbench
+from wm_mpc.control.receding_horizon import ControlPlan
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.receding_horizon import ControlPlan
 from wm_mpc.planning.registry import PlannerConfig
 
 SWEEPS: dict[str, tuple[int, ...]] = {

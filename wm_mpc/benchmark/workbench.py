@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wm_mpc.control.receding_horizon import ControlPlan, RecedingHorizon
 from wm_mpc.evaluation.benchmark import STREAM
 from wm_mpc.evaluation.episodes import draw_episode
 from wm_mpc.evaluation.settings import Settings, task_settings
@@ -25,7 +26,6 @@ from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import why_not_native
 from wm_mpc.planning.objective import GoalCost
-from wm_mpc.planning.receding_horizon import ControlPlan, RecedingHorizon
 from wm_mpc.planning.registry import BACKENDS, PLANNERS, PlannerConfig
 from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.tasks import make_task
@@ -136,7 +136,9 @@ class Workbench:
         model = self.model(task)
         goal = encoded(model, case.goal_image, case.goal_state)
         objective = self.settings(task).objective
-        return GoalCost(model, objective, start(model, case), goal, native=native)
+        previous = torch.from_numpy(model.spec.normalised_rest(case.state))
+        carry = start(model, case)
+        return GoalCost(model, objective, carry, goal, previous=previous, native=native)
 
 
 def encoded(model: WorldModel, image: np.ndarray, state: np.ndarray) -> Tensor:
@@ -150,7 +152,7 @@ def start(model: WorldModel, case: Case) -> Carry:
     """The carry of the dynamics at a case's start, having stood still there for as long as the
     model looks back."""
     spec, latent = model.spec, encoded(model, case.image, case.state)
-    rest = torch.from_numpy(spec.rest_action).repeat(spec.frame_skip)
+    rest = torch.from_numpy(spec.normalised_rest(case.state)).repeat(spec.frame_skip)
     with torch.no_grad():
         return model.start(latent.expand(1, spec.history, -1), rest.expand(1, spec.history - 1, -1))
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from wm_mpc.control.receding_horizon import ControlPlan, RecedingHorizon
 from wm_mpc.data.episodes import Dataset, Recording
 from wm_mpc.evaluation.episodes import run_episode
 from wm_mpc.evaluation.settings import task_settings
 from wm_mpc.evaluation.statistics import wilson_interval
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.receding_horizon import ControlPlan, RecedingHorizon
 from wm_mpc.sim.bullet import Observation, Simulation, episode_rng
 from wm_mpc.sim.disturbance import Disturbance
 from wm_mpc.sim.tasks import make_task

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.evaluation.ceiling import TrueSimulator
 from wm_mpc.evaluation.episodes import run_episode
 from wm_mpc.evaluation.films import Film, FilmShelf
@@ -25,7 +26,6 @@ from wm_mpc.evaluation.settings import TRUE_SIMULATOR, Settings
 from wm_mpc.evaluation.variants import Checkpoint
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.tasks import make_task

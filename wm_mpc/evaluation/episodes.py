@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from wm_mpc.control.receding_horizon import PlanningError
 from wm_mpc.planning.objective import ObjectiveConfig
-from wm_mpc.planning.receding_horizon import PlanningError
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.sim.bullet import Observation, Simulation
 
@@ -139,8 +139,5 @@ def run_episode(
 def _hold(simulation: Simulation) -> np.ndarray:
     """One action (1, action size) that stands still: zero, or the measured positions."""
     spec = simulation.task.spec
-    measured = dict(zip(spec.state.names, simulation.task.measure().tolist(), strict=True))
-    rest = np.zeros(spec.action.size)
-    if spec.action.kind == "position":
-        rest = np.array([measured.get(name, 0.0) for name in spec.action.names])
-    return np.clip(rest, spec.action.low, spec.action.high)[None]
+    rest = spec.normalised_rest(simulation.task.measure())
+    return spec.denormalise_action(rest)[None]

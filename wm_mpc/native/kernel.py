@@ -52,7 +52,10 @@ class _Problem(ctypes.Structure):
                 "committed", "largest_change", "previous",
             )
         ),
-        *((name, _int) for name in ("horizon", "action", "committed_count", "is_root")),
+        *(
+            (name, _int)
+            for name in ("horizon", "action", "committed_count", "is_root", "are_moves")
+        ),
         *(
             (name, _float)
             for name in ("state_weight", "action_weight", "action_rate_weight", "smoothing")
@@ -163,8 +166,8 @@ class NativeCost:
         **weights: Any,
     ) -> None:
         """carry: latent (1, latent size) and hidden (1, hidden). goal: embedded. goal_state: where
-        it counts, normalised. weights: state_weight, action_weight, action_rate_weight, smoothing
-        and is_root of the objective."""
+        it counts, normalised. weights: state_weight, action_weight, action_rate_weight, smoothing,
+        is_root and are_moves of the objective."""
         self._model = model
         latent, hidden = carry
         self._problem = _Problem(

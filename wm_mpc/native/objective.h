@@ -13,7 +13,8 @@ struct Problem {
   const float *latent, *hidden;  // the start: (latent), (hidden)
   const float *goal, *goal_state, *step_weights;  // goal_state: null when it does not count
   const float *committed, *largest_change, *previous;  // the last two: null without a rate limit
-  int32_t horizon, action, committed_count, is_root;
+  // are_moves: of positions, sequences hold the moves between them (see GoalCost).
+  int32_t horizon, action, committed_count, is_root, are_moves;
   float state_weight, action_weight, action_rate_weight, smoothing;
 };
 
@@ -26,6 +27,12 @@ inline void bind(const Problem& p, float* actions, int steps, uint8_t* moved) {
   for (int step = first; step < steps; ++step)
     for (int k = 0; k < size; ++k) {
       const float before = step ? actions[(step - 1) * size + k] : p.previous[k];
+      if (p.are_moves) {
+        const float wanted = before + actions[step * size + k] * p.largest_change[k];
+        // NaN stays NaN.
+        actions[step * size + k] = wanted > 1.0f ? 1.0f : wanted < -1.0f ? -1.0f : wanted;
+        continue;
+      }
       float& here = actions[step * size + k];
       const float change = here - before, limit = p.largest_change[k];
       const bool is_held = !(change <= limit && change >= -limit);
@@ -38,7 +45,14 @@ inline void bind(const Problem& p, float* actions, int steps, uint8_t* moved) {
 
 inline void bind_back(const Problem& p, float* slope, int steps, const uint8_t* moved) {
   const int size = p.action, first = std::min(p.committed_count, steps);
-  if (p.largest_change)
+  if (p.are_moves) {
+    // A position is the sum of all moves before it.
+    for (int step = steps - 1; step >= first; --step)
+      for (int k = 0; k < size; ++k) {
+        if (step > first) slope[(step - 1) * size + k] += slope[step * size + k];
+        slope[step * size + k] *= p.largest_change[k];
+      }
+  } else if (p.largest_change)
     for (int step = steps - 1; step >= first; --step)
       for (int k = 0; k < size; ++k)
         if (moved[step * size + k]) {
@@ -137,9 +151,36 @@ inline void goal_cost(
         s.slope_latent + at * s.latent_width, g.slope_scene + at * g.scene_width, 4 * m.scene);
 }
 
+// The same for positions: what costs are the moves between them, and their changes.
+inline float move_cost(const Problem& p, const float* positions, int steps, float* slope) {
+  const int size = p.action, count = steps * size, changes = (steps - 1) * size;
+  float squares = 0.0f, jumps = 0.0f;
+  for (int k = 0; k < size; ++k) {
+    const float unit = p.largest_change[k];
+    float move_before = 0.0f;
+    for (int step = 0; step < steps; ++step) {
+      const int at = step * size + k;
+      const float move = (positions[at] - (step ? positions[at - size] : p.previous[k])) / unit;
+      const float jump = step ? move - move_before : 0.0f;
+      squares += move * move;
+      jumps += jump * jump;
+      move_before = move;
+      if (!slope) continue;
+      const float to_move = 2.0f * p.action_weight / count * move / unit;
+      const float to_jump = changes > 0 ? 2.0f * p.action_rate_weight / changes * jump / unit : 0.0f;
+      slope[at] += to_move + to_jump;
+      if (step) slope[at - size] -= to_move + 2.0f * to_jump;
+      if (step > 1) slope[at - 2 * size] += to_jump;
+    }
+  }
+  const float rate = changes > 0 ? p.action_rate_weight * jumps / changes : 0.0f;
+  return p.action_weight * squares / count + rate;
+}
+
 // What a bound sequence (steps, action size) costs by itself; adds to its slope unless null.
 inline float action_cost(const Problem& p, const float* actions, int steps, float* slope) {
   const int count = steps * p.action, changes = (steps - 1) * p.action;
+  if (p.are_moves) return move_cost(p, actions, steps, slope);
   float squares = 0.0f, jumps = 0.0f;
   for (int k = 0; k < count; ++k) {
     squares += actions[k] * actions[k];

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.data.episodes import Dataset
@@ -77,7 +78,7 @@ class LiveLearning:
             state = (
                 self._inputs.state_array(snapshot.state.message)
                 if self._inputs.needs_state and snapshot.state is not None
-                else self._spec.rest_action[:0]
+                else np.zeros(0, np.float32)
             )
         except MessageError as error:
             self._node.get_logger().warning(f"not recorded: {error}", throttle_duration_sec=5.0)

@@ -21,6 +21,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
+from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
 from wm_mpc.model.familiarity import checkpoint_complaint, describe_familiarity
 from wm_mpc.model.world_model import WorldModel
@@ -32,7 +33,6 @@ from wm_mpc.nodes.mpc_reload import Reloader
 from wm_mpc.nodes.mpc_session import Session
 from wm_mpc.nodes.mpc_statistics import Statistics
 from wm_mpc.nodes.mpc_trust import ERROR, OK, WARN
-from wm_mpc.planning.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.ros.parameters import declare
 from wm_mpc.ros.running import Stopped, run
@@ -247,9 +247,11 @@ def _load(path: Path, values: Mapping[str, Any]) -> WorldModel:
     """A world model used a few times already, so that the first real plan is as fast as any.
     Raises CheckpointError."""
     model, _ = load_checkpoint(path)
+    model.spec = model.spec.with_largest_jump(values["limits.largest_jump"])
     controller = RecedingHorizon(model)
     image = np.zeros((model.spec.image.height, model.spec.image.width, 3), np.uint8)
     state = model.state_mean.numpy()
+    measured = dict.fromkeys(model.spec.action.names, 0.0)
     # Few iterations, each like all others: another model may be planning meanwhile.
     planner = dataclasses.replace(planner_config(values), iterations=2)
     try:
@@ -262,6 +264,7 @@ def _load(path: Path, values: Mapping[str, Any]) -> WorldModel:
                 planner=planner,
                 objective=objective_config(values),
                 budget=1.0,
+                measured=measured,
             )
     except PlanningError as error:
         raise CheckpointError(f"{path} cannot be planned with: {error}") from None

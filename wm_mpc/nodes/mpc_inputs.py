@@ -214,6 +214,10 @@ class Inputs:
         except MessageError:
             return {}
 
+    def measured_positions(self, longest: float) -> dict[str, float]:
+        """Present positions by name, of joints or of a base, not older than `longest` seconds."""
+        return self.present_joints(longest)
+
     def goal_arrays(self, image: Any, state: Any | None) -> tuple[np.ndarray, np.ndarray | None]:
         """Of messages: goal image, and state (None when unknown). Raises MessageError."""
         try:

@@ -15,17 +15,17 @@ from std_msgs.msg import Float64, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import Marker, MarkerArray
 
+from wm_mpc.control.following import PlanFollower
+from wm_mpc.control.receding_horizon import ControlPlan
 from wm_mpc.model.paths import in_space, paths
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc_watch import Rivals
-from wm_mpc.planning.receding_horizon import ControlPlan
 from wm_mpc.ros import qos
 from wm_mpc.ros.controller import position_at, to_controller
 from wm_mpc.ros.messages import rgb_to_image
 from wm_mpc.ros.reading import TWIST_FIELDS
 from wm_mpc.ros.serialized_plans import SerializedPlans
 from wm_mpc.ros.timing import to_stamp
-from wm_mpc.sim.trajectory import PlanFollower
 from wm_mpc.spec import RobotSpec
 
 _TWISTS, _COMMANDS, _TRAJECTORY = "output.cmd_vel", "output.commands", "output.joint_trajectory"
@@ -35,10 +35,14 @@ _PLAN_TIMEOUT = 1.0  # s, after which the streams rest; three plans, if those ta
 
 class PlanPublisher:
     """`planned_actions`; the same plan streamed point by point on `cmd_vel` / `commands`; and as a
-    whole on `joint_trajectory`. An output that ends tells the robot to rest before.
+    whole on `joint_trajectory`.
 
-    measured: positions of joints by name, at the start of the next plan or now, if it is a hold;
-    as far as known. left: when the last plan was handed to the middleware (s, monotonic).
+    Plans and holds leave at once on every output. An output that ends tells the robot to rest
+    before. A robot moved by positions rests where it was measured: until then nothing is sent but
+    the request to hold, which names no position.
+
+    Attributes:
+        left: When the last plan was handed to the middleware (s, monotonic).
     """
 
     def __init__(self, node: Any, spec: RobotSpec) -> None:
@@ -54,7 +58,7 @@ class PlanPublisher:
         self._timer = node.create_timer(spec.control_period, self._stream)
         self._outputs = frozenset[str]()  # names of the parameters that are on
         self._frame_id = "odom"
-        self.measured: dict[str, float] = {}
+        self._measured: Mapping[str, float] = {}  # positions by name, as far as known
         self.left = 0.0
         self._serialized = SerializedPlans(spec.action, spec.control_period)
         self._trajectory: JointTrajectory | None = None  # the last that was sent
@@ -65,36 +69,57 @@ class PlanPublisher:
         """Publish as the node's parameters say. present: tells where the joints are now."""
         outputs = frozenset(name for name in _OUTPUTS if values[name])
         with self._lock:
-            if _TRAJECTORY in self._outputs - outputs:
-                self.measured = present()
+            if self._outputs != outputs:
+                self._measured = present()
+                self._follower.measure(self._measured)
             self._frame_id = values["frame_id"]
             # Whoever plans seldom is not dead for that.
             self._follower.plan_timeout = max(_PLAN_TIMEOUT, 3.0 / values["rate"])
             self._rest(self._outputs - outputs)
             self._outputs = outputs
 
-    def publish(self, stamp: int, actions: np.ndarray) -> None:
-        """Send a plan, actions (points, action size), that applies from `stamp` (ns)."""
+    def publish(
+        self, stamp: int, actions: np.ndarray, measured: Mapping[str, float] | None = None
+    ) -> np.ndarray | None:
+        """Send a plan, actions (points, action size), that applies from `stamp` (ns).
+
+        Args:
+            measured: Positions by name, as far as known: where the plan begins; present ones, where
+                it has no points and means to hold.
+
+        Returns:
+            The action (action size,) that the robot executes now; None where it is unknown.
+        """
         plan = self._serialized.write(stamp, actions)
         self.rivals.sent(plan)
         self._plans.publish(plan)
         self.left = time.monotonic()
         with self._lock:
+            now = self._now()
+            self._measured = measured or {}
+            self._follower.offer(stamp, actions, now, measured)
+            action = self._follower.action_at(now)
+            self._send(self._outputs, action, now)
             if _TRAJECTORY in self._outputs:
                 self._send_trajectory(stamp, actions)
-            self._follower.offer(stamp, actions, self._now())
+            if self._outputs - {_TRAJECTORY}:
+                self._timer.reset()  # the next point is due a period from now
+            return action
 
-    def hold(self, stamp: int) -> None:
-        """Tell the robot to hold now."""
-        self.publish(stamp, np.zeros((0, self._spec.action.size)))
+    def hold(self, stamp: int, measured: Mapping[str, float] | None = None) -> np.ndarray | None:
+        """Tell the robot to hold now; see `publish`."""
+        return self.publish(stamp, np.zeros((0, self._spec.action.size)), measured)
 
     def _now(self) -> int:
         return int(self._node.get_clock().now().nanoseconds)
 
     def _send_trajectory(self, stamp: int, actions: np.ndarray) -> None:
         now = self._now()
-        measured: Mapping[str, float] = self.measured
-        if len(actions):
+        measured = self._measured
+        if self._spec.rest_is_measured:
+            rest = self._follower.rest_at(now)
+            measured = {} if rest is None else dict(zip(self._spec.action.names, rest, strict=True))
+        elif len(actions):
             self._held = None
         else:
             # Of its first moment: aimed anew at where they sag to, joints would creep away.
@@ -108,8 +133,8 @@ class PlanPublisher:
 
     def _here(self, now: int) -> Mapping[str, float]:
         """Where the joints are, or else where they are wanted now."""
-        if all(name in self.measured for name in self._spec.action.names):
-            return self.measured
+        if all(name in self._measured for name in self._spec.action.names):
+            return self._measured
         return {} if self._trajectory is None else position_at(self._trajectory, now)
 
     def _stream(self) -> None:
@@ -118,8 +143,10 @@ class PlanPublisher:
                 now = self._now()
                 self._send(self._outputs, self._follower.action_at(now), now)
 
-    def _send(self, outputs: frozenset[str], action: np.ndarray, now: int) -> None:
-        """An action on those of the streams."""
+    def _send(self, outputs: frozenset[str], action: np.ndarray | None, now: int) -> None:
+        """An action on those of the streams; nothing where it is unknown."""
+        if action is None:
+            return
         if _COMMANDS in outputs:
             self._commands.publish(Float64MultiArray(data=action.tolist()))
         if _TWISTS in outputs:

@@ -93,6 +93,18 @@ TABLE = (
         0.001, 60.0,
     ),
     Parameter(
+        "limits.largest_jump", 0.05,
+        "Largest step between two commanded positions, as a share of their range; only for robots "
+        "moved by positions whose checkpoint has no rate limit",
+        "", 1e-4, 1.0, only_inactive=True,
+    ),
+    Parameter(
+        "limits.lag", 0.3,
+        "How far a moving position robot may be behind its commands, in time at the rate limit, "
+        "before the node holds it",
+        "s", 0.0, 10.0,
+    ),
+    Parameter(
         "surprise.image", 3.0,
         "Hold when the camera shows what the model cannot redraw: at so many times the error that "
         "99 of 100 recorded images stay below; 0: never",

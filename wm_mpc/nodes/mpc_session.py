@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from wm_mpc.control.receding_horizon import ControlPlan, PlanningError, RecedingHorizon
+from wm_mpc.control.timeline import Timeline
+from wm_mpc.control.validator import Validation, Verdict
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc_goals import Goals
 from wm_mpc.nodes.mpc_inputs import Inputs, Snapshot
@@ -21,10 +24,7 @@ from wm_mpc.nodes.mpc_outputs import PlanPictures, PlanPublisher
 from wm_mpc.nodes.mpc_parameters import Configs
 from wm_mpc.nodes.mpc_statistics import Statistics
 from wm_mpc.nodes.mpc_trust import ERROR, OK, WARN, HoldError, Trust
-from wm_mpc.planning.commitment import Commitments
 from wm_mpc.planning.goals import Goal
-from wm_mpc.planning.receding_horizon import ControlPlan, PlanningError, RecedingHorizon
-from wm_mpc.planning.validator import Validation, Verdict
 from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.handover import Handover
 from wm_mpc.ros.schedule import PlanSchedule
@@ -54,20 +54,20 @@ class Session:
         # A plan is published under it, so none leaves after `close`.
         self._lock = threading.RLock()
         self._closed = self.held_by_person = False
-        self._stopped: int | None = None  # stamp (ns) of a person's hold that is not known yet
-        self._controller = RecedingHorizon(model, values["seed"])
+        # Stamp (ns) and rest of a person's hold that the planning thread has not noted yet.
+        self._stopped: tuple[int, np.ndarray | None] | None = None
+        self._executed = Timeline.of(model.spec)
+        self._controller = RecedingHorizon(model, values["seed"], self._executed)
         self._next: tuple[WorldModel, RecedingHorizon] | None = None
         self._configs = Configs()
-        self._commitments = Commitments(model.spec)
         self._trust = statistics.trust = Trust(model)
         self._schedule = PlanSchedule()
         self._handover = Handover(wake)
         self._usual = statistics.latency.summary().p50  # s, how long planning takes
-        self._first_stamp = self._now()
         self._used_image = 0
         self._goals = goals
         self._used_goal: tuple[int, int] | None = None  # number and revision
-        self._answered: tuple[int, np.ndarray] | None = None  # stamp and actions of the last plan
+        self._answered: tuple[int, np.ndarray, Mapping[str, float]] | None = None  # the last plan
         self._plans = PlanPublisher(node, model.spec)
         self._pictures = PlanPictures(node, model)
         self._inputs = Inputs(
@@ -99,16 +99,16 @@ class Session:
             self._plans.close()
             self._pictures.close()
 
-    def _stand_still(self) -> int:
-        """Tell the robot to; the stamp (ns) it is told."""
+    def _stand_still(self) -> tuple[int, np.ndarray | None]:
+        """Tell the robot to hold; the stamp (ns) of that, and the action (action size,) that it
+        rests with, None where a position robot has not been measured."""
         with self._lock:
             now = self._now()
-            self._plans.measured = self._present_joints()
-            self._plans.hold(now)
-            return now
+            return now, self._plans.hold(now, self._measured())
 
-    def _present_joints(self) -> dict[str, float]:
-        return self._inputs.present_joints(_PRESENT)
+    def _measured(self) -> dict[str, float]:
+        """Present positions by name."""
+        return self._inputs.measured_positions(_PRESENT)
 
     def hold_at_once(self) -> None:
         """A person wants it, whatever is being planned: that will not be sent. In lockstep the
@@ -117,15 +117,15 @@ class Session:
             if not self._closed and not self._lockstep:
                 self._stopped = self._stand_still()
 
-    def _know_it_stands(self, stamp: int) -> None:
-        """The robot was told to at `stamp` (ns): the next plan begins from rest."""
-        self._commitments.sent(stamp, np.zeros((0, self._model.spec.action.size)))
+    def _know_it_stands(self, stamp: int, rest: np.ndarray | None) -> None:
+        """The robot rests from `stamp` (ns) on: the next plan begins there."""
+        self._executed.hold(stamp, rest)
         self._controller.forget()
         self._answered = self._stopped = None
 
     def use(self, model: WorldModel, seed: int) -> None:
         """Plan with another world model of the same robot from the next plan on."""
-        following = (model, RecedingHorizon(model, seed))
+        following = (model, RecedingHorizon(model, seed, self._executed))
         with self._lock:
             self._next = following
 
@@ -163,8 +163,8 @@ class Session:
             if self._closed:
                 return
             if self._stopped is not None:
-                self._know_it_stands(self._stopped)
-            self._plans.use(values, self._present_joints)
+                self._know_it_stands(*self._stopped)
+            self._plans.use(values, self._measured)
         now = self._now()
         if not self._lockstep:
             period = from_seconds(1.0 / values["rate"])
@@ -177,15 +177,15 @@ class Session:
             if self._lockstep and self._repeat_answer(stamp):
                 return
             watch = StageClock(snapshot.image.received, snapshot.image.trip)
-            plan, checked = self._plan(snapshot, goal, stamp, values, watch)
-            sent = self._send(plan, checked, stamp, values, watch)
+            plan, checked, measured = self._plan(snapshot, goal, stamp, values, watch)
+            sent = self._send(plan, checked, stamp, measured, values, watch)
         except (HoldError, MessageError, PlanningError) as error:
             self._hold(str(error), getattr(error, "level", ERROR))
         except Exception as error:  # a fault of ours must not leave the robot moving either
             self._hold(f"planner fault: {error!r}", ERROR)
         else:
             # Now, when nobody waits for it.
-            self._trust.follow(plan, stamp, self._commitments)
+            self._trust.follow(plan, stamp, self._executed)
             self._see_goal(goal, plan, values)
             self._usual = self._statistics.latency.summary().p50
             if sent and self._used_image != used:
@@ -249,8 +249,8 @@ class Session:
         stamp: int,
         values: Mapping[str, Any],
         watch: StageClock,
-    ) -> tuple[ControlPlan, Validation]:
-        """A plan, and what of it may be sent."""
+    ) -> tuple[ControlPlan, Validation, dict[str, float]]:
+        """A plan, what of it may be sent, and the positions by name that it begins from."""
         assert snapshot.image is not None
         watch.lap("wait")
         inputs, controller = self._inputs, self._controller
@@ -259,7 +259,6 @@ class Session:
         if inputs.needs_state:
             assert snapshot.state is not None
             state = inputs.state_array(snapshot.state.message)
-            self._plans.measured = inputs.joint_positions(state)
         if (goal.number, goal.revision) != self._used_goal or not controller.has_goal:
             controller.set_goal(*inputs.goal_arrays(goal.content.image, goal.content.state))
             self._used_goal = goal.number, goal.revision
@@ -270,38 +269,49 @@ class Session:
         arrival = self._now()
         if not self._lockstep:  # there, nothing is executed while planning
             arrival += from_seconds(budget if math.isnan(self._usual) else self._usual)
-        committed = self._commitments.between(stamp, arrival)
+        measured = {**self._measured(), **self._model.spec.measured_positions(state)}
+        rest = self._model.spec.rest(measured)
+        if rest is None:
+            missing = ", ".join(self._model.spec.unmeasured(measured))
+            raise HoldError(
+                f"where the robot rests is unknown: no position of {missing} was measured; a robot "
+                "moved by positions needs it"
+            )
+        committed = self._executed.between(stamp, arrival, rest)
         if len(committed) >= planner.horizon * self._model.spec.frame_skip:
             raise HoldError("planning takes longer than the plan lasts: observations are too old")
         watch.lap("convert")
         plan = controller.plan(
             image,
             state,
-            (stamp - self._first_stamp) / SECOND,
+            stamp / SECOND,
             planner=planner,
             objective=objective,
             committed=committed,
             budget=math.inf if self._lockstep else budget,
             searching=self._handover.over,
+            measured=measured,
         )
         checked = self._trust.check(
             plan, image, stamp,
             now=self._now(),
             fixed=len(committed),
             timeout=math.inf if self._lockstep else values["observation_timeout"],
-            executed=self._commitments,
+            rest=rest,
+            executed=self._executed,
             values=values,
         )  # fmt: skip
         watch.lap_two("encode", "plan", plan.encode_seconds)
         self._statistics.latency.add(plan.encode_seconds + plan.plan_seconds)
         self._statistics.encoding.add(plan.encode_seconds)
-        return plan, checked
+        return plan, checked, measured
 
     def _send(
         self,
         plan: ControlPlan,
         checked: Validation,
         stamp: int,
+        measured: Mapping[str, float],
         values: Mapping[str, Any],
         watch: StageClock,
     ) -> bool:
@@ -314,10 +324,10 @@ class Session:
                 raise HoldError(_HELD)
             if self._stopped is not None:
                 raise HoldError("a person stopped the robot while this was planned")
-            self._plans.publish(stamp, actions)
+            self._plans.publish(stamp, actions, measured)
             watch.lap("publish", self._plans.left)
-            self._commitments.sent(stamp, actions)
-            self._answered = (stamp, actions)
+            self._executed.put(stamp, actions)
+            self._answered = (stamp, actions, measured)
             self._statistics.plans += 1
             self._statistics.last_plan = plan
             pose = self._inputs.newest_pose()
@@ -325,7 +335,6 @@ class Session:
         if checked.verdict is Verdict.SUCCESS:
             self._report(OK, "planning")
         else:
-            self._controller.executing((stamp - self._first_stamp) / SECOND, actions)
             self._report(WARN, f"planning, degraded: {checked.reason}")
         return True
 
@@ -342,6 +351,6 @@ class Session:
         with self._lock:
             if self._closed:
                 return
-            self._know_it_stands(self._stand_still())
+            self._know_it_stands(*self._stand_still())
             self._statistics.holds += 1
         self._report(level, f"holding: {reason}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from wm_mpc.control.receding_horizon import ControlPlan
 from wm_mpc.nodes.mpc_trust import Trust
-from wm_mpc.planning.receding_horizon import ControlPlan
 from wm_mpc.ros.timing import LatencyTracker, StageTimes
 
 

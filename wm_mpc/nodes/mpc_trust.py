@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from wm_mpc.control.receding_horizon import ControlPlan
+from wm_mpc.control.timeline import Timeline
+from wm_mpc.control.validator import PlanValidator, Validation, Verdict
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.commitment import Commitments
-from wm_mpc.planning.receding_horizon import ControlPlan
 from wm_mpc.planning.surprise import Surprise, SurpriseMonitor
-from wm_mpc.planning.validator import PlanValidator, Validation, Verdict
 from wm_mpc.ros.timing import SECOND, from_seconds
 
 OK, WARN, ERROR = (
@@ -67,31 +67,37 @@ class Trust:
         now: int,
         fixed: int,
         timeout: float,
-        executed: Commitments,
+        rest: np.ndarray,
+        executed: Timeline,
         values: Mapping[str, Any],
     ) -> Validation:
         """What to send in place of the plan, made from an image (height, width, 3) taken at
         `stamp`. fixed: first points that cannot be changed any more. timeout: s, how old an
-        observation may be. values: of the parameters. Raises HoldError."""
+        observation may be. rest: the action (action size,) that keeps the robot where it was at
+        `stamp`. values: of the parameters. Raises HoldError."""
         seen = self._monitor.look(image, plan.latents[0])
         self._surprise = self._shown = dataclasses.replace(self._surprise, image=seen)
         pace, why = self._pace(now, values)
-        period = executed.period
+        before = executed.at(stamp - executed.period)
+        last = executed.entry_at(stamp)
+        moves = last is not None and not last.is_rest
         validation = self._validator.check(
             plan.actions,
             age=(now - stamp) / SECOND,
             timeout=timeout,
-            before=executed.action_at(stamp - period),
+            before=rest if before is None else before,
             fixed=fixed,
             pace=pace,
             why=why,
+            measured=rest,
+            lag=values["limits.lag"] if moves else 0.0,
         )
         self._note(validation.verdict)
         if validation.verdict is Verdict.HOLD:
             raise HoldError(validation.reason, ERROR)
         return validation
 
-    def follow(self, plan: ControlPlan, stamp: int, executed: Commitments) -> None:
+    def follow(self, plan: ControlPlan, stamp: int, executed: Timeline) -> None:
         """Compare what a plan was made from with what had been predicted; counts from the next plan
         on, so that this one need not wait for it."""
         told = self._monitor.follow(stamp, plan.latents[0], executed)

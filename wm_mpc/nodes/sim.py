@@ -24,6 +24,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
+from wm_mpc.control.following import Following
 from wm_mpc.nodes.sim_film import Film
 from wm_mpc.nodes.sim_inbox import PlanInbox
 from wm_mpc.nodes.sim_parameters import PARAMETERS, disturbed_task, validate
@@ -36,7 +37,6 @@ from wm_mpc.ros.timing import OwnClock, SystemPacer, from_seconds
 from wm_mpc.sim.bullet import Observation, Simulation, episode_rng
 from wm_mpc.sim.recorder import RecorderError
 from wm_mpc.sim.scoreboard import Scoreboard, errors_text
-from wm_mpc.sim.trajectory import Following
 
 _FIRST_REPEAT = 0.5  # s between repetitions of an observation while the planner is not up yet
 _REPORT = 1.5  # s to wait for diagnostics, which come once per second

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from trajectory_msgs.msg import JointTrajectory
 
+from wm_mpc.control.following import Following, PlanError, PlanFollower
 from wm_mpc.ros.messages import MessageError, trajectory_to_actions
 from wm_mpc.ros.running import Stopped
 from wm_mpc.ros.timing import to_nanoseconds
-from wm_mpc.sim.trajectory import Following, PlanError, PlanFollower
 from wm_mpc.spec import RobotSpec
 
 _NAP = 0.05  # s between looks at whether to stop
@@ -107,6 +107,7 @@ class PlanInbox:
             before = follower.status
             follower.plan_timeout = plan_timeout
             action = follower.action_at(stamp)
+            assert action is not None  # an episode begins with the measured rest
             decision = Decision(
                 action, follower.remaining(stamp), follower.status, started=self._started
             )

@@ -14,6 +14,7 @@ from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
+from wm_mpc.control.following import Following
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import (
     ODOMETRY_FIELDS,
@@ -27,7 +28,6 @@ from wm_mpc.ros.messages import (
 )
 from wm_mpc.ros.timing import to_stamp
 from wm_mpc.sim.bullet import Observation, Simulation
-from wm_mpc.sim.trajectory import Following
 
 _WORLD = ("", "world", "odom")  # frames that are the simulator's world
 _ACKNOWLEDGE = Duration(seconds=1)

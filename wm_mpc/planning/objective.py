@@ -73,11 +73,17 @@ def squared_distance(
 class GoalCost:
     """Cost of action sequences from one observed history to one goal.
 
+    Of a robot moved by positions, the sequences that a planner handles are *moves*: 1 is the
+    largest change of a position in one control period, 0 is standing still. So the rate limit holds
+    whatever is planned, no gradient dies at it, and sequences look like those of velocities. `bind`
+    turns them into normalised positions; action costs are those of moves.
+
     carry: of `WorldModel.start`, batch 1. goal: latent (latent size,). committed: normalised
     low-level actions (n, action size) that will be executed whatever is planned; they replace the
     first n of every sequence, so a planner optimises only what can still be changed.
     previous: the normalised action (action size,) before the first one, where a limit on the rate
-    of change starts from; rest when None. use_state: whether the goal's robot state is known.
+    of change starts from; rest when None, which a robot moved by positions does not know.
+    use_state: whether the goal's robot state is known.
     native: compute in machine code where that is possible (`wm_mpc.native`); gradients that PyTorch
     asks for are computed by PyTorch. embedded_goal: `model.embed(goal)`, where it is known already.
     """
@@ -100,10 +106,16 @@ class GoalCost:
         self._goal_state = model.split(goal)[1]
         self._step_weights: dict[int, Tensor] = {}
         self._committed = committed if committed is not None and len(committed) else None
-        limit = model.spec.normalised_rate_limit
+        spec = model.spec
+        limit = spec.normalised_change
         self._largest_change = None if limit is None else torch.from_numpy(limit)
-        rest = torch.from_numpy(model.spec.rest_action)
-        self._previous = rest if previous is None else previous
+        self._are_moves = spec.rest_is_measured
+        if previous is None:
+            rest = spec.rest()
+            if rest is None:
+                raise ValueError("previous is needed: where the robot is cannot be guessed")
+            previous = torch.from_numpy(spec.normalise_action(rest))
+        self._previous = previous
         # Of a robot of which nothing is measured, no state can be far from the goal's.
         measures = model.spec.state.size > 0
         self._use_state = use_state and measures and config.state_weight > 0.0
@@ -128,6 +140,7 @@ class GoalCost:
             action_rate_weight=config.action_rate_weight,
             smoothing=_SMOOTHING,
             is_root=int(config.distance == "root"),
+            are_moves=int(self._are_moves),
         )
 
     @property
@@ -136,8 +149,8 @@ class GoalCost:
         return self._native is not None
 
     def bind(self, actions: Tensor) -> Tensor:
-        """Sequences (batch, horizon, block size) as they can be executed: with the committed
-        actions in their place, and changing no faster than the robot's rate limit."""
+        """Sequences (batch, horizon, block size) as they can be executed, normalised actions: with
+        the committed ones in their place, and changing no faster than the robot's rate limit."""
         if self._committed is None and self._largest_change is None:
             return actions
         size = self._model.spec.action.size
@@ -147,9 +160,33 @@ class GoalCost:
             count = min(len(self._committed), low_level.shape[1])
             fixed = self._committed[:count].expand(len(actions), -1, -1)
             low_level = torch.cat([fixed, low_level[:, count:]], 1)
-        if self._largest_change is not None:
+        if self._are_moves:
+            low_level = self._moved(low_level, count)
+        elif self._largest_change is not None:
             low_level = self._limit_rate(low_level, count)
         return low_level.reshape(actions.shape)
+
+    def _moved(self, low_level: Tensor, first: int) -> Tensor:
+        """Positions from moves (batch, steps, action size); the first ones are positions already.
+        A limit that is reached stops the position, not the gradient."""
+        assert self._largest_change is not None
+        rows = list(low_level.unbind(1))
+        before = rows[first - 1] if first else self._previous
+        for number in range(first, len(rows)):
+            wanted = before + rows[number] * self._largest_change
+            before = wanted + (wanted.clamp(-1.0, 1.0) - wanted).detach()
+            rows[number] = before
+        return torch.stack(rows, 1)
+
+    def moves(self, bound: Tensor) -> Tensor:
+        """What costs: of bound sequences (batch, horizon, block size) the low-level actions (batch,
+        steps, action size); of positions the moves between them."""
+        low_level = bound.reshape(len(bound), -1, self._model.spec.action.size)
+        if not self._are_moves:
+            return low_level
+        assert self._largest_change is not None
+        first = self._previous.expand(len(bound), 1, -1)
+        return torch.cat([first, low_level], 1).diff(dim=1) / self._largest_change
 
     def _limit_rate(self, low_level: Tensor, first: int) -> Tensor:
         """Each action from number `first` on at most the largest change from the one before it.
@@ -194,10 +231,10 @@ class GoalCost:
         if config.distance == "root":
             weights = weights / (2.0 * (terms.square().sum(-1) + _SMOOTHING).sqrt().detach())
         rows = [(terms * weights.sqrt()[..., None]).flatten(1)]
+        low_level = self.moves(actions)
         if config.action_weight > 0.0:
-            flat = actions.flatten(1)
+            flat = low_level.flatten(1)
             rows.append(flat * math.sqrt(config.action_weight / flat.shape[1]))
-        low_level = actions.reshape(batch, -1, self._model.spec.action.size)
         if config.action_rate_weight > 0.0 and low_level.shape[1] > 1:
             change = low_level.diff(dim=1).flatten(1)
             rows.append(change * math.sqrt(config.action_rate_weight / change.shape[1]))
@@ -235,10 +272,10 @@ class GoalCost:
 
     def _action_cost(self, actions: Tensor) -> Tensor | float:
         config, cost = self._config, torch.zeros(())
+        low_level = self.moves(actions)
         if config.action_weight > 0.0:
-            cost = cost + config.action_weight * actions.square().mean((1, 2))
+            cost = cost + config.action_weight * low_level.square().mean((1, 2))
         if config.action_rate_weight > 0.0:
-            low_level = actions.reshape(len(actions), -1, self._model.spec.action.size)
             change = low_level.diff(dim=1).square()
             if change.shape[1]:  # a plan of a single action never changes it
                 cost = cost + config.action_rate_weight * change.mean((1, 2))

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wm_mpc.control.timeline import Timeline
 from wm_mpc.model.familiarity import image_error, prediction_error
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import native_vision
-from wm_mpc.planning.commitment import Commitments
 
 _SECOND = 1_000_000_000
 _WINDOW = 10  # errors whose median counts: a contact or a late image is not a surprise yet
@@ -68,7 +68,7 @@ class SurpriseMonitor:
         return float(image_error(self._model, pixels[None], latent[None])[0]) / usual.image
 
     @torch.no_grad()
-    def follow(self, stamp: int, latent: Tensor, executed: Commitments) -> float:
+    def follow(self, stamp: int, latent: Tensor, executed: Timeline) -> float:
         """`Surprise.prediction` with the latent (latent size,) of a further observation. executed:
         the actions sent so far."""
         usual = self._familiarity
@@ -85,7 +85,7 @@ class SurpriseMonitor:
         enough = len(self._errors) >= _FEWEST
         return statistics.median(self._errors) if enough else math.nan
 
-    def _predicted(self, stamp: int, executed: Commitments) -> Tensor | None:
+    def _predicted(self, stamp: int, executed: Timeline) -> Tensor | None:
         """The latent of now as it would have been predicted a model step ago; None when nothing was
         seen then."""
         spec, step = self._model.spec, self._skip * self._control
@@ -94,8 +94,11 @@ class SurpriseMonitor:
             return None
         begin = stamp - self._past * step
         ticks = range(self._past * self._skip)
-        low_level = np.array([executed.action_at(begin + k * self._control) for k in ticks])
-        blocks = torch.from_numpy(spec.normalise_action(low_level))
+        low_level = [executed.at(begin + k * self._control) for k in ticks]
+        known = [action for action in low_level if action is not None]
+        if len(known) < len(low_level):  # where the robot rested then is unknown
+            return None
+        blocks = torch.from_numpy(spec.normalise_action(np.array(known)))
         blocks = blocks.view(1, self._past, spec.block_size)
         history = torch.stack([latent for latent in past if latent is not None])[None]
         carry = self._model.start(history, blocks[:, :-1])

@@ -11,11 +11,10 @@ from collections import deque
 
 import numpy as np
 
+from wm_mpc.control.timeline import SECOND, Timeline
 from wm_mpc.data.episodes import Episode
-from wm_mpc.planning.commitment import Commitments
 from wm_mpc.spec import RobotSpec
 
-_SECOND = 1_000_000_000
 _STILL = 2.0  # s of rest after which there is nothing new to learn
 _MISSING = 2  # images in a row that may be missing; the one before stands for them
 
@@ -34,9 +33,9 @@ class LiveRecorder:
         self._shortest = max(shortest, spec.history + 1) * spec.frame_skip
         if longest < self._shortest:
             raise ValueError(f"longest is {longest} steps; at least {self._shortest} are needed")
-        self._period = round(spec.control_period * _SECOND)
-        self._sent = Commitments(spec)
-        self._rest = np.clip(np.zeros(spec.action.size), spec.action.low, spec.action.high)
+        self._period = round(spec.control_period * SECOND)
+        self._sent = Timeline.of(spec)
+        self._rest = spec.rest()  # None: of positions, which rest where they are
         self._finished: deque[Episode] = deque()
         self.steps = 0  # in all finished episodes
         self._begin()
@@ -50,7 +49,10 @@ class LiveRecorder:
     def plan(self, stamp: int, actions: np.ndarray) -> None:
         """A plan was sent: point k of actions (points, action size), in the action's unit, applies
         from stamp + k periods on; no points: hold."""
-        self._sent.sent(stamp, actions)
+        if len(actions):
+            self._sent.put(stamp, actions)
+        else:
+            self._sent.hold(stamp)
 
     def observe(self, stamp: int, image: np.ndarray, state: np.ndarray) -> None:
         """image: uint8 (height, width, 3) rgb; state: (state size,) of then, in its units."""
@@ -65,7 +67,9 @@ class LiveRecorder:
         for number in range(steps):  # none: an image of a step that has one already
             time = self._start + (len(self._images) - 1) * self._period
             last = number == steps - 1
-            self._actions.append(self._sent.action_at(time + self._period // 2))
+            action = self._sent.at(time + self._period // 2)
+            assert action is not None  # an episode begins with a plan
+            self._actions.append(action)
             self._images.append(image.copy() if last else self._images[-1])
             self._states.append(np.asarray(state, np.float32) if last else self._states[-1])
         if self._is_still():
@@ -76,7 +80,9 @@ class LiveRecorder:
 
     def _open(self, stamp: int, image: np.ndarray, state: np.ndarray) -> None:
         # Waits for motion: an episode may as well begin with it.
-        if (self._sent.action_at(stamp + self._period // 2) == self._rest).all():
+        time = stamp + self._period // 2
+        entry, action = self._sent.entry_at(time), self._sent.planned_at(time)
+        if entry is None or entry.is_rest or action is None or self._rests(action, None):
             return
         self._start, self._images = stamp, [image.copy()]
         self._states, self._actions = [np.asarray(state, np.float32)], []
@@ -84,12 +90,21 @@ class LiveRecorder:
     def _is_still(self) -> bool:
         count = max(1, round(_STILL / self.spec.control_period))
         latest = self._actions[-count:]
-        return len(latest) == count and all((action == self._rest).all() for action in latest)
+        pairs = zip(latest, [None, *latest[:-1]], strict=True)
+        rests = [self._rests(action, before) for action, before in pairs]
+        return len(latest) == count and all(rests[self._rest is None :])
+
+    def _rests(self, action: np.ndarray, before: np.ndarray | None) -> bool:
+        """Whether an action keeps the robot still. before: the one before it, which tells of
+        positions; without it they are taken to move."""
+        still = before if self._rest is None else self._rest
+        return still is not None and bool((action == still).all())
 
     def cut(self) -> None:
         """What comes has nothing to do with what was: the robot was put elsewhere, say."""
         actions = self._actions
-        while actions and (actions[-1] == self._rest).all():  # resting at the end teaches nothing
+        # Resting at the end teaches nothing.
+        while actions and self._rests(actions[-1], actions[-2] if len(actions) > 1 else None):
             actions.pop()
         if len(actions) >= self._shortest:
             count = len(actions)

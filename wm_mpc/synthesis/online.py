@@ -18,10 +18,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.planning.objective import ObjectiveConfig
-from wm_mpc.planning.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.sim.workers import Workers, kept_simulation
 from wm_mpc.spec import RobotSpec

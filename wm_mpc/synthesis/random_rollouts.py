@@ -94,6 +94,9 @@ def random_rollouts(
     for start in starts:
         layout = recording.layouts[recording.episode_of[start]]
         actions = random_actions(rng, config.steps, spec.frame_skip, spec.action.size)
+        if spec.rest_is_measured:
+            rest = spec.normalised_rest(recording.states[start])
+            actions = spec.positions_of(actions, rest)
         jobs.append((layout, recording.simulator_states[start], actions))
     results = []
     chunks = [jobs[first : first + _CHUNK] for first in range(0, len(jobs), _CHUNK)]

@@ -42,7 +42,9 @@ class RecordedCase:
         self._carry = model.start(latents[None, : past + 1], torch.from_numpy(blocks[:, :past]))
         self._latent = latents[past]
         self.goal_latent = latents[-1]
-        self.cost = GoalCost(model, objective, self._carry, self.goal_latent)
+        rest = model.spec.normalised_rest(recording.states[self.present])
+        previous = torch.from_numpy(rest)
+        self.cost = GoalCost(model, objective, self._carry, self.goal_latent, previous=previous)
         self.held_size = _PIECES * model.spec.action.size
 
     def held_plan(self, held: Tensor) -> Tensor:
@@ -74,6 +76,8 @@ class RecordedCase:
         """Distance of each latent (n, latent size) from the goal, as the planner sees it, without
         its other costs (n,)."""
         still = torch.zeros(len(latents), 1, self.model.spec.block_size)
+        if self.model.spec.rest_is_measured:
+            still = self.cost.bind(still)
         return self.cost.of_latents(latents[:, None], still)
 
     @torch.no_grad()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.planner import PlanStatus
-from wm_mpc.planning.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.planning.registry import INITS, PLANNERS, PlannerConfig
 from wm_mpc.sim.tasks.wall import Wall
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
@@ -20,6 +20,8 @@ PERIOD, SKIP, HORIZON = 0.1, 4, 3
 LOW, HIGH = np.array([-0.5, -2.0]), np.array([1.5, -0.25])
 REST = np.array([0.0, -0.25])  # as near to standing still as the limits allow
 OBJECTIVE = ObjectiveConfig()
+ARM_STATE = StateSpec(("a", "b"), ("rad", "rad"), "joint_states")
+PLACE = np.array([0.9, -1.5])  # where a position robot is measured
 SEARCHING = PlannerConfig("adam", HORIZON, iterations=3, restarts=6)
 # One start and steps too small to matter: the plan is the first proposal.
 IDLE = PlannerConfig("adam", HORIZON, iterations=1, restarts=1, learning_rate=1e-9)
@@ -29,7 +31,7 @@ def make_controller(history=1, kind="velocity", seed=0):
     spec = RobotSpec(
         "toy",
         ActionSpec(("a", "b"), kind, "m/s", tuple(LOW), tuple(HIGH)),
-        StateSpec(("x",), ("m",), "odom"),
+        StateSpec(("x",), ("m",), "odom") if kind != "position" else ARM_STATE,
         ImageSpec(16, 16),
         PERIOD,
         SKIP,
@@ -39,7 +41,7 @@ def make_controller(history=1, kind="velocity", seed=0):
     model = WorldModel(spec, Architecture(3, 4, 4, hidden=8)).eval().requires_grad_(False)
     model.dynamics.head[-1].weight.mul_(20.0)  # so that actions and the past matter
     controller = RecedingHorizon(model, seed)
-    controller.set_goal(picture(99), np.array([0.5]))
+    controller.set_goal(picture(99), PLACE if kind == "position" else np.array([0.5]))
     return controller
 
 
@@ -49,7 +51,7 @@ def picture(seed):
 
 def plan(controller, stamp=0.0, config=SEARCHING, seed=0, state=0.1, **settings):
     return controller.plan(
-        picture(seed), np.array([state]), stamp, planner=config, objective=OBJECTIVE, **settings
+        picture(seed), np.atleast_1d(state), stamp, planner=config, objective=OBJECTIVE, **settings
     )
 
 
@@ -100,9 +102,34 @@ def test_warm_start_is_the_last_plan_shifted_by_the_steps_passed(passed):
 
 def test_warm_start_of_a_position_robot_stays_at_the_last_position():
     controller = make_controller(kind="position")
-    before = plan(controller, 0.0).actions
-    after = plan(controller, 2 * PERIOD, IDLE).actions
+    before = plan(controller, 0.0, state=PLACE).actions
+    after = plan(controller, 2 * PERIOD, IDLE, state=PLACE).actions
     assert after == pytest.approx(np.concatenate([before[2:], before[-1:], before[-1:]]), abs=1e-6)
+
+
+def test_first_plan_of_a_position_robot_without_search_stays_where_it_is_measured():
+    actions = plan(make_controller(kind="position"), config=IDLE, state=PLACE).actions
+    assert actions == pytest.approx(np.tile(PLACE, (HORIZON * SKIP, 1)), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(PLANNERS))
+def test_every_planner_moves_positions_step_by_step_from_where_they_are_measured(name):
+    controller = make_controller(kind="position")
+    config = dataclasses.replace(SEARCHING, type=name, learning_rate=3.0)
+    largest = controller.spec.largest_change + 1e-6
+    before = PLACE
+    for number in range(3):
+        actions = plan(controller, number * PERIOD, config, seed=number, state=before).actions
+        steps = np.diff(np.concatenate([before[None], actions]), axis=0)
+        assert (np.abs(steps) <= largest).all()
+        assert np.abs(steps).max() > 0.1 * largest.min()  # it does move
+        before = actions[0]
+
+
+def test_a_position_robot_that_was_not_measured_is_not_planned_for():
+    controller = make_controller(kind="position")
+    with pytest.raises(PlanningError, match="rest is unknown: no position of b"):
+        plan(controller, state=np.array([0.9, np.nan]))
 
 
 def test_warm_start_can_be_switched_off():

@@ -43,10 +43,9 @@ class PlanValidator:
         self._spec = spec
         self._low, self._high = np.array(action.low), np.array(action.high)
         self._tolerance = _ROUNDING * (self._high - self._low)
-        self._change = math.inf * np.ones(action.size)
-        if action.rate_limit is not None:
-            self._change = np.array(action.rate_limit) * spec.control_period
-        self._rest = np.clip(0.0, self._low, self._high)
+        change = spec.largest_change
+        self._change = math.inf * np.ones(action.size) if change is None else change
+        self._rest = spec.rest()  # None: of positions, which have to be measured
 
     def check(
         self,
@@ -58,11 +57,24 @@ class PlanValidator:
         fixed: int = 0,
         pace: float = 1.0,
         why: str = "",
+        measured: np.ndarray | None = None,
+        lag: float = 0.0,
     ) -> Validation:
-        """actions: (points, action size), as planned. age: of the observation it was made from, now
-        (s); timeout: how old that may be (s). before: the action (action size,) executed before the
-        first point. fixed: points that are being executed already and so cannot be changed. pace:
-        above 0 to 1, how fast to go; why: the reason, where that is less than 1."""
+        """What of a plan may be sent.
+
+        Args:
+            actions: (points, action size), as planned.
+            age: How old the observation is now that the plan was made from, s.
+            timeout: How old that may be, s.
+            before: The action (action size,) executed before the first point.
+            fixed: How many points are being executed already and so cannot be changed.
+            pace: Above 0 to 1, how fast to go.
+            why: The reason, where `pace` is less than 1.
+            measured: Of a robot moved by positions, where it was measured (action size,) as the
+                first point begins. Without it, none of its plans may be sent.
+            lag: How long (s) a position robot in motion may be behind its commands; 0 for one that
+                stands, where the first free point is brought into reach of `measured`, too.
+        """
         actions = np.asarray(actions, np.float64)
         nothing = np.zeros((0, self._spec.action.size))
         if actions.ndim != 2 or actions.shape[1] != self._spec.action.size or not len(actions):
@@ -77,6 +89,9 @@ class PlanValidator:
                 f"the plan is of an observation {age:.2f} s old (observation_timeout {timeout} s)"
             )
             return Validation(Verdict.HOLD, nothing, reason)
+        unsafe = self._out_of_reach(actions, fixed, measured, lag)
+        if unsafe:
+            return Validation(Verdict.HOLD, nothing, unsafe)
         reasons = []
         if pace < 1.0:
             actions = self._slower(actions, fixed, before, pace)
@@ -84,11 +99,36 @@ class PlanValidator:
         inside = np.clip(actions, self._low, self._high)
         if (np.abs(inside - actions) > self._tolerance).any():
             reasons.append(f"outside the limits {self._where(inside != actions)}")
-        limited = self._limited(inside, fixed, before)
+        limited = self._limited(inside, fixed, before, None if lag else measured)
         if (np.abs(limited - inside) > self._tolerance).any():
             reasons.append(f"changed faster than the limit {self._where(limited != inside)}")
         verdict = Verdict.DEGRADED if reasons else Verdict.SUCCESS
         return Validation(verdict, limited, "; ".join(reasons))
+
+    def _out_of_reach(
+        self, actions: np.ndarray, fixed: int, measured: np.ndarray | None, lag: float
+    ) -> str:
+        """Why a position robot must not be sent to the first points of a plan; empty if it may.
+
+        A point may be as far from where the robot is as it moves until that point's end, and a
+        period's motion farther, for what it sags; in motion, as far as it moves within `lag`, too.
+        """
+        if not self._spec.rest_is_measured:
+            return ""
+        if measured is None or not np.isfinite(measured).all():
+            return "where the robot is has not been measured; a plan of positions begins there"
+        for number in sorted({0, min(fixed, len(actions) - 1)}):
+            reach = self._change * (number + 2 + lag / self._spec.control_period)
+            away = np.abs(actions[number] - measured)
+            if (away > reach + self._tolerance).any():
+                k = int(np.argmax(away / reach))
+                action = self._spec.action
+                return (
+                    f"the plan would make {action.names[k]} jump: point {number} is "
+                    f"{actions[number, k]:.4g} {action.unit}, {away[k]:.4g} from the measured "
+                    f"{measured[k]:.4g}; accepted: {reach[k]:.4g}"
+                )
+        return ""
 
     def _slower(
         self, actions: np.ndarray, fixed: int, before: np.ndarray, pace: float
@@ -97,19 +137,31 @@ class PlanValidator:
         now."""
         slower = actions.copy()
         origin = self._rest
-        if self._spec.action.kind == "position":
+        if origin is None:
             origin = actions[fixed - 1] if 0 < fixed <= len(actions) else before
         slower[fixed:] = origin + pace * (actions[fixed:] - origin)
         return slower
 
-    def _limited(self, actions: np.ndarray, fixed: int, before: np.ndarray) -> np.ndarray:
-        """Each action at most the largest change from the one before it."""
+    def _limited(
+        self,
+        actions: np.ndarray,
+        fixed: int,
+        before: np.ndarray,
+        measured: np.ndarray | None,
+    ) -> np.ndarray:
+        """Each action at most the largest change from the one before it, the first free one also
+        from where a robot that stands was measured."""
         if np.isinf(self._change).all():
             return actions
         limited = actions.copy()
         last = before if fixed == 0 else actions[min(fixed, len(actions)) - 1]
-        for row in limited[fixed:]:
-            row[:] = last = np.clip(row, last - self._change, last + self._change)
+        for number, row in enumerate(limited[fixed:]):
+            low, high = last - self._change, last + self._change
+            if number == 0 and measured is not None and self._spec.rest_is_measured:
+                # Both, unless it sags by more than a period's motion: then what is nearer.
+                low = np.minimum(np.maximum(low, measured - self._change), high)
+                high = np.maximum(np.minimum(high, measured + self._change), low)
+            row[:] = last = np.clip(row, low, high)
         return limited
 
     def _where(self, wrong: np.ndarray) -> str:

@@ -1,0 +1,216 @@
+"""Execution of plans: which action applies now, and when to hold still.
+
+The consumer's side of `planned_actions`: it stands between the planner and the motors, so it
+trusts nobody. It executes points by time, holds when they run out, when the planner falls silent
+and when a plan makes no sense. Times are integer nanoseconds of one clock.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+import numpy as np
+
+from wm_mpc.control.timeline import SECOND, Timeline
+from wm_mpc.spec import ActionSpec
+
+_STAMP_TOLERANCE = 1_000  # ns; forgives a stamp that went through a float
+_LIMIT_TOLERANCE = 1e-6  # of the range; forgives float32
+
+
+class PlanError(ValueError):
+    """A plan that must not be executed; the text says why."""
+
+
+class Following(enum.Enum):
+    """What the follower is doing, in words."""
+
+    UNKNOWN = "sending nothing: the robot has not been measured, so its rest is unknown"
+    WAITING = "holding: no plan yet"
+    EXECUTING = "executing the plan"
+    PENDING = "holding: the plan starts later"
+    REQUESTED = "holding: the planner asked for it"
+    FINISHED = "holding: the plan ran out of points"
+    TIMED_OUT = "holding: no new plan within plan_timeout"
+    REFUSED = "holding: the last plan was refused"
+
+
+class PlanFollower:
+    """Holds the newest plan and gives the action of any moment. Not thread-safe.
+
+    A robot moved by positions rests where it is measured (`measure`, `reset`); until it was
+    measured once, there is no action for any moment.
+
+    Args:
+        action: Names, kind and limits of an action.
+        control_period: Seconds per point.
+        plan_timeout: Seconds after which a planner that sends nothing counts as dead.
+
+    Attributes:
+        status: What the last `action_at` did.
+    """
+
+    def __init__(
+        self, action: ActionSpec, control_period: float, plan_timeout: float = 1.0
+    ) -> None:
+        self.plan_timeout = plan_timeout
+        self.status = Following.WAITING
+        self._action = action
+        self._low, self._high = np.asarray(action.low), np.asarray(action.high)
+        self._tolerance = (self._high - self._low) * _LIMIT_TOLERANCE
+        self._change = action.largest_change(control_period)
+        self._timeline = Timeline(round(control_period * SECOND), None, tolerance=_STAMP_TOLERANCE)
+        self._rest = action.rest()  # of positions: the last one commanded, or measured
+        self.reset()
+
+    def reset(self, *, not_before: int = 0, rest: np.ndarray | None = None) -> None:
+        """Forget all plans: a new episode begins.
+
+        Args:
+            not_before: Plans that start earlier are ignored; they were made for another episode.
+            rest: The position (action size,) to hold until the first plan; only for actions of kind
+                position. Without it, the last action's position is held.
+        """
+        self._timeline.clear()
+        self._received: int | None = None
+        self._not_before = not_before
+        self._without_plan = Following.WAITING
+        self.status = Following.WAITING
+        if rest is not None and self._action.rest_is_measured:
+            self._rest = np.clip(np.asarray(rest, np.float64), self._low, self._high)
+
+    def measure(self, measured: Mapping[str, float]) -> None:
+        """Where the robot is, positions by name, while no plan moves it: there it rests from now
+        on, if nobody knew before where it rests or if it has been moved away from there.
+
+        A robot that only sags within one control period's motion keeps its place: aimed again and
+        again at where it is, it would creep away.
+        """
+        rest = self._action.rest(measured)
+        if not self._action.rest_is_measured or rest is None:
+            return
+        assert self._change is not None
+        if self._rest is None or (np.abs(rest - self._rest) > self._change).any():
+            self._rest = rest
+
+    def offer(
+        self,
+        start: int,
+        actions: np.ndarray,
+        now: int,
+        measured: Mapping[str, float] | None = None,
+    ) -> bool:
+        """Take a plan in place of the rest of the old one, which goes on until `start`.
+
+        Args:
+            start: When point 0 begins to apply, ns.
+            actions: (points, action size) in the action's unit; no points mean: hold now.
+            now: The time of arrival, ns.
+            measured: Positions by name at that time, as far as known. A position robot that is
+                moving holds there, or as near to there as it can get in one control period.
+
+        Returns:
+            False when the plan is ignored because it starts before this episode.
+
+        Raises:
+            PlanError: A wrong size, numbers that are not finite, or values outside the limits. The
+                robot holds from then on.
+        """
+        if start < self._not_before:
+            return False
+        actions = np.asarray(actions, np.float64)
+        try:
+            self._check(actions)
+        except PlanError:
+            self.refuse(now)
+            raise
+        if len(actions) == 0:
+            self._stop(now, measured)
+            self._received = now
+            self._without_plan = Following.REQUESTED
+            return True
+        self._received = now
+        self._timeline.put(start, actions)
+        self._timeline.forget_before(now)  # nobody may ask for actions, and old plans pile up
+        return True
+
+    def _stop(self, now: int, measured: Mapping[str, float] | None) -> None:
+        """Drop all plans; a position robot rests near where it is."""
+        moving = self.action_at(now) is not None and self.status is Following.EXECUTING
+        self._timeline.clear()
+        rest = self._action.rest(measured)
+        if not self._action.rest_is_measured or rest is None:
+            return
+        if moving and self._change is not None and self._rest is not None:
+            self._rest = np.clip(rest, self._rest - self._change, self._rest + self._change)
+        else:
+            self.measure(measured or {})
+
+    def refuse(self, now: int) -> None:
+        """Hold because what arrived is not a usable plan."""
+        self._stop(now, None)
+        self._received = now
+        self._without_plan = Following.REFUSED
+
+    def _check(self, actions: np.ndarray) -> None:
+        if actions.size == 0:
+            return
+        if actions.ndim != 2 or actions.shape[1] != self._action.size:
+            raise PlanError(
+                f"plan has shape {actions.shape}; (points, {self._action.size}) is needed"
+            )
+        if not np.isfinite(actions).all():
+            raise PlanError("plan has numbers that are not finite")
+        outside = (actions < self._low - self._tolerance) | (actions > self._high + self._tolerance)
+        if outside.any():
+            k, i = np.argwhere(outside)[0]
+            raise PlanError(
+                f"plan's point {k} of {self._action.names[i]} is {actions[k, i]:g} "
+                f"{self._action.unit}; accepted: {self._low[i]:g} to {self._high[i]:g}"
+            )
+
+    def action_at(self, now: int) -> np.ndarray | None:
+        """The action (action size,) that applies at `now`, inside the limits.
+
+        Point k of a plan applies during [start + k * period, start + (k + 1) * period). Without a
+        point the robot rests: velocities and efforts as near to zero as their limits allow,
+        positions at the last one commanded or measured. None where that is unknown.
+        """
+        point = self._point_at(now)
+        if point is None:
+            if self._rest is None:
+                self.status = Following.UNKNOWN
+                return None
+            return self._rest.copy()
+        action = np.clip(point, self._low, self._high)
+        if self._action.rest_is_measured:
+            self._rest = action
+        return action.copy()
+
+    def rest_at(self, now: int) -> np.ndarray | None:
+        """The action (action size,) that stops what is executed at `now`: rest for velocities and
+        efforts, the present position for positions; None where that is unknown. The plan stays."""
+        self.action_at(now)
+        return None if self._rest is None else self._rest.copy()
+
+    def _point_at(self, now: int) -> np.ndarray | None:
+        if self._received is None:
+            self.status = Following.WAITING
+            return None
+        if now - self._received > self.plan_timeout * SECOND:
+            self.status = Following.TIMED_OUT
+            return None
+        self._timeline.forget_before(now)
+        entry = self._timeline.entry_at(now)
+        if entry is None:
+            pending = self._timeline.entries
+            self.status = Following.PENDING if pending else self._without_plan
+            return None
+        point = self._timeline.planned_at(now)
+        self.status = Following.FINISHED if point is None else Following.EXECUTING
+        return point
+
+    def remaining(self, now: int) -> np.ndarray:
+        """The points (points, action size) that are still to be executed, for pictures."""
+        return self._timeline.remaining(now).reshape(-1, self._action.size)
