@@ -17,13 +17,13 @@ import numpy as np
 ACTION_KINDS = ("velocity", "position", "effort")
 STATE_SOURCES = ("odom", "joint_states")
 IMAGE_ENCODINGS = ("rgb8",)
+LARGEST_JUMP = 0.05  # of its range: how far a position without a rate limit goes in a period
 _ALWAYS_ANGLES = {"odom": ("yaw",)}  # by source: these wrap, whatever a recording says
 # Far beyond any robot; what is larger was never meant, and would take all memory.
 _LARGEST_IMAGE = 8192  # pixels of a side
 _MOST_STEPS = 1000  # of frame_skip and history
 _LONGEST_PERIOD = 3600.0  # s
 _SHORTEST_PERIOD = 1e-5  # s
-LARGEST_JUMP = 0.05  # of its range: how far a position without a rate limit goes in a period
 
 
 class SpecError(ValueError):
@@ -199,11 +199,16 @@ class StateSpec:
 
 @dataclasses.dataclass(frozen=True)
 class ImageSpec:
-    """The camera image as the model sees it: height and width in pixels, encoding rgb8."""
+    """The camera image as the model sees it: height and width in pixels, encoding rgb8.
+
+    value_range: of a camera with more than 8 bits (depth, mono16): the values, in its own unit,
+        that become black and white; None: none was stated.
+    """
 
     height: int
     width: int
     encoding: str = "rgb8"
+    value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         _require(
@@ -219,6 +224,14 @@ class ImageSpec:
             self.encoding in IMAGE_ENCODINGS,
             f"image.encoding is {self.encoding!r}; accepted: {', '.join(IMAGE_ENCODINGS)}",
         )
+        if self.value_range is not None:
+            _require(
+                len(self.value_range) == 2
+                and _finite(self.value_range)
+                and self.value_range[0] != self.value_range[1],
+                f"image.value_range is {self.value_range}; two different finite numbers, those of "
+                "black and of white, or null",
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -283,15 +296,6 @@ class RobotSpec:
         named = zip(self.state.names, np.asarray(state).tolist(), strict=True)
         return {name: value for name, value in named if "/" not in name}
 
-    def is_same_robot(self, other: RobotSpec) -> bool:
-        """Whether another description is of the same robot, whichever of its numbers a model sees
-        as angles (`StateSpec.measures_the_same`)."""
-        plain = [
-            dataclasses.replace(robot, state=dataclasses.replace(robot.state, angles=()))
-            for robot in (self, other)
-        ]
-        return plain[0] == plain[1]
-
     def normalised_rest(self, state: np.ndarray) -> np.ndarray:
         """The normalised action that keeps the robot still where a state (state size,) says it is;
         float32 (action size,).
@@ -306,6 +310,15 @@ class RobotSpec:
             f"rest is unknown: the state has no position of {', '.join(self.unmeasured(measured))}",
         )
         return self.normalise_action(np.asarray(rest))
+
+    def is_same_robot(self, other: RobotSpec) -> bool:
+        """Whether another description is of the same robot, whichever of its numbers a model sees
+        as angles (`StateSpec.measures_the_same`)."""
+        plain = [
+            dataclasses.replace(robot, state=dataclasses.replace(robot.state, angles=()))
+            for robot in (self, other)
+        ]
+        return plain[0] == plain[1]
 
     @property
     def largest_change(self) -> np.ndarray | None:

@@ -63,7 +63,8 @@ class BlobDecoder(nn.Module):
     Input: points (batch, 2 K) and normalised states (batch, state size). Output: (batch, 3, height,
     width) in about [0, 1]. Blobs are drawn on a half-resolution grid, those of the scene and those
     of the robot (`robot_points`, where a network sees them from the state) on maps of their own,
-    joined by a learned static map of the scene.
+    joined by a learned static map of the scene. Without `robot_from_state` the state is not used,
+    and the keypoints have to see the robot, too.
     """
 
     def __init__(
@@ -74,8 +75,11 @@ class BlobDecoder(nn.Module):
         width: int,
         channels: int = 16,
         robot_points: int = 8,
+        *,
+        robot_from_state: bool = True,
     ) -> None:
         super().__init__()
+        self._sees_state = robot_from_state
         self.grid = ((height + 1) // 2, (width + 1) // 2)
         # Wide at first, so that every point is pulled by what is far from it, too.
         self.log_sharpness = nn.Parameter(torch.full((keypoints,), 3.0))
@@ -85,6 +89,8 @@ class BlobDecoder(nn.Module):
         with warnings.catch_warnings():  # PyTorch warns of a robot of which nothing is measured
             warnings.filterwarnings("ignore", "Initializing zero-element tensors")
             first = nn.Linear(state_size, 64)
+        if not robot_from_state:
+            nn.init.zeros_(first.weight)  # and stays: it never gets a gradient
         self.robot = nn.Sequential(
             first, nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 2 * robot_points)
         )
@@ -98,6 +104,7 @@ class BlobDecoder(nn.Module):
 
     def forward(self, points: Tensor, state: Tensor) -> Tensor:
         scene = self._blobs(points, self.log_sharpness)
+        state = state if self._sees_state else torch.zeros_like(state)
         robot = self._blobs(self.robot(state), self.robot_log_sharpness)
         static = self.static.expand(len(points), -1, -1, -1)
         drawn = self.join(

@@ -37,7 +37,9 @@ class Architecture:
     """Sizes of a world model's parts.
 
     keypoints: points the encoder finds in the scene; robot_points: blobs the decoder draws the
-    robot with.
+    robot with; robot_from_state: whether it draws it from the measured state. Goals are compared by
+    the keypoints alone: where the goal is a posture of the robot itself and the state says
+    everything about it, this must be false, or the keypoints see nothing of it.
     embedding: coordinates in which distances to a goal are measured, at most.
     dynamics: a key of `DYNAMICS`; hidden: its width. layers, heads, context: of the transformer;
     context is how many model steps it looks back on, the present one included (more than the
@@ -59,6 +61,7 @@ class Architecture:
     context: int = 5
     gate: bool = True
     robot_points: int = 8
+    robot_from_state: bool = True
     proposals: int = 32
     proposal_steps: int = 5
     pose_names: tuple[str, ...] = ()
@@ -165,6 +168,7 @@ class WorldModel(nn.Module):
         self.decoder = BlobDecoder(
             sizes.keypoints, self._features.size, spec.image.height, spec.image.width,
             sizes.decoder_width, sizes.robot_points,
+            robot_from_state=sizes.robot_from_state,
         )  # fmt: skip
         self.embedding = TemporalEmbedding(self.scene_size, min(sizes.embedding, self.scene_size))
         self.dynamics = DYNAMICS[sizes.dynamics](

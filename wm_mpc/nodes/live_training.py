@@ -55,6 +55,7 @@ def _learn(options: argparse.Namespace, send: Callable[..., None], stop: threadi
 
     torch.set_num_threads(1)
     try:
+        _refuse_present(options)
         model, metadata = load_checkpoint(options.checkpoint, exact=True)
         first, _ = load_checkpoint(options.first, exact=True)
         recording = Recording(Dataset(options.live))
@@ -91,6 +92,13 @@ def _learn(options: argparse.Namespace, send: Callable[..., None], stop: threadi
         return 1
     send("finished")
     return 0
+
+
+def _refuse_present(options: argparse.Namespace) -> None:
+    """Raises ValueError when the new checkpoint would take the place of one that is there."""
+    inputs = {path.resolve() for path in (options.checkpoint, options.first)}
+    if options.out.resolve() in inputs or options.out.exists():
+        raise ValueError(f"{options.out} is there already; --out must be a new file")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -78,6 +77,7 @@ class Session:
             on_image=self._on_image,
             on_wait=self._handover.over,
         )
+        statistics.inputs = self._inputs
         goals.begin(self._inputs, on_none=self.hold_at_once)
 
     def _now(self) -> int:
@@ -200,29 +200,16 @@ class Session:
         if self._plans.rivals.is_there:
             raise HoldError("another node plans for this robot, too (topic planned_actions)", ERROR)
         self._trust.check_pause(begun)
-        snapshot = self._inputs.snapshot(wait_for_state=1.0 if self._lockstep else 0.01)
+        snapshot = self._inputs.snapshot(
+            wait_for_state=1.0 if self._lockstep else 0.01, always_wait=self._lockstep
+        )
         timeout = values["observation_timeout"]
-        limit = f"(observation_timeout {timeout} s)"
-        needed = {"image": snapshot.image}
-        if self._inputs.needs_state:
-            needed["robot state"] = snapshot.state
-        now, moment = self._now(), time.monotonic()
-        for what, arrival in needed.items():
-            if arrival is None:
-                raise HoldError(f"no {what} received yet")
-            silence = moment - arrival.received
-            age = (now - arrival.stamp) / SECOND
-            if not self._lockstep and silence > timeout:
-                raise HoldError(f"no {what} for {silence:.1f} s {limit}", ERROR)
-            if age > timeout:
-                raise HoldError(f"{what} stamps are {age:.2f} s old {limit}", ERROR)
-            if age < -timeout:
-                raise HoldError(
-                    f"{what} stamps are {-age:.2f} s in the future: clocks differ", ERROR
-                )
+        found = self._inputs.why_unusable(snapshot, timeout, lockstep=self._lockstep)
+        if found.hold:
+            raise HoldError(found.hold, ERROR if found.is_fault else WARN)
         # Half a period less, so that the picture of that moment is the last to count.
         patience = max(0.5 * timeout, timeout - 0.5 * self._model.spec.control_period)
-        if not self._lockstep and (frozen := self._inputs.repeats_image(snapshot.state, patience)):
+        if not self._lockstep and (frozen := self._inputs.repeats_image(patience)):
             raise HoldError(
                 f"the camera has repeated one image for {frozen:.1f} s, but the robot moves", ERROR
             )
@@ -258,18 +245,16 @@ class Session:
         state = np.zeros(0, np.float32)
         if inputs.needs_state:
             assert snapshot.state is not None
-            state = inputs.state_array(snapshot.state.message)
+            state = snapshot.state.values
         if (goal.number, goal.revision) != self._used_goal or not controller.has_goal:
             controller.set_goal(*inputs.goal_arrays(goal.content.image, goal.content.state))
             self._used_goal = goal.number, goal.revision
-            # A simulation, and people, put the robot somewhere else when they want another thing.
-            self._trust.forget()
         planner, objective = self._configs.of(values)
         budget = values["time_budget"]
         arrival = self._now()
         if not self._lockstep:  # there, nothing is executed while planning
             arrival += from_seconds(budget if math.isnan(self._usual) else self._usual)
-        measured = {**self._measured(), **self._model.spec.measured_positions(state)}
+        measured = {**self._measured(), **inputs.state_positions(state)}
         rest = self._model.spec.rest(measured)
         if rest is None:
             missing = ", ".join(self._model.spec.unmeasured(measured))
@@ -332,10 +317,11 @@ class Session:
             self._statistics.last_plan = plan
             pose = self._inputs.newest_pose()
             self._pictures.publish(plan, stamp, values["frame_id"], pose)
-        if checked.verdict is Verdict.SUCCESS:
-            self._report(OK, "planning")
-        else:
-            self._report(WARN, f"planning, degraded: {checked.reason}")
+        degraded = checked.verdict is not Verdict.SUCCESS
+        reason = checked.reason if degraded else self._inputs.warning
+        self._report(
+            WARN if reason else OK, f"planning, degraded: {reason}" if reason else "planning"
+        )
         return True
 
     def _see_goal(self, goal: Goal, plan: ControlPlan, values: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wm_mpc.control.receding_horizon import ControlPlan
+from wm_mpc.nodes.mpc_inputs import Inputs
 from wm_mpc.nodes.mpc_trust import Trust
 from wm_mpc.ros.timing import LatencyTracker, StageTimes
 
@@ -16,6 +17,7 @@ class Statistics:
         self.plans = self.overruns = self.holds = 0
         self.last_plan: ControlPlan | None = None
         self.trust: Trust | None = None
+        self.inputs: Inputs | None = None
 
     def values(self) -> dict[str, object]:
         latency, encoding = self.latency.summary(), self.encoding.summary()
@@ -35,4 +37,6 @@ class Statistics:
             values["cost"] = f"{plan.result.cost:.5g}"
             values["iterations"] = plan.result.iterations
             values["plan status"] = plan.result.status.value
-        return values if self.trust is None else {**values, **self.trust.values()}
+        for part in (self.inputs, self.trust):
+            values |= {} if part is None else part.values()
+        return values

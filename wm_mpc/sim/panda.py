@@ -1,4 +1,4 @@
-"""A Franka Panda arm with a stick for a hand, moved by velocities of the stick's tip.
+"""A Franka Panda arm with a stick for a hand, moved by velocities of its tip or by joint positions.
 
 Kinematics, masses and limits are those of `pybullet_data`'s Panda; its meshes are replaced by one
 box per link (a mesh costs twenty times as much to draw), and only the stick collides. The stick's
@@ -23,12 +23,13 @@ STICK_RADIUS = 0.01  # m
 BALL_RADIUS = 0.035  # m
 FLANGE = 0.107  # m, from joint 7
 _MAX_EFFORT = (87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0)  # N m
-_MAX_SPEED = np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61])  # rad/s
+MAX_SPEED = np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61])  # rad/s
 # A relaxed posture the elbow returns to: the arm has one joint more than the task needs.
 _POSTURE = np.array([0.0, 0.2, 0.0, -2.2, 0.0, 2.4, 0.785])
 _FEEDBACK = 10.0  # 1/s, of height, direction and posture errors
 _HAND = ("hand", "finger", "grasp")  # of links and joints that are left out
 _DAMPING = 1e-4  # of the inverse Jacobian, near singular postures
+_GAIN = 0.1  # share of a position error that is corrected in a physics step
 
 # Box of every link: from its joint to the next one, in its own frame (m), and half its width.
 _BONES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float], float]] = {
@@ -99,7 +100,7 @@ class PandaStick:
         wanted = np.array([velocity[0], velocity[1], rise, *(_FEEDBACK * turn)])
         speeds = self._joint_speeds(positions, wanted)
         # Slow all joints alike, so that the direction stays, and stop at the limits.
-        speeds /= max(1.0, float(np.max(np.abs(speeds) / _MAX_SPEED)))
+        speeds /= max(1.0, float(np.max(np.abs(speeds) / MAX_SPEED)))
         speeds = np.clip(
             speeds, _FEEDBACK * (self._low - positions), _FEEDBACK * (self._high - positions)
         )
@@ -109,6 +110,21 @@ class PandaStick:
             pybullet.VELOCITY_CONTROL,
             targetVelocities=speeds.tolist(),
             forces=_MAX_EFFORT,
+        )
+
+    def move(self, positions: np.ndarray, velocities: np.ndarray) -> None:
+        """Set the joint motors so that the joints follow a motion that is at `positions` (7,) rad,
+        with `velocities` (7,) rad/s, one physics step from now; neither forces nor speeds exceed
+        the Panda's."""
+        self._client.setJointMotorControlArray(
+            self.body,
+            self.joints,
+            pybullet.POSITION_CONTROL,
+            targetPositions=positions.tolist(),
+            targetVelocities=np.clip(velocities, -MAX_SPEED, MAX_SPEED).tolist(),
+            forces=_MAX_EFFORT,
+            positionGains=[_GAIN] * len(JOINTS),
+            velocityGains=[1.0] * len(JOINTS),
         )
 
     def _joint_speeds(self, positions: np.ndarray, twist: np.ndarray) -> np.ndarray:

@@ -8,9 +8,16 @@ from wm_mpc.sim.task import Task
 from wm_mpc.sim.tasks.maze import Maze
 from wm_mpc.sim.tasks.push_t import PushT
 from wm_mpc.sim.tasks.reach import Reach
+from wm_mpc.sim.tasks.reach_joints import ReachJoints
 from wm_mpc.sim.tasks.wall import Wall
 
-TASKS: dict[str, Callable[[], Task]] = {"maze": Maze, "push_t": PushT, "reach": Reach, "wall": Wall}
+TASKS: dict[str, Callable[[], Task]] = {
+    "maze": Maze,
+    "push_t": PushT,
+    "reach": Reach,
+    "reach_joints": ReachJoints,
+    "wall": Wall,
+}
 
 
 def make_task(name: str) -> Task:

@@ -2,30 +2,23 @@
 
 After `FetchReach` (Plappert et al. 2018, arXiv 1802.09464), with the place shown by a picture. What
 is measured are joint velocities, so the arm itself is part of the scene that the camera sees, and
-its depth must be read from perspective and posture. The world frame is the arm's base frame.
+its depth must be read from perspective and posture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
-
 import numpy as np
 
-from wm_mpc.sim.panda import JOINTS, PandaStick
-from wm_mpc.sim.planar import fixed_box
-from wm_mpc.sim.task import CameraView, Explorer
+from wm_mpc.sim.panda import JOINTS
+from wm_mpc.sim.reaching import HIGH, LOW, TOLERANCE, ReachingTask
+from wm_mpc.sim.task import Explorer
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
-LOW = np.array([0.35, -0.25, 0.06])  # m, the tip stays between these corners
-HIGH = np.array([0.58, 0.25, 0.38])
 MAX_SPEED = 0.25  # m/s per axis
-TOLERANCE = 0.04  # m
 _DRIVE_EVERY = 6  # physics steps between two updates of the joint speeds
 
 
-class Reach:
+class Reach(ReachingTask):
     """See `wm_mpc.sim.task.Task`. Simulator state: joint positions (7) and velocities (7); no
     layout."""
 
@@ -47,36 +40,6 @@ class Reach:
         control_period=0.1,
         frame_skip=5,
     )
-    view = CameraView(
-        position=(1.05, -0.85, 0.75), target=(0.36, 0.02, 0.36), up=(0.0, 0.0, 1.0),
-        field_of_view=48.0,
-    )  # fmt: skip
-    physics_rate = 240.0
-    pose_names: tuple[str, ...] = ("tip_x", "tip_y", "tip_z")
-    scene_pose_names: tuple[str, ...] = ()
-    goal_kinds: tuple[str, ...] = ("random",)
-    tolerances: Mapping[str, float] = MappingProxyType({"distance": TOLERANCE})
-
-    def __init__(self) -> None:
-        self._client: Any = None
-        self._arm: Any = None
-        self._steps = 0  # physics steps since the state was set
-
-    def build(self, client: Any) -> None:
-        self._client = client
-        client.setPhysicsEngineParameter(deterministicOverlappingPairs=1)
-        fixed_box(client, (0.8, 0.8, 0.02), (0.4, 0.0, -0.02), (0.8, 0.8, 0.78, 1.0))
-        self._arm = PandaStick(client, ball=True)
-
-    def sample_layout(self, rng: np.random.Generator) -> np.ndarray:
-        return np.zeros(0)
-
-    def set_layout(self, layout: np.ndarray) -> None:
-        return
-
-    def _at_rest(self, place: np.ndarray) -> np.ndarray:
-        x, y, z = place.tolist()
-        return np.concatenate([self._arm.posture_at(x, y, z), np.zeros(len(JOINTS))])
 
     def sample_state(self, rng: np.random.Generator) -> np.ndarray:
         return self._at_rest(rng.uniform(LOW, HIGH))
@@ -89,25 +52,6 @@ class Reach:
             if np.linalg.norm(place - tip) > 2 * TOLERANCE:
                 return self._at_rest(place)
 
-    def goal_at(self, x: float, y: float, yaw: float) -> np.ndarray:
-        place = np.array([x, y, (LOW[2] + HIGH[2]) / 2])
-        if not ((place >= LOW) & (place <= HIGH)).all():  # true for NaN, too
-            raise ValueError(
-                f"goal ({x:.2f}, {y:.2f}) m is out of reach (accepted: x from {LOW[0]} to {HIGH[0]}"
-                f", y from {LOW[1]} to {HIGH[1]}; the height is {place[2]:.2f})"
-            )
-        present = self.get_state()
-        goal = self._at_rest(place)
-        self.set_state(present)
-        return goal
-
-    def get_state(self) -> np.ndarray:
-        return np.concatenate(self._arm.positions())
-
-    def set_state(self, state: np.ndarray) -> None:
-        self._arm.reset(state[:7], state[7:14])
-        self._steps = 0
-
     def command(self, action: np.ndarray) -> None:
         if self._steps % _DRIVE_EVERY == 0:
             # Nearer to a limit than one control period, the tip slows down.
@@ -119,27 +63,6 @@ class Reach:
     def measure(self) -> np.ndarray:
         velocities: np.ndarray = self._arm.positions()[1]
         return velocities
-
-    def joints(self) -> dict[str, tuple[float, float]]:
-        positions, velocities = self._arm.positions()
-        rows = zip(JOINTS, positions.tolist(), velocities.tolist(), strict=True)
-        return {name: (position, velocity) for name, position, velocity in rows}
-
-    def pose(self) -> np.ndarray:
-        tip: np.ndarray = self._arm.tip()
-        return tip
-
-    def errors(self, goal: np.ndarray) -> dict[str, float]:
-        present = self.get_state()
-        steps = self._steps
-        self._arm.reset(goal[:7], goal[7:14])
-        place = self.pose()
-        self._arm.reset(present[:7], present[7:14])
-        self._steps = steps
-        return {"distance": float(np.linalg.norm(self.pose() - place))}
-
-    def is_success(self, goal: np.ndarray) -> bool:
-        return self.errors(goal)["distance"] < self.tolerances["distance"]
 
     def explorer(self, rng: np.random.Generator) -> Explorer:
         return _Wanderer(self, rng)

@@ -1,0 +1,138 @@
+"""Manipulation by joint positions: a Panda arm takes the posture that a picture shows.
+
+The usual interface of an arm: its actions are seven joint positions (rad), which must not jump, and
+its state are the seven joint positions. Success is the tip's distance, as in `reach`. The goal's
+joint positions would tell everything; a planner with `cost.state_weight` 0 uses the picture alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wm_mpc.sim.panda import JOINTS, MAX_SPEED
+from wm_mpc.sim.reaching import HIGH, LOW, TOLERANCE, ReachingTask
+from wm_mpc.sim.task import Explorer
+from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
+
+MIDDLE = np.array([0.0, -0.15, 0.0, -2.0, 0.0, 1.85, 0.785])  # rad
+REACH = np.array([0.5, 0.4, 0.3, 0.5, 0.3, 0.4, 0.4])  # rad, commands are at most so far from it
+MARGIN = 0.05  # m, how far outside the workspace exploration aims
+RATE_LIMIT = 0.6  # rad/s, of every joint; more, and the wrist is too weak to follow
+
+
+class ReachJoints(ReachingTask):
+    """See `wm_mpc.sim.task.Task`. Simulator state: joint positions (7) and velocities (7); no
+    layout."""
+
+    spec = RobotSpec(
+        task="reach_joints",
+        action=ActionSpec(
+            names=JOINTS,
+            kind="position",
+            unit="rad",
+            low=tuple((MIDDLE - REACH).round(6).tolist()),
+            high=tuple((MIDDLE + REACH).round(6).tolist()),
+            rate_limit=(RATE_LIMIT,) * len(JOINTS),
+        ),
+        state=StateSpec(names=JOINTS, unit=("rad",) * len(JOINTS), source="joint_states"),
+        image=ImageSpec(64, 64),
+        control_period=0.1,
+        frame_skip=5,
+    )
+
+    floor = -0.15  # nothing is touched, wherever the joints go
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._period_steps = round(self.spec.control_period * self.physics_rate)
+        # rad and rad/s, as the joints were when the control period began
+        self._begin = np.zeros(len(JOINTS)), np.zeros(len(JOINTS))
+
+    def sample_state(self, rng: np.random.Generator) -> np.ndarray:
+        return np.concatenate([self._posture(rng, 0.0), np.zeros(len(JOINTS))])
+
+    def _posture(self, rng: np.random.Generator, margin: float) -> np.ndarray:
+        """Joint positions (7,) rad that may be commanded, with the tip between the corners of the
+        workspace or at most `margin` (m) outside. Leaves the arm there."""
+        while True:
+            positions: np.ndarray = MIDDLE + REACH * rng.uniform(-1.0, 1.0, len(JOINTS))
+            self._arm.reset(positions, np.zeros(len(JOINTS)))
+            tip = self.pose()
+            if ((tip > LOW - margin) & (tip < HIGH + margin)).all():
+                return positions
+
+    def random_posture(self, rng: np.random.Generator) -> np.ndarray:
+        """Joint positions (7,) rad with the tip in or near the workspace. The arm stays."""
+        positions, velocities = self._arm.positions()
+        target = self._posture(rng, MARGIN)
+        self._arm.reset(positions, velocities)
+        return target
+
+    def sample_goal(self, rng: np.random.Generator, start: np.ndarray, kind: str) -> np.ndarray:
+        self.set_state(start)
+        tip = self.pose()
+        while True:
+            goal = self.sample_state(rng)
+            if np.linalg.norm(self.pose() - tip) > 2 * TOLERANCE:
+                return goal
+
+    def command(self, action: np.ndarray) -> None:
+        """The joints move smoothly (along a cubic in time) from how they are moving, and are there
+        when the control period is over."""
+        number = self._steps % self._period_steps
+        if number == 0:
+            self._begin = self._arm.positions()
+        position, velocity = self._begin
+        period, share = self.spec.control_period, (number + 1) / self._period_steps
+        way = np.clip(action - position, -MAX_SPEED * period, MAX_SPEED * period)
+        coasted = period * velocity * share * (1.0 - share) ** 2
+        self._arm.move(
+            position + coasted + way * share**2 * (2.0 - share),
+            velocity * (1.0 - share) * (1.0 - 3.0 * share)
+            + way / period * share * (4.0 - 3.0 * share),
+        )
+        self._steps += 1
+
+    def measure(self) -> np.ndarray:
+        positions: np.ndarray = self._arm.positions()[0]
+        return positions
+
+    def explorer(self, rng: np.random.Generator) -> Explorer:
+        return _Wanderer(self, rng)
+
+
+class _Wanderer:
+    """Goes straight to random postures, or on in a random direction for a while, fast or slowly,
+    with noise on every step; never faster than the rate limit."""
+
+    def __init__(self, task: ReachJoints, rng: np.random.Generator) -> None:
+        self._task, self._rng = task, rng
+        action = task.spec.action
+        self._low, self._high = np.array(action.low), np.array(action.high)
+        self._change = np.array(action.rate_limit) * task.spec.control_period
+        self._last: np.ndarray | None = None  # the command before
+        self._remaining = 0
+        self._target: np.ndarray | None = None
+        self._direction = np.zeros(len(JOINTS))
+        self._speed = self._noise = 0.0
+
+    def _choose(self) -> None:
+        rng = self._rng
+        self._remaining = int(rng.integers(3, 16))
+        self._noise = float(rng.choice([0.03, 0.1, 0.4]))
+        self._speed = rng.uniform(0.1, 1.4)
+        self._target = self._task.random_posture(rng) if rng.random() < 0.7 else None
+        self._direction = rng.uniform(-1.2, 1.2, len(JOINTS))
+
+    def __call__(self) -> np.ndarray:
+        if self._remaining == 0:
+            self._choose()
+        self._remaining -= 1
+        last = self._task.measure() if self._last is None else self._last
+        step = self._direction
+        if self._target is not None:
+            offset = (self._target - last) / self._change
+            step = self._speed * offset / max(float(np.abs(offset).max()), 1.0)
+        step = np.clip(step + self._rng.normal(0, self._noise, len(JOINTS)), -1.0, 1.0)
+        self._last = np.clip(last + step * self._change, self._low, self._high)
+        return self._last
