@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.model.checkpoint import (
     FORMAT,
@@ -25,7 +26,6 @@ from wm_mpc.model.familiarity import checkpoint_complaint, prediction_error
 from wm_mpc.model.state_features import StateFeatures, measure_state
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.planning.objective import ObjectiveConfig, squared_distance
-from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, SpecError, StateSpec
 
