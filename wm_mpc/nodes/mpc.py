@@ -189,7 +189,7 @@ class Mpc(LifecycleNode):
         # Separate calls: rclpy keeps a severity for each place in the code that logs.
         if level == ERROR:
             logger.error(message)
-        elif level == WARN and message.startswith("holding"):
+        elif level == WARN and message.startswith(("holding", "planning;")):
             logger.warning(message)
         else:
             logger.info(message)
