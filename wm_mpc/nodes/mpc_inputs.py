@@ -28,6 +28,7 @@ from wm_mpc.ros.messages import (
     yaw_of,
 )
 from wm_mpc.ros.timing import to_nanoseconds, trip_seconds
+from wm_mpc.ros.topics import image_topic
 from wm_mpc.spec import RobotSpec
 
 STATE_TYPES = {"odom": Odometry, "joint_states": JointState}
@@ -85,6 +86,7 @@ class Inputs:
         self._goal_number = 0
         image_type = CompressedImage if self._compressed else Image
         topic = "camera/image_raw/compressed" if self._compressed else "camera/image_raw"
+        topic = image_topic(node, topic)
         state_message = STATE_TYPES[self._source]
         # Simulated time comes as a message, too; it must not be later than the image of its moment.
         is_simulated = node.get_parameter("use_sim_time").value

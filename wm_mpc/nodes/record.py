@@ -20,6 +20,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.utilities import remove_ros_args
 
 from wm_mpc.ros.running import Stopped, run
+from wm_mpc.ros.topics import image_topic
 
 try:
     from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
@@ -48,7 +49,7 @@ class Record(Node):
         super().__init__("record", **options)
         self.counts: dict[str, int] = {}
         self.types: dict[str, str] = {}
-        self._missing = [self.resolve_topic_name(topic) for topic in dict.fromkeys(topics)]
+        self._missing = [image_topic(self, topic) for topic in dict.fromkeys(topics)]
         self._store = get_typestore(Stores.ROS2_JAZZY)
         try:
             self._writer = Writer(output, version=9, storage_plugin=StoragePlugin.MCAP)

@@ -19,6 +19,7 @@ from wm_mpc.ros import qos
 from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.messages import compressed_to_rgb, image_to_rgb
 from wm_mpc.ros.running import Stopped, run, wait_until
+from wm_mpc.ros.topics import image_topic
 from wm_mpc.spec import ImageSpec, SpecError
 
 
@@ -34,6 +35,7 @@ class TakePicture(Node):
         self._message: Any = None
         kind = CompressedImage if compressed else Image
         topic = "camera/image_raw/compressed" if compressed else "camera/image_raw"
+        topic = image_topic(self, topic)
         self.topic = self.create_subscription(kind, topic, self._keep, qos.SENSOR_DATA).topic_name
 
     def _keep(self, message: Any) -> None:

@@ -20,6 +20,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from wm_mpc.ros import overrides
 from wm_mpc.ros.executors import PatientExecutor, UrgentExecutor
 from wm_mpc.ros.parameters import ParameterError
 
@@ -104,6 +105,17 @@ def _spin_once(executor: SingleThreadedExecutor) -> None:
         executor.spin_once()
 
 
+def _init(args: Sequence[str] | None) -> None:
+    """rclpy's, which leaves signals alone. Raises OverrideError for arguments it cannot read."""
+    try:
+        rclpy.init(
+            args=None if args is None else list(args),
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+    except RuntimeError as error:  # what rclpy raises has no name of its own
+        raise overrides.OverrideError(str(error).split(", at /")[0]) from None
+
+
 def run(
     make_node: Callable[[], AnyNode],
     work: Callable[[AnyNode, Stopped], Any],
@@ -111,21 +123,21 @@ def run(
 ) -> int:
     """Make a node, let `work(node, stopped)` run in this thread, clean up; the exit code.
 
-    Code 1 with one line on stderr when a parameter is not acceptable; other exceptions pass.
+    Code 1 with one line on stderr when a parameter, or what was given as one, is not acceptable;
+    other exceptions pass.
     """
     with stop_on_signals() as interrupted:
-        rclpy.init(
-            args=None if args is None else list(args),
-            signal_handler_options=SignalHandlerOptions.NO,
-        )
         try:
+            overrides.use(args)
+            _init(args)
             node = make_node()
             try:
+                overrides.check(node)
                 with spinning(node) as ended:
                     work(node, lambda: interrupted() or ended())
             finally:
                 node.destroy_node()
-        except ParameterError as error:
+        except (ParameterError, overrides.OverrideError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
         finally:
