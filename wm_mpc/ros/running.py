@@ -19,6 +19,7 @@ from rclpy.exceptions import InvalidHandle
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
 
 from wm_mpc.ros import overrides
 from wm_mpc.ros.executors import PatientExecutor, UrgentExecutor
@@ -103,6 +104,19 @@ def _spin_once(executor: SingleThreadedExecutor) -> None:
     # not expect that.
     with contextlib.suppress(InvalidHandle):
         executor.spin_once()
+
+
+def own_arguments(arguments: Sequence[str]) -> list[str]:
+    """A program's arguments (its name first) without the name and without ROS's.
+
+    Ends the program with one line on stderr, code 1, for ROS arguments that cannot be read.
+    """
+    try:
+        overrides.use(arguments)
+        return list(remove_ros_args(list(arguments))[1:])
+    except (RuntimeError, overrides.OverrideError) as error:
+        print(f"error: {str(error).split(', at /')[0]}", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def _init(args: Sequence[str] | None) -> None:
