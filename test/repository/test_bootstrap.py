@@ -75,6 +75,11 @@ class TestFindRos:
         own = with_rclpy(bootstrap.VENV / "prefix")
         assert bootstrap.find_ros({"AMENT_PREFIX_PATH": own}) is None
 
+    def test_another_checkouts_environment_does_not_count(self, bootstrap, tmp_path):
+        other = with_rclpy(tmp_path / "other" / ".venv")
+        Path(other, "pyvenv.cfg").touch()
+        assert bootstrap.find_ros({"AMENT_PREFIX_PATH": other}) is None
+
     def test_the_last_one_used_is_remembered_in_a_bare_shell(self, bootstrap, prefix):
         state = {"ros": {"distro": "jazzy", "prefix": prefix}}
         ros = bootstrap.remembered_ros(state)
@@ -189,13 +194,13 @@ class TestDistribution:
 
     def test_is_refused_when_it_is_not_on_pypi(self, bootstrap, monkeypatch):
         monkeypatch.setenv("ROS", "humble")
-        with pytest.raises(bootstrap.SetupError, match="ROS=humble .* accepted: jazzy, kilted"):
+        with pytest.raises(bootstrap.SetupError, match=r"ROS=humble .* accepted: jazzy, kilted"):
             bootstrap.pypi_distro(None, {})
 
     def test_is_refused_beside_another_installation(self, bootstrap, monkeypatch, prefix):
         monkeypatch.setenv("ROS", "kilted")
         ros = bootstrap.Ros("jazzy", prefix)
-        with pytest.raises(bootstrap.SetupError, match="ROS=kilted .* ROS 2 jazzy of"):
+        with pytest.raises(bootstrap.SetupError, match=r"ROS=kilted .* ROS 2 jazzy of"):
             bootstrap.pypi_distro(ros, {})
 
     def test_has_the_requirements_of_the_one_list(self, bootstrap):
@@ -241,7 +246,7 @@ class TestPlaces:
 
     def test_of_another_user_are_refused_by_name(self, bootstrap, monkeypatch):
         monkeypatch.setattr(bootstrap.os, "access", lambda *_: False)
-        with pytest.raises(bootstrap.SetupError, match="checkout .* cannot be written to by this"):
+        with pytest.raises(bootstrap.SetupError, match=r"checkout .* cannot be written to by this"):
             bootstrap.install(None, "jazzy", {})
 
     def test_that_cannot_be_written_to_will_do_once_all_is_there(self, bootstrap, monkeypatch):

@@ -217,7 +217,10 @@ def test_what_a_bring_up_sets_for_all_of_its_nodes_is_left_alone(start, monkeypa
 )
 def test_tools_refuse_them_in_one_line(arguments, named, capfd, domain_id, monkeypatch, tmp_path):
     monkeypatch.setenv("ROS_DOMAIN_ID", str(domain_id))
-    code = take_picture.main([str(tmp_path / "a.png"), "--timeout=1", "--ros-args", *arguments])
+    try:
+        code = take_picture.main([str(tmp_path / "a.png"), "--timeout=1", "--ros-args", *arguments])
+    except SystemExit as end:
+        code = end.code
     assert code == 1
     (line,) = [each for each in capfd.readouterr().err.splitlines() if each.startswith("error: ")]
     assert named in line
