@@ -31,6 +31,7 @@ from wm_mpc.ros.messages import (
 )
 from wm_mpc.ros.picture_looks import PictureLooks
 from wm_mpc.ros.timing import to_nanoseconds, trip_seconds
+from wm_mpc.ros.topics import image_topic
 from wm_mpc.spec import RobotSpec
 
 _STATE_WAIT = 0.01  # s to wait for the state that belongs to an image
@@ -91,6 +92,7 @@ class Inputs:
         self._states = States(spec, self._source)
         image_type = CompressedImage if compressed else Image
         topic = "camera/image_raw/compressed" if compressed else "camera/image_raw"
+        topic = image_topic(node, topic)
         # Simulated time comes as a message, too; it must not be later than the image of its moment.
         is_simulated = node.get_parameter("use_sim_time").value
         group = None if is_simulated else UrgentCallbackGroup()
