@@ -76,6 +76,11 @@ class ReachJoints(ReachingTask):
             if np.linalg.norm(self.pose() - tip) > 2 * TOLERANCE:
                 return goal
 
+    def _at_rest(self, place: np.ndarray) -> np.ndarray:
+        state = super()._at_rest(place)
+        # The last joint turns the stick about itself: its limits do not move the tip.
+        return np.concatenate([np.clip(state[:7], MIDDLE - REACH, MIDDLE + REACH), state[7:]])
+
     def command(self, action: np.ndarray) -> None:
         """The joints move smoothly (along a cubic in time) from how they are moving, and are there
         when the control period is over."""
