@@ -1,4 +1,4 @@
-"""A managed node answers every request in every state, one at a time, whatever its transitions do."""
+"""A node that is managed from outside answers each request, whether it fits its state or not."""
 
 from __future__ import annotations
 
