@@ -102,8 +102,16 @@ def type_name(message_type: Any) -> str:
 
 
 def mismatch(offered: QoSProfile, requested: QoSProfile) -> str:
-    """Which policies of a publisher and a subscription do not fit; empty when they do."""
-    verdict, reason = qos_check_compatible(offered, requested)
+    """Which policies of a publisher and a subscription do not fit; empty when they do.
+
+    Reliability and durability are compared, which is where nodes differ. An unlimited deadline or
+    lease comes from the graph as a huge number and would seem to differ from none.
+    """
+    plain = [
+        QoSProfile(depth=1, reliability=profile.reliability, durability=profile.durability)
+        for profile in (offered, requested)
+    ]
+    verdict, reason = qos_check_compatible(*plain)
     if verdict != QoSCompatibility.ERROR:
         return ""
     return str(reason).replace("ERROR: ", "").strip().rstrip(";")
