@@ -34,7 +34,7 @@ from wm_mpc.training.config import SYNTHESIS, ConfigError, TrainConfig
 from wm_mpc.training.diagnostics import diagnostics, rounded
 from wm_mpc.training.directory import TrainingError
 from wm_mpc.training.gradient_quality import gradient_quality
-from wm_mpc.training.preparation import data_notes
+from wm_mpc.training.preparation import data_notes, posture_notes
 from wm_mpc.training.trainer import Trainer
 
 _TASK = "wall"  # where neither --task nor --dataset is given
@@ -242,7 +242,8 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
     print(f"checkpoint  {checkpoint}\nreport      {picture}")
     for name, value in metrics.items():
         print(f"{name:18}{value}")
-    for line in [*data_notes(recording), *familiarity_notes(model.familiarity)]:
+    notes = [*data_notes(recording), *posture_notes(model), *familiarity_notes(model.familiarity)]
+    for line in notes:
         print(f"train: WARNING: {line}", file=sys.stderr)
     return checkpoint
 

@@ -119,6 +119,20 @@ def data_notes(recording: Recording) -> list[str]:
     return notes
 
 
+def posture_notes(model: WorldModel) -> list[str]:
+    """What a person should know who trains for a robot whose measured state is its whole posture;
+    none for others."""
+    spec = model.spec
+    measured = set(spec.action.names) <= set(spec.state.names)
+    if not (spec.rest_is_measured and measured and model.architecture.robot_from_state):
+        return []
+    return [
+        "the robot is drawn from its measured positions, and goals are compared by what else the "
+        "picture shows: for goals that are postures of the robot itself, set "
+        "architecture.robot_from_state: false"
+    ]
+
+
 def representation_identity(
     recording: Recording, config: TrainConfig, compute: Compute, history: int
 ) -> dict[str, Any]:
