@@ -13,7 +13,7 @@ help: ## Show this list
 	@echo "make <target> [ARGS=\"...\"]"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Prepare .venv and build the package (PYTHON=... picks the interpreter, PIP_ARGS=... goes to pip)
+setup: ## Prepare .venv and build the package (PYTHON=... picks the interpreter, ROS=kilted another ROS 2, PIP_ARGS=... goes to pip)
 	@python3 tools/bootstrap.py
 
 sim: setup ## Run the simulation with its controller: make sim ARGS="task:=wall episodes:=5"

@@ -6,6 +6,8 @@ from glob import glob
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+from setuptools.command.develop import develop
 
 NAME = "wm_mpc"
 EXECUTABLES = {
@@ -60,6 +62,52 @@ def pip_executables():
         path.write_text(PIP_EXECUTABLE.format(module=module, function=function), encoding="utf-8")
         path.chmod(0o755)
     return [str(folder / name) for name in EXECUTABLES]
+
+
+def compile_kernel(work):
+    """Compile the inner loop of planning now rather than at the first plan. An installation must
+    not fail for want of a compiler: then planning says why it is slow."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    try:
+        from wm_mpc.native import compiler, library
+
+        work(compiler, library)
+    except Exception as error:  # whatever it is: there is another way to plan
+        print(f"{NAME}: the inner loop of planning is not compiled now: {error}", file=sys.stderr)
+    finally:
+        del sys.path[0]
+
+
+class BuildWithKernel(build_py):
+    """Puts the compiled inner loop beside its sources, where they are copied to."""
+
+    kernel = None
+
+    def run(self):
+        super().run()
+        if not getattr(self, "editable_mode", False):
+            compile_kernel(self._compile)
+
+    def _compile(self, compiler, library):
+        folder = Path(self.build_lib, NAME, "native", library.INSTALLED.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        kernel = folder / compiler.file_name()
+        if not (kernel.is_file() and compiler.is_whole(kernel)):
+            for outdated in folder.glob("*.so"):
+                outdated.unlink()
+            compiler.build(kernel)
+        self.kernel = str(kernel)
+
+    def get_outputs(self, include_bytecode=1):
+        return super().get_outputs(include_bytecode) + ([self.kernel] if self.kernel else [])
+
+
+class DevelopWithKernel(develop):
+    """Links lead to the sources, which may change: the compiled inner loop goes into the cache."""
+
+    def run(self):
+        super().run()
+        compile_kernel(lambda compiler, library: library.library())
 
 
 data_files = [
@@ -118,5 +166,6 @@ setup(
         ],
     },
     zip_safe=False,
+    cmdclass={"build_py": BuildWithKernel, "develop": DevelopWithKernel},
     entry_points={"console_scripts": console_scripts},
 )

@@ -117,3 +117,82 @@ def test_denormalise_inverts_normalise(robot, share):
 def test_denormalised_action_is_inside_the_limits(robot, value):
     action = robot.denormalise_action(np.array([value]))
     assert robot.action.low[0] <= action[0] <= robot.action.high[0]
+
+
+# ---------------------------------------------------------------------------------------- rest
+
+
+def robot(kind, **changes):
+    action = ActionSpec(("j1", "j2"), kind, "rad", (-3.0, 0.5), (3.0, 2.5), **changes)
+    state = StateSpec(("j2", "j1", "j1/velocity"), ("rad", "rad", "rad/s"), "joint_states")
+    return RobotSpec("arm", action, state, ImageSpec(16, 16), 0.1, 2)
+
+
+@pytest.mark.parametrize("kind", ["velocity", "effort"])
+def test_rest_of_velocities_and_efforts_is_as_near_to_zero_as_the_limits_allow(kind):
+    assert robot(kind).rest().tolist() == [0.0, 0.5]
+    assert robot(kind).rest({"j1": 1.0}).tolist() == [0.0, 0.5]
+    assert robot(kind).why_no_rest(None) == ""
+
+
+def test_rest_of_positions_is_where_they_are_measured_inside_the_limits():
+    measured = {"gripper": 9.0, "j2": 0.48, "j1": 1.5}
+    assert robot("position").rest(measured).tolist() == [1.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("measured", "missing"),
+    [
+        (None, ("j1", "j2")),
+        ({}, ("j1", "j2")),
+        ({"j1": 0.0}, ("j2",)),
+        ({"j1": float("nan"), "j2": 1.0}, ("j1",)),
+        ({"j1": float("inf"), "j2": 1.0}, ("j1",)),
+    ],
+)
+def test_rest_of_positions_is_unknown_until_all_are_measured(measured, missing):
+    assert robot("position").rest(measured) is None
+    assert robot("position").action.unmeasured(measured) == missing
+    assert f"no position of {', '.join(missing)}" in robot("position").why_no_rest(measured)
+
+
+@pytest.mark.parametrize("place", [0.4, 2.6, -1.5])
+def test_a_position_far_outside_its_limits_has_no_rest_that_may_be_sent(place):
+    """The nearest limit would make the robot jump."""
+    measured = {"j1": 0.0, "j2": place}
+    assert robot("position").rest(measured) is None
+    assert f"j2 is measured at {place:g} rad, outside its limits 0.5 to 2.5" in robot(
+        "position"
+    ).why_no_rest(measured)
+
+
+def test_positions_are_read_from_the_state_by_name():
+    spec = robot("position")
+    state = np.array([1.25, -1.5, 7.0])
+    assert spec.measured_positions(state) == {"j2": 1.25, "j1": -1.5}
+    np.testing.assert_allclose(spec.denormalise_action(spec.normalised_rest(state)), [-1.5, 1.25])
+
+
+def test_a_robot_moved_by_positions_that_the_state_lacks_has_no_rest_in_it():
+    state = StateSpec(("j1",), ("rad",), "joint_states")
+    spec = dataclasses.replace(robot("position"), state=state)
+    with pytest.raises(SpecError, match="no position of j2"):
+        spec.normalised_rest(np.zeros(1))
+
+
+def test_positions_never_jump_and_velocities_may():
+    assert robot("velocity").largest_change is None
+    assert robot("position").largest_change == pytest.approx([0.3, 0.1])
+    assert robot("position", rate_limit=(1.0, 2.0)).largest_change == pytest.approx([0.1, 0.2])
+    stricter = robot("position").with_largest_jump(0.01)
+    assert stricter.largest_change == pytest.approx([0.06, 0.02])
+    limited = robot("position", rate_limit=(1.0, 2.0))
+    assert limited.with_largest_jump(0.01) == limited
+
+
+def test_positions_follow_moves_no_faster_than_they_may():
+    spec = robot("position", rate_limit=(1.0, 2.0))
+    rest = spec.normalised_rest(np.array([1.0, 2.9, 0.0]))
+    moves = np.array([[1.0, -1.0], [5.0, 0.0], [-1.0, 0.5]])
+    found = spec.denormalise_action(spec.positions_of(moves, rest))
+    np.testing.assert_allclose(found, [[3.0, 0.8], [3.0, 0.8], [2.9, 0.9]], atol=1e-6)

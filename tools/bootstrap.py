@@ -35,7 +35,10 @@ ROS2_PIP = ROOT / "tools" / "ros2_pip"
 SUPPORTED_PYTHONS = [(3, minor) for minor in range(10, 15)]
 PYBULLET_WHEELS = [(3, 10), (3, 11)]
 OLDEST_DISTRO = "jazzy"
+PYPI_DISTROS = ["jazzy", "kilted"]  # the first is the one whose versions requirements.txt pins
 ROS_1_DISTROS = ["kinetic", "lunar", "melodic", "noetic"]
+# colcon's scripts and the first lines of executables take these in a path for their own syntax.
+UNUSABLE_IN_PATHS = r"""[\s:;&|<>()*?'"`$\\]"""
 OLDEST_GLIBC = (2, 28)
 DISK_GB = 4
 
@@ -52,18 +55,24 @@ MODULES = {
 }
 
 
+UNREACHABLE = "NewConnectionError|ProxyError|SSLError|timed out|connection broken|"
+UNREACHABLE += "NameResolutionError|Network is unreachable|name resolution"
+
+
 class SetupError(Exception):
     """What is missing, and what to do next."""
 
 
 def main():
     started = time.monotonic()
+    check_path(ROOT)
     with locked():
         state = read_state()
         ros = find_ros(os.environ) or remembered_ros(state)
+        distro = pypi_distro(ros, state)
         environment = make_environment(ros, os.environ)
-        if not is_installed(state, ros):
-            install(ros, environment)
+        if not is_installed(state, ros, distro):
+            install(ros, distro, environment)
         install_ros2_pip(ros, environment)
         built = build(environment)
     if built:
@@ -73,6 +82,31 @@ def main():
 
 def say(text):
     print(f"[setup] {text}", flush=True)
+
+
+def check_path(root):
+    """Raise SetupError where nothing that is built could run."""
+    found = sorted(set(re.findall(UNUSABLE_IN_PATHS, str(root))))
+    if found:
+        names = ", ".join("a space" if each == " " else repr(each) for each in found)
+        raise SetupError(
+            f"the path of this checkout, '{root}', has {names} in it, which ROS 2's build tools "
+            "cannot handle; move the checkout to a path without, then run this again."
+        )
+
+
+def check_writable(*paths):
+    """Raise SetupError for the first of `paths` that is there and cannot be written to."""
+    for path in paths:
+        if path.exists() and not os.access(str(path), os.W_OK):
+            try:
+                owner = path.owner()
+            except (KeyError, OSError):
+                owner = "another user"
+            raise SetupError(
+                f"{path} (of {owner}) cannot be written to by this user; run this as its owner, or "
+                "in a clone of your own."
+            )
 
 
 # --- ROS 2 --------------------------------------------------------------------------------------
@@ -126,6 +160,27 @@ def remembered_ros(state):
     if not used or not Path(used["prefix"], "setup.bash").exists():
         return None
     return Ros(used["distro"], used["prefix"], sourced=False)
+
+
+def pypi_distro(ros, state):
+    """Return which distribution to take from PyPI: `make setup ROS=kilted`, or that of last time.
+
+    None where an installation is used. Raises SetupError for what cannot be had.
+    """
+    asked = os.environ.get("ROS", "")
+    if ros:
+        if asked and asked != ros.distro:
+            raise SetupError(
+                f"ROS={asked} is asked for, but {ros} is used here; source {asked} instead, or "
+                "open a shell without ROS 2 and remove .venv."
+            )
+        return None
+    if asked and asked not in PYPI_DISTROS:
+        raise SetupError(
+            f"ROS={asked} is not on PyPI; accepted: {', '.join(PYPI_DISTROS)} (a later one: "
+            "install and source it)."
+        )
+    return asked or state.get("distro") or PYPI_DISTROS[0]
 
 
 def unsourced_ros():
@@ -235,7 +290,10 @@ def read_state():
     except (OSError, ValueError):
         return {}
     # A moved checkout leaves its paths behind in .venv.
-    return state if state.get("root") == str(ROOT) and PYTHON.exists() else {}
+    if state.get("root") != str(ROOT) or not PYTHON.exists():
+        return {}
+    state.setdefault("distro", None if state.get("ros") else PYPI_DISTROS[0])
+    return state
 
 
 def write_state(state):
@@ -244,8 +302,10 @@ def write_state(state):
     os.replace(str(temporary), str(STATE / "state.json"))
 
 
-def is_installed(state, ros):
-    if state.get("requirements") != digest([REQUIREMENTS]) or state["ros"] != as_json(ros):
+def is_installed(state, ros, distro):
+    if state.get("requirements") != digest([REQUIREMENTS]):
+        return False
+    if state["ros"] != as_json(ros) or state["distro"] != distro:
         return False
     asked = asked_python()
     return not asked or (describe_python(asked) or {}).get("version") == state["python"]["version"]
@@ -263,7 +323,8 @@ def digest(paths):
     return total.hexdigest()
 
 
-def install(ros, environment):
+def install(ros, distro, environment):
+    check_writable(ROOT, VENV, STATE)
     if ros is None:
         check_platform()
         elsewhere = unsourced_ros()
@@ -271,10 +332,10 @@ def install(ros, environment):
             say(f"note: {elsewhere} is there but not sourced, so ROS 2 comes from PyPI")
             say(f"      (to use it: source {elsewhere}/setup.bash, then run this again)")
     python = choose_python(ros, environment)
-    source = ros or "ROS 2 Jazzy from PyPI"
+    source = ros or f"ROS 2 {distro.capitalize()} from PyPI"
     say(f"Python {dotted(python['version'])} ({python['path']}), {source}")
 
-    state = {"root": str(ROOT), "python": python, "ros": as_json(ros)}
+    state = {"root": str(ROOT), "python": python, "ros": as_json(ros), "distro": distro}
     before = read_state()
     kept = all(before.get(key) == state[key] for key in state)
     check_disk(DISK_GB if not kept else 1)
@@ -284,6 +345,7 @@ def install(ros, environment):
 
     lines = requirement_lines(REQUIREMENTS.read_text(encoding="utf-8"))
     constraints = []
+    lines = [of_distro(line, distro) for line in lines]
     if ros:
         check_messages(ros, environment)
         lines, constraints = lacking(lines, environment)
@@ -384,6 +446,17 @@ def requirement_lines(text):
     return [line for line in lines if line]
 
 
+def of_distro(line, distro):
+    """Return a requirement as it reads for a distribution on PyPI.
+
+    Only one has its versions pinned; of another the newest ones are taken.
+    """
+    pinned = f"ros-{PYPI_DISTROS[0]}-"
+    if distro in (None, PYPI_DISTROS[0]) or not line.startswith(pinned):
+        return line
+    return line.split("==")[0].strip().replace(pinned, f"ros-{distro}-", 1)
+
+
 def name_of(line):
     return re.match(r"[A-Za-z0-9._-]+", line).group(0).lower().replace("_", "-")
 
@@ -466,7 +539,7 @@ def pip_advice(text):
     """Return what to do after pip failed with the output `text`."""
     if "No space left" in text:
         return f"The disk is full: free some space (about {DISK_GB} GB), then run this again."
-    if re.search(r"NewConnectionError|ProxyError|SSLError|timed out|connection broken", text):
+    if re.search(UNREACHABLE, text):
         return (
             "The package index could not be reached. Check the network (behind a proxy: "
             "HTTPS_PROXY; with an index of your own: PIP_INDEX_URL), then run this again."
@@ -512,6 +585,7 @@ def install_ros2_pip(ros, environment):
             raise SetupError(f"part of `ros2 launch` is here, but not {', '.join(missing)}.{hint}")
         stamp.write_text("genuine")
         return
+    check_writable(STATE, ROS2_PIP)
     say("installing the ros2 command of tools/ros2_pip")
     stamp.write_text("")
     # A folder left by an earlier build would put removed modules back.
@@ -556,6 +630,7 @@ def build(environment):
     installed = (ROOT / "install" / "setup.bash").exists()
     if installed and stamp.exists() and stamp.read_text() == fingerprint:
         return False
+    check_writable(ROOT, STATE, ROOT / "build", ROOT / "install", ROOT / "log")
     say("building the package with colcon")
     # Anew, so that nothing removed from the sources stays installed.
     for folder in (ROOT / "build", ROOT / "install"):
@@ -630,6 +705,9 @@ if __name__ == "__main__":
     try:
         main()
     except SetupError as error:
+        print(f"[setup] cannot go on: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
         print(f"[setup] cannot go on: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

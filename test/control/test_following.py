@@ -188,3 +188,74 @@ def test_remaining_points_are_the_ones_to_come():
     assert subject.remaining(T0).shape == (0, 2)
     subject.offer(T0, ramp(5), T0)
     np.testing.assert_array_equal(subject.remaining(T0 + 2 * PERIOD), ramp(5)[2:])
+
+
+# ------------------------------------------------------------------------ robots moved by positions
+
+ARM = {"a": 0.7, "b": -1.5}
+
+
+def arm(rate_limit=(1.0, 1.0)):
+    """0.1 a period."""
+    action = ActionSpec(("a", "b"), "position", "rad", (-1.0, -2.0), (1.0, 2.0), rate_limit)
+    return PlanFollower(action, 0.1)
+
+
+def test_before_it_is_measured_there_is_no_action_for_a_position_robot():
+    subject = arm()
+    assert subject.action_at(T0) is None
+    assert subject.rest_at(T0) is None
+    assert subject.status is Following.UNKNOWN
+    subject.offer(T0, np.zeros((0, 2)), T0, {"a": 0.7})
+    assert subject.action_at(T0) is None
+
+
+def test_a_position_robot_rests_where_it_is_measured():
+    subject = arm()
+    subject.measure(ARM)
+    np.testing.assert_array_equal(subject.action_at(T0), [0.7, -1.5])
+
+
+def test_a_robot_that_sags_keeps_its_place_and_one_that_was_moved_away_does_not():
+    subject = arm()
+    subject.measure(ARM)
+    for sag in (0.03, 0.06, 0.09):
+        subject.offer(T0, np.zeros((0, 2)), T0, {"a": 0.7 - sag, "b": -1.5})
+        assert subject.action_at(T0)[0] == 0.7
+    subject.offer(T0, np.zeros((0, 2)), T0, {"a": 0.2, "b": -1.5})
+    assert subject.action_at(T0)[0] == 0.2
+
+
+def test_a_hold_in_motion_is_one_step_towards_where_the_robot_is():
+    subject = arm()
+    subject.measure(ARM)
+    subject.offer(T0, np.array([[0.6, -1.5], [0.5, -1.5], [0.4, -1.5]]), T0)
+    now = T0 + 2 * PERIOD
+    assert subject.action_at(now)[0] == 0.4
+    subject.offer(now, np.zeros((0, 2)), now, {"a": 0.55, "b": -1.48})
+    np.testing.assert_allclose(subject.action_at(now + 1), [0.5, -1.48])
+    assert subject.status is Following.REQUESTED
+
+
+def test_a_plan_that_makes_no_sense_holds_a_position_robot_where_its_plan_has_brought_it():
+    subject = arm()
+    subject.measure(ARM)
+    subject.offer(T0, np.array([[0.6, -1.5], [0.5, -1.5]]), T0)
+    with pytest.raises(PlanError):
+        subject.offer(T0 + PERIOD, np.array([[9.0, 0.0]]), T0 + PERIOD)
+    np.testing.assert_array_equal(subject.action_at(T0 + 3 * PERIOD), [0.5, -1.5])
+
+
+def test_rest_of_velocities_is_inside_their_limits():
+    action = ActionSpec(("a", "b"), "velocity", "m/s", (0.2, -2.0), (1.0, 2.0))
+    np.testing.assert_array_equal(PlanFollower(action, 0.1).action_at(T0), [0.2, 0.0])
+
+
+def test_a_robot_that_was_moved_outside_its_limits_is_not_sent_back():
+    subject = arm()
+    subject.measure(ARM)
+    subject.offer(T0, np.zeros((0, 2)), T0, {"a": 1.5, "b": -1.5})
+    assert subject.action_at(T0) is None
+    assert subject.status is Following.UNKNOWN
+    subject.offer(T0, np.zeros((0, 2)), T0, {"a": 0.9, "b": -1.5})
+    assert subject.action_at(T0).tolist() == [0.9, -1.5]

@@ -128,7 +128,7 @@ def test_every_planner_moves_positions_step_by_step_from_where_they_are_measured
 
 def test_a_position_robot_that_was_not_measured_is_not_planned_for():
     controller = make_controller(kind="position")
-    with pytest.raises(PlanningError, match="rest is unknown: no position of b"):
+    with pytest.raises(PlanningError, match="no position of b was measured"):
         plan(controller, state=np.array([0.9, np.nan]))
 
 

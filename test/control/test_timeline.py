@@ -86,3 +86,53 @@ def test_times_since_1970_are_as_exact_as_small_ones(offset):
     sent.put(offset, column(1, 2))
     assert sent.at(offset + 100 * MS - 1) == 1
     assert sent.at(offset + 100 * MS) == 2
+
+
+def test_rest_of_a_position_robot_is_unknown_before_its_first_plan():
+    timeline = commitments("position")
+    assert timeline.at(0) is None
+    assert timeline.between(0, 250 * MS, np.array([1.5])).tolist() == [[1.5]] * 3
+
+
+def test_position_robot_holds_with_the_given_action_until_the_next_plan():
+    timeline = commitments("position")
+    timeline.put(1000 * MS, column(1, 2, 3))
+    timeline.hold(1150 * MS, np.array([1.9]))
+    assert [timeline.at(t * MS)[0] for t in (1120, 1160, 9000)] == [2, 1.9, 1.9]
+    timeline.put(2000 * MS, column(5))
+    assert [timeline.at(t * MS)[0] for t in (1999, 2000, 2100)] == [1.9, 5, 5]
+
+
+def test_position_robot_that_was_not_measured_holds_where_its_plan_has_brought_it():
+    timeline = commitments("position")
+    timeline.put(1000 * MS, column(1, 2, 3))
+    timeline.hold(1150 * MS)
+    assert timeline.at(5000 * MS) == 2
+
+
+def test_a_hold_is_no_plan():
+    timeline = commitments()
+    timeline.put(0, column(1))
+    assert not timeline.entry_at(0).is_rest
+    timeline.hold(1)
+    assert timeline.entry_at(1).is_rest
+    timeline = commitments("position")
+    timeline.hold(0, np.array([2.0]))
+    assert timeline.entry_at(10**15).is_rest
+
+
+@pytest.mark.parametrize("kind", ["velocity", "position"])
+def test_ahead_is_what_applies_period_by_period(kind):
+    timeline = commitments(kind)
+    timeline.put(1000 * MS, column(1, 2, 3))
+    expected = [timeline.at((1150 + 100 * k) * MS)[0] for k in range(5)]
+    assert timeline.ahead(1150 * MS, 5)[:, 0].tolist() == expected
+    assert timeline.ahead(9150 * MS, 2)[:, 0].tolist() == expected[-2:]
+
+
+def test_old_plans_are_forgotten_and_the_one_in_force_is_not():
+    timeline = commitments()  # remembers three periods
+    for number in range(50):
+        timeline.put(number * 100 * MS, column(number))
+    assert len(timeline.entries) <= 5
+    assert timeline.at(4800 * MS) == 48

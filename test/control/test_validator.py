@@ -126,3 +126,63 @@ def test_limits_that_exclude_rest_are_kept_at_any_pace():
     spec = dataclasses.replace(make_spec(), action=action)
     found = check([[0.4, 0.0]], spec, pace=0.5)
     assert found.actions[0, 0] == pytest.approx(0.3)
+
+
+# ------------------------------------------------------------------------ robots moved by positions
+
+ARM = np.array([1.2, -1.5])  # where it is measured
+LIMITED = (1.0, 1.0)  # 0.1 a period
+
+
+def check_arm(actions, *, measured=ARM, before=ARM, rate_limit=LIMITED, **rest):
+    spec = make_spec("position", rate_limit)
+    return check(actions, spec, before=before, measured=measured, **rest)
+
+
+def test_positions_from_where_the_robot_is_measured_pass():
+    actions = ARM + np.array([[0.1, -0.1], [0.2, -0.2], [0.2, -0.3]])
+    found = check_arm(actions)
+    assert (found.verdict, found.reason) == (Verdict.SUCCESS, "")
+    np.testing.assert_allclose(found.actions, actions)
+
+
+@pytest.mark.parametrize("rate_limit", [LIMITED, None])
+@pytest.mark.parametrize("fixed", [0, 1, 3])
+@pytest.mark.parametrize("place", [[0.0, 0.0], [1.2, 0.0], [0.6, -1.5]])
+def test_a_plan_that_begins_far_from_the_robot_is_refused_whoever_made_it(rate_limit, fixed, place):
+    found = check_arm([place] * 6, rate_limit=rate_limit, fixed=fixed, before=np.array(place))
+    assert found.verdict is Verdict.HOLD
+    assert len(found.actions) == 0
+    assert "jump" in found.reason
+    assert "measured" in found.reason
+    assert "accepted" in found.reason
+
+
+@pytest.mark.parametrize("measured", [None, np.array([1.2, np.nan]), np.array([np.inf, 0.0])])
+def test_without_a_measurement_no_position_is_sent(measured):
+    found = check_arm([ARM] * 3, measured=measured)
+    assert found.verdict is Verdict.HOLD
+    assert "has not been measured" in found.reason
+
+
+def test_a_robot_in_motion_may_be_as_far_behind_as_the_lag_allows():
+    ahead = np.subtract(ARM, [0.35, 0.0])
+    plan = ahead - np.arange(6)[:, None] * [0.1, 0.0]
+    assert check_arm(plan, before=ahead, fixed=1, lag=0.3).verdict is Verdict.SUCCESS
+    assert check_arm(plan, before=ahead, fixed=1, lag=0.1).verdict is Verdict.HOLD
+
+
+@pytest.mark.parametrize("fixed", [0, 1])
+def test_the_first_free_point_is_near_where_a_standing_robot_is_measured(fixed):
+    """It sags: it is held a little above where it is."""
+    held = np.add(ARM, [0.04, 0.0])
+    plan = np.repeat(held[None], 6, axis=0)
+    plan[fixed:, 0] += 0.1
+    found = check_arm(plan, before=held, fixed=fixed)
+    assert found.actions[fixed, 0] == pytest.approx(ARM[0] + 0.1)
+    steps = np.diff(np.concatenate([held[None], found.actions]), axis=0)
+    assert np.abs(steps).max() <= 0.1 + 1e-9
+
+
+def test_velocities_need_no_measured_position():
+    assert check([[0.1, 0.2]], measured=None).verdict is Verdict.SUCCESS

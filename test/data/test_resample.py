@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from wm_mpc.control.following import PlanFollower
 from wm_mpc.data.resample import (
-    SECOND,
     Commands,
     Plan,
     commands_of_plans,
@@ -20,6 +19,7 @@ from wm_mpc.data.resample import (
     split_at_gaps,
 )
 from wm_mpc.spec import ActionSpec
+from wm_mpc.units import SECOND
 
 PERIOD = SECOND // 10
 REST = np.zeros(1)

@@ -482,6 +482,36 @@ def test_robot_that_does_not_move_as_predicted_holds_for_a_while(start_mpc):
     assert mpc.now() - held > 0.4e9
 
 
+def test_a_goal_that_is_repeated_does_not_keep_the_robot_from_holding(start_mpc):
+    """A camera as goal, or a program that publishes a picture at a rate, under new stamps."""
+    mpc = start_mpc(**{"surprise.hold": 0.01, "surprise.pause": 0.5})
+    mpc.start()
+
+    def repeat():
+        mpc.send_goal(mpc.goal)
+        return "does not do what the model predicts" in mpc.message()
+
+    mpc.wait_until(repeat, "a hold though the goal is repeated")
+    assert mpc.value("goal") == "goal 1 executing, 0 waiting"
+
+
+def test_stamps_from_the_future_are_said_and_from_a_period_on_make_the_robot_hold(mpc):
+    mpc.camera(False)
+
+    def send(age, text):
+        mpc.send(mpc.image, age=age)
+        return text in mpc.message()
+
+    mpc.wait_until(
+        lambda: send(-0.06, "planning, degraded: image stamps are"), "a warning in the status"
+    )
+    assert mpc.diagnostics[-1].status[0].level == DiagnosticStatus.WARN
+    mpc.wait_until(lambda: send(-0.3, "s in the future (accepted: up to 0.1 s)"), "the reason")
+    mpc.wait_for_hold("clocks differ")
+    mpc.camera(True)
+    mpc.wait_for_plans(2)
+
+
 def test_diagnostics_tell_how_well_the_model_predicts(mpc):
     mpc.wait_until(lambda: _is_number(mpc.value("prediction_error")), "a prediction error")
     assert 0.0 < float(mpc.value("image_error")) < 3.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import numpy as np
@@ -32,9 +33,14 @@ VALUES = {
 class Outputs:
     """A `PlanPublisher` in a node that runs, and what is heard of it."""
 
-    def __init__(self, observer, task):
+    def __init__(self, observer, task, kind=None, limit=None, control_period=None):
         self.observer, self.present, self.measured = observer, {}, {}
-        self.spec = make_task(task).spec
+        spec = make_task(task).spec
+        action = spec.action
+        if kind is not None:
+            action = dataclasses.replace(action, kind=kind, rate_limit=limit)
+        period = control_period or spec.control_period
+        self.spec = dataclasses.replace(spec, action=action, control_period=period)
         self.twists = observer.listen(TwistStamped, "cmd_vel", qos.COMMAND)
         self.commands = observer.listen(Float64MultiArray, "commands", qos.COMMAND)
         self.trajectories = observer.listen(
@@ -68,8 +74,8 @@ class Outputs:
 def start(observer):
     started = []
 
-    def begin(task):
-        outputs = Outputs(observer, task)
+    def begin(task, **changes):
+        outputs = Outputs(observer, task, **changes)
         running = spinning(outputs.node)
         running.__enter__()
         started.append((outputs, running))
@@ -132,6 +138,40 @@ def test_streams_last_as_long_as_plans_are_wanted_seldom(start):
     action = outputs.move(points=40)
     time.sleep(1.5)
     assert list(outputs.commands[-1].data) == action.tolist()
+
+
+@pytest.mark.parametrize("task", ["wall"])
+def test_plans_and_holds_leave_at_once_at_any_period(start, task):
+    """Not with the next tick of the stream, half a second later."""
+    outputs = start(task, control_period=0.5)
+    outputs.use("cmd_vel", "commands")
+    late = []
+    for _ in range(6):
+        for tell in (outputs.move, lambda: outputs.plans.hold(outputs.now())):
+            time.sleep(0.13)  # anywhere between two ticks
+            heard, began = len(outputs.twists), time.monotonic()
+            tell()
+            outputs.wait_until(lambda n=heard: len(outputs.twists) > n, "a twist")
+            late.append(time.monotonic() - began)
+            moves = any(velocity(outputs.twists[heard]))
+            assert moves == (tell == outputs.move)
+    assert sorted(late)[len(late) // 2] < 0.05
+
+
+def test_before_it_is_measured_nothing_is_streamed_to_a_position_robot(start):
+    outputs = start("wall", kind="position", limit=(1.0, 1.0))
+    plans = outputs.observer.listen(JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS)
+    outputs.use("commands", "joint_trajectory")
+    outputs.plans.hold(outputs.now())
+    outputs.wait_until(lambda: plans, "the request to hold")
+    time.sleep(0.4)
+    assert outputs.commands == []
+    assert outputs.trajectories == []
+    outputs.measured = {"vx": 0.4, "vy": -0.2}
+    assert outputs.plans.hold(outputs.now(), outputs.measured).tolist() == [0.4, -0.2]
+    outputs.wait_until(lambda: outputs.commands and outputs.trajectories, "rest")
+    assert all(list(message.data) == [0.4, -0.2] for message in outputs.commands)
+    assert reached(outputs.trajectories[0]).tolist() == [0.4, -0.2]
 
 
 def joint_plan(outputs):

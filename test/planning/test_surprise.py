@@ -105,3 +105,69 @@ def _one(image):
     import torch
 
     return torch.from_numpy(image)[None]
+
+
+# ------------------------------------------------------------------------- jumps of the scene
+
+
+class Drive:
+    """Episodes of a robot, one after another in time, as a running node sees them: each begins
+    somewhere else. executed: what becomes of an action."""
+
+    def __init__(self, model, executed=lambda action: action):
+        self.model, self.executed = model, executed
+        self.monitor, self.sent = SurpriseMonitor(model), Timeline.of(model.spec)
+        self.surprises, self.latents, self._time = [], [], START
+
+    def run(self, episodes, steps):
+        settings = task_settings(self.model.spec.task)
+        controller = RecedingHorizon(self.model, executed=self.sent)
+        with Simulation(make_task(self.model.spec.task)) as simulation:
+            for number in range(episodes):
+                observation = simulation.reset(episode_rng(5, "evaluate", number))
+                goal = simulation.goal.observation
+                controller.set_goal(goal.image, goal.state)
+                for _ in range(steps):
+                    plan = controller.plan(
+                        observation.image, observation.state, self._time / SECOND,
+                        planner=settings.planners["adam"], objective=settings.objective,
+                    )  # fmt: skip
+                    self.see(plan.latents[0])
+                    self.sent.put(self._time, plan.actions)
+                    observation = simulation.step(self.executed(plan.actions[0]))
+                    self._time += round(self.model.spec.control_period * SECOND)
+        return self.told
+
+    def see(self, latent):
+        self.latents.append(latent)
+        self.surprises.append(self.monitor.follow(self._time, latent, self.sent))
+
+    @property
+    def told(self):
+        return [error for error in self.surprises if not math.isnan(error)]
+
+
+def test_episodes_that_begin_somewhere_else_surprise_nobody(model):
+    """surprise.slow is at 2, surprise.hold at 3.5."""
+    drive = Drive(model)
+    told = drive.run(episodes=5, steps=18)
+    assert len(told) > 40
+    assert max(told) < 2.0
+    assert drive.monitor.jumps == 4
+
+
+def test_wrong_wires_are_noticed_though_every_episode_begins_somewhere_else():
+    """Errors count on: neither goals nor resets change how the robot moves."""
+    model = load_checkpoint(resolve_checkpoint("wall"))[0]
+    drive = Drive(model, executed=lambda action: -action)
+    assert max(drive.run(episodes=6, steps=10)) > 2.0
+
+
+def test_pictures_that_keep_jumping_are_errors_rather_than_a_way_around_the_check(model):
+    drive = Drive(model)
+    drive.run(episodes=2, steps=12)
+    first, second = drive.latents[0], drive.latents[12]
+    for number in range(30):
+        drive._time += round(model.spec.control_period * SECOND)
+        drive.see((first, second)[number % 2])
+    assert drive.surprises[-1] > 2.0

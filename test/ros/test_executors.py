@@ -7,12 +7,18 @@ import threading
 
 import pytest
 import rclpy
-from rclpy.callback_groups import ReentrantCallbackGroup
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.exceptions import InvalidHandle
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.serialization import serialize_message
 from std_msgs.msg import Int32
+from std_srvs.srv import Trigger
 
 from wm_mpc.ros import qos
-from wm_mpc.ros.executors import UrgentCallbackGroup
+from wm_mpc.ros.executors import GuardedExecutor, UrgentCallbackGroup
 from wm_mpc.ros.running import spinning
+from wm_mpc.ros.status import TOPIC
 
 pytestmark = pytest.mark.ros
 
@@ -83,15 +89,95 @@ def test_topics_come_and_go_while_callbacks_run(node, observer, group):
 
 
 @pytest.mark.parametrize("group", [None, UrgentCallbackGroup()], ids=["patient", "urgent"])
-def test_a_fault_in_a_callback_ends_all_and_is_raised(node, observer, group):
+def test_a_callback_that_raises_loses_its_message_and_nothing_else(node, observer, group):
     heard = Heard(node, observer, "topic", group)
-    heard.numbers = None  # the callback cannot append to it
-    running = spinning(node)
-    ended = running.__enter__()
-    heard.say(1)
-    observer.wait_until(ended, "the end")
-    with pytest.raises(AttributeError, match="append"):
-        running.__exit__(None, None, None)
+    statuses = observer.listen(DiagnosticArray, TOPIC, qos.STATUS)
+    with spinning(node) as ended:
+        numbers, heard.numbers = heard.numbers, None  # the callback cannot append to it
+        heard.say(1)
+        observer.wait_until(lambda: node.callback_errors.count == 1, "the error")
+        heard.numbers = numbers
+        heard.hears(2)
+        assert not ended()
+        observer.wait_until(lambda: statuses, "the status")
+    assert heard.numbers == [2]
+    status = statuses[0].status[0]
+    assert (status.level, status.name) == (DiagnosticStatus.ERROR, "subject: callbacks")
+    assert "topic /topic: AttributeError: 'NoneType'" in status.message
+
+
+def test_timers_services_and_unreadable_messages_end_nothing_either(node, observer):
+    heard = Heard(node, observer, "topic")
+
+    def fail(*_):
+        raise ValueError("on purpose")
+
+    node.create_service(Trigger, "bad", fail)
+    node.create_service(Trigger, "good", lambda request, response: response)
+    client = observer.node.create_client(Trigger, "bad")
+    publisher = observer.node.create_publisher(Int32, "topic", qos.ALL_PLANS)
+    observer.wait_until(lambda: publisher.get_subscription_count() == 1, "topic")
+    with spinning(node) as ended:
+        timer = node.create_timer(0.01, fail)
+        observer.wait_until(lambda: node.callback_errors.count >= 3, "errors of the timer")
+        node.destroy_timer(timer)
+        assert client.wait_for_service(timeout_sec=10.0)
+        client.call_async(Trigger.Request())
+        observer.wait_until(lambda: "service /bad" in node.callback_errors.last, "of the service")
+        publisher.publish(serialize_message(Int32(data=7))[:6])
+        observer.call(Trigger, "good")
+        heard.hears(3)
+        assert not ended()
+
+
+class Unreadable:
+    """What an executor runs, of which nothing can be read: rclpy leaves it, and all of its callback
+    group, marked as busy."""
+
+    def __init__(self, error):
+        self._executor_event, self.callback_group = True, MutuallyExclusiveCallbackGroup()
+        self.callback_group.add_entity(self)
+        self.callback_group.beginning_execution(self)
+        self.error = error
+
+
+class Errors:
+    def __init__(self):
+        self.caught_errors = []
+
+    def caught(self, where, error):
+        self.caught_errors.append(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_told"), [(RuntimeError("x"), True), (InvalidHandle(), False)]
+)
+def test_what_cannot_be_read_does_not_block_its_callback_group(node, error, is_told, monkeypatch):
+    entity, errors = Unreadable(error), Errors()
+
+    def found(*_, **__):
+        return None, entity, None
+
+    def once(executor, *_):
+        executor.wait_for_ready_callbacks()
+        raise error
+
+    monkeypatch.setattr(SingleThreadedExecutor, "wait_for_ready_callbacks", found)
+    monkeypatch.setattr(SingleThreadedExecutor, "spin_once", once)
+    executor = GuardedExecutor(errors, node.context)
+    executor.spin_once()
+    assert not entity._executor_event
+    assert entity.callback_group.can_execute(entity)
+    assert errors.caught_errors == ([error] if is_told else [])
+
+
+def test_what_goes_wrong_while_waiting_is_raised(node, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("of the middleware")
+
+    monkeypatch.setattr(SingleThreadedExecutor, "wait_for_ready_callbacks", fail)
+    with pytest.raises(RuntimeError, match="of the middleware"):
+        GuardedExecutor(Errors(), node.context).spin_once()
 
 
 def test_the_end_comes_at_once_though_topics_go_right_before_it(node):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import math
+import re
 import time
 
 import cv2
@@ -23,12 +25,14 @@ from wm_mpc.ros.messages import (
     camera_info,
     compressed_to_rgb,
     image_to_rgb,
+    joint_entries,
     joint_states_to_state,
     odometry_to_state,
     rgb_to_image,
     state_to_joint_states,
     state_to_odometry,
     trajectory_to_actions,
+    yaw_of,
 )
 from wm_mpc.ros.timing import to_nanoseconds, to_stamp
 from wm_mpc.spec import ACTION_KINDS, ActionSpec, ImageSpec, StateSpec
@@ -111,7 +115,7 @@ def test_truncated_image_is_named(size):
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("encoding", "mono16", "16x24 mono16; accepted encodings: rgb8, bgr8"),
+        ("encoding", "rgb565", "16x24 rgb565; accepted encodings: rgb8, bgr8"),
         ("encoding", "", "no encoding"),
         ("height", 0, "0x24 rgb8; the model wants 16x24 or larger"),
         ("width", 0, "16x0 rgb8; the model wants 16x24"),
@@ -249,6 +253,104 @@ def test_nan_of_a_joint_is_named():
     message = JointState(name=["elbow"], position=[math.nan])
     with pytest.raises(MessageError, match="elbow is nan"):
         joint_states_to_state(message, states("elbow", source="joint_states"))
+
+
+@pytest.mark.parametrize("value", [1e39, -1e39, 1e200, math.inf, -math.inf, math.nan])
+def test_numbers_that_a_state_cannot_hold_are_named(value):
+    """float32 turns 1e39 into infinity."""
+    with pytest.raises(MessageError, match=r"odometry: vx is .*(float32|finite)"):
+        odometry_to_state(state_to_odometry({"vx": value}, STAMP), states("vx"))
+    joints = JointState(name=["elbow"], position=[value])
+    with pytest.raises(MessageError, match=r"joint_states: elbow is .*(float32|finite)"):
+        joint_states_to_state(joints, states("elbow", source="joint_states"))
+
+
+def test_the_largest_number_of_float32_is_accepted():
+    message = state_to_odometry({"vx": float(np.finfo(np.float32).max)}, STAMP)
+    assert np.isfinite(odometry_to_state(message, states("vx"))).all()
+
+
+any_float = st.one_of(st.floats(), st.sampled_from([0.0, 1.0, 1e200, -1e200, 1e-200, 5e-324]))
+
+
+@given(st.tuples(any_float, any_float, any_float, any_float))
+def test_no_quaternion_raises_anything_but_a_message_error(numbers):
+    message = Odometry()
+    q = message.pose.pose.orientation
+    q.x, q.y, q.z, q.w = numbers
+    with contextlib.suppress(MessageError):
+        assert abs(float(odometry_to_state(message, states("yaw"))[0])) <= math.pi + 1e-6
+    turned = yaw_of(*numbers)
+    assert math.isnan(turned) or abs(turned) <= math.pi
+
+
+@pytest.mark.parametrize("length", [0.0, 0.5, 1.2, 1e200])
+def test_quaternions_that_are_no_rotation_are_refused_with_their_length(length):
+    message = Odometry()
+    message.pose.pose.orientation.w = length
+    with pytest.raises(MessageError, match=r"quaternion has length .*accepted: 0\.9 to 1\.1"):
+        odometry_to_state(message, states("yaw"))
+
+
+@pytest.mark.parametrize("scale", [0.95, 1.0, 1.05])
+def test_a_quaternion_of_nearly_one_means_its_rotation(scale):
+    message = state_to_odometry({"yaw": 2.0}, STAMP)
+    q = message.pose.pose.orientation
+    q.z, q.w = scale * q.z, scale * q.w
+    assert odometry_to_state(message, states("yaw")) == pytest.approx([2.0], abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1.0, 1e300])
+def test_yaw_does_not_depend_on_a_quaternion_s_length(scale):
+    assert yaw_of(0.0, 0.0, scale * math.sin(0.5), scale * math.cos(0.5)) == pytest.approx(1.0)
+
+
+def joints(names, **fields):
+    message = JointState(name=list(names))
+    for field, values in fields.items():
+        setattr(message, field, [float(value) for value in values])
+    return message
+
+
+def test_joints_that_a_message_lacks_are_no_fault_of_it():
+    message = joints("ab", position=[1, 2], effort=[5, 6])
+    values, faults = joint_entries(message, ("a", "b/effort", "b/velocity", "finger"))
+    assert (values, faults) == ({"a": 1.0, "b/effort": 6.0}, {})
+
+
+def test_an_empty_message_says_nothing_and_is_no_fault():
+    assert joint_entries(JointState(), ("a", "b/velocity")) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("message", "fault"),
+    [
+        (joints("ab", position=[1]), "joint_states has 1 values of position for 2 joints"),
+        (joints("a", position=[1, 2]), "joint_states has 2 values of position for 1 joints"),
+        (joints("ab", position=[math.nan, 2]), "joint_states: a is nan"),
+        (joints("ab", position=[1e39, 2]), "joint_states: a is 1e+39; accepted: numbers up to"),
+        (joints("aba", position=[1, 2, 3]), "joint_states names the joint 'a' twice"),
+    ],
+)
+def test_what_is_wrong_with_a_joint_is_told_and_the_others_are_used(message, fault):
+    values, faults = joint_entries(message, ("a",))
+    assert values == {}
+    assert faults["a"].startswith(fault)
+    with pytest.raises(MessageError, match=re.escape(fault)):
+        joint_states_to_state(message, states("a", source="joint_states"))
+    if len(message.position) == len(message.name):
+        assert joint_entries(message, ("b",)) == ({"b": 2.0}, {})
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=4), st.lists(any_float, max_size=4))
+def test_no_joint_state_raises_anything_but_a_message_error(names, numbers):
+    message = joints(names, position=numbers, velocity=numbers[:1])
+    values, faults = joint_entries(message, ("a", "b/velocity"))
+    assert not set(values) & set(faults)
+    assert all(np.isfinite(np.float32(value)) for value in values.values())
+    with contextlib.suppress(MessageError):
+        state = joint_states_to_state(message, states("a", "b/velocity", source="joint_states"))
+        assert np.isfinite(state).all()
 
 
 # ------------------------------------------------------------------------------------ actions

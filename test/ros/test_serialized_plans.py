@@ -10,8 +10,9 @@ from trajectory_msgs.msg import JointTrajectory
 from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.messages import actions_to_trajectory
 from wm_mpc.ros.serialized_plans import SerializedPlans
-from wm_mpc.ros.timing import SECOND, to_stamp
+from wm_mpc.ros.timing import to_stamp
 from wm_mpc.spec import ActionSpec
+from wm_mpc.units import SECOND
 
 STAMPS = [0, 1, 1_795_812_821_618_673_047, 5 * SECOND - 1, -1, 2_147_483_647_999_999_999]
 

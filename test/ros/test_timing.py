@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wm_mpc.ros.timing import (
-    SECOND,
     STAGES,
     LatencyTracker,
     OwnClock,
@@ -24,6 +23,7 @@ from wm_mpc.ros.timing import (
     to_stamp,
     trip_seconds,
 )
+from wm_mpc.units import SECOND
 
 MS = 1_000_000
 

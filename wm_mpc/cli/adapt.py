@@ -44,9 +44,13 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     folder = options.out / "recorded"
-    shutil.rmtree(folder, ignore_errors=True)
     try:
-        model, metadata = load_checkpoint(resolve_checkpoint(options.checkpoint), exact=True)
+        path = resolve_checkpoint(options.checkpoint)
+        model, metadata = load_checkpoint(path, exact=True)
+        out = options.out / f"{model.spec.task}.safetensors"
+        if out.resolve() == path.resolve():
+            raise ValueError(f"{out} is the checkpoint to learn from; choose another --out")
+        shutil.rmtree(folder, ignore_errors=True)
         model, found = adapt(
             model, Disturbance(options.friction, options.camera), folder,
             FineTuneConfig(parts=options.parts), rounds=options.rounds, drives=options.drives,
@@ -63,8 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         "machine": describe_machine(),
         **found,
     }
-    save_checkpoint(model, options.out / f"{found['task']}.safetensors",
-                    {**metadata["provenance"], "adapted": results})  # fmt: skip
+    save_checkpoint(model, out, {**metadata["provenance"], "adapted": results})
     (options.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     (options.out / "results.md").write_text(markdown(results) + "\n")
     print(markdown(results))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 
 from wm_mpc.data.episodes import Dataset, DatasetError, Recording
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.model.familiarity import familiarity_notes
+from wm_mpc.resources import checkpoint_folders, resolve_checkpoint
 from wm_mpc.training.calibration import measure_familiarity
 
 DESCRIPTION = """\
@@ -40,9 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         path = resolve_checkpoint(options.checkpoint)
+        if options.out is None and path.parent in checkpoint_folders():
+            raise CheckpointError(f"{path} is a shipped checkpoint and stays as it is: give --out")
         model, metadata = load_checkpoint(path, exact=True)
         recording = Recording(Dataset(options.dataset))
         robot, recorded = model.spec, recording.spec
+        if robot.state.measures_the_same(recorded.state):  # angles or not is the model's affair
+            recorded = dataclasses.replace(recorded, state=robot.state)
         for part in ("action", "state", "image", "control_period", "frame_skip"):
             if getattr(robot, part) != getattr(recorded, part):
                 raise CheckpointError(
@@ -54,7 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
             checkpoint=hashlib.sha256(path.read_bytes()).hexdigest(),
         )  # fmt: skip
         if found is None:
-            raise DatasetError(f"{options.dataset} is too small: a hundred moments are needed")
+            raise DatasetError(
+                f"{options.dataset} is too small: no episode holds {robot.history} model steps, "
+                f"which are {robot.history * robot.frame_skip} low-level steps"
+            )
         model.familiarity = found
         out = options.out or path
         save_checkpoint(model, out, metadata["provenance"])
@@ -64,6 +73,8 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"checkpoint  {out}")
     for name, value in found.to_dict().items():
         print(f"{name:12}{value}")
+    for line in familiarity_notes(found):
+        print(f"calibrate: WARNING: {line}", file=sys.stderr)
     return 0
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from wm_mpc.cli.common import code_version, data_directory, positive, recorded_command
-from wm_mpc.data.bag_config import RULES, STAMPS, BagConfig, BagConfigError
+from wm_mpc.data.bag_config import POINTS, RULES, STAMPS, BagConfig, BagConfigError
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.spec import ACTION_KINDS, STATE_SOURCES
 
@@ -28,11 +28,14 @@ No ROS is needed. What is not said is inferred, and told; what cannot be used is
 """
 _EPILOG = """\
 how streams become steps, one per control period from the first picture on:
-  image    the latest picture: Image (rgb8, bgr8, rgba8, bgra8, mono8), CompressedImage
+  image    the latest picture: Image (8 bits of colour or grey, yuv422, uyvy, nv12, bayer_*; 16 bits
+           and depth by --image-range), CompressedImage (jpeg, png, webp)
   state    on the line between two messages: JointState, Odometry, PoseStamped, Float64MultiArray
   action   the last command (hold), or the mean over the step (integrate); rest when none came for
            --action-timeout: Twist, TwistStamped, Float64MultiArray, JointState; or the points of a
-           plan by time, as the robot executes planned_actions: JointTrajectory
+           plan by time, JointTrajectory, as the robot executes planned_actions or as a
+           joint_trajectory_controller does
+Messages without a stamp (Twist) are moved to the robot's clock where the recorder's differs.
 A new episode begins after a gap in the pictures, where state or action is missing, where time jumps
 back, and at every message of a --split-at topic. Options win over the file.
 """
@@ -44,6 +47,10 @@ def _names(text: str) -> list[str]:
 
 def _numbers(text: str) -> list[float]:
     return [float(number) for number in text.split(",")]
+
+
+def _offset(text: str) -> float | str:
+    return text if text == "auto" else float(text)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -77,6 +84,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--append", action="store_true", help="add to a dataset that has episodes, of its robot"
     )
+    parser.add_argument(
+        "--accept-damaged", action="store_true",
+        help="use a recording of which an unknown number of messages is lost as it is",
+    )  # fmt: skip
     topics = parser.add_argument_group("topics; each may be left out if only one can be it")
     topics.add_argument("--image", dest="image.topic", metavar="TOPIC")
     topics.add_argument("--state", dest="state.topic", metavar="TOPIC")
@@ -109,6 +120,15 @@ def parser() -> argparse.ArgumentParser:
         "--image-size", type=_size, metavar="HxW", help="of the model's picture; default: 64x64"
     )
     robot.add_argument(
+        "--image-range", dest="image.value_range", type=_numbers, metavar="LOW,HIGH",
+        help="of a camera with more than 8 bits: the values that become black and white",
+    )  # fmt: skip
+    robot.add_argument(
+        "--angles", dest="state.angles", type=_names, metavar="LIST",
+        help="entries of the state that wrap at +-pi; empty: none; default: a yaw, and joints that "
+        "turn on and on",
+    )  # fmt: skip
+    robot.add_argument(
         "--state-names", dest="state.names", type=_names, metavar="LIST",
         help="of x,y,yaw,vx,vy,wz, or joints, also joint/velocity and joint/effort",
     )  # fmt: skip
@@ -137,6 +157,17 @@ def parser() -> argparse.ArgumentParser:
         help="the time that counts: of the headers, or of arrival; default: header, where it is "
         "not 0",
     )  # fmt: skip
+    steps.add_argument(
+        "--clock-offset", "--stamp-offset", dest="stamp_offset", type=_offset, metavar="S",
+        help="by how much the recorder's clock is ahead of that of the stamps; auto: as measured, "
+        "however much; default: as measured, up to 10 s",
+    )  # fmt: skip
+    steps.add_argument(
+        "--trajectory-points", dest="action.points", choices=POINTS,
+        help="a point of a trajectory says where to be at its time, as for a "
+        "joint_trajectory_controller, or what applies from its time on, as in planned_actions; "
+        "default: as the messages look",
+    )  # fmt: skip
     steps.add_argument("--action-rule", dest="action.rule", choices=RULES, help="default: hold")
     steps.add_argument(
         "--action-timeout", dest="action.timeout", type=float, metavar="S",
@@ -161,7 +192,10 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-_NOT_SETTINGS = {"bags", "list", "config", "dataset", "append", "image_size", "max_gap", "no_state"}
+_NOT_SETTINGS = {
+    "bags", "list", "config", "dataset", "append", "accept_damaged", "image_size", "max_gap",
+    "no_state",
+}  # fmt: skip
 
 
 def settings(options: argparse.Namespace) -> BagConfig:
@@ -195,7 +229,11 @@ def main(arguments: list[str] | None = None) -> int:
                 with Bag(path) as bag:
                     print(found(bag))
             return 0
-        _import(options, recorded_command("import_bag", arguments))
+        from wm_mpc.data.dataset_lock import writing
+
+        config = settings(options)
+        with writing(options.dataset or data_directory(config.task), "import_bag"):
+            _import(options, config, recorded_command("import_bag", arguments))
     except (BagError, BagConfigError, DatasetError) as error:
         print(f"import_bag: {error}", file=sys.stderr)
         return 1
@@ -205,15 +243,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _import(options: argparse.Namespace, command: str) -> None:
+def _import(options: argparse.Namespace, config: BagConfig, command: str) -> None:
+    from wm_mpc.data import bag_accounts, import_journal
     from wm_mpc.data import bag_report as report
     from wm_mpc.data.bag import Bag
     from wm_mpc.data.bag_import import draft_episodes, write_episodes
     from wm_mpc.data.bag_spec import describe
     from wm_mpc.data.bag_streams import read_streams
-    from wm_mpc.data.import_journal import whole_import
 
-    config = settings(options)
     path = options.dataset or data_directory(config.task)
     dataset = _present(path, append=options.append)
     provenance = {
@@ -229,6 +266,8 @@ def _import(options: argparse.Namespace, command: str) -> None:
                 description = describe(bag, config, None if dataset is None else dataset.spec)
                 if description.notes:
                     print(report.inferred(description))
+                names = [topic.name for topic in description.topics.values()]
+                accepted = bag_accounts.check(bag, names, accept=options.accept_damaged)
                 total = sum(topic.count for topic in description.topics.values())
                 with _bar(total, "read", "message") as advance:
                     streams = read_streams(
@@ -238,9 +277,13 @@ def _import(options: argparse.Namespace, command: str) -> None:
                 if dataset is None:
                     dataset = Dataset.create(path, description.spec, provenance)
                 if number == 0:
-                    whole.enter_context(whole_import(dataset))
+                    whole.enter_context(import_journal.whole_import(dataset))
+                first = max(dataset.indices(), default=-1) + 1
                 with _bar(len(drafts.episodes), "write", "episode") as advance:
                     write_episodes(streams, drafts, dataset, advance)
+                found = bag_accounts.settle(bag, streams.of_topics(description.topics))
+                import_journal.enter(dataset, first, bag_accounts.entry(bag, found, command))
+                print(report.added_up(found, accepted))
                 print(report.outcome(bag, description, streams, drafts, config))
     assert dataset is not None
     print(f"{dataset.path}  task {dataset.spec.task}  episodes {len(dataset)}")

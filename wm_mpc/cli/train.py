@@ -24,6 +24,7 @@ from wm_mpc.cli.common import (
 )
 from wm_mpc.data.episodes import Dataset, DatasetError, Recording
 from wm_mpc.model.checkpoint import save_checkpoint
+from wm_mpc.model.familiarity import familiarity_notes
 from wm_mpc.resources import share_directory
 from wm_mpc.sim.workers import JobError, WorkersError, make_workers
 from wm_mpc.training.calibration import measure_familiarity
@@ -32,6 +33,7 @@ from wm_mpc.training.config import SYNTHESIS, ConfigError, TrainConfig
 from wm_mpc.training.diagnostics import diagnostics, rounded
 from wm_mpc.training.directory import TrainingError
 from wm_mpc.training.gradient_quality import gradient_quality
+from wm_mpc.training.preparation import data_notes
 from wm_mpc.training.trainer import Trainer
 
 _TASK = "wall"  # where neither --task nor --dataset is given
@@ -232,6 +234,8 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
     print(f"checkpoint  {checkpoint}\nreport      {picture}")
     for name, value in metrics.items():
         print(f"{name:18}{value}")
+    for line in [*data_notes(recording), *familiarity_notes(model.familiarity)]:
+        print(f"train: WARNING: {line}", file=sys.stderr)
     return checkpoint
 
 

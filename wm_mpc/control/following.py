@@ -12,8 +12,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from wm_mpc.control.timeline import SECOND, Timeline
+from wm_mpc.control.timeline import Timeline
 from wm_mpc.spec import ActionSpec
+from wm_mpc.units import SECOND
 
 _STAMP_TOLERANCE = 1_000  # ns; forgives a stamp that went through a float
 _LIMIT_TOLERANCE = 1e-6  # of the range; forgives float32
@@ -88,10 +89,12 @@ class PlanFollower:
         again at where it is, it would creep away.
         """
         rest = self._action.rest(measured)
-        if not self._action.rest_is_measured or rest is None:
+        if not self._action.rest_is_measured or self._action.unmeasured(measured):
             return
         assert self._change is not None
-        if self._rest is None or (np.abs(rest - self._rest) > self._change).any():
+        if rest is None:  # moved outside its limits: to send it back would make it jump
+            self._rest = None
+        elif self._rest is None or (np.abs(rest - self._rest) > self._change).any():
             self._rest = rest
 
     def offer(
@@ -140,9 +143,9 @@ class PlanFollower:
         moving = self.action_at(now) is not None and self.status is Following.EXECUTING
         self._timeline.clear()
         rest = self._action.rest(measured)
-        if not self._action.rest_is_measured or rest is None:
+        if not self._action.rest_is_measured:
             return
-        if moving and self._change is not None and self._rest is not None:
+        if moving and rest is not None and self._change is not None and self._rest is not None:
             self._rest = np.clip(rest, self._rest - self._change, self._rest + self._change)
         else:
             self.measure(measured or {})

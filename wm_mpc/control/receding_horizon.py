@@ -19,13 +19,14 @@ import torch
 from torch import Tensor
 
 from wm_mpc.control.first_plans import FirstPlans, Start
-from wm_mpc.control.timeline import SECOND, Timeline
+from wm_mpc.control.timeline import Timeline
 from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import native_vision
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig, squared_distance
 from wm_mpc.planning.planner import Planner, PlanResult, PlanStatus
 from wm_mpc.planning.registry import PlannerConfig, make_planner
+from wm_mpc.units import SECOND
 
 
 class PlanningError(RuntimeError):
@@ -202,11 +203,10 @@ class RecedingHorizon:
 
     def _rest(self, state: np.ndarray, measured: Mapping[str, float] | None) -> Tensor:
         """The normalised action (action size,) that keeps the robot where it is."""
-        known = {**(measured or {}), **self.spec.measured_positions(state)}
+        known = {**self.spec.measured_positions(state), **(measured or {})}
         rest = self.spec.rest(known)
         if rest is None:
-            missing = ", ".join(self.spec.unmeasured(known))
-            raise PlanningError(f"the robot's rest is unknown: no position of {missing}")
+            raise PlanningError(self.spec.why_no_rest(known))
         return torch.from_numpy(self.spec.normalise_action(rest))
 
     def _applied(self, stamp: float, number: int, rest: Tensor) -> Tensor:

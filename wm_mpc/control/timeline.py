@@ -13,8 +13,8 @@ import math
 import numpy as np
 
 from wm_mpc.spec import RobotSpec
+from wm_mpc.units import SECOND
 
-SECOND = 1_000_000_000
 FOREVER = int(np.iinfo(np.int64).max)
 
 
@@ -141,7 +141,8 @@ class Timeline:
             self._add(Entry(time, np.array([time]), FOREVER, row))
 
     def _add(self, entry: Entry) -> None:
-        self._entries = [old for old in self._entries if old.begin < entry.begin]
+        while self._entries and self._entries[-1].begin >= entry.begin:
+            self._entries.pop()
         self._entries.append(entry)
         self.forget_before(entry.begin - min(self._span, entry.begin))
 

@@ -1,25 +1,49 @@
 """Recordings of ROS topics, read without ROS: rosbag2 (sqlite3 or MCAP, any distro) and ROS 1.
 
-`Bag` lists topics and yields messages; `rosbags` does the decoding. What the messages mean is
-`wm_mpc.data.bag_streams`' business.
+`Bag` lists topics and yields messages. `wm_mpc.data.storage` reads the files, from their first byte
+to their last; what metadata.yaml, indexes and statistics say is only compared with that
+(`wm_mpc.data.bag_accounts`). What the messages mean is `wm_mpc.data.bag_streams`' business.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
+import sys
 import tempfile
+import zlib
+from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from rosbags.highlevel import AnyReader
-from rosbags.typesys import Stores, get_typestore
+import numpy as np
 
-from wm_mpc.data.mcap_recovery import recover, unfinished
+from wm_mpc.data.storage.definitions import Decoder, left_out
+from wm_mpc.data.storage.files import (
+    Metadata,
+    counts_by_topic,
+    missing_files,
+    open_file,
+    read_metadata,
+    storage_files,
+)
+from wm_mpc.data.storage.ros1 import Ros1File
+from wm_mpc.data.storage.stored import StorageError, StoredFile, UnreadableError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 _SECOND = 1e9  # ns
+_ZSTD = b"\x28\xb5\x2f\xfd"  # begins a message that is packed by itself; no plain one does
+ACCEPTED = (
+    "accepted: a rosbag2 directory, with or without metadata.yaml, an .mcap or .db3 file, "
+    "a ROS 1 .bag file"
+)
 
 
 class BagError(RuntimeError):
@@ -28,11 +52,20 @@ class BagError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Topic:
-    """A recorded topic. type: such as "sensor_msgs/msg/Image", also of ROS 1 bags."""
+    """A recorded topic.
+
+    Attributes:
+        name: With its leading slash.
+        type: Such as "sensor_msgs/msg/Image", also of ROS 1 bags; never one of these where the
+            messages cannot be decoded.
+        count: Messages that are there and can be decoded.
+        left_out: Why messages of it cannot be decoded, or "".
+    """
 
     name: str
     type: str
     count: int
+    left_out: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,49 +79,114 @@ class Received:
 
 
 class Bag:
-    """An open recording; a context manager. topics: by name. seconds: its length.
+    """An open recording; a context manager.
 
-    damaged: how many messages could not be decoded, by topic, so far. recovered: how many are whole
-    in a file that was never finished, because its recorder was killed; 0 when it was finished.
+    Attributes:
+        path: What was opened.
+        topics: By name.
+        seconds: From the first to the last message.
+        damaged: Messages that could not be decoded, by topic, in the latest pass over them.
+        repeated: Messages that two files hold, by topic, in the latest pass; each is taken once.
+        unreadable: Messages that are known to be in the files and cannot be read, by topic.
+        recovered: Messages that are whole in files that were never finished.
+        remarks: What a person should know of its files.
+        unaccounted: Damage that hides an unknown number of messages.
+        metadata: What metadata.yaml says; None without it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """path: a rosbag2 directory, an .mcap or .db3 file, or a ROS 1 .bag file. Raises BagError
         when there is none or it cannot be read."""
         self.path = Path(path)
-        self.damaged: dict[str, int] = {}
-        self.recovered = 0
         if not self.path.exists():
             raise BagError(f"no recording at {self.path}")
+        self.damaged: dict[str, int] = {}
+        self.repeated: Counter[str] = Counter()
+        self.unreadable: Counter[str] = Counter()
+        self._reasons: dict[str, str] = {}
+        self.remarks: list[str] = []
+        self.unaccounted: list[str] = []
+        self.metadata: Metadata | None = None
+        self._decoder = Decoder()
         self._stack = contextlib.ExitStack()
         try:
-            readable = self._finished()
-            # Bags from before ROS 2 Iron may hold no message definitions.
-            store = get_typestore(Stores.LATEST)
-            self._reader = self._stack.enter_context(AnyReader([readable], default_typestore=store))
-            self.topics = {
-                name: Topic(name, info.msgtype or "several types", info.msgcount)
-                for name, info in sorted(self._reader.topics.items())
-            }
-        except Exception as error:  # a damaged file makes the library raise almost anything
+            self.files = self._open()
+            self.recovered = sum(file.count for file in self.files if file.unfinished)
+            self.topics = self._find_topics()
+        except StorageError as error:
             self._stack.close()
-            raise BagError(
-                f"{self.path} cannot be read: {error or type(error).__name__}; accepted: a rosbag2 "
-                "directory with its metadata.yaml, an .mcap or .db3 file, a ROS 1 .bag file"
-            ) from None
+            raise BagError(f"{self.path} cannot be read: {error}; {ACCEPTED}") from None
+        except BaseException:
+            self._stack.close()
+            raise
         if not any(topic.count for topic in self.topics.values()):
+            said = "".join(f"; {remark}" for remark in self.remarks + self.unaccounted)
             self._stack.close()
-            raise BagError(f"{self.path} holds no messages")
-        self.seconds = self._reader.duration / _SECOND
+            raise BagError(f"{self.path} holds no messages{said}")
+        spans = [span for file in self.files if (span := _span(file))]
+        self.seconds = (max(e for _, e in spans) - min(b for b, _ in spans)) / _SECOND
+        spans.sort()
+        self._overlap = any(a[1] >= b[0] for a, b in itertools.pairwise(spans))
 
-    def _finished(self) -> Path:
-        """The recording itself or, when it was never finished, a copy of what is whole in it."""
-        if (file := unfinished(self.path)) is None:
-            return self.path
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wm_mpc_recovered_"))
-        copy = Path(folder) / "bag"
-        self.recovered = recover(file, copy)
-        return copy
+    def _open(self) -> list[StoredFile]:
+        if self.path.is_dir():
+            self.metadata = read_metadata(self.path)
+        paths, self.remarks = storage_files(self.path, self.metadata)
+        for name in missing_files(paths, self.metadata) if self.path.is_dir() else ():
+            self.unaccounted.append(f"metadata.yaml lists {name}, which is not there")
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wm_mpc_unpacked_"))
+        files = []
+        for path in paths:
+            try:
+                file, said = open_file(path, Path(folder))
+            except StorageError as error:
+                if len(paths) == 1:
+                    raise
+                is_listed = self.metadata is not None and path.name in self.metadata.files
+                is_news = is_listed or path.stat().st_size
+                (self.unaccounted if is_news else self.remarks).append(f"{path.name}: {error}")
+                continue
+            self._stack.callback(file.close)
+            files.append(file)
+            prefix = f"{path.name}: " if self.path.is_dir() else ""
+            self.remarks += [prefix + remark for remark in said + file.remarks + file.unknown]
+            self.unaccounted += [prefix + remark for remark in file.unaccounted]
+        if not files:
+            raise StorageError("; ".join(self.unaccounted + self.remarks))
+        return files
+
+    def _find_topics(self) -> dict[str, Topic]:
+        self._usable: dict[int, set[int]] = {}  # channels, by number of the file
+        types: dict[str, set[str]] = {}
+        counts, lost = Counter[str](), Counter[str]()
+        reasons: dict[str, str] = {}
+        foreign: dict[str, str] = {}
+        for index, file in enumerate(self.files):
+            self._usable[index] = set()
+            self.unreadable.update(counts_by_topic(file, file.unreadable))
+            for number, channel in file.channels.items():
+                count, name = len(file.times.get(number, ())), channel.topic
+                types.setdefault(name, set())
+                why = left_out(channel, is_ros1=isinstance(file, Ros1File))
+                why = why or (self._decoder.problem(channel) if count else "")
+                if why:
+                    lost[name] += count
+                    reasons.setdefault(name, why)
+                    said = channel.definition_format or channel.encoding or "no encoding"
+                    foreign.setdefault(name, f"{channel.type or 'no schema'} ({said})")
+                else:
+                    self._usable[index].add(number)
+                    types[name].add(channel.type)
+                    counts[name] += count
+        topics = {}
+        for name, found in sorted(types.items()):
+            if not found or (not counts[name] and lost[name]):
+                topics[name] = Topic(name, foreign[name], lost[name], reasons[name])
+                continue
+            kind = next(iter(found)) if len(found) == 1 else f"several: {', '.join(sorted(found))}"
+            why = f"{lost[name]} messages: {reasons[name]}" if lost[name] else ""
+            topics[name] = Topic(name, kind, counts[name], why)
+        return topics
 
     def __enter__(self) -> Bag:
         return self
@@ -99,19 +197,55 @@ class Bag:
     def messages(self, topics: Collection[str]) -> Iterator[Received]:
         """All messages of these topics in the order of their arrival; those that cannot be decoded
         are left out and counted. Raises BagError when the file is damaged."""
-        connections = [c for c in self._reader.connections if c.topic in topics]
-        if not connections:
-            return
-        try:
-            for connection, received, data in self._reader.messages(connections):
-                try:
-                    message = self._reader.deserialize(data, connection.msgtype)
-                except Exception:  # whatever garbage makes a decoder do
-                    self.damaged[connection.topic] = self.damaged.get(connection.topic, 0) + 1
+        for name in topics:
+            self.damaged.pop(name, None)
+            self.repeated.pop(name, None)
+        seen: set[tuple[str, int, int]] = set()
+        for index, number, received, place in self._ordered(set(topics)):
+            file = self.files[index]
+            channel = file.channels[number]
+            try:
+                data = file.fetch(place)
+                if data.startswith(_ZSTD):
+                    data = zstd.decompress(data)
+                if self._overlap:
+                    key = channel.topic, received, zlib.crc32(data)
+                    if key in seen:
+                        self.repeated[channel.topic] += 1
+                        continue
+                    seen.add(key)
+                message = self._decoder.decode(channel, data)
+            except (UnreadableError, zstd.ZstdError) as error:
+                self.damaged[channel.topic] = self.damaged.get(channel.topic, 0) + 1
+                self._reasons.setdefault(channel.topic, str(error))
+                continue
+            except Exception as error:
+                raise BagError(f"{file.path} is damaged: {error or type(error).__name__}") from None
+            yield Received(channel.topic, channel.type, received, message)
+
+    def _ordered(self, topics: set[str]) -> Iterator[tuple[int, int, int, int]]:
+        """Number of the file, channel, time of arrival and place of each message that can be
+        decoded, by time and, where this is the same, by their order in the files."""
+        columns: list[tuple[np.ndarray, ...]] = []
+        for index, file in enumerate(self.files):
+            for number in sorted(self._usable[index]):
+                if file.channels[number].topic not in topics or number not in file.times:
                     continue
-                yield Received(connection.topic, connection.msgtype, received, message)
-        except Exception as error:
-            raise BagError(f"{self.path} is damaged: {error or type(error).__name__}") from None
+                times = np.frombuffer(file.times[number], np.int64)
+                places = np.frombuffer(file.places[number], np.int64)
+                of_file = np.full(len(times), index, np.int64)
+                columns.append((of_file, np.full(len(times), number, np.int64), times, places))
+        if not columns:
+            return
+        files, numbers, times, places = (
+            np.concatenate(part) for part in zip(*columns, strict=True)
+        )
+        for at in np.lexsort((places, files, times)):
+            yield int(files[at]), int(numbers[at]), int(times[at]), int(places[at])
+
+    def reason(self, topic: str) -> str:
+        """Why the first message of a topic that could not be decoded was none; "" without one."""
+        return self._reasons.get(topic, "")
 
     def first(self, topic: str) -> Any:
         """The first message of a topic that can be decoded; None without one."""
@@ -124,5 +258,12 @@ class Bag:
         return "\n".join(
             f"  {topic.name:{width}}  {topic.type:{types}}  {topic.count:>7} messages"
             + (f"  {topic.count / self.seconds:7.1f} Hz" if self.seconds else "")
+            + (f"  left out: {topic.left_out}" if topic.left_out else "")
             for topic in self.topics.values()
         )
+
+
+def _span(file: StoredFile) -> tuple[int, int] | None:
+    """When the first and the last message of a file arrived, ns."""
+    times = [times for times in file.times.values() if times]
+    return (min(map(min, times)), max(map(max, times))) if times else None

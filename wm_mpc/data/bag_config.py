@@ -16,6 +16,7 @@ import yaml
 
 RULES = ("hold", "integrate")
 STAMPS = ("header", "receive")
+POINTS = ("at", "from")
 
 
 class BagConfigError(ValueError):
@@ -26,24 +27,28 @@ class BagConfigError(ValueError):
 class ImageConfig:
     """topic: None: the only one there is. height, width: pixels of the model's picture; None: 64.
     max_gap: s without a picture after which a new episode begins. tolerance: share of a control
-    period by which a picture may be younger than the step it is taken for."""
+    period by which a picture may be younger than the step it is taken for. value_range: as
+    `ImageSpec` has it."""
 
     topic: str | None = None
     height: int | None = None
     width: int | None = None
+    value_range: tuple[float, ...] | None = None
     max_gap: float = 0.5
     tolerance: float = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
 class StateConfig:
-    """topic, names, unit, source: as `StateSpec` has them; no names: a robot that is only seen.
+    """topic, names, unit, source, angles: as `StateSpec` has them; no names: a robot that is only
+    seen; no angles: none, whatever the recording shows.
     max_gap: s between two messages that may be bridged by a straight line."""
 
     topic: str | None = None
     names: tuple[str, ...] | None = None
     unit: tuple[str, ...] | None = None
     source: str | None = None
+    angles: tuple[str, ...] | None = None
     max_gap: float = 0.5
 
 
@@ -52,6 +57,8 @@ class ActionConfig:
     """topic, names, kind, unit, low, high, rate_limit: as `ActionSpec` has them. rule: how a step's
     action comes from the commands (`RULES`). timeout: s after which a command counts as rest; None:
     0.5, and never for trajectories. max_silence: s of rest after which nothing is taken for known.
+    points: what a point of a trajectory says (`POINTS`): where to be at its time, as for a
+    joint_trajectory_controller, or what applies from its time on, as in planned_actions.
     """
 
     topic: str | None = None
@@ -61,6 +68,7 @@ class ActionConfig:
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
     rate_limit: tuple[float, ...] | None = None
+    points: str | None = None
     rule: str = "hold"
     timeout: float | None = None
     max_silence: float = 2.0
@@ -70,10 +78,11 @@ class ActionConfig:
 class BagConfig:
     """task, control_period (s), frame_skip, history: as `RobotSpec` has them.
 
-    stamps: whose time counts (`STAMPS`). min_steps: shorter episodes are dropped; None: three model
-    steps. max_steps: longer ones are cut. split_at: topics of which every message begins an
-    episode; split_pause: s after it that are left out, while the robot is put back. Raises
-    BagConfigError for a value that cannot be.
+    stamps: whose time counts (`STAMPS`). stamp_offset: s by which the recorder's clock is ahead of
+    that of the stamps (0: they agree), or "auto": as measured, however much it is. min_steps:
+    shorter episodes are dropped; None: three model steps. max_steps: longer ones are cut. split_at:
+    topics of which every message begins an episode; split_pause: s after it that are left out,
+    while the robot is put back. Raises BagConfigError for a value that cannot be.
     """
 
     task: str = "my_robot"
@@ -81,6 +90,7 @@ class BagConfig:
     frame_skip: int = 5
     history: int = 1
     stamps: str = "header"
+    stamp_offset: float | str | None = None
     min_steps: int | None = None
     max_steps: int = 300
     split_at: tuple[str, ...] = ()
@@ -92,6 +102,18 @@ class BagConfig:
     def __post_init__(self) -> None:
         _one_of("stamps", self.stamps, STAMPS)
         _one_of("action.rule", self.action.rule, RULES)
+        if self.action.points is not None:
+            _one_of("action.points", self.action.points, POINTS)
+        if isinstance(self.stamp_offset, str):
+            _one_of("stamp_offset", self.stamp_offset, ("auto",), " or seconds")
+        if self.stamp_offset is not None and self.stamps == "receive":
+            raise BagConfigError(
+                f"stamp_offset is {self.stamp_offset}, but by stamps, receive, no stamp counts"
+            )
+        if self.image.value_range is not None and len(self.image.value_range) != 2:
+            raise BagConfigError(
+                f"image.value_range is {list(self.image.value_range)}; two numbers are needed"
+            )
         if self.action.rule == "integrate" and self.action.kind == "position":
             raise BagConfigError(
                 "action.rule is integrate, the mean over a step; positions are held: rule hold"
@@ -187,6 +209,8 @@ def _converted(name: str, value: Any, wanted: str) -> Any:
     base, _, optional = wanted.partition(" | ")
     if value is None and optional:
         return None
+    if base == "float" and optional.startswith("str") and isinstance(value, str):
+        return value
     if base.startswith("tuple"):
         if not isinstance(value, (list, tuple)):
             raise BagConfigError(f"{name} is {value!r}; a list is needed")
@@ -203,9 +227,9 @@ def _converted(name: str, value: Any, wanted: str) -> Any:
     raise BagConfigError(f"{name} is {value!r}; {kind} is needed")
 
 
-def _one_of(name: str, value: str, accepted: tuple[str, ...]) -> None:
+def _one_of(name: str, value: str, accepted: tuple[str, ...], more: str = "") -> None:
     if value not in accepted:
-        raise BagConfigError(f"{name} is {value!r}; accepted: {', '.join(accepted)}")
+        raise BagConfigError(f"{name} is {value!r}; accepted: {', '.join(accepted)}{more}")
 
 
 def _above(name: str, value: float, least: float, unit: str) -> None:

@@ -7,7 +7,6 @@ period from there. States and actions are looked up at those moments (`wm_mpc.da
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,20 +14,14 @@ from typing import Any
 import numpy as np
 
 from wm_mpc.data.bag import BagError
+from wm_mpc.data.bag_clocks import STEP_MARGIN
 from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.bag_streams import Stream, Streams, other_clock
 from wm_mpc.data.episodes import Dataset, Episode
-from wm_mpc.data.resample import (
-    SECOND,
-    TOLERANCE,
-    Commands,
-    interpolate,
-    latest,
-    pieces,
-    runs,
-    split_at_gaps,
-)
+from wm_mpc.data.resample import TOLERANCE, Commands, latest, pieces, runs, split_at_gaps
+from wm_mpc.data.setpoints import Setpoints
 from wm_mpc.spec import RobotSpec
+from wm_mpc.units import SECOND
 
 _LIMIT_TOLERANCE = 1e-6  # of the range; forgives float32
 
@@ -68,27 +61,57 @@ class Drafts:
 def draft_episodes(streams: Streams, spec: RobotSpec, config: BagConfig) -> Drafts:
     """Cut the streams into episodes. Raises BagError when nothing is left, with the reason."""
     drafts = Drafts([], Counter(), Counter())
-    for begin, end in _between_jumps(streams.image, config.image.max_gap):
-        drafts.splits["time jumped back"] += begin > 0
+    for begin, end, why in _between_jumps(streams, config.image.max_gap):
+        drafts.splits[why] += begin > 0
         chosen = {
             role: np.flatnonzero(
                 (getattr(streams, role).received >= begin) & (getattr(streams, role).received < end)
             )
             for role in ("image", "state", "action")
         }
-        commands = streams.action.commands(chosen["action"], spec, config)
+        measured = _measured(streams, chosen["state"], spec)
+        commands = streams.action.commands(chosen["action"], spec, config, measured)
         _draft_segment(streams, chosen["image"], chosen["state"], commands, spec, config, drafts)
     if not drafts.episodes:
         raise BagError(_why_nothing(streams, drafts, config, spec))
     return drafts
 
 
-def _between_jumps(stream: Stream, max_gap: float) -> Iterator[tuple[int, int]]:
-    """Times of arrival, from and to, between which the stamps do not jump back by more than
-    `max_gap` s. Smaller disorder is sorted out."""
+def _between_jumps(streams: Streams, max_gap: float) -> Iterator[tuple[int, int, str]]:
+    """Times of arrival, from and to, between which no clock was set, and what began each.
+
+    Around the moment at which one was set nothing is used, since messages of before and after come
+    mixed, unless nothing came just before it."""
+    edges = []
+    back = _jumps_back(streams.image, max_gap)
+    for step in streams.steps:
+        parts = (streams.image, streams.state, streams.action)
+        mixed = any(
+            ((part.received >= step - STEP_MARGIN) & (part.received < step)).any() for part in parts
+        )
+        margin = STEP_MARGIN if mixed else 0
+        why = "time jumped back" if _near(back, step) else "a clock was set"
+        edges.append((step - margin, step + margin, why))
+        back = [edge for edge in back if abs(edge - step) > STEP_MARGIN]
+    edges += [(edge, edge, "time jumped back") for edge in back]
+    begin, why = 0, ""
+    for last, first, reason in sorted(edges):
+        if last > begin:
+            yield begin, last, why
+        begin, why = max(begin, first), reason
+    yield begin, np.iinfo(np.int64).max, why
+
+
+def _near(edges: list[int], step: int) -> bool:
+    return any(abs(edge - step) <= STEP_MARGIN for edge in edges)
+
+
+def _jumps_back(stream: Stream, max_gap: float) -> list[int]:
+    """Times of arrival at which the stamps jump back by more than `max_gap` s. Smaller disorder is
+    sorted out."""
     times = stream.times
     newest = np.maximum.accumulate(times)
-    edges = [0]
+    edges = []
     base = 0
     while True:  # after a jump, the maximum begins anew
         back = np.flatnonzero(times[base:] < newest[base:] - max_gap * SECOND)
@@ -97,15 +120,36 @@ def _between_jumps(stream: Stream, max_gap: float) -> Iterator[tuple[int, int]]:
         base += int(back[0])
         edges.append(int(stream.received[base]))
         newest[base:] = np.maximum.accumulate(times[base:])
-    edges.append(np.iinfo(np.int64).max)
-    yield from itertools.pairwise(edges)
+    return edges
+
+
+def _measured(
+    streams: Streams, chosen: np.ndarray, spec: RobotSpec
+) -> Callable[[int], np.ndarray] | None:
+    """Where the joints that the actions name are at a time (ns): NaN for one that is not in the
+    state, or was not measured within its gap."""
+    columns = [
+        spec.state.names.index(name) if name in spec.state.names else -1
+        for name in spec.action.names
+    ]
+    if max(columns) < 0:
+        return None
+
+    order = chosen[np.argsort(streams.state.times[chosen], kind="stable")]
+
+    def there(time: int) -> np.ndarray:
+        row, valid = streams.state.interpolated(order, np.array([time]), SECOND, ())
+        known = np.append(row[0] if valid[0] else np.full(spec.state.size, np.nan), np.nan)
+        return known[columns]
+
+    return there
 
 
 def _draft_segment(
     streams: Streams,
     images: np.ndarray,
     states: np.ndarray,
-    commands: Commands,
+    commands: Commands | Setpoints,
     spec: RobotSpec,
     config: BagConfig,
     drafts: Drafts,
@@ -113,8 +157,7 @@ def _draft_segment(
     """images, states: numbers of the messages of a time in which the clock only went on."""
     images = images[np.argsort(streams.image.times[images], kind="stable")]
     states = states[np.argsort(streams.state.times[states], kind="stable")]
-    image_times, state_times = streams.image.times[images], streams.state.times[states]
-    state_values = streams.state.values[states]
+    image_times = streams.image.times[images]
     angles = [i for i, name in enumerate(spec.state.names) if _is_angle(name, spec)]
     max_gap = round(config.state.max_gap * SECOND)
     period = spec.control_period * SECOND
@@ -126,7 +169,7 @@ def _draft_segment(
         count = int((times[-1] - times[0] + tolerance) / period) + 1
         at = times[0] + np.round(np.arange(count) * period).astype(np.int64)
         if spec.state.size:
-            rows, measured = interpolate(state_times, state_values, at, max_gap, angles)
+            rows, measured = streams.state.interpolated(states, at, max_gap, angles)
         else:
             rows, measured = np.zeros((count, 0)), np.ones(count, bool)
         usable = _usable_steps(at, measured, commands, streams, config, drafts)
@@ -148,7 +191,7 @@ def _draft_segment(
 def _usable_steps(
     at: np.ndarray,
     measured: np.ndarray,
-    commands: Commands,
+    commands: Commands | Setpoints,
     streams: Streams,
     config: BagConfig,
     drafts: Drafts,
@@ -163,8 +206,8 @@ def _usable_steps(
     usable = present & known
     # A hole, and something after it: what is missing at the ends of a recording splits nothing.
     drafts.splits["state or action missing"] += max(0, len(runs(measured, usable)) - 1)
-    for topic, moments in streams.splits.items():
-        splits = np.sort(np.array(moments, np.int64))
+    for topic, stream in streams.splits.items():
+        splits = np.sort(stream.times)
         crossed = _within(splits, begin, end)
         drafts.splits[f"message of {topic}"] += int((crossed & usable).sum())
         usable = usable & ~crossed
@@ -175,8 +218,8 @@ def _usable_steps(
 
 
 def _is_angle(name: str, spec: RobotSpec) -> bool:
-    """Of odometry, which wraps it. Joints may turn more than once, and say so."""
-    return spec.state.source == "odom" and name == "yaw"
+    """As the robot's description says; in older ones, which do not, the yaw of odometry."""
+    return name in spec.state.angles or (spec.state.source == "odom" and name == "yaw")
 
 
 def _within(moments: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray:

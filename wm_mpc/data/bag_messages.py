@@ -105,6 +105,46 @@ def trajectory(message: Any, spec: ActionSpec) -> tuple[np.ndarray, np.ndarray]:
     return np.array(offsets, np.int64), np.stack(rows)
 
 
+def targets(message: Any, spec: ActionSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Of a trajectory that says where to be: times from the start, int64 ns (points,), values of
+    the action's kind, float64 (points, action size), and positions likewise, None where a point has
+    none. NaN for joints that the trajectory does not name: they stay. Without values, but with
+    positions, the values are NaN. Raises MessageError."""
+    names = list(message.joint_names)
+    if not len(message.points):
+        return np.zeros(0, np.int64), np.zeros((0, spec.size)), None
+    mine = [k for k, name in enumerate(spec.names) if name in names]
+    if not mine:
+        raise MessageError(
+            f"trajectory has none of {', '.join(spec.names)}; it has: {', '.join(names) or 'none'}"
+        )
+    columns = [names.index(spec.names[k]) for k in mine]
+    offsets = [to_nanoseconds(point.time_from_start) for point in message.points]
+    if (np.diff(offsets) <= 0).any():
+        raise MessageError("trajectory: the points' times do not ascend")
+    fields = {"values": ACTION_FIELDS[spec.kind], "positions": ACTION_FIELDS["position"]}
+    rows = {name: np.full((len(offsets), spec.size), math.nan) for name in fields}
+    there = dict.fromkeys(fields, True)
+    for k, point in enumerate(message.points):
+        for name, field in fields.items():
+            numbers = np.asarray(getattr(point, field), np.float64)
+            if len(numbers) not in (0, len(names)):
+                raise MessageError(
+                    f"trajectory: point {k} has {len(numbers)} {field} for {len(names)} joints"
+                )
+            there[name] &= len(numbers) > 0
+            if len(numbers):
+                _finite(numbers[columns], [spec.names[i] for i in mine])
+                rows[name][k, mine] = numbers[columns]
+    if not there["values"] and not (there["positions"] and spec.kind == "velocity"):
+        raise MessageError(f"trajectory: not all points have {fields['values']}")
+    return (
+        np.array(offsets, np.int64),
+        rows["values"],
+        rows["positions"] if there["positions"] else None,
+    )
+
+
 def _numbers(message: Any, size: int, what: str) -> np.ndarray:
     values = np.asarray(message.data, np.float64)
     if len(values) != size:

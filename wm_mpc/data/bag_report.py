@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from wm_mpc.data.bag import Bag
+from wm_mpc.data.bag_accounts import Account
 from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.bag_import import Drafts
 from wm_mpc.data.bag_messages import TRAJECTORY
 from wm_mpc.data.bag_spec import Description
 from wm_mpc.data.bag_streams import TIMEOUT, Stream, Streams, other_clock
-from wm_mpc.data.resample import SECOND
+from wm_mpc.units import SECOND
 
 
 def found(bag: Bag) -> str:
@@ -21,7 +22,16 @@ def found(bag: Bag) -> str:
             "\n  the recording was never finished (was its recorder killed?): its last moments are "
             f"missing, {bag.recovered} messages are whole"
         )
-    return told
+    told += "".join(f"\n  {remark}" for remark in bag.remarks)
+    return told + "".join(f"\n  damaged: {damage}" for damage in bag.unaccounted)
+
+
+def added_up(accounts: dict[str, Account], accepted: list[str]) -> str:
+    """What became of all messages of the topics that were used. accepted: what does not add up."""
+    width = max(map(len, accounts))
+    lines = [f"  {name:{width}}  {account.line()}" for name, account in accounts.items()]
+    lines += [f"  accepted as it is: {reason}" for reason in accepted]
+    return "\n".join(["messages", *lines])
 
 
 def inferred(description: Description) -> str:
@@ -37,7 +47,7 @@ def outcome(
     seconds = spec.control_period
     lengths = [len(draft.actions) for draft in drafts.episodes]
     lines = ["used"]
-    rules = _rules(description, config)
+    rules = _rules(description, config, streams.action.meaning)
     for role in topics:
         stream: Stream = getattr(streams, role)
         lines.append(f"  {role:6} {topics[role].name}  {_rate(stream)}: {rules[role]}")
@@ -62,25 +72,29 @@ def outcome(
     )
     lines += dropped or ["  nothing"]
     lines += _remarks(streams, drafts, spec.action.names, again)
+    lines += streams.notes + streams.looks.summary()
     return "\n".join(lines)
 
 
-def _rules(description: Description, config: BagConfig) -> dict[str, str]:
+def _rules(description: Description, config: BagConfig, meaning: str) -> dict[str, str]:
     spec, action = description.spec, config.action
+    others = {
+        "image": "the latest picture at each step",
+        "state": f"interpolated, over at most {config.state.max_gap:g} s",
+    }
     if description.topics["action"].type == TRAJECTORY:
         limit = "" if action.timeout is None else f", at most {action.timeout:g} s"
         rule = f"points by time until the next plan{limit}"
+        if meaning == "at":
+            what = "how fast to go" if spec.action.kind == "velocity" else "where to be"
+            return others | {"action": f"points by time: {what} by each step's end{limit}"}
     elif spec.action.kind == "position":
         rule = "the last command"
     else:
         timeout = TIMEOUT if action.timeout is None else action.timeout
         rule = f"the last command, rest after {timeout:g} s without one"
     mean = ", averaged over each step" if action.rule == "integrate" else ", at the step's begin"
-    return {
-        "image": "the latest picture at each step",
-        "state": f"interpolated, over at most {config.state.max_gap:g} s",
-        "action": rule + mean,
-    }
+    return others | {"action": rule + mean}
 
 
 def _rate(stream: Stream) -> str:

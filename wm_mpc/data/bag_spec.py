@@ -8,25 +8,29 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from wm_mpc.data.bag import Bag, BagError, Topic
+from wm_mpc.data.bag_angles import angles
 from wm_mpc.data.bag_config import BagConfig
+from wm_mpc.data.bag_joints import Joints
 from wm_mpc.data.bag_messages import (
     ARRAY,
+    IMAGE_TYPES,
     JOINTS,
     ODOMETRY,
     POSE,
     TRAJECTORY,
     state,
 )
+from wm_mpc.data.bag_points import meaning_of_points
 from wm_mpc.data.bag_streams import Clock, CommandStream
 from wm_mpc.data.bag_topics import find_topics
 from wm_mpc.ros.errors import MessageError
+from wm_mpc.ros.pictures import FULL_RANGE, largest_value
 from wm_mpc.ros.reading import ACTION_FIELDS, TWIST_FIELDS, split_joint, to_nanoseconds
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, SpecError, StateSpec
 
@@ -36,6 +40,7 @@ _UNITS = {"x": "m", "y": "m", "yaw": "rad", "vx": "m/s", "vy": "m/s", "vz": "m/s
           "wx": "rad/s", "wy": "rad/s", "wz": "rad/s"}  # fmt: skip
 # Where several are given, controllers follow the first of these.
 _KINDS = ("position", "velocity", "effort")
+_MEANS = {"at": "where to be at their time", "from": "what applies from their time on"}
 _JOINT_UNITS = {"position": "rad", "velocity": "rad/s", "effort": "N m"}
 
 
@@ -67,23 +72,45 @@ def describe(bag: Bag, config: BagConfig, robot: RobotSpec | None = None) -> Des
 
 
 def _robot(bag: Bag, topics: dict[str, Topic], config: BagConfig, notes: list[str]) -> RobotSpec:
-    image = _image(config, notes)
+    image = _image(bag, topics["image"], config, notes)
     action = _action(bag, topics["action"], config, notes)
     measured = StateSpec((), (), config.state.source or "odom")
     if "state" in topics:
-        measured = _state(bag, topics["state"], config, notes)
+        measured = _state(bag, topics, action, config, notes)
     period = config.control_period or _period(bag, topics, config, notes)
     return RobotSpec(
         config.task, action, measured, image, period, config.frame_skip, config.history
     )
 
 
-def _image(config: BagConfig, notes: list[str]) -> ImageSpec:
+def _image(bag: Bag, topic: Topic, config: BagConfig, notes: list[str]) -> ImageSpec:
     height = config.image.height or config.image.width or _SIZE
     width = config.image.width or height
     if config.image.height is None or config.image.width is None:
         notes.append(f"pictures are scaled to {height}x{width}, whatever their shape")
-    return ImageSpec(height, width)
+    stated = config.image.value_range
+    if stated is None and topic.type == IMAGE_TYPES[0]:
+        stated = _whole_range(bag, topic, notes)
+    return ImageSpec(height, width, value_range=None if stated is None else (stated[0], stated[1]))
+
+
+def _whole_range(bag: Bag, topic: Topic, notes: list[str]) -> tuple[float, float] | None:
+    """Of encodings that use all of their 16 bits; None for others. Raises BagError where a camera
+    obviously does not use them: its pictures would be nearly black."""
+    largest, encoding = 0, ""
+    for item in itertools.islice(bag.messages([topic.name]), _LOOK // 10):
+        if (found := largest_value(item.message)) is not None:
+            largest, encoding = max(largest, found), item.message.encoding
+    if not encoding:
+        return None
+    if largest < FULL_RANGE[1] / 8:
+        raise BagError(
+            f"the {encoding} pictures of {topic.name} go to {largest}, of {FULL_RANGE[1]:g} that "
+            f"16 bits hold: state the values that become black and white, such as --image-range "
+            f"0,{2 ** max(largest, 1).bit_length() - 1}"
+        )
+    notes.append(f"{encoding} pictures: 0 becomes black, 65535 white; --image-range says otherwise")
+    return FULL_RANGE
 
 
 def _first(bag: Bag, topic: Topic) -> Any:
@@ -93,10 +120,15 @@ def _first(bag: Bag, topic: Topic) -> Any:
     return message
 
 
-def _state(bag: Bag, topic: Topic, config: BagConfig, notes: list[str]) -> StateSpec:
-    wanted = config.state
+def _state(
+    bag: Bag, topics: dict[str, Topic], action: ActionSpec, config: BagConfig, notes: list[str]
+) -> StateSpec:
+    wanted, topic = config.state, topics["state"]
     source = wanted.source or ("odom" if topic.type in (ODOMETRY, POSE) else "joint_states")
-    names = wanted.names or _state_names(bag, topic, source, notes)
+    names = wanted.names
+    if not names and topic.type == JOINTS:
+        names = _joint_names(bag, topic, topics["action"], action, notes)
+    names = names or _state_names(bag, topic, source, notes)
     unit = wanted.unit
     if unit is None:
         joints = source == "joint_states" and topic.type != ARRAY
@@ -108,21 +140,32 @@ def _state(bag: Bag, topic: Topic, config: BagConfig, notes: list[str]) -> State
     if topic.type in (POSE, ARRAY):
         kind = {"odom": "Odometry", "joint_states": "JointState"}[source]
         notes.append(f"at run time, mpc reads the state from a {kind} with these names")
-    return StateSpec(names, unit, source)
+    moved = action.names if action.kind == "position" else ()
+    wrapping = angles(bag, topic, names, source, moved, config, notes)
+    return StateSpec(names, unit, source, wrapping)
+
+
+def _joint_names(
+    bag: Bag, topic: Topic, commands: Topic, action: ActionSpec, notes: list[str]
+) -> tuple[str, ...]:
+    """The joints of the robot, whoever publishes them."""
+    joints = Joints.of(item.message for item in bag.messages([topic.name]))
+    named = action.names if commands.type in (JOINTS, TRAJECTORY) else ()
+    names, others = joints.robot(named, action.size if commands.type == ARRAY else None)
+    if not names:
+        raise BagError(f"{topic.name} has no joint positions; give state.names")
+    notes.append(f"state {', '.join(names)}, from {topic.name}")
+    if others:
+        notes.append(
+            f"not in the state: {', '.join(others)}, which another publisher of {topic.name} has "
+            "(--state-names)"
+        )
+    return tuple(names)
 
 
 def _state_names(bag: Bag, topic: Topic, source: str, notes: list[str]) -> tuple[str, ...]:
-    first = _first(bag, topic)
-    if topic.type == JOINTS:
-        names = tuple(
-            joint
-            for joint, at in zip(first.name, first.position, strict=False)
-            if math.isfinite(at)
-        )
-        if not names:
-            raise BagError(f"{topic.name} has no joint positions; give state.names")
-    elif topic.type == ARRAY:
-        names = tuple(f"state_{i}" for i in range(len(first.data)))
+    if topic.type == ARRAY:
+        names = tuple(f"state_{i}" for i in range(len(_first(bag, topic).data)))
     elif topic.type == POSE:
         names = ("x", "y", "yaw")
     else:
@@ -148,6 +191,13 @@ def _action(bag: Bag, topic: Topic, config: BagConfig, notes: list[str]) -> Acti
     wanted, first = config.action, _first(bag, topic)
     kind = wanted.kind or _kind(bag, topic, notes)
     names = wanted.names
+    meaning = "from"
+    if topic.type == TRAJECTORY:
+        meaning, why = meaning_of_points(bag, topic, config)
+        if why:
+            notes.append(
+                f"the points of trajectories say {_MEANS[meaning]}: {why}; --trajectory-points"
+            )
     if names is None:
         names = _action_names(bag, topic, first, kind)
         notes.append(f"action {', '.join(names)}, from {topic.name}")
@@ -159,7 +209,7 @@ def _action(bag: Bag, topic: Topic, config: BagConfig, notes: list[str]) -> Acti
         notes.append(f"action unit {unit}")
     low, high = wanted.low, wanted.high
     if low is None or high is None:
-        values = _commanded(bag, topic, names, kind, unit)
+        values = _commanded(bag, topic, names, kind, unit, meaning)
         guess = _limits(values, kind, names)
         low, high = low or guess[0], high or guess[1]
         told = ", ".join(f"{n} {a:g} to {b:g}" for n, a, b in zip(names, low, high, strict=False))
@@ -178,8 +228,10 @@ def _kind(bag: Bag, topic: Topic, notes: list[str]) -> str:
         if not kind:
             raise BagError(f"the trajectories of {topic.name} have no values")
     elif topic.type == JOINTS:
-        first = _first(bag, topic)
-        kind = next((k for k in _KINDS if len(getattr(first, k))), "")
+        kind = ""
+        for item in bag.messages([topic.name]):
+            if kind := next((k for k in _KINDS if len(getattr(item.message, k))), ""):
+                break
         if not kind:
             raise BagError(f"the joints of {topic.name} have no values")
     notes.append(f"actions are of kind {kind}")
@@ -188,7 +240,8 @@ def _kind(bag: Bag, topic: Topic, notes: list[str]) -> str:
 
 def _action_names(bag: Bag, topic: Topic, first: Any, kind: str) -> tuple[str, ...]:
     if topic.type == JOINTS:
-        return tuple(first.name)
+        joints = Joints.of(item.message for item in bag.messages([topic.name]))
+        return tuple(joints.names)
     if topic.type == ARRAY:
         return tuple(f"action_{i}" for i in range(len(first.data)))
     if topic.type == TRAJECTORY:
@@ -200,11 +253,13 @@ def _action_names(bag: Bag, topic: Topic, first: Any, kind: str) -> tuple[str, .
     return _moving(names, _commanded(bag, topic, names, kind, ""))
 
 
-def _commanded(bag: Bag, topic: Topic, names: tuple[str, ...], kind: str, unit: str) -> np.ndarray:
+def _commanded(
+    bag: Bag, topic: Topic, names: tuple[str, ...], kind: str, unit: str, meaning: str = "from"
+) -> np.ndarray:
     """Every commanded action (commands, size)."""
     size = len(names)
     spec = ActionSpec(names, kind, unit, (-1.0,) * size, (1.0,) * size)
-    stream = CommandStream(topic.type, spec, Clock("receive"))
+    stream = CommandStream(topic.type, spec, Clock("receive"), meaning)
     for item in bag.messages([topic.name]):
         stream.add_command(item.message, item.received)
     if stream.refused == stream.read:
@@ -232,8 +287,9 @@ def _limits(
 
 
 def _period(bag: Bag, topics: dict[str, Topic], config: BagConfig, notes: list[str]) -> float:
-    """Of the points of a trajectory, else of the pictures."""
-    if topics["action"].type == TRAJECTORY:
+    """Of the points of a trajectory that apply from their time on, else of the pictures."""
+    plans = topics["action"].type == TRAJECTORY
+    if plans and meaning_of_points(bag, topics["action"], config)[0] == "from":
         for item in bag.messages([topics["action"].name]):
             if len(item.message.points) > 1:
                 offsets = [to_nanoseconds(p.time_from_start) for p in item.message.points]

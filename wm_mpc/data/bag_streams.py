@@ -1,12 +1,10 @@
 """All messages of a recording's streams: pictures, states and commands, each with its time.
 
-Between `wm_mpc.data.bag`, which yields messages, and `wm_mpc.data.resample`, which knows arrays. A
-message that makes no sense is left out and counted, with the reason of the first one.
+Between `wm_mpc.data.bag`, which yields messages, and `wm_mpc.data.resample`, which knows arrays.
 """
 
 from __future__ import annotations
 
-import array
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -15,157 +13,47 @@ from typing import IO, Any
 import numpy as np
 
 from wm_mpc.data.bag import Bag, BagError, Topic
+from wm_mpc.data.bag_clocks import put_on_one_clock
 from wm_mpc.data.bag_config import BagConfig
-from wm_mpc.data.bag_messages import TRAJECTORY, command, picture, state, trajectory
-from wm_mpc.data.resample import SECOND, Commands, Plan, commands_of_plans
-from wm_mpc.ros.errors import MessageError
-from wm_mpc.ros.reading import to_nanoseconds
-from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec
+from wm_mpc.data.bag_joints import joint_row
+from wm_mpc.data.bag_messages import JOINTS, TRAJECTORY, picture, state
+from wm_mpc.data.bag_points import meaning_of_points
+from wm_mpc.data.command_stream import TIMEOUT, CommandStream, other_clock
+from wm_mpc.data.stream import Clock, PictureStream, StateStream, Stream
+from wm_mpc.ros.picture_looks import PictureLooks
+from wm_mpc.spec import RobotSpec
 
-_OTHER_CLOCK = 10 * SECOND  # ns; what seems to travel longer was stamped by another clock
-TIMEOUT = 0.5  # s; of a command, unless said otherwise
-
-
-@dataclasses.dataclass
-class Clock:
-    """Turns messages into moments, ns. rule: one of `bag_config.STAMPS`. zero: header stamps that
-    were 0, where the time of arrival is taken instead."""
-
-    rule: str
-    zero: int = 0
-
-    def moment(self, message: Any, received: int) -> int:
-        """When a message is of; without a header, when it arrived."""
-        header = getattr(message, "header", None)
-        if self.rule == "receive" or header is None:
-            return received
-        stamp = to_nanoseconds(header.stamp)
-        self.zero += stamp == 0
-        return stamp or received
-
-
-class Stream:
-    """Rows of numbers that grow: moments and times of arrival (ns) and values (rows, size).
-
-    read: messages; refused: those left out; reason: of the first of them.
-    """
-
-    def __init__(self, size: int, clock: Clock) -> None:
-        self.size, self.clock = size, clock
-        self.read = self.refused = 0
-        self.reason = ""
-        self._times, self._received = array.array("q"), array.array("q")
-        self._values = array.array("d")
-
-    def add(self, message: Any, received: int, values: Callable[[], Any]) -> bool:
-        """Take a message, of which `values()` makes a row; False when that raises MessageError."""
-        self.read += 1
-        try:
-            row = values()
-        except MessageError as error:
-            self.refused += 1
-            self.reason = self.reason or str(error)
-            return False
-        self._times.append(self.clock.moment(message, received))
-        self._received.append(received)
-        self._values.extend(row)
-        return True
-
-    @property
-    def times(self) -> np.ndarray:
-        return np.array(self._times, np.int64)
-
-    @property
-    def received(self) -> np.ndarray:
-        return np.array(self._received, np.int64)
-
-    @property
-    def values(self) -> np.ndarray:
-        return np.array(self._values, np.float64).reshape(len(self._times), self.size)
-
-
-class PictureStream(Stream):
-    """A stream of pictures, kept in a file: `pictures` is uint8 (rows, height, width, 3)."""
-
-    def __init__(self, spec: ImageSpec, clock: Clock, file: IO[bytes]) -> None:
-        super().__init__(0, clock)
-        self._shape, self._file = (spec.height, spec.width, 3), file
-
-    def add_picture(self, message: Any, received: int, pixels: Callable[[], np.ndarray]) -> None:
-        def spool() -> tuple[()]:
-            self._file.write(pixels().tobytes())
-            return ()
-
-        self.add(message, received, spool)
-
-    @property
-    def pictures(self) -> np.ndarray:
-        self._file.flush()
-        return np.memmap(self._file, np.uint8, "r", shape=(self.read - self.refused, *self._shape))
-
-
-class CommandStream(Stream):
-    """A stream of commands; trajectories keep their points in `plans`."""
-
-    def __init__(self, type_name: str, spec: ActionSpec, clock: Clock) -> None:
-        super().__init__(spec.size, clock)
-        self.type, self.spec = type_name, spec
-        self.plans: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def add_command(self, message: Any, received: int) -> None:
-        if self.type == TRAJECTORY:
-            plan: list[Any] = []
-
-            def keep() -> np.ndarray:
-                plan.append(trajectory(message, self.spec))
-                return np.zeros(self.size)
-
-            if self.add(message, received, keep):
-                self.plans += plan
-        else:
-            self.add(message, received, lambda: command(self.type, message, self.spec))
-
-    def all_values(self) -> np.ndarray:
-        """Every commanded action (rows, size), of trajectories every point."""
-        if self.type == TRAJECTORY:
-            return np.concatenate([np.zeros((0, self.size)), *[p[1] for p in self.plans]])
-        return self.values
-
-    def commands(self, chosen: np.ndarray, robot: RobotSpec, config: BagConfig) -> Commands:
-        """The signal of the chosen messages (numbers, ascending)."""
-        spec, times, received = self.spec, self.times[chosen], self.received[chosen]
-        rest = None if spec.kind == "position" else np.clip(0.0, spec.low, spec.high)
-        timeout = config.action.timeout
-        if self.type == TRAJECTORY:
-            if other_clock(self):
-                received = times  # when it arrived is not known on the clock of the stamps
-            plans = [
-                Plan(int(r), int(t), *self.plans[i])
-                for i, t, r in zip(chosen.tolist(), times, received, strict=True)
-            ]
-            limit = None if timeout is None else round(timeout * SECOND)
-            return commands_of_plans(plans, round(robot.control_period * SECOND), rest, limit)
-        order = np.argsort(times, kind="stable")
-        times = times[order]
-        limit = round((TIMEOUT if timeout is None else timeout) * SECOND)
-        return Commands(times, self.values[chosen][order], times + limit, rest)
-
-
-def other_clock(stream: Stream) -> bool:
-    """Whether the stamps are of a clock that is not the recorder's, such as simulated time."""
-    if not len(stream.times):
-        return False
-    return bool(abs(np.median(stream.received - stream.times)) > _OTHER_CLOCK)
+__all__ = [
+    "TIMEOUT",
+    "Clock",
+    "CommandStream",
+    "PictureStream",
+    "StateStream",
+    "Stream",
+    "Streams",
+    "other_clock",
+    "read_streams",
+]
 
 
 @dataclasses.dataclass
 class Streams:
-    """All that was read. splits: moments (ns) at which an episode begins, by topic."""
+    """All that was read. splits: messages at which an episode begins, by topic. steps: times of
+    arrival (ns) at which a clock was set. notes: what was found out about clocks. looks: what the
+    pictures were like."""
 
     image: PictureStream
-    state: Stream
+    state: StateStream
     action: CommandStream
-    splits: dict[str, list[int]]
+    splits: dict[str, Stream]
+    steps: list[int] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
+    looks: PictureLooks = dataclasses.field(default_factory=PictureLooks)
+
+    def of_topics(self, topics: dict[str, Topic]) -> dict[str, Stream | None]:
+        """The stream of each topic that was read; None for those that only split."""
+        read = {topic.name: getattr(self, role) for role, topic in topics.items()}
+        return dict.fromkeys(self.splits) | read
 
 
 def read_streams(
@@ -181,12 +69,14 @@ def read_streams(
     Raises BagError when a stream has no message that can be used, with the reason of the first.
     """
     clocks = {role: Clock(config.stamps) for role in ("image", "state", "action")}
-    split_clock = Clock(config.stamps)
+    meaning = "from"
+    if topics["action"].type == TRAJECTORY:
+        meaning, _ = meaning_of_points(bag, topics["action"], config)
     streams = Streams(
         PictureStream(spec.image, clocks["image"], spool),
-        Stream(spec.state.size, clocks["state"]),
-        CommandStream(topics["action"].type, spec.action, clocks["action"]),
-        {_full(bag, name): [] for name in config.split_at},
+        StateStream(spec.state.size, clocks["state"]),
+        CommandStream(topics["action"].type, spec.action, clocks["action"], meaning),
+        {_full(bag, name): Stream(0, Clock(config.stamps)) for name in config.split_at},
     )
     bag.damaged.clear()  # of earlier looks at the same messages
     role_of = {topic.name: role for role, topic in topics.items()}
@@ -194,22 +84,41 @@ def read_streams(
         message, received = item.message, item.received
         role = role_of.get(item.topic)
         if role == "image":
+            streams.looks.see(message)
             pixels = functools.partial(picture, item.type, message, spec.image)
             streams.image.add_picture(message, received, pixels)
         elif role == "state":
-            row = functools.partial(state, item.type, message, spec.state)
+            row = functools.partial(_state_row, item.type, message, spec)
             streams.state.add(message, received, row)
         elif role == "action":
             streams.action.add_command(message, received)
         if item.topic in streams.splits:
-            streams.splits[item.topic].append(split_clock.moment(message, received))
+            streams.splits[item.topic].add(message, received, tuple)
         progress(1)
     for role, topic in topics.items():
         stream = getattr(streams, role)
         if stream.read == stream.refused:
             reason = stream.reason or "none can be decoded"
             raise BagError(f"no message of {topic.name} can be used as {role}: {reason}")
+    _check_joints(streams.state, spec, topics)
+    streams.notes = put_on_one_clock(streams, spec.control_period, config)
     return streams
+
+
+def _check_joints(stream: Stream, spec: RobotSpec, topics: dict[str, Topic]) -> None:
+    """Raises BagError for an entry of the state that no message has."""
+    missing = np.flatnonzero(~np.isfinite(stream.values).any(axis=0))
+    if stream.read and len(missing):
+        raise BagError(
+            f"none of {stream.read} messages of {topics['state'].name} has a finite number for "
+            f"{', '.join(spec.state.names[i] for i in missing)}"
+        )
+
+
+def _state_row(type_name: str, message: Any, spec: RobotSpec) -> np.ndarray:
+    if type_name == JOINTS:
+        return joint_row(message, spec.state.names)
+    return state(type_name, message, spec.state)
 
 
 def _full(bag: Bag, name: str) -> str:

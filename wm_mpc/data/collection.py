@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from wm_mpc.data.dataset_lock import writing
 from wm_mpc.data.episodes import Dataset, Episode
 from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.workers import Workers, kept_simulation
@@ -56,8 +57,20 @@ def collect(
 
     `progress` is called with 1 for each episode that is in the dataset to stay. An interrupted
     call, even a killed one, continues where it stopped when called again: lost are the episodes the
-    workers were recording.
+    workers were recording. Raises DatasetError while something else writes into the dataset.
     """
+    with writing(dataset.path, "collect"):
+        return _collect(dataset, episodes, steps, seed, workers, progress)
+
+
+def _collect(
+    dataset: Dataset,
+    episodes: int,
+    steps: int,
+    seed: int,
+    workers: Workers,
+    progress: Callable[[int], None],
+) -> float:
     _clean_up(dataset)
     missing = sorted(set(range(episodes)) - set(dataset.indices()))
     if not missing:

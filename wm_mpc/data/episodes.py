@@ -22,6 +22,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from wm_mpc.data.image_cache import cached_images
 from wm_mpc.spec import RobotSpec, SpecError
 
 FORMAT = 1
@@ -96,7 +97,7 @@ class Dataset:
         path = Path(path)
         if (path / "dataset.json").exists():
             dataset = cls(path)
-            if dataset.spec != spec:
+            if not dataset.spec.is_same_robot(spec):
                 raise DatasetError(
                     f"dataset {path} is of another robot or version of it (task "
                     f"{dataset.spec.task!r}); choose another --dataset or remove it"
@@ -209,47 +210,23 @@ class Recording:
         if not self.indices:
             raise DatasetError(f"dataset {dataset.path} has no complete episode yet")
         states, actions, episode_of, poses = [], [], [], []
-        image_file = self._image_cache()
-        writer: np.memmap | None = None
         simulator_states = []
         self.layouts: list[np.ndarray | None] = []
-        fresh = not image_file.exists()
-        if fresh:
-            image_file.parent.mkdir(exist_ok=True)
-            frames = sum(len(dataset.read_without_images(i)) + 1 for i in self.indices)
-            shape = (frames, self.spec.image.height, self.spec.image.width, 3)
-            temporary = image_file.with_suffix(f".{os.getpid()}.tmp")
-            writer = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
-        position = 0
         for number, index in enumerate(self.indices):
-            episode = dataset.read(index) if fresh else dataset.read_without_images(index)
-            count = len(episode) + 1
-            if writer is not None:
-                writer[position : position + count] = episode.images
+            episode = dataset.read_without_images(index)
             gap = np.full((1, self.spec.action.size), np.nan, np.float32)
             states.append(episode.states)
             actions.append(np.concatenate([episode.actions, gap]))
-            episode_of.append(np.full(count, number, np.int32))
+            episode_of.append(np.full(len(episode) + 1, number, np.int32))
             simulator_states.append(episode.simulator_states)
             self.layouts.append(episode.layout)
             poses.append(episode.poses)
-            position += count
-        if writer is not None:
-            writer.flush()
-            del writer
-            for outdated in image_file.parent.glob("images-*.npy"):
-                outdated.unlink()
-            os.replace(temporary, image_file)
-        self.images = np.load(image_file, mmap_mode="r")
+        self.images = cached_images(dataset, self.indices, [len(part) for part in actions])
         self.states = np.concatenate(states)
         self.actions = np.concatenate(actions)
         self.episode_of = np.concatenate(episode_of)
         self.simulator_states = _joined(simulator_states)
         self.poses = _joined(poses)
-
-    def _image_cache(self) -> Path:
-        key = f"{self.dataset.content_hash()}-{len(self.indices)}"
-        return self.dataset.path / "cache" / f"images-{key}.npy"
 
     def window_starts(self, steps: int, episodes: np.ndarray | None = None) -> np.ndarray:
         """Frame numbers at which a window of `steps` model steps fits into its episode.

@@ -1,5 +1,7 @@
 """All of an import or nothing: what an import has written goes away again unless it ends well.
 
+`imports.jsonl` in the dataset keeps what each import read, used, dropped and could not read.
+
 A note in the dataset says which episodes are being added. It is removed when all are there; one
 that is found at the next start tells what a killed import has left behind.
 """
@@ -11,10 +13,12 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from wm_mpc.data.episodes import Dataset, DatasetError
 
 _NOTE = "importing.json"
+_BOOK = "imports.jsonl"
 
 
 @contextlib.contextmanager
@@ -39,6 +43,16 @@ def whole_import(dataset: Dataset) -> Iterator[None]:
     note.unlink()
 
 
+def enter(dataset: Dataset, first: int, entry: dict[str, Any]) -> None:
+    """Add to the book of imports, within `whole_import`. first: number of the first episode that
+    came from this recording; entry: what else is to be kept. Raises DatasetError."""
+    try:
+        with (dataset.path / _BOOK).open("a") as book:
+            book.write(json.dumps({"episode": first, **entry}) + "\n")
+    except OSError as error:
+        raise DatasetError(f"dataset {dataset.path} cannot be written: {error}") from None
+
+
 def remove_unfinished(dataset: Dataset) -> int:
     """Remove the episodes of an import that did not end; returns how many. A dataset that was empty
     before goes away with them, since its description may be of a mistaken setting. Raises
@@ -54,15 +68,23 @@ def remove_unfinished(dataset: Dataset) -> int:
     for number in numbers:
         (dataset.path / "episodes" / f"{number:06d}.h5").unlink()
     _forget(dataset.path / "index.jsonl", first)
+    _forget(dataset.path / _BOOK, first)
     if first == 0:
         (dataset.path / "dataset.json").unlink()
     note.unlink()
     return len(numbers)
 
 
-def _forget(index: Path, first: int) -> None:
-    """Take the lines of episodes from `first` on out of the index."""
-    if index.exists():
-        lines = index.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if json.loads(line)["episode"] < first]
-        index.write_text("".join(kept))
+def _forget(lines_file: Path, first: int) -> None:
+    """Take the lines of episodes from `first` on out of a file, and those cut by a kill."""
+    if not lines_file.exists():
+        return
+    kept = []
+    for line in lines_file.read_text().splitlines(keepends=True):
+        with contextlib.suppress(ValueError):
+            if json.loads(line)["episode"] < first:
+                kept.append(line)
+    if kept or first:
+        lines_file.write_text("".join(kept))
+    else:
+        lines_file.unlink()

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-SECOND = 1_000_000_000  # ns
+from wm_mpc.control.timeline import FOREVER, Timeline
+from wm_mpc.units import SECOND
+
 TOLERANCE = 1_000  # ns; forgives a stamp that went through a float
-FOREVER = np.iinfo(np.int64).max
 
 
 def latest(times: np.ndarray, at: np.ndarray, tolerance: int = TOLERANCE) -> np.ndarray:
@@ -140,32 +141,18 @@ def commands_of_plans(
     has arrived; without points, at once. plans: in the order of arrival. rest: as `Commands` has
     it. timeout: ns after its arrival at which a plan ends whatever it says; None: never.
     """
-    kept: list[tuple[int, Plan]] = []  # and when each takes over
+    timeline = Timeline(period, rest)
     for plan in plans:
-        start = plan.start + int(plan.offsets[0]) if len(plan.offsets) else plan.received
-        begin = max(start, plan.received)
-        if not len(plan.offsets):
-            begin = plan.received
-        kept = [pair for pair in kept if pair[0] < begin]
-        kept.append((begin, plan))
-    times, until, values = [], [], []
-    replaced = [begin for begin, _ in kept[1:]] + [FOREVER]
-    for (begin, plan), end in zip(kept, replaced, strict=True):
-        if timeout is not None:
-            end = min(end, plan.received + timeout)
-        starts = plan.start + plan.offsets
-        ends = np.append(starts[1:], starts[-1:] + period)
-        now = (np.maximum(starts, begin) < np.minimum(ends, end)).nonzero()[0]
-        times.append(np.maximum(starts, begin)[now])
-        until.append(np.minimum(ends, end)[now])
-        values.append(plan.actions[now])
-    size = values[0].shape[1] if values else 0
-    return Commands(
-        np.concatenate(times or [np.zeros(0, np.int64)]),
-        np.concatenate(values or [np.zeros((0, size))]),
-        np.concatenate(until or [np.zeros(0, np.int64)]),
-        rest,
-    )
+        expires = FOREVER if timeout is None else plan.received + timeout
+        timeline.put(
+            plan.start,
+            plan.actions,
+            offsets=plan.offsets,
+            received=plan.received,
+            expires=expires,
+        )
+    times, until, values = timeline.pieces()
+    return Commands(times, values, until, rest)
 
 
 def split_at_gaps(times: np.ndarray, max_gap: int) -> list[slice]:

@@ -24,9 +24,10 @@ from wm_mpc.sim.bullet import Observation, Simulation, episode_rng
 from wm_mpc.sim.disturbance import Disturbance
 from wm_mpc.sim.tasks import make_task
 from wm_mpc.synthesis.live import LiveRecorder
-from wm_mpc.training.finetune import FineTuneConfig, fine_tune
+from wm_mpc.training.calibration import renewed_familiarity
+from wm_mpc.training.finetune import FineTuneConfig, fine_tune, split
+from wm_mpc.units import SECOND
 
-_SECOND = 1_000_000_000
 Tell = Callable[[str], object]
 
 
@@ -73,8 +74,8 @@ def drive(
     happens to a dataset; the number of low-level steps."""
     settings, task = task_settings(model.spec.task), disturbance.apply(make_task(model.spec.task))
     recorder = LiveRecorder(dataset.spec)
-    period = round(model.spec.control_period * _SECOND)
-    clock = _SECOND
+    period = round(model.spec.control_period * SECOND)
+    clock = SECOND
 
     def watch(step: int, observation: Observation, plan: ControlPlan | None, left: Any) -> None:
         stamp = clock + step * period
@@ -124,9 +125,11 @@ def adapt(
         steps += drive(model, disturbance, drives, seed + number, dataset)
         began = time.monotonic()
         parts = config if number == 0 else dataclasses.replace(config, parts="dynamics")
-        tuned, comparison = fine_tune(model, Recording(dataset), parts, first=first)
+        recording = Recording(dataset)
+        tuned, comparison = fine_tune(model, recording, parts, first=first)
         seconds = time.monotonic() - began
         if comparison.accepted:
+            tuned.familiarity = renewed_familiarity(tuned, model, recording, split(recording)[1])
             model = tuned
         after = score(model, disturbance, episodes, seed)
         rows.append(

@@ -76,6 +76,7 @@ class Rig:
         self._task, self._parameters = task, parameters
         self.checkpoint, self._log, self._simulated = checkpoint, log, simulated_time
         self.kept, self.answer = b"", ""  # of the file a fault has replaced; of a service
+        self.kept_going: list[Any] = []  # what a fault has made and has to end
         self.spec = RobotSpec.from_dict(read_metadata(checkpoint))
         self.image: Tamper = unchanged
         self.state: Tamper = unchanged

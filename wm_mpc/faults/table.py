@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from wm_mpc.faults.rig import Rig, Tamper, nothing, shifted, unchanged
 from wm_mpc.nodes.mpc_parameters import TABLE
 from wm_mpc.ros import qos
+from wm_mpc.ros.timing import to_stamp
 
 PLANS, HOLDS, STANDS, EITHER = "goes on planning", "holds", "stands", "stays safe"
 Begin = Callable[[Rig], None]
@@ -261,6 +263,31 @@ def _no_announcement(rig: Rig) -> None:
     rig.asker.set_parameters({"auto_reload": False})
 
 
+def _repeat_goal(rig: Rig) -> None:
+    """The goal under new stamps at 5 Hz, while the robot never does what is predicted: each
+    prediction fails by more than 0.01 of what is usual."""
+    goals: list[Image] = []
+    listener = rig.node.create_subscription(Image, "goal/image", goals.append, qos.LATCHED)
+    rig.wait_for(lambda: goals, 5.0)
+    rig.node.destroy_subscription(listener)
+    publisher = rig.node.create_publisher(Image, "goal/image", qos.LATCHED)
+
+    def send() -> None:
+        goals[-1].header.stamp = to_stamp(time.time_ns())
+        publisher.publish(goals[-1])
+
+    rig.kept_going = [rig.node.create_timer(0.2, send), publisher]
+    rig.wait_for(lambda: False, 1.0)
+    rig.asker.set_parameters({"surprise.hold": 0.01, "surprise.pause": 4.0})
+
+
+def _repeat_no_goal(rig: Rig) -> None:
+    timer, publisher = rig.kept_going
+    rig.node.destroy_timer(timer)
+    rig.node.destroy_publisher(publisher)
+    rig.asker.set_parameters({"surprise.hold": 3.5, "surprise.pause": 1.0})
+
+
 FAULTS = (
     Fault("simulation killed, and started again", HOLDS, _kill_sim, _start_sim, 3.0, "no image"),
     Fault("camera falls silent", HOLDS, _tampered(image=nothing), reason="no image for"),
@@ -270,6 +297,8 @@ FAULTS = (
     Fault("camera's stamps jump back by 5 s", HOLDS, _tampered(image=shifted(-5.0)),
           reason="stamps are"),
     Fault("camera's stamps jump ahead by 5 s", HOLDS, _tampered(image=shifted(5.0)),
+          reason="in the future"),
+    Fault("camera's stamps jump ahead by 0.45 s", HOLDS, _tampered(image=shifted(0.45)),
           reason="in the future"),
     Fault("camera's stamps jitter by 40 ms", PLANS, _tampered(image=_jitter), seconds=4.0),
     Fault("half of the images get lost", PLANS, _tampered(image=_half()), seconds=4.0),
@@ -289,6 +318,8 @@ FAULTS = (
           reason="stamps are", simulated_time=True),
     Fault("clock jumps back by 100 s", HOLDS, _tampered(clock=shifted(-100.0)),
           reason="stamps", simulated_time=True),
+    Fault("goal repeated under new stamps while predictions fail", HOLDS, _repeat_goal,
+          _repeat_no_goal, reason="does not do what the model predicts", within=10.0),
     Fault("1000 random parameter settings", EITHER, _storm, seconds=1.0),
     Fault("checkpoint replaced by garbage, and reload asked for", PLANS, _garbage, _no_garbage),
     Fault("garbage announced as checkpoints, with auto_reload", PLANS, _announce,

@@ -6,23 +6,29 @@ rates, image), the architecture, and how the file was made. Nothing in it is exe
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 
 import wm_mpc
 from wm_mpc.model.dynamics import GruDynamics
 from wm_mpc.model.familiarity import Familiarity
+from wm_mpc.model.tensor_file import TensorFile, TensorFileError
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.spec import RobotSpec, SpecError
 
 FORMAT = 2  # 2: with the temporal embedding
+FORMAT_WITH_ANGLES = 3  # of files whose state has angles, which older versions would misread
+FORMATS = (FORMAT, FORMAT_WITH_ANGLES)
 _KEY = "wm_mpc"
+# Architecture's sizes that are no dimension of any tensor where their part is left out.
+_IDLE = {"proposal_steps": "proposals"}
+_OF_TRANSFORMERS = ("layers", "heads", "context")
 
 
 class CheckpointError(RuntimeError):
@@ -38,7 +44,7 @@ def save_checkpoint(
     """
     path = Path(path)
     metadata = {
-        "format": FORMAT,
+        "format": FORMAT_WITH_ANGLES if model.spec.state.angles else FORMAT,
         "wm_mpc": wm_mpc.__version__,
         **model.spec.to_dict(),
         "architecture": vars(model.architecture),
@@ -68,27 +74,41 @@ def save_checkpoint(
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The JSON entry of a checkpoint. Raises CheckpointError saying what is wrong with the file."""
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"no checkpoint at {path}")
+    with _open(Path(path)) as file:
+        return _metadata(Path(path), file)
+
+
+def _open(path: Path) -> TensorFile:
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            entry = (file.metadata() or {}).get(_KEY)
-    except (OSError, safetensors.SafetensorError) as error:
+        is_there = path.exists()
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise CheckpointError(f"no checkpoint at {path}: {error}") from None
+    if not is_there or path.is_dir():
+        raise CheckpointError(f"no checkpoint at {path}{' (a folder)' if is_there else ''}")
+    try:
+        return TensorFile(path)
+    except TensorFileError as error:
         raise CheckpointError(f"{path} is damaged or not a .safetensors file: {error}") from None
+
+
+def _metadata(path: Path, file: TensorFile) -> dict[str, Any]:
+    entry = file.metadata.get(_KEY)
     if entry is None:
         raise CheckpointError(f"{path} is a .safetensors file, but not a wm_mpc checkpoint")
     try:
         metadata: dict[str, Any] = json.loads(entry)
         version = metadata["format"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise CheckpointError(f"{path} has a damaged wm_mpc entry") from None
-    if version != FORMAT:
+    if type(version) is not int or version not in FORMATS:
         raise CheckpointError(
-            f"{path} has checkpoint format {version!r}, made by wm_mpc "
-            f"{metadata.get('wm_mpc', 'unknown')}; this wm_mpc {wm_mpc.__version__} reads "
-            f"format {FORMAT}"
+            f"{path} has checkpoint format {str(version)[:100]}, made by wm_mpc "
+            f"{str(metadata.get('wm_mpc', 'unknown'))[:100]}; this wm_mpc {wm_mpc.__version__} "
+            f"reads formats {' and '.join(map(str, FORMATS))}"
         )
+    metadata.setdefault("provenance", {})
+    if not isinstance(metadata["provenance"], dict):
+        raise CheckpointError(f"{path}: provenance is not a table of entries")
     return metadata
 
 
@@ -98,32 +118,77 @@ def load_checkpoint(
     """Load and validate a checkpoint; returns the model in evaluation mode, without gradients on
     its weights, and the metadata. The large weights of recurrent dynamics are rounded to bfloat16
     (`GruDynamics.round_weights`), for whatever plans with them, unless `exact`: for what trains
-    them further, or writes them again. Raises CheckpointError."""
-    metadata = read_metadata(path)
-    try:
-        spec = RobotSpec.from_dict(metadata)
-        model = WorldModel(spec, Architecture.from_dict(metadata["architecture"]))
-        known = metadata.get("familiarity")  # not in older files
-        model.familiarity = None if known is None else Familiarity.from_dict(known)
-    except (SpecError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} describes no usable robot: {error}") from None
-    try:
-        tensors = safetensors.torch.load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from None
-    wanted = model.state_dict()
-    for name in sorted(wanted.keys() | tensors.keys()):
-        if name not in tensors or name not in wanted:
-            raise CheckpointError(f"{path}: tensor {name!r} is missing or unknown")
-        if tensors[name].shape != wanted[name].shape:
-            raise CheckpointError(
-                f"{path}: tensor {name!r} has shape {tuple(tensors[name].shape)}; its "
-                f"architecture wants {tuple(wanted[name].shape)}"
-            )
-        if not torch.isfinite(tensors[name]).all():
+    them further, or writes them again. Nothing is allocated before the file's header agrees with
+    the description of the model. Raises CheckpointError."""
+    path = Path(path)
+    with _open(path) as file:
+        metadata = _metadata(path, file)
+        model = _described(path, metadata, file)
+        try:
+            tensors = file.tensors()
+        except TensorFileError as error:
+            raise CheckpointError(f"{path} is damaged: {error}") from None
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{path}: tensor {name!r} contains NaN or infinity")
+    if not (tensors["state_std"] > 0.0).all():
+        raise CheckpointError(f"{path}: state_std is {tensors['state_std'].tolist()}; wanted: > 0")
+    model = model.to_empty(device="cpu")
     model.load_state_dict(tensors)
     if isinstance(model.dynamics, GruDynamics) and not exact:
         model.dynamics.round_weights()
     model.eval().requires_grad_(False)
     return model, metadata
+
+
+def _described(path: Path, metadata: dict[str, Any], file: TensorFile) -> WorldModel:
+    """The model that the metadata describes, without any memory for its weights yet, whose shapes
+    are those of the file. Raises CheckpointError."""
+    try:
+        spec = RobotSpec.from_dict(metadata)
+        sizes = Architecture.from_dict(metadata["architecture"])
+        _check_sizes(spec, sizes, file)
+        with torch.device("meta"):
+            model = WorldModel(spec, sizes)
+        known = metadata.get("familiarity")  # not in older files
+        model.familiarity = None if known is None else Familiarity.from_dict(known)
+    except CheckpointError:
+        raise
+    except Exception as error:  # of a description that can be anything
+        reason = error if isinstance(error, SpecError) else repr(error)
+        raise CheckpointError(f"{path} describes no usable robot: {str(reason)[:500]}") from None
+    if bool(spec.state.angles) != (metadata["format"] == FORMAT_WITH_ANGLES):
+        raise CheckpointError(
+            f"{path} has checkpoint format {metadata['format']}, but its state.angles are "
+            f"{spec.state.angles}; format {FORMAT_WITH_ANGLES} is of files with angles"
+        )
+    wanted = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
+    for name in sorted(wanted.keys() | file.shapes.keys()):
+        if name not in file.shapes or name not in wanted:
+            raise CheckpointError(f"{path}: tensor {name[:100]!r} is missing or unknown")
+        if file.shapes[name] != wanted[name]:
+            raise CheckpointError(
+                f"{path}: tensor {name!r} has shape {file.shapes[name]}; its architecture wants "
+                f"{wanted[name]}"
+            )
+    return model
+
+
+def _check_sizes(spec: RobotSpec, sizes: Architecture, file: TensorFile) -> None:
+    """Whatever is larger than all the file's numbers together cannot be a size of its tensors; and
+    even a model without memory for its weights takes time to make. Raises SpecError."""
+    most = file.numbers
+    found: dict[str, int] = {
+        "image": spec.image.height * spec.image.width, "frame_skip": spec.block_size,
+    }  # fmt: skip
+    for field in dataclasses.fields(sizes):
+        value = getattr(sizes, field.name)
+        is_idle = field.name in _IDLE and not getattr(sizes, _IDLE[field.name])
+        is_idle |= field.name in _OF_TRANSFORMERS and sizes.dynamics != "transformer"
+        if type(value) is int and not is_idle:
+            found[field.name] = value
+    for name, value in found.items():
+        if value > most:
+            raise SpecError(f"{name} stands for {value} numbers at least; the file has {most}")
+    if sizes.dynamics == "transformer" and sizes.layers > len(file.shapes):
+        raise SpecError(f"layers is {sizes.layers}; the file has {len(file.shapes)} tensors")

@@ -2,7 +2,8 @@
 
 A latent is the scene (principal components of the keypoints, from the image alone) followed by
 the robot state (measured, normalised); `split` takes it apart so that a goal cost can weigh them
-separately.
+separately. Of an angle, the state part holds sine and cosine instead of a number: see
+`model/state_features.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from wm_mpc.model.embedding import TemporalEmbedding
 from wm_mpc.model.encoder import BlobDecoder, KeypointEncoder
 from wm_mpc.model.gru_rollout import FusedWeights, fused_rollout
 from wm_mpc.model.proposals import PlanProposals
+from wm_mpc.model.state_features import StateFeatures
 from wm_mpc.model.transformer import TransformerDynamics
 from wm_mpc.spec import RobotSpec, SpecError
 
@@ -90,6 +92,13 @@ class Architecture:
         unknown = sorted(set(data) - known)
         if unknown:
             raise SpecError(f"architecture has unknown entries {unknown}; known: {sorted(known)}")
+        for field in dataclasses.fields(cls):
+            value = data.get(field.name, field.default)
+            kind = (list, tuple) if field.name == "pose_names" else type(field.default)
+            if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+                raise SpecError(f"{field.name} is {str(value)[:99]!r}, which is no {field.type}")
+        if not all(isinstance(name, str) for name in data.get("pose_names", ())):
+            raise SpecError("pose_names holds something that is no word")
         # Older checkpoints have no gate and no proposals, and say nothing of them.
         return cls(
             **{
@@ -122,7 +131,8 @@ DYNAMICS: dict[str, Callable[[int, int, int, Architecture], Dynamics]] = {
 class WorldModel(nn.Module):
     """Encoder, dynamics and decoder of one robot, and what else a planner asks.
 
-    state_mean, state_std: normalisation of the measured robot state, (state size,) buffers.
+    state_mean, state_std: normalisation of the measured robot state, (state size,) buffers: mean
+    and spread of each entry, of an angle its mean direction and its spread on the unit circle.
     scene_mean, scene_map, scene_unmap: the affine map from keypoints to the scene latent and back,
     (scene size,) and twice (scene size, scene size) buffers; a mere scale until
     `training/readout.py` fits it.
@@ -152,11 +162,13 @@ class WorldModel(nn.Module):
         self._fused: tuple[object, FusedWeights] | None = None
         self.familiarity: Familiarity | None = None  # where it was measured
         self.scene_size = 2 * sizes.keypoints
-        self.latent_size = self.scene_size + spec.state.size
+        self._features = StateFeatures(spec.state)
+        self.latent_size = self.scene_size + self._features.size
         self.encoder = KeypointEncoder(sizes.keypoints, sizes.encoder_width)
         self.decoder = BlobDecoder(
-            sizes.keypoints, spec.state.size, spec.image.height, spec.image.width,
-            sizes.decoder_width, sizes.robot_points, robot_from_state=sizes.robot_from_state,
+            sizes.keypoints, self._features.size, spec.image.height, spec.image.width,
+            sizes.decoder_width, sizes.robot_points,
+            robot_from_state=sizes.robot_from_state,
         )  # fmt: skip
         self.embedding = TemporalEmbedding(self.scene_size, min(sizes.embedding, self.scene_size))
         self.dynamics = DYNAMICS[sizes.dynamics](
@@ -186,10 +198,13 @@ class WorldModel(nn.Module):
         return (points - self.scene_mean) @ self.scene_map
 
     def normalise_state(self, state: Tensor) -> Tensor:
-        return (state - self.state_mean) / self.state_std
+        """States (..., state size) in their units -> the state part of a latent (..., state size
+        and one more for each angle)."""
+        return self._features.of(state, self.state_mean, self.state_std)
 
     def denormalise_state(self, state: Tensor) -> Tensor:
-        return state * self.state_std + self.state_mean
+        """Inverse of `normalise_state`; angles come out within pi of their mean direction."""
+        return self._features.back(state, self.state_mean, self.state_std)
 
     def encode(self, image: Tensor, state: Tensor) -> Tensor:
         """Images as `encode_scene`, states (batch, state size) in their units -> latents

@@ -115,6 +115,8 @@ class Learner(Node):
         process = self._process
         if process is not None:
             process.end(END_SECONDS)
+        if self._live is not None:
+            self._live.close()
         # Who listens shall have the last words before this node is gone.
         for publisher in (self._status, self._checkpoint):
             publisher.wait_for_all_acked(Duration(seconds=0.5))

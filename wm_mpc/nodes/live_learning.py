@@ -4,6 +4,8 @@ enough new for a round of learning. Nothing here knows whether the robot is simu
 
 from __future__ import annotations
 
+import contextlib
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 from trajectory_msgs.msg import JointTrajectory
 
+from wm_mpc.data.dataset_lock import writing
 from wm_mpc.data.episodes import Dataset
 from wm_mpc.model.checkpoint import read_metadata
 from wm_mpc.nodes.mpc_inputs import Inputs
@@ -22,13 +25,14 @@ from wm_mpc.spec import RobotSpec
 from wm_mpc.synthesis.live import LiveRecorder
 
 FEWEST_EPISODES = 5  # of which one is held out
+_OLDEST = 60.0  # s, of an observation that is recorded
 
 
 class LiveLearning:
     """`step` runs in the node's loop, the subscriptions in the thread of its callbacks.
 
     values: of the parameters. Raises CheckpointError, SpecError, or DatasetError when the folder
-    `<run>/live` holds episodes of another robot.
+    `<run>/live` holds episodes of another robot, or something else writes into it.
     """
 
     def __init__(self, node: Any, values: Mapping[str, Any], wake: threading.Event) -> None:
@@ -38,7 +42,13 @@ class LiveLearning:
         spec = RobotSpec.from_dict(read_metadata(self.checkpoint))
         run = Path(values["run"] or Path("runs") / spec.task).expanduser()
         self._run, self._spec = run, spec
-        self.dataset = Dataset.create(run / "live", spec, {"source": "the running robot"})
+        self._held = contextlib.ExitStack()
+        self._held.enter_context(writing(run / "live", "learner"))
+        try:
+            self.dataset = Dataset.create(run / "live", spec, {"source": "the running robot"})
+        except BaseException:
+            self._held.close()
+            raise
         self.episodes = len(self.dataset)
         self.rounds = 0
         self._learned = 0  # steps that were there when the last round began
@@ -73,10 +83,16 @@ class LiveLearning:
         snapshot = self._inputs.snapshot()
         if snapshot.image is None or (self._inputs.needs_state and snapshot.state is None):
             return
+        found = self._inputs.why_unusable(snapshot, _OLDEST, lockstep=True)
+        if found.hold:  # image and state of two moments would teach what never was
+            self._node.get_logger().warning(
+                f"not recorded: {found.hold}", throttle_duration_sec=5.0
+            )
+            return
         try:
             image = self._inputs.image_array(snapshot.image.message)
             state = (
-                self._inputs.state_array(snapshot.state.message)
+                snapshot.state.values
                 if self._inputs.needs_state and snapshot.state is not None
                 else np.zeros(0, np.float32)
             )
@@ -102,7 +118,7 @@ class LiveLearning:
         """The arguments of `live_training`."""
         self._learned = self._recorder.steps
         self.rounds += 1
-        out = self._run / f"{self._spec.task}_live_{self.rounds}.safetensors"
+        out = self._unused_name()
         arguments = [
             f"--checkpoint={self.checkpoint}", f"--first={self._first}",
             f"--live={self.dataset.path}", f"--out={out}",
@@ -113,6 +129,19 @@ class LiveLearning:
         if values["dataset"]:
             arguments.append(f"--replay={Path(values['dataset']).expanduser()}")
         return arguments
+
+    def _unused_name(self) -> Path:
+        """A new file for the next checkpoint: no earlier one is overwritten, and least of all the
+        one that learning starts from."""
+        pattern = re.compile(rf"{re.escape(self._spec.task)}_live_(\d+)\.safetensors")
+        names = [path.name for path in self._run.glob("*.safetensors")]
+        names += [self.checkpoint.name, self._first.name]
+        taken = [int(found[1]) for name in names if (found := pattern.fullmatch(name))]
+        return self._run / f"{self._spec.task}_live_{max(taken, default=0) + 1}.safetensors"
+
+    def close(self) -> None:
+        """Let others write into the dataset."""
+        self._held.close()
 
     def values(self) -> dict[str, object]:
         """For `learner/progress`."""

@@ -50,11 +50,12 @@ def _learn(options: argparse.Namespace, send: Callable[..., None], stop: threadi
     from wm_mpc.data.episodes import Dataset, DatasetError, Recording
     from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
     from wm_mpc.nodes.learner_training import Progress
-    from wm_mpc.training.calibration import measure_familiarity
+    from wm_mpc.training.calibration import renewed_familiarity
     from wm_mpc.training.finetune import FineTuneConfig, FineTuneError, fine_tune, split
 
     torch.set_num_threads(1)
     try:
+        _refuse_present(options)
         model, metadata = load_checkpoint(options.checkpoint, exact=True)
         first, _ = load_checkpoint(options.first, exact=True)
         recording = Recording(Dataset(options.live))
@@ -75,8 +76,7 @@ def _learn(options: argparse.Namespace, send: Callable[..., None], stop: threadi
             return 0
         if comparison.accepted:
             # Of the camera as it is now, where enough is held out to tell.
-            usual = measure_familiarity(tuned, recording, split(recording)[1])
-            tuned.familiarity = usual or model.familiarity
+            tuned.familiarity = renewed_familiarity(tuned, model, recording, split(recording)[1])
             parent = hashlib.sha256(options.checkpoint.read_bytes()).hexdigest()
             provenance = {
                 "live": {
@@ -92,6 +92,13 @@ def _learn(options: argparse.Namespace, send: Callable[..., None], stop: threadi
         return 1
     send("finished")
     return 0
+
+
+def _refuse_present(options: argparse.Namespace) -> None:
+    """Raises ValueError when the new checkpoint would take the place of one that is there."""
+    inputs = {path.resolve() for path in (options.checkpoint, options.first)}
+    if options.out.resolve() in inputs or options.out.exists():
+        raise ValueError(f"{options.out} is there already; --out must be a new file")
 
 
 if __name__ == "__main__":

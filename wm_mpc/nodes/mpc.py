@@ -23,6 +23,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
+from wm_mpc.model.familiarity import checkpoint_complaint, describe_familiarity
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import why_not_native
 from wm_mpc.nodes.mpc_goals import Goals
@@ -31,7 +32,7 @@ from wm_mpc.nodes.mpc_parameters import TABLE, objective_config, planner_config,
 from wm_mpc.nodes.mpc_reload import Reloader
 from wm_mpc.nodes.mpc_session import Session
 from wm_mpc.nodes.mpc_statistics import Statistics
-from wm_mpc.nodes.mpc_trust import ERROR, WARN
+from wm_mpc.nodes.mpc_trust import ERROR, OK, WARN
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.ros.parameters import declare
 from wm_mpc.ros.running import Stopped, run
@@ -169,7 +170,7 @@ class Mpc(LifecycleNode):
         with self._model_lock:
             if self._model is None:
                 raise CheckpointError("the node is not configured")
-            if model.spec != self._model.spec:
+            if not model.spec.is_same_robot(self._model.spec):
                 raise CheckpointError(f"{path} is of another robot; deactivate and configure")
             self._checkpoint, self._model = path, model
             if self._session is not None:
@@ -179,6 +180,8 @@ class Mpc(LifecycleNode):
 
     def _report(self, level: int, message: str) -> None:
         """Set the status; log and publish at once when it is of another kind than before."""
+        if level == OK and (complaint := self._complaint):
+            level, message = WARN, f"{message}; {complaint}"
         before, self._status = self._status, (level, message)
         if level == before[0] and _kind(message) == _kind(before[1]):
             return
@@ -192,6 +195,12 @@ class Mpc(LifecycleNode):
             logger.info(message)
         self._diagnose()
 
+    @property
+    def _complaint(self) -> str:
+        """What the world model cannot do that a good one can; empty where there is nothing."""
+        model = self._model
+        return "" if model is None else checkpoint_complaint(model)
+
     def _tell(self) -> None:
         self._diagnose()
         if self._session is not None:
@@ -200,6 +209,7 @@ class Mpc(LifecycleNode):
     def _diagnose(self) -> None:
         values = {
             "checkpoint": self._checkpoint or "none",
+            "familiarity": "none" if self._model is None else describe_familiarity(self._model),
             "last reload": self._reloader.outcome,
             "planner": self._planner(),
             "arithmetic": self._arithmetic(),

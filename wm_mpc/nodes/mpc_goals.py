@@ -7,11 +7,14 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
-from wm_mpc.nodes.mpc_inputs import STATE_TYPES, Inputs, Snapshot
+from wm_mpc.control.same_goal import differs_by_noise, same_picture
+from wm_mpc.nodes.mpc_inputs import Inputs, Snapshot
+from wm_mpc.nodes.mpc_states import STATE_TYPES
 from wm_mpc.planning.goals import Goal, GoalQueue, GoalStatus
 from wm_mpc.ros import qos
 from wm_mpc.ros.errors import MessageError
@@ -48,6 +51,7 @@ class Goals:
         self._queue = GoalQueue()
         self._single: GoalMessages | None = None  # of goal/image and goal/state
         self._single_number = 0
+        self._single_pixels: np.ndarray | None = None  # of the picture it began with
         self._states: dict[int, Any] = {}  # by stamp
         self._tolerance = math.nan
         self._publisher = node.create_publisher(DiagnosticArray, "mpc/goals", qos.LATCHED)
@@ -82,16 +86,51 @@ class Goals:
     # ----------------------------------------------------------------------------- they come
 
     def take(self, snapshot: Snapshot) -> None:
-        """Notice a new `goal/image`, which counts at once, or a new `goal/state` for it."""
-        found = GoalMessages(snapshot.goal_image, snapshot.goal_state)
+        """Notice a new `goal/image`, which counts at once, or a new `goal/state` for it.
+
+        The same pixels are the same goal, whatever their stamp, and so is a picture that differs by
+        a camera's noise only; it is planned for as it came last. When that goal has ended, a person
+        who sends its picture again wants it again; a picture that repeats itself does not.
+        """
+        found, before = GoalMessages(snapshot.goal_image, snapshot.goal_state), self._single
         if found.image is None:
             return
-        before, self._single = self._single, found
-        if before is None or not _same(found.image, before.image):
-            self._single_number = self._queue.replace(found).number
-            self.publish()
-        elif not _same(found.state, before.state):
-            self._queue.exchange(self._single_number, found)
+        if before is not None and found.image is before.image and found.state is before.state:
+            return
+        self._single = found
+        is_exact = before is not None and same_picture(found.image, before.image)
+        if before is None or not (is_exact or self._is_noise(found.image)):
+            self._begin_single(found)
+        elif self._queue.has_ended(self._single_number):
+            if not snapshot.goal_is_repeated and not _came_twice(found.image, before.image):
+                self._begin_single(found)
+        else:
+            counts = not (is_exact and self._is_state(found.state, before.state))
+            self._queue.exchange(self._single_number, found, counts=counts)
+
+    def _begin_single(self, found: GoalMessages) -> None:
+        self._single_number = self._queue.replace(found).number
+        # Compared with this one, not with the one before: many small changes make a large one.
+        self._single_pixels = self._pixels(found.image)
+        self.publish()
+
+    def _is_noise(self, image: Any) -> bool:
+        """Whether a picture differs by noise only from that which the single goal began with."""
+        first, new = self._single_pixels, self._pixels(image)
+        return first is not None and new is not None and differs_by_noise(first, new)
+
+    def _is_state(self, first: Any, second: Any) -> bool:
+        """Whether two messages, or none, tell the same state."""
+        if first is None or second is None or self._inputs is None:
+            return first is second
+        return self._inputs.same_state(first, second)
+
+    def _pixels(self, image: Any) -> np.ndarray | None:
+        """As the model sees it; None when it cannot be read."""
+        try:
+            return None if self._inputs is None else self._inputs.image_array(image)
+        except MessageError:
+            return None
 
     def _append_state(self, message: Any) -> None:
         stamp = to_nanoseconds(message.header.stamp)
@@ -209,11 +248,7 @@ class Goals:
         self._publisher.publish(array)
 
 
-def _same(first: Any, second: Any) -> bool:
-    """Whether two messages are one that came twice, as latched ones do to a new subscription. What
-    has no stamp is taken for new."""
-    if first is second:
-        return True
-    if first is None or second is None or not to_nanoseconds(first.header.stamp):
-        return False
-    return bool(first == second)
+def _came_twice(first: Any, second: Any) -> bool:
+    """Whether two images are one message, as latched ones come again to a new subscription. What
+    has no stamp is taken for another one."""
+    return first is second or bool(to_nanoseconds(first.header.stamp) and first == second)

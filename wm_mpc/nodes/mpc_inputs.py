@@ -1,9 +1,10 @@
-"""What the node `mpc` has received: newest messages only, checked when they are used."""
+"""What the node `mpc` has received: kept by time, checked when it is used."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 import threading
 import time
@@ -13,9 +14,14 @@ from typing import Any
 
 import numpy as np
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import CompressedImage, Image
 
-from wm_mpc.nodes.mpc_watch import FrozenCamera
+from wm_mpc.control.frozen_camera import FrozenCamera
+from wm_mpc.control.observation_check import ObservationCheck
+from wm_mpc.control.observing import Ahead, ClockWatch, Finding
+from wm_mpc.control.same_goal import same_picture
+from wm_mpc.control.state_history import StateAt
+from wm_mpc.nodes.mpc_states import STATE_TYPES, States, sources_of
 from wm_mpc.ros import qos
 from wm_mpc.ros.executors import UrgentCallbackGroup
 from wm_mpc.ros.messages import (
@@ -24,14 +30,12 @@ from wm_mpc.ros.messages import (
     image_to_rgb,
     joint_states_to_state,
     odometry_to_state,
-    split_joint,
-    yaw_of,
 )
 from wm_mpc.ros.timing import to_nanoseconds, trip_seconds
 from wm_mpc.spec import RobotSpec
 
-STATE_TYPES = {"odom": Odometry, "joint_states": JointState}
 _STATE_WAIT = 0.01  # s to wait for the state that belongs to an image
+_REPEATED = 2.0  # s between goal images that come by themselves, rather than from a person
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,13 +51,16 @@ class Arrival:
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """The newest of everything; None where nothing came yet. goal_number counts goals."""
+    """The newest image with the state of its moment, and the goal; None where nothing came yet.
+    goal_number counts different goals. goal_is_repeated: whether goal images come one after another
+    by themselves, as from a camera."""
 
     image: Arrival | None
-    state: Arrival | None
+    state: StateAt | None
     goal_image: Any | None
     goal_state: Any | None
     goal_number: int
+    goal_is_repeated: bool = False
 
 
 class Inputs:
@@ -73,40 +80,67 @@ class Inputs:
         before it waits for what a callback is to bring."""
         self.spec = spec
         self._node, self._on_image, self._on_wait = node, on_image, on_wait
-        self._compressed = transport == "compressed"
+        compressed = transport == "compressed"
         self._source = spec.state.source if state_type == "auto" else state_type
         self._changed = threading.Condition()
-        self._camera = FrozenCamera()
+        self._camera = FrozenCamera(angles={"yaw", *spec.state.angles})
+        self._clock = ClockWatch()
         self._image: Arrival | None = None
         self._image_number = 0
-        self._states: deque[Arrival] = deque(maxlen=50)
+        self._ahead = Ahead()
+        self._states = States(spec, self._source)
         self._goal_image: Any | None = None
         self._goal_state: Any | None = None
         self._goal_number = 0
-        image_type = CompressedImage if self._compressed else Image
-        topic = "camera/image_raw/compressed" if self._compressed else "camera/image_raw"
-        state_message = STATE_TYPES[self._source]
+        self._goal_times: deque[float] = deque(maxlen=3)  # s, monotonic, of goal images
+        self._goals_heard: deque[tuple[str, int]] = deque(maxlen=20)  # and when sent, ns
+        image_type = CompressedImage if compressed else Image
+        topic = "camera/image_raw/compressed" if compressed else "camera/image_raw"
         # Simulated time comes as a message, too; it must not be later than the image of its moment.
         is_simulated = node.get_parameter("use_sim_time").value
         group = None if is_simulated else UrgentCallbackGroup()
         subscribe = functools.partial(node.create_subscription, callback_group=group)
-        # Images last: when the first one comes, the goal and the state have had their chance.
+        goal_state = STATE_TYPES[self._source]
         self._subscriptions = [
-            subscribe(Image, "goal/image", self._store_goal_image, qos.LATCHED),
-            subscribe(state_message, "goal/state", self._store_goal_state, qos.LATCHED),
-            subscribe(state_message, self._source, self._store_state, qos.SENSOR_DATA),
-            subscribe(image_type, topic, self._store_image, qos.SENSOR_DATA),
+            subscribe(kind, name, store, profile)
+            for kind, name, store in (
+                (Image, "goal/image", self._store_goal_image),
+                (goal_state, "goal/state", self._store_goal_state),
+            )
+            for profile in qos.GOALS
         ]
+        heard = {
+            source: subscribe(STATE_TYPES[source], source, self._store_state, qos.SENSOR_DATA)
+            for source in sources_of(spec, self._source)
+        }
+        # Images last: when the first one comes, the goal and the state have had their chance.
+        camera = subscribe(image_type, topic, self._store_image, qos.SENSOR_DATA)
+        self._subscriptions += [*heard.values(), camera]
+        self._check = ObservationCheck(
+            spec.control_period,
+            image_topic=str(camera.topic_name),
+            state_topic=str(heard[self._source].topic_name),
+            is_simulated=bool(is_simulated),
+            warn=lambda text: node.get_logger().warning(text),
+        )
 
     def close(self) -> None:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
 
-    def _arrival(self, message: Any, trip: float = math.nan) -> Arrival:
-        received = time.monotonic()
-        # Some drivers leave the stamp empty; then the time of arrival is the best there is.
-        stamp = to_nanoseconds(message.header.stamp) or self._node.get_clock().now().nanoseconds
-        return Arrival(message, stamp, received, trip)
+    # ----------------------------------------------------------------------------- they come
+
+    def _now(self) -> int:
+        """ns of the node's clock. When that was set back, what came before is forgotten: its stamps
+        are of a time that is still to come."""
+        now = int(self._node.get_clock().now().nanoseconds)
+        if self._clock.went_back(now):
+            self._image, self._ahead = None, Ahead()
+            self._states.forget()
+            self._node.get_logger().warning(
+                "the clock was set back: images and robot states that came before are forgotten"
+            )
+        return now
 
     def _store_image(self, message: Any, info: Mapping[str, Any]) -> None:
         """info: what the middleware knows of the message; rclpy gives it to callbacks that take
@@ -114,47 +148,105 @@ class Inputs:
         trip = trip_seconds(info.get("source_timestamp", 0), time.time_ns())
         self._camera.see(message)
         with self._changed:
-            self._image = self._arrival(message, trip)
+            received, now = time.monotonic(), self._now()
+            # Some drivers leave the stamp empty; then the time of arrival is the best there is.
+            stamp = to_nanoseconds(message.header.stamp) or now
+            self._ahead.add(stamp, now)
+            self._image = Arrival(message, stamp, received, trip)
             self._image_number += 1
         self._on_image()
 
     def _store_state(self, message: Any) -> None:
         with self._changed:
-            self._states.append(self._arrival(message))
+            received, now = time.monotonic(), self._now()
+            stamp = to_nanoseconds(message.header.stamp) or now
+            self._states.add(message, stamp, now, received)
             self._changed.notify_all()
 
-    def _store_goal_image(self, message: Any) -> None:
+    def _store_goal_image(self, message: Any, info: Mapping[str, Any]) -> None:
         with self._changed:
-            self._goal_image = message
-            self._goal_number += 1
+            if self._came_before("image", info):
+                return
+            before, self._goal_image = self._goal_image, message
+            self._goal_times.append(time.monotonic())
+            self._goal_number += before is None or not same_picture(before, message)
 
-    def _store_goal_state(self, message: Any) -> None:
+    def _store_goal_state(self, message: Any, info: Mapping[str, Any]) -> None:
         with self._changed:
-            self._goal_state = message
-            self._goal_number += 1
+            if self._came_before("state", info):
+                return
+            before, self._goal_state = self._goal_state, message
+            self._goal_number += before is None or not self.same_state(before, message)
 
-    def snapshot(self, *, wait_for_state: float = _STATE_WAIT) -> Snapshot:
-        """The newest image with the state nearest to it in time.
+    def _came_before(self, what: str, info: Mapping[str, Any]) -> bool:
+        """Whether a message came by another subscription to its topic already."""
+        write = what, info.get("source_timestamp", 0)
+        if write[1] and write in self._goals_heard:
+            return True
+        self._goals_heard.append(write)
+        return False
+
+    # ------------------------------------------------------------------------- they are read
+
+    def snapshot(
+        self, *, wait_for_state: float = _STATE_WAIT, always_wait: bool = False
+    ) -> Snapshot:
+        """The newest image with the robot's state of its moment.
 
         The state of the same moment may come just after the image: it is waited for, for at most
-        `wait_for_state` seconds, unless nothing of it is used.
+        `wait_for_state` seconds, unless nothing of it is used, or none is due so soon and it is not
+        always waited for.
         """
         with self._changed:
-            image = self._image
-            if image is not None and self.needs_state:
-                if not self._is_told(image.stamp):
-                    self._on_wait()
-                self._changed.wait_for(lambda: self._is_told(image.stamp), timeout=wait_for_state)
+            image, history = self._image, self._states.history
             state = None
-            if image is not None and self._states:
-                state = min(self._states, key=lambda arrival: abs(arrival.stamp - image.stamp))
-            elif self._states:
-                state = self._states[-1]
-            return Snapshot(image, state, self._goal_image, self._goal_state, self._goal_number)
+            if image is not None and self.needs_state:
+                moment = time.monotonic()
+                is_told = history.is_told(image.stamp)
+                if not is_told and (
+                    always_wait or history.is_coming(image.stamp, moment, wait_for_state)
+                ):
+                    self._on_wait()
+                    self._changed.wait_for(
+                        lambda: history.is_told(image.stamp), timeout=wait_for_state
+                    )
+                state = self._states.at(image.stamp)
+            return Snapshot(
+                image, state, self._goal_image, self._goal_state, self._goal_number,
+                self._goal_is_repeated(),
+            )  # fmt: skip
 
-    def _is_told(self, stamp: int) -> bool:
-        """Whether the robot's state of a moment has come."""
-        return bool(self._states) and self._states[-1].stamp >= stamp
+    def _goal_is_repeated(self) -> bool:
+        times = list(self._goal_times)
+        is_full = len(times) == self._goal_times.maxlen
+        return is_full and all(b - a <= _REPEATED for a, b in itertools.pairwise(times))
+
+    def why_unusable(
+        self, snapshot: Snapshot, timeout: float, *, lockstep: bool = False
+    ) -> Finding:
+        """What is wrong with a snapshot, just made. timeout: s, how old an observation may be. In
+        lockstep time stands still meanwhile."""
+        with self._changed:
+            self._states.history.keep(timeout)
+            now, moment = int(self._node.get_clock().now().nanoseconds), time.monotonic()
+            check = self._check.at(now, moment, timeout, is_timed=not lockstep)
+            finding = check.image(snapshot.image, self._ahead)
+            if self.needs_state and not finding.hold:
+                finding = check.state(snapshot.state, self._states)
+        return finding
+
+    @property
+    def warning(self) -> str:
+        """What people should know though the robot goes on; empty for nothing."""
+        return self._check.warnings.text(time.monotonic())
+
+    def values(self) -> dict[str, object]:
+        """For diagnostics."""
+        with self._changed:
+            values = self._check.values()
+            if self._image is not None:
+                values["image age on arrival (ms)"] = f"{-1e3 * self._ahead.usual:.1f}"
+            return {**values, **self._states.values()}
 
     @property
     def state_source(self) -> str:
@@ -166,9 +258,11 @@ class Inputs:
         """Whether anything of the robot's state is measured; else its camera is all it needs."""
         return self.spec.state.size > 0
 
-    def repeats_image(self, state: Arrival | None, seconds: float) -> float:
-        """See `FrozenCamera.moved`; 0 without a state."""
-        return 0.0 if state is None else self._camera.moved(state.message, seconds)
+    def repeats_image(self, seconds: float) -> float:
+        """See `FrozenCamera.moved`."""
+        with self._changed:
+            places = self._states.watched_positions(time.monotonic() - seconds)
+        return self._camera.moved(places, seconds)
 
     @property
     def image_number(self) -> int:
@@ -177,11 +271,8 @@ class Inputs:
 
     def newest_pose(self) -> tuple[float, float, float] | None:
         """(x, y, yaw) in the odom frame (m, rad), from odometry; for pictures only."""
-        if self._source != "odom" or not self._states:
-            return None
-        pose = self._states[-1].message.pose.pose
-        q = pose.orientation
-        return pose.position.x, pose.position.y, yaw_of(q.x, q.y, q.z, q.w)
+        with self._changed:
+            return self._states.newest_pose() if self._source == "odom" else None
 
     def image_array(self, message: Any) -> np.ndarray:
         """uint8 (height, width, 3) rgb of the model's size. Raises MessageError."""
@@ -190,33 +281,30 @@ class Inputs:
         return image_to_rgb(message, self.spec.image)
 
     def state_array(self, message: Any) -> np.ndarray:
-        """float32 (state size,). Raises MessageError."""
+        """float32 (state size,), of one message that tells it whole. Raises MessageError."""
         if isinstance(message, Odometry):
             return odometry_to_state(message, self.spec.state)
         return joint_states_to_state(message, self.spec.state)
 
-    def joint_positions(self, state: np.ndarray) -> dict[str, float]:
-        """Of a measured state (state size,): the joints of which it has the position, by name."""
-        if self._source != "joint_states":
-            return {}
-        named = zip(self.spec.state.names, state.tolist(), strict=True)
-        return {name: value for name, value in named if split_joint(name)[1] == "position"}
-
-    def present_joints(self, longest: float) -> dict[str, float]:
-        """`joint_positions` of the newest state; none if it cannot be read, or is older than
-        `longest` seconds."""
-        with self._changed:
-            newest = self._states[-1] if self._states else None
-        if newest is None or time.monotonic() - newest.received > longest:
-            return {}
+    def same_state(self, first: Any, second: Any) -> bool:
+        """Whether two messages tell one and the same state, whatever their stamps."""
         try:
-            return self.joint_positions(self.state_array(newest.message))
+            return bool(np.array_equal(self.state_array(first), self.state_array(second)))
         except MessageError:
-            return {}
+            return False
+
+    def state_positions(self, state: np.ndarray) -> dict[str, float]:
+        """Of a measured state (state size,): the positions that it has (rad or m), by name."""
+        with self._changed:
+            return self._states.state_positions(state)
 
     def measured_positions(self, longest: float) -> dict[str, float]:
-        """Present positions by name, of joints or of a base, not older than `longest` seconds."""
-        return self.present_joints(longest)
+        """The newest positions by name (rad or m): of all joints heard, and x, y, yaw of the base
+        from odometry; none that came more than `longest` seconds ago."""
+        with self._changed:
+            return self._states.positions(time.monotonic() - longest)
+
+    present_joints = measured_positions
 
     def goal_arrays(self, image: Any, state: Any | None) -> tuple[np.ndarray, np.ndarray | None]:
         """Of messages: goal image, and state (None when unknown). Raises MessageError."""

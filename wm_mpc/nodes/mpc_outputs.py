@@ -79,7 +79,7 @@ class PlanPublisher:
             self._outputs = outputs
 
     def publish(
-        self, stamp: int, actions: np.ndarray, measured: Mapping[str, float]
+        self, stamp: int, actions: np.ndarray, measured: Mapping[str, float] | None = None
     ) -> np.ndarray | None:
         """Send a plan, actions (points, action size), that applies from `stamp` (ns).
 
@@ -96,7 +96,7 @@ class PlanPublisher:
         self.left = time.monotonic()
         with self._lock:
             now = self._now()
-            self._measured = measured
+            self._measured = measured or {}
             self._follower.offer(stamp, actions, now, measured)
             action = self._follower.action_at(now)
             self._send(self._outputs, action, now)
@@ -106,7 +106,7 @@ class PlanPublisher:
                 self._timer.reset()  # the next point is due a period from now
             return action
 
-    def hold(self, stamp: int, measured: Mapping[str, float]) -> np.ndarray | None:
+    def hold(self, stamp: int, measured: Mapping[str, float] | None = None) -> np.ndarray | None:
         """Tell the robot to hold now; see `publish`."""
         return self.publish(stamp, np.zeros((0, self._spec.action.size)), measured)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,7 +27,8 @@ from wm_mpc.planning.goals import Goal
 from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.handover import Handover
 from wm_mpc.ros.schedule import PlanSchedule
-from wm_mpc.ros.timing import SECOND, StageClock, from_seconds
+from wm_mpc.ros.timing import StageClock, from_seconds
+from wm_mpc.units import SECOND
 
 Report = Callable[[int, str], None]
 _HELD = "holding as asked by the service ~/hold"
@@ -78,6 +78,7 @@ class Session:
             on_image=self._on_image,
             on_wait=self._handover.over,
         )
+        statistics.inputs = self._inputs
         goals.begin(self._inputs, on_none=self.hold_at_once)
 
     def _now(self) -> int:
@@ -103,8 +104,9 @@ class Session:
         """Tell the robot to hold; the stamp (ns) of that, and the action (action size,) that it
         rests with, None where a position robot has not been measured."""
         with self._lock:
-            now = self._now()
-            return now, self._plans.hold(now, self._measured())
+            now, measured = self._now(), self._measured()
+            self._statistics.no_rest = self._model.spec.why_no_rest(measured)
+            return now, self._plans.hold(now, measured)
 
     def _measured(self) -> dict[str, float]:
         """Present positions by name."""
@@ -200,29 +202,16 @@ class Session:
         if self._plans.rivals.is_there:
             raise HoldError("another node plans for this robot, too (topic planned_actions)", ERROR)
         self._trust.check_pause(begun)
-        snapshot = self._inputs.snapshot(wait_for_state=1.0 if self._lockstep else 0.01)
+        snapshot = self._inputs.snapshot(
+            wait_for_state=1.0 if self._lockstep else 0.01, always_wait=self._lockstep
+        )
         timeout = values["observation_timeout"]
-        limit = f"(observation_timeout {timeout} s)"
-        needed = {"image": snapshot.image}
-        if self._inputs.needs_state:
-            needed["robot state"] = snapshot.state
-        now, moment = self._now(), time.monotonic()
-        for what, arrival in needed.items():
-            if arrival is None:
-                raise HoldError(f"no {what} received yet")
-            silence = moment - arrival.received
-            age = (now - arrival.stamp) / SECOND
-            if not self._lockstep and silence > timeout:
-                raise HoldError(f"no {what} for {silence:.1f} s {limit}", ERROR)
-            if age > timeout:
-                raise HoldError(f"{what} stamps are {age:.2f} s old {limit}", ERROR)
-            if age < -timeout:
-                raise HoldError(
-                    f"{what} stamps are {-age:.2f} s in the future: clocks differ", ERROR
-                )
+        found = self._inputs.why_unusable(snapshot, timeout, lockstep=self._lockstep)
+        if found.hold:
+            raise HoldError(found.hold, ERROR if found.is_fault else WARN)
         # Half a period less, so that the picture of that moment is the last to count.
         patience = max(0.5 * timeout, timeout - 0.5 * self._model.spec.control_period)
-        if not self._lockstep and (frozen := self._inputs.repeats_image(snapshot.state, patience)):
+        if not self._lockstep and (frozen := self._inputs.repeats_image(patience)):
             raise HoldError(
                 f"the camera has repeated one image for {frozen:.1f} s, but the robot moves", ERROR
             )
@@ -258,25 +247,19 @@ class Session:
         state = np.zeros(0, np.float32)
         if inputs.needs_state:
             assert snapshot.state is not None
-            state = inputs.state_array(snapshot.state.message)
+            state = snapshot.state.values
         if (goal.number, goal.revision) != self._used_goal or not controller.has_goal:
             controller.set_goal(*inputs.goal_arrays(goal.content.image, goal.content.state))
             self._used_goal = goal.number, goal.revision
-            # A simulation, and people, put the robot somewhere else when they want another thing.
-            self._trust.forget()
         planner, objective = self._configs.of(values)
         budget = values["time_budget"]
         arrival = self._now()
         if not self._lockstep:  # there, nothing is executed while planning
             arrival += from_seconds(budget if math.isnan(self._usual) else self._usual)
-        measured = {**self._measured(), **self._model.spec.measured_positions(state)}
+        measured = {**self._measured(), **inputs.state_positions(state)}
         rest = self._model.spec.rest(measured)
         if rest is None:
-            missing = ", ".join(self._model.spec.unmeasured(measured))
-            raise HoldError(
-                f"where the robot rests is unknown: no position of {missing} was measured; a robot "
-                "moved by positions needs it"
-            )
+            raise HoldError(self._model.spec.why_no_rest(measured))
         committed = self._executed.between(stamp, arrival, rest)
         if len(committed) >= planner.horizon * self._model.spec.frame_skip:
             raise HoldError("planning takes longer than the plan lasts: observations are too old")
@@ -332,10 +315,11 @@ class Session:
             self._statistics.last_plan = plan
             pose = self._inputs.newest_pose()
             self._pictures.publish(plan, stamp, values["frame_id"], pose)
-        if checked.verdict is Verdict.SUCCESS:
-            self._report(OK, "planning")
-        else:
-            self._report(WARN, f"planning, degraded: {checked.reason}")
+        degraded = checked.verdict is not Verdict.SUCCESS
+        reason = checked.reason if degraded else self._inputs.warning
+        self._report(
+            WARN if reason else OK, f"planning, degraded: {reason}" if reason else "planning"
+        )
         return True
 
     def _see_goal(self, goal: Goal, plan: ControlPlan, values: Mapping[str, Any]) -> None:
@@ -353,4 +337,7 @@ class Session:
                 return
             self._know_it_stands(*self._stand_still())
             self._statistics.holds += 1
+        nothing = self._statistics.no_rest
+        if nothing and nothing not in reason:
+            reason = f"{reason}; nothing is sent: {nothing}"
         self._report(level, f"holding: {reason}")

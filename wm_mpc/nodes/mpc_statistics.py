@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wm_mpc.control.receding_horizon import ControlPlan
+from wm_mpc.nodes.mpc_inputs import Inputs
 from wm_mpc.nodes.mpc_trust import Trust
 from wm_mpc.ros.timing import LatencyTracker, StageTimes
 
@@ -15,7 +16,9 @@ class Statistics:
         self.stages = StageTimes()
         self.plans = self.overruns = self.holds = 0
         self.last_plan: ControlPlan | None = None
+        self.no_rest = ""  # why a position robot is sent nothing at all; empty where it rests
         self.trust: Trust | None = None
+        self.inputs: Inputs | None = None
 
     def values(self) -> dict[str, object]:
         latency, encoding = self.latency.summary(), self.encoding.summary()
@@ -30,9 +33,13 @@ class Statistics:
             "holds": self.holds,
             **self.stages.values(),
         }
+        if self.no_rest:
+            values["rest"] = self.no_rest
         plan = self.last_plan
         if plan is not None:
             values["cost"] = f"{plan.result.cost:.5g}"
             values["iterations"] = plan.result.iterations
             values["plan status"] = plan.result.status.value
-        return values if self.trust is None else {**values, **self.trust.values()}
+        for part in (self.inputs, self.trust):
+            values |= {} if part is None else part.values()
+        return values

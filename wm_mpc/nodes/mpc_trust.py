@@ -17,7 +17,8 @@ from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.validator import PlanValidator, Validation, Verdict
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.surprise import Surprise, SurpriseMonitor
-from wm_mpc.ros.timing import SECOND, from_seconds
+from wm_mpc.ros.timing import from_seconds
+from wm_mpc.units import SECOND
 
 OK, WARN, ERROR = (
     DiagnosticStatus.OK[0], DiagnosticStatus.WARN[0], DiagnosticStatus.ERROR[0]
@@ -39,8 +40,7 @@ class Trust:
         self._validator = PlanValidator(model.spec)
         self._counts = dict.fromkeys(Verdict, 0)
         self._last = Verdict.HOLD
-        self._paused_until = -math.inf
-        self._pause_reason = ""
+        self._pause: tuple[int, int, str] | None = None  # since, for how long (ns), and why
         self.use(model)
 
     def use(self, model: WorldModel) -> None:
@@ -54,9 +54,14 @@ class Trust:
         self._surprise = self._shown = Surprise()
 
     def check_pause(self, now: int) -> None:
-        """Raises HoldError while the robot holds because predictions failed."""
-        if now < self._paused_until:
-            raise HoldError(self._pause_reason, ERROR)
+        """Raises HoldError while the robot holds because predictions failed. A clock that jumps, to
+        whatever side, ends it."""
+        if self._pause is None:
+            return
+        since, duration, reason = self._pause
+        if abs(now - since) < duration:
+            raise HoldError(reason, ERROR)
+        self._pause = None
 
     def check(
         self,
@@ -115,12 +120,12 @@ class Trust:
         told = f"{seen.prediction:.1f} times the usual error"
         if seen.prediction > values["surprise.hold"] > 0.0:
             self._begin_anew()
-            self._paused_until = now + from_seconds(values["surprise.pause"])
-            self._pause_reason = (
+            reason = (
                 f"the robot does not do what the model predicts: {told} (surprise.hold "
                 f"{values['surprise.hold']:g})"
             )
-            raise HoldError(self._pause_reason, ERROR)
+            self._pause = now, from_seconds(values["surprise.pause"]), reason
+            raise HoldError(reason, ERROR)
         if seen.prediction > values["surprise.slow"] > 0.0:
             return values["surprise.pace"], f"predictions have {told}"
         return 1.0, ""
@@ -147,4 +152,5 @@ class Trust:
             if not self._monitor.is_calibrated:
                 told = "not known: the checkpoint does not say what is usual (see calibrate)"
             values[name] = told
+        values["scene jumps"] = self._monitor.jumps
         return values

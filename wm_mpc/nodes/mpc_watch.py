@@ -1,6 +1,4 @@
-"""What the node `mpc` notices besides its inputs: a camera that repeats itself, another controller
-of the same robot.
-"""
+"""What the node `mpc` notices besides its inputs: another controller of the same robot."""
 
 from __future__ import annotations
 
@@ -9,52 +7,12 @@ import time
 from collections import deque
 from typing import Any
 
-from nav_msgs.msg import Odometry
 from rclpy.serialization import deserialize_message
 from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.ros import qos
-from wm_mpc.ros.messages import yaw_of
 
-_MOVED = 0.05  # m or rad: more than noise, and more than a pixel hides
 _QUIET = 1.0  # s without a word of another controller, until it counts as gone
-
-
-class FrozenCamera:
-    """Whether the camera sends one and the same picture, stamp after stamp, though the robot moves.
-
-    A robot that stands still may well look the same; so does nothing of which the state does not
-    tell where it is. Thread-safe as long as one thread calls `see` and one `moved`.
-    """
-
-    def __init__(self) -> None:
-        self._picture: Any = None
-        self._since = 0.0
-        self._place: list[float] | None = None
-
-    def see(self, message: Any) -> None:
-        """An image message, just come."""
-        if self._picture is not None and message.data == self._picture:
-            return
-        self._picture, self._since, self._place = message.data, time.monotonic(), None
-
-    def moved(self, state: Any, seconds: float) -> float:
-        """How long (s) the picture has been repeated, if longer than `seconds` and if the robot has
-        moved since; else 0. state: the newest state message."""
-        place = _place(state)
-        if self._place is None or len(self._place) != len(place):
-            self._place = place
-        lasted = time.monotonic() - self._since
-        moved = any(abs(a - b) > _MOVED for a, b in zip(place, self._place, strict=True))
-        return lasted if moved and lasted > seconds else 0.0
-
-
-def _place(message: Any) -> list[float]:
-    """Where a state message says the robot is (m, rad)."""
-    if isinstance(message, Odometry):
-        position, q = message.pose.pose.position, message.pose.pose.orientation
-        return [position.x, position.y, yaw_of(q.x, q.y, q.z, q.w)]
-    return list(message.position)
 
 
 class Rivals:

@@ -89,15 +89,22 @@ class GoalQueue:
                 self._next()
             return goal
 
-    def exchange(self, number: int, content: Any) -> None:
-        """Another content for a goal that has not ended, such as a state that came late."""
+    def exchange(self, number: int, content: Any, *, counts: bool = True) -> None:
+        """Another content for a goal that has not ended, such as a state that came late. counts:
+        whether it is another revision; not where nothing of it is planned with."""
         with self._lock:
             if self._current is not None and self._current.number == number:
-                self._current = _exchanged(self._current, content)
+                self._current = _exchanged(self._current, content, counts)
             self._waiting = deque(
-                _exchanged(goal, content) if goal.number == number else goal
+                _exchanged(goal, content, counts) if goal.number == number else goal
                 for goal in self._waiting
             )
+
+    def has_ended(self, number: int) -> bool:
+        """Whether a goal is neither planned for, nor waits."""
+        with self._lock:
+            present = [] if self._current is None else [self._current]
+            return all(goal.number != number for goal in (*present, *self._waiting))
 
     def see(
         self, number: int, distance: float, now: float, *, tolerance: float, timeout: float
@@ -163,5 +170,5 @@ def _ended(goal: Goal, status: GoalStatus, reason: str) -> Goal:
     return dataclasses.replace(goal, status=status, reason=reason)
 
 
-def _exchanged(goal: Goal, content: Any) -> Goal:
-    return dataclasses.replace(goal, content=content, revision=goal.revision + 1)
+def _exchanged(goal: Goal, content: Any, counts: bool) -> Goal:
+    return dataclasses.replace(goal, content=content, revision=goal.revision + counts)

@@ -20,10 +20,15 @@ from wm_mpc.control.timeline import Timeline
 from wm_mpc.model.familiarity import image_error, prediction_error
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import native_vision
+from wm_mpc.planning.objective import squared_distance
+from wm_mpc.units import SECOND
 
-_SECOND = 1_000_000_000
 _WINDOW = 10  # errors whose median counts: a contact or a late image is not a surprise yet
 _FEWEST = 5
+# Usual model steps that a scene covers in a model step without having been put elsewhere. In the
+# simulated tasks it covers up to 5 at that pace from one control step to the next; where an episode
+# begins, 6 to 37.
+_JUMP = 7.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +47,12 @@ class SurpriseMonitor:
     def __init__(self, model: WorldModel) -> None:
         self._model, self._familiarity, spec = model, model.familiarity, model.spec
         self._past, self._skip = spec.history, spec.frame_skip
-        self._control = round(spec.control_period * _SECOND)
+        self._control = round(spec.control_period * SECOND)
         self._seen: deque[tuple[int, Tensor]] = deque(maxlen=1000)
         self._errors: deque[float] = deque(maxlen=_WINDOW)
+        self._last: tuple[int, Tensor] | None = None  # the last observation
+        self._is_steady = True  # predictions came since the last jump
+        self.jumps = 0  # of the scene
 
     @property
     def is_calibrated(self) -> bool:
@@ -55,6 +63,7 @@ class SurpriseMonitor:
         """What was seen before has nothing to do with what comes: another place, another time."""
         self._seen.clear()
         self._errors.clear()
+        self._last = None
 
     @torch.no_grad()
     def look(self, image: np.ndarray, latent: Tensor) -> float:
@@ -76,14 +85,36 @@ class SurpriseMonitor:
             return math.nan
         if self._seen and stamp < self._seen[-1][0]:
             self.forget()
+        self._cut_at_jump(stamp, latent)
         self._seen.append((stamp, latent))
         while self._seen[0][0] < stamp - (self._past + 1) * self._skip * self._control:
             self._seen.popleft()
         predicted = self._predicted(stamp, executed)
         if predicted is not None:
+            self._is_steady = True
             self._errors.append(float(prediction_error(predicted, latent)) / usual.prediction)
         enough = len(self._errors) >= _FEWEST
         return statistics.median(self._errors) if enough else math.nan
+
+    def _cut_at_jump(self, stamp: int, latent: Tensor) -> None:
+        """Where the scene jumps, as when somebody puts the robot elsewhere or a simulated episode
+        begins, no prediction is made across it. The errors up to there still count: the robot is
+        the same. So does a jump that follows another one before anything could be predicted, as
+        the error that it is: pictures that keep jumping do not switch this check off."""
+        usual, last = self._familiarity, self._last
+        self._last = stamp, latent
+        if usual is None or last is None or not usual.step > 0.0:
+            return
+        periods = max(1.0, (stamp - last[0]) / self._control)
+        goal = self._model.embed(last[1])
+        distance = float(squared_distance(self._model, latent, goal, None, 0.0).sqrt())
+        if distance <= _JUMP * usual.step * periods / self._skip:
+            return
+        self.jumps += 1
+        self._seen.clear()
+        if not self._is_steady:
+            self._errors.append(float(prediction_error(last[1], latent)) / usual.prediction)
+        self._is_steady = False
 
     def _predicted(self, stamp: int, executed: Timeline) -> Tensor | None:
         """The latent of now as it would have been predicted a model step ago; None when nothing was

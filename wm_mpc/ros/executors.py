@@ -10,11 +10,58 @@ crash when a topic's publisher or subscription is destroyed (ros2/rclpy#1644, of
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.context import Context
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+
+from wm_mpc.ros.callback_errors import CallbackErrors, name_of
+
+_BRAKE = 0.001  # s after an error, so that endless errors leave time for the rest
+
+
+class GuardedExecutor(SingleThreadedExecutor):
+    """Goes on when a callback raises: the error is handed to `errors`, and what the callback was to
+    handle is dropped. What goes wrong while it waits is raised, as ever."""
+
+    def __init__(self, errors: CallbackErrors, context: Context) -> None:
+        super().__init__(context=context)
+        self._errors = errors
+        self._taken: list[Any] = []  # what is being handled; empty while waiting
+
+    def wait_for_ready_callbacks(self, *args: Any, **options: Any) -> Any:
+        self._taken = []
+        found = super().wait_for_ready_callbacks(*args, **options)
+        self._taken = [found[1]]
+        return found
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        self._taken = []
+        try:
+            super().spin_once(timeout_sec)
+        except Exception as error:
+            if not self._taken:
+                raise
+            entity = self._taken[0]
+            is_unread = _release(entity)
+            # An entity that another thread has just destroyed has nothing to say any more.
+            if not (is_unread and isinstance(error, InvalidHandle)):
+                self._errors.caught(name_of(entity), error)
+                time.sleep(_BRAKE)
+
+
+def _release(entity: Any) -> bool:
+    """After an error: whether its message could not even be read. rclpy then leaves the entity and
+    its callback group marked as busy for good."""
+    if entity is None or not entity._executor_event:
+        return False
+    entity._executor_event = False
+    entity.callback_group.ending_execution(entity)
+    return True
 
 
 class UrgentCallbackGroup(ReentrantCallbackGroup):
@@ -23,11 +70,11 @@ class UrgentCallbackGroup(ReentrantCallbackGroup):
     it, may be a little behind them."""
 
 
-class UrgentExecutor(SingleThreadedExecutor):
+class UrgentExecutor(GuardedExecutor):
     """Runs a node's urgent callbacks only. The node belongs to a `PatientExecutor`."""
 
-    def __init__(self, node: Node) -> None:
-        super().__init__(context=node.context)
+    def __init__(self, node: Node, errors: CallbackErrors) -> None:
+        super().__init__(errors, node.context)
         self._part = _UrgentPart(node)
 
     def get_nodes(self) -> list[Any]:
@@ -54,13 +101,13 @@ class _UrgentPart:
         return getattr(self._node, name)
 
 
-class PatientExecutor(SingleThreadedExecutor):
+class PatientExecutor(GuardedExecutor):
     """Runs all callbacks of a node but the urgent ones, and tells their executor when the node got
     or lost a subscription, a timer, ..."""
 
-    def __init__(self, urgent: UrgentExecutor) -> None:
+    def __init__(self, urgent: UrgentExecutor, errors: CallbackErrors) -> None:
         self._urgent = urgent
-        super().__init__(context=urgent.context)
+        super().__init__(errors, urgent.context)
 
     def wake(self) -> None:
         super().wake()

@@ -34,6 +34,15 @@ ALL_PLANS = _profile(20, ReliabilityPolicy.RELIABLE)
 # Goals and file names: a node that starts later still gets the present one.
 LATCHED = _profile(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
+# Subscriptions to a goal, all of them at once: a latched one comes to a node that starts later, but
+# only a volatile subscription connects to a volatile publisher (the default of most programs), and
+# only a best-effort one to a camera's. What comes by several of them counts once.
+GOALS = (
+    LATCHED,
+    _profile(1, ReliabilityPolicy.RELIABLE),
+    _profile(1, ReliabilityPolicy.BEST_EFFORT),
+)
+
 # Goals to be reached one after another: none may be lost, and none comes twice.
 APPENDED = _profile(100, ReliabilityPolicy.RELIABLE)
 

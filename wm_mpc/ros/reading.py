@@ -8,15 +8,33 @@ those that `rosbags` found in a recording (`wm_mpc.data.bag`).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
+from wm_mpc.ros.compressed_pictures import compressed_to_rgb, decoded
 from wm_mpc.ros.errors import MessageError
-from wm_mpc.spec import ActionSpec, ImageSpec, StateSpec
+from wm_mpc.ros.pictures import image_to_rgb
+from wm_mpc.spec import ActionSpec, StateSpec
+
+__all__ = [
+    "ACTION_FIELDS",
+    "JOINT_FIELDS",
+    "ODOMETRY_FIELDS",
+    "TWIST_FIELDS",
+    "compressed_to_rgb",
+    "decoded",
+    "image_to_rgb",
+    "joint_states_to_state",
+    "odometry_to_state",
+    "split_joint",
+    "to_nanoseconds",
+    "trajectory_to_actions",
+    "yaw_of",
+]
 
 # What an Odometry message can carry of a planar base: pose in the odom frame, twist in the base
 # frame (m, rad, m/s, rad/s).
@@ -24,94 +42,13 @@ ODOMETRY_FIELDS = ("x", "y", "yaw", "vx", "vy", "wz")
 
 ACTION_FIELDS = {"velocity": "velocities", "position": "positions", "effort": "effort"}
 JOINT_FIELDS = ("position", "velocity", "effort")
+LARGEST = float(np.finfo(np.float32).max)  # what a state, which is float32, can hold
 
 # Names of actions that a Twist carries (m/s, rad/s), and where.
 TWIST_FIELDS = {
     "vx": ("linear", "x"), "vy": ("linear", "y"), "vz": ("linear", "z"),
     "wx": ("angular", "x"), "wy": ("angular", "y"), "wz": ("angular", "z"),
 }  # fmt: skip
-
-# Bytes per pixel and the conversion to rgb, if one is needed.
-_ENCODINGS: dict[str, tuple[int, int | None]] = {
-    "rgb8": (3, None),
-    "bgr8": (3, cv2.COLOR_BGR2RGB),
-    "rgba8": (4, cv2.COLOR_RGBA2RGB),
-    "bgra8": (4, cv2.COLOR_BGRA2RGB),
-    "mono8": (1, cv2.COLOR_GRAY2RGB),
-}
-
-
-# ------------------------------------------------------------------------------------ pictures
-
-
-def image_to_rgb(message: Any, spec: ImageSpec | None) -> np.ndarray:
-    """The picture as the model wants it: uint8 (spec.height, spec.width, 3), rgb; without a spec as
-    large as it came.
-
-    Larger pictures are scaled down by area averaging. Raises MessageError for an encoding other
-    than rgb8, bgr8, rgba8, bgra8 or mono8, a message whose data do not match its size, and a
-    picture smaller than the model's.
-    """
-    height, width, step = message.height, message.width, message.step
-    what = f"image is {height}x{width} {message.encoding or '(no encoding)'}"
-    if message.encoding not in _ENCODINGS:
-        raise MessageError(f"{what}; accepted encodings: {', '.join(_ENCODINGS)}")
-    channels, conversion = _ENCODINGS[message.encoding]
-    _check_size(what, height, width, spec)
-    if step < width * channels:
-        raise MessageError(f"{what} with step {step}; at least {width * channels} is needed")
-    if len(message.data) != height * step:
-        problem = "is truncated" if len(message.data) < height * step else "has too much data"
-        raise MessageError(
-            f"{what} {problem}: {len(message.data)} bytes, height {height} x step {step} "
-            f"makes {height * step}"
-        )
-    rows = np.frombuffer(message.data, np.uint8).reshape(height, step)
-    pixels = rows[:, : width * channels].reshape(height, width, channels)
-    return _to_model(pixels, conversion, spec)
-
-
-def compressed_to_rgb(message: Any, spec: ImageSpec | None) -> np.ndarray:
-    """Like `image_to_rgb` for a JPEG or PNG picture (`image_transport`'s compressed topics).
-
-    Raises MessageError when it is damaged, cut short, or smaller than the model's.
-    """
-    data = bytes(message.data)
-    what = f"compressed image ({message.format or 'no format'}, {len(data)} bytes)"
-    # OpenCV fills a picture that was cut short with grey and calls it a success.
-    jpeg_cut = data.startswith(b"\xff\xd8") and not data.rstrip(b"\0").endswith(b"\xff\xd9")
-    png_cut = data.startswith(b"\x89PNG") and b"IEND" not in data[-16:]
-    if jpeg_cut or png_cut:
-        raise MessageError(f"{what} is truncated")
-    pixels = decoded(data)
-    if pixels is None:
-        raise MessageError(f"{what} cannot be decoded; accepted: 8 bit jpeg and png")
-    height, width = pixels.shape[:2]
-    _check_size(f"{what} is {height}x{width}", height, width, spec)
-    return _to_model(pixels, cv2.COLOR_BGR2RGB, spec)
-
-
-def decoded(data: bytes) -> np.ndarray | None:
-    """The picture in a file's bytes, uint8 (height, width, 3) bgr; None when there is none that
-    OpenCV reads."""
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    except cv2.error:
-        return None
-
-
-def _check_size(what: str, height: int, width: int, spec: ImageSpec | None) -> None:
-    if spec is not None and (height < spec.height or width < spec.width):
-        raise MessageError(f"{what}; the model wants {spec.height}x{spec.width} or larger")
-
-
-def _to_model(pixels: np.ndarray, conversion: int | None, spec: ImageSpec | None) -> np.ndarray:
-    if spec is not None and pixels.shape[:2] != (spec.height, spec.width):
-        # Scaled before the conversion: fewer pixels to convert.
-        pixels = cv2.resize(pixels, (spec.width, spec.height), interpolation=cv2.INTER_AREA)
-    if conversion is not None:
-        return cv2.cvtColor(pixels, conversion)
-    return np.array(pixels)  # a copy: the message's memory is not ours
 
 
 # -------------------------------------------------------------------------------------- states
@@ -120,7 +57,8 @@ def _to_model(pixels: np.ndarray, conversion: int | None, spec: ImageSpec | None
 def odometry_to_state(message: Any, spec: StateSpec) -> np.ndarray:
     """The measured state: float32 (state size,) in the order of `spec.names`.
 
-    Raises MessageError for a name that odometry has not, a NaN, or an orientation of length 0.
+    Raises MessageError for a name that odometry has not, for numbers that are not finite or too
+    large for float32, and for an orientation whose length is not between 0.9 and 1.1.
     """
     unknown = [name for name in spec.names if name not in ODOMETRY_FIELDS]
     if unknown:
@@ -142,14 +80,21 @@ def odometry_to_state(message: Any, spec: StateSpec) -> np.ndarray:
 
 def _yaw(message: Any) -> float:
     q = message.pose.pose.orientation
-    norm = math.sqrt(q.x**2 + q.y**2 + q.z**2 + q.w**2)
-    if abs(norm - 1.0) > 0.1:
-        raise MessageError(f"odometry: the orientation quaternion has length {norm}; 1 is needed")
+    length = math.hypot(q.x, q.y, q.z, q.w)
+    if not abs(length - 1.0) <= 0.1:
+        raise MessageError(
+            f"odometry: the orientation quaternion has length {length}; accepted: 0.9 to 1.1"
+        )
     return yaw_of(q.x, q.y, q.z, q.w)
 
 
 def yaw_of(x: float, y: float, z: float, w: float) -> float:
-    """The rotation about z (rad, -pi to pi) of a quaternion of any length above 0."""
+    """The rotation about z (rad, -pi to pi) of a quaternion of any length above 0. NaN when a
+    number is not finite."""
+    largest = max(abs(x), abs(y), abs(z), abs(w))
+    if not 0.0 < largest < math.inf:  # the squares of what is left neither overflow nor vanish
+        return 0.0 if largest == 0.0 else math.nan
+    x, y, z, w = x / largest, y / largest, z / largest, w / largest
     return math.atan2(2.0 * (w * z + x * y), w * w + x * x - y * y - z * z)
 
 
@@ -157,23 +102,73 @@ def joint_states_to_state(message: Any, spec: StateSpec) -> np.ndarray:
     """The measured state: float32 (state size,) in the order of `spec.names`.
 
     A name is a joint's name (its position), or one with the suffix "/velocity" or "/effort".
-    Raises MessageError naming a joint or a field that is missing, and for a NaN.
+    Raises MessageError naming a joint or a field that is missing, and for numbers that are not
+    finite or too large for float32.
     """
-    index = {name: i for i, name in enumerate(message.name)}
-    values = []
+    values, faults = joint_entries(message, spec.names)
     for name in spec.names:
-        joint, field = split_joint(name)
-        if joint not in index:
+        if name in faults:
+            raise MessageError(faults[name])
+        if name not in values:
+            joint, field = split_joint(name)
+            if joint in message.name:
+                raise MessageError(_field_fault(message, joint, field))
             known = ", ".join(message.name) or "none"
             raise MessageError(f"joint_states has no joint {joint!r}; it has: {known}")
+    return np.array([values[name] for name in spec.names], np.float32)
+
+
+def joint_entries(message: Any, names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
+    """What one JointState says of some entries of a state; others may come in other messages.
+
+    Args:
+        message: a JointState. It may lack joints, and whole fields; both are no fault.
+        names: entries of a state, as `joint_states_to_state` has them.
+
+    Returns:
+        The numbers by name, and by name what is wrong with those that cannot be used: not finite,
+        too large for float32, a field of another length than `name`, a joint named twice.
+    """
+    values: dict[str, float] = {}
+    faults: dict[str, str] = {}
+    count = len(message.name)
+    for name, joint, field, index in _places(tuple(message.name), tuple(names)):
         numbers = getattr(message, field)
-        if len(numbers) != len(message.name):
-            raise MessageError(
-                f"joint_states has {len(numbers)} values of {field} for {len(message.name)} "
-                f"joints; {field} of {joint!r} is needed"
-            )
-        values.append(numbers[index[joint]])
-    return _finite_state("joint_states", spec.names, values)
+        if len(numbers) != count:
+            if len(numbers):
+                faults[name] = _field_fault(message, joint, field)
+            continue
+        if index < 0:
+            faults[name] = f"joint_states names the joint {joint!r} twice; once is accepted"
+            continue
+        value = float(numbers[index])
+        if abs(value) <= LARGEST:
+            values[name] = value
+        else:
+            faults[name] = _number_fault("joint_states", name, value)
+    return values, faults
+
+
+@functools.lru_cache(maxsize=256)
+def _places(
+    joints: tuple[str, ...], names: tuple[str, ...]
+) -> tuple[tuple[str, str, str, int], ...]:
+    """Of entries (names) that a message with these joints has: name, joint, field and the joint's
+    number; -1 for one that is named twice."""
+    found = []
+    for name in names:
+        joint, field = split_joint(name)
+        if joint in joints:
+            index = joints.index(joint) if joints.count(joint) == 1 else -1
+            found.append((name, joint, field, index))
+    return tuple(found)
+
+
+def _field_fault(message: Any, joint: str, field: str) -> str:
+    return (
+        f"joint_states has {len(getattr(message, field))} values of {field} for "
+        f"{len(message.name)} joints; {field} of {joint!r} is needed"
+    )
 
 
 def split_joint(name: str) -> tuple[str, str]:
@@ -186,9 +181,15 @@ def split_joint(name: str) -> tuple[str, str]:
 
 def _finite_state(source: str, names: Sequence[str], values: Sequence[float]) -> np.ndarray:
     for name, value in zip(names, values, strict=True):
-        if not math.isfinite(value):
-            raise MessageError(f"{source}: {name} is {value}; finite numbers are needed")
+        if not abs(value) <= LARGEST:
+            raise MessageError(_number_fault(source, name, value))
     return np.array(values, np.float32)
+
+
+def _number_fault(source: str, name: str, value: float) -> str:
+    if not math.isfinite(value):
+        return f"{source}: {name} is {value}; finite numbers are needed"
+    return f"{source}: {name} is {value:g}; accepted: numbers up to {LARGEST:.2g} (float32)"
 
 
 # ------------------------------------------------------------------------------------- actions

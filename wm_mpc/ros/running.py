@@ -20,6 +20,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from wm_mpc.ros.callback_errors import errors_of
 from wm_mpc.ros.executors import PatientExecutor, UrgentExecutor
 from wm_mpc.ros.parameters import ParameterError
 
@@ -58,11 +59,15 @@ def wait_until(condition: Callable[[], Any], seconds: float, stopped: Stopped) -
 def spinning(node: Node) -> Iterator[Stopped]:
     """Within the block, callbacks run in another thread, the urgent ones in one of their own.
 
-    The yielded function returns True when they have come to an end, which is so when a callback
-    raised; its exception is raised again at the end of the block.
+    A callback that raises does not end them: see `callback_errors.py`. Its error goes to the node's
+    attribute `callback_errors` or, where it has none, to the log and `/diagnostics`.
+
+    The yielded function returns True when they have come to an end all the same, as by a fault of
+    the middleware; that exception is raised again at the end of the block.
     """
-    urgent = UrgentExecutor(node)
-    patient = PatientExecutor(urgent)
+    errors = errors_of(node)
+    urgent = UrgentExecutor(node, errors)
+    patient = PatientExecutor(urgent, errors)
     patient.add_node(node)
     failures: list[BaseException] = []
     stopping: list[bool] = []

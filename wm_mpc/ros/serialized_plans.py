@@ -16,8 +16,9 @@ from trajectory_msgs.msg import JointTrajectory as Plan
 
 from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.messages import actions_to_trajectory
-from wm_mpc.ros.timing import SECOND, to_stamp
+from wm_mpc.ros.timing import to_stamp
 from wm_mpc.spec import ActionSpec
+from wm_mpc.units import SECOND
 
 _KEPT = 8  # numbers of points of which a message is kept
 

@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
 
-SECOND = 1_000_000_000  # ns
+from wm_mpc.units import SECOND
+
 _NAP = 0.05  # s, longest sleep, so that a request to stop is seen soon
 
 

@@ -11,9 +11,10 @@ from collections import deque
 
 import numpy as np
 
-from wm_mpc.control.timeline import SECOND, Timeline
+from wm_mpc.control.timeline import Timeline
 from wm_mpc.data.episodes import Episode
 from wm_mpc.spec import RobotSpec
+from wm_mpc.units import SECOND
 
 _STILL = 2.0  # s of rest after which there is nothing new to learn
 _MISSING = 2  # images in a row that may be missing; the one before stands for them

@@ -9,12 +9,16 @@ import numpy as np
 import torch
 
 from wm_mpc.data.episodes import Recording
+from wm_mpc.model.state_features import measure_state
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.spec import SpecError
 from wm_mpc.training.compute import Compute
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import TrainingError
 from wm_mpc.training.phases import mean_image
+
+_PICTURES = 100  # to look at
+_COARSE = 0.02  # of the spread: steps between two numbers that are too large
 
 
 def split_episodes(recording: Recording, config: TrainConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -41,13 +45,15 @@ def new_model(recording: Recording, config: TrainConfig, episodes: np.ndarray) -
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed_of_representation)
         try:
-            spec = dataclasses.replace(recording.spec, history=history)
+            state = recording.spec.state.with_all_angles()
+            spec = dataclasses.replace(recording.spec, history=history, state=state)
             model = WorldModel(spec, architecture)
         except SpecError as error:
             raise TrainingError(str(error)) from None
     states = recording.states[np.isin(recording.episode_of, episodes)]
-    model.state_mean.copy_(torch.from_numpy(states.mean(0)))
-    model.state_std.copy_(torch.from_numpy(np.maximum(states.std(0), 1e-3)))
+    mean, spread = measure_state(spec.state, states)
+    model.state_mean.copy_(torch.from_numpy(mean))
+    model.state_std.copy_(torch.from_numpy(spread))
     with torch.no_grad():
         model.decoder.background.copy_(
             mean_image(recording, episodes, config.seed_of_representation)
@@ -76,6 +82,43 @@ def check_data(
         raise TrainingError(
             f"online.horizon is {config.online.horizon}; at least the history, {history}, is needed"
         )
+
+
+def check_finite(model: WorldModel, phase: str) -> None:
+    """Raises TrainingError when a phase has left weights that are not finite."""
+    for name, weight in model.state_dict().items():
+        if not torch.isfinite(weight).all():
+            raise TrainingError(
+                f"weight {name} is not finite after phase {phase}; try a lower {phase}_rate"
+            )
+
+
+def data_notes(recording: Recording) -> list[str]:
+    """What a person should know about a recording before trusting a model of it, a sentence each;
+    none where all is well."""
+    spec, states, notes = recording.spec, recording.states.astype(np.float64), []
+    for column, name in enumerate(spec.state.names):
+        values = states[:, column]
+        spread, step = values.std(), np.spacing(np.float32(np.abs(values).max()))
+        if spread <= step:
+            notes.append(f"state {name} is {values[0]:g} in all recordings: it tells nothing")
+        elif step > _COARSE * spread:
+            notes.append(
+                f"state {name} is near {values.mean():g} and changes by {spread:.2g} only: numbers "
+                f"so large are kept in steps of {step:.2g}; subtract an offset, or leave it out"
+            )
+    for name in spec.state.unnamed_angles:
+        notes.append(f"state {name} is taken as an angle: the model sees its sine and cosine")
+    actions = recording.actions[~np.isnan(recording.actions).any(1)]
+    still = [
+        n for n, values in zip(spec.action.names, actions.T, strict=True) if np.ptp(values) == 0
+    ]
+    for name in still:
+        notes.append(f"action {name} never changes in the recordings: what it does is not learned")
+    some = np.unique(np.linspace(0, len(recording.images) - 1, _PICTURES).astype(int))
+    if (np.asarray(recording.images[some]) == recording.images[0]).all():
+        notes.append("all pictures are the same: the model cannot see what the robot does")
+    return notes
 
 
 def representation_identity(

@@ -20,6 +20,7 @@ _MOST_FRAMES = 20000
 _STILL = 1e-6  # variance
 # Variance of a component, as a share of the largest one, below which it is noise of the encoder.
 _LEAST_VARIANCE = 1e-4
+_ROUNDING = 1e-10  # variance of keypoints, in [-1, 1], of pictures that are all the same
 
 
 @torch.no_grad()
@@ -29,13 +30,13 @@ def fit_scene_map(model: WorldModel, scene: Tensor, whitening: float) -> None:
 
     scene: latents of recorded frames (frames, scene size) under the model's present map. whitening:
     that power, 0 (lengths as in the picture) to 1 (equal variances). Latents get unit variance on
-    average. Components of no more than noise become zero.
+    average. Components of no more than noise become zero, all of them where nothing ever moves.
     """
     points = scene.double() @ model.scene_unmap.double() + model.scene_mean.double()
     mean = points.mean(0)
     variance, axes = torch.linalg.eigh((points - mean).T @ (points - mean) / len(points))
     variance, axes = variance.flip(0), axes.flip(1)
-    kept = variance > _LEAST_VARIANCE * variance[0]
+    kept = (variance > _LEAST_VARIANCE * variance[0]) & (variance > _ROUNDING)
     variance = torch.where(kept, variance, 1.0)
     spread = variance ** (1.0 - whitening)
     scale = variance ** (-0.5 * whitening) / spread[kept].mean().sqrt()

@@ -25,6 +25,7 @@ from wm_mpc.data.episodes import Recording
 from wm_mpc.model.checkpoint import save_checkpoint
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.sim.workers import LocalWorkers, Workers
+from wm_mpc.training.calibration import Gauge
 from wm_mpc.training.compute import Compute, in_any_process
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import RunDirectory, TrainingError
@@ -33,6 +34,7 @@ from wm_mpc.training.optimisation import Optimisation, Phase
 from wm_mpc.training.phases import DynamicsPhase, RepresentationPhase
 from wm_mpc.training.preparation import (
     check_data,
+    check_finite,
     data_identity,
     new_model,
     representation_identity,
@@ -44,6 +46,7 @@ from wm_mpc.training.replay import encode_all
 from wm_mpc.training.synthesised import SynthesisedData
 from wm_mpc.training.temporal import EmbeddingPhase
 
+_MOMENTS_WHILE_TRAINING = 1024  # some seconds, once a run; a finished model looks at more
 PHASES = ("representation", "embedding", "proposals", "dynamics")
 Progress = Callable[[str, int, int, dict[str, float]], None]
 
@@ -92,6 +95,7 @@ class Trainer:
         self._donor = None if representation is None else RunDirectory(representation)
         self._files = RunDirectory(self.directory)
         self._latents: Tensor | None = None
+        self._gauge: Gauge | None = None
         self._claim_directory()
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> WorldModel:
@@ -197,6 +201,7 @@ class Trainer:
                 self._report(name, number, {key: term.item() for key, term in terms.items()})
             if last:
                 optimisation.write_average(self.model)
+                check_finite(self.model, name)
                 if isinstance(phase, RepresentationPhase):
                     self._fit_scene_map()
                 if isinstance(phase, EmbeddingPhase):
@@ -288,8 +293,17 @@ class Trainer:
         )  # fmt: skip
         if self._on_checkpoint is not None and phase == "dynamics":
             path = self.directory / f"{self.recording.spec.task}.safetensors"
-            save_checkpoint(self._snapshot(optimisation), path, self.provenance())
+            save_checkpoint(self._measured(self._snapshot(optimisation)), path, self.provenance())
             self._on_checkpoint(path)
+
+    def _measured(self, model: WorldModel) -> WorldModel:
+        """With how wrong it usually is, without which the node `mpc` checks nothing."""
+        if self._gauge is None:  # encoder and decoder are finished
+            self._gauge = Gauge(
+                model, self.recording, self.validation_episodes, most=_MOMENTS_WHILE_TRAINING
+            )
+        model.familiarity = self._gauge.measure(model)
+        return model
 
     def _report(self, phase: str, number: int, values: dict[str, float]) -> None:
         if self._fabric.is_global_zero:

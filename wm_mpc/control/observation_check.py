@@ -1,0 +1,122 @@
+"""Checks every observation before it is planned from: age, clocks, image and state of one moment.
+
+Puts the judgements of `wm_mpc.control.observing` in their order, keeps what people should know for
+a while, and names topics and joints. Knows nothing of ROS.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+from wm_mpc.control.observing import (
+    GOOD,
+    Ahead,
+    Finding,
+    Warnings,
+    judge_age,
+    judge_ahead,
+    judge_pair,
+)
+from wm_mpc.control.state_history import StateAt, StateHistory
+from wm_mpc.units import SECOND
+
+
+class Stamped(Protocol):
+    """A message that came: its stamp (ns), and when it came (s of a steady clock)."""
+
+    @property
+    def stamp(self) -> int: ...
+    @property
+    def received(self) -> float: ...
+
+
+class Measured(Protocol):
+    """Where the robot's state comes from."""
+
+    history: StateHistory
+    ahead: Ahead
+
+    def why_missing(self) -> str:
+        """Which entries were never measured; empty when nothing was heard."""
+
+
+class ObservationCheck:
+    """Of one session. warnings: what people should know though the robot goes on."""
+
+    def __init__(
+        self,
+        period: float,
+        *,
+        image_topic: str,
+        state_topic: str,
+        is_simulated: bool,
+        warn: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """period: of control, s. Topics: as they are found in the graph. is_simulated: whether time
+        comes as a message. warn: called with each warning that is news."""
+        self.warnings = Warnings()
+        self._period, self._is_simulated, self._warn = period, is_simulated, warn
+        self._image_topic, self._state_topic = image_topic, state_topic
+        self._offset = math.nan  # s, from the last image to the measurement nearest to it
+        self.at(0, 0.0, math.inf)
+
+    def at(
+        self, now: int, moment: float, timeout: float, *, is_timed: bool = True
+    ) -> ObservationCheck:
+        """Check at this time from now on. now: ns of the clock of the stamps. moment: s of the
+        steady clock. timeout: s, how old an observation may be. is_timed: whether it also counts
+        how long ago it came. Returns itself."""
+        self._now, self._moment, self._timeout, self._timed = now, moment, timeout, is_timed
+        return self
+
+    def image(self, image: Stamped | None, ahead: Ahead) -> Finding:
+        """What is wrong with the newest image. ahead: of the stamps of images."""
+        if image is None:
+            return Finding(f"no image received yet on {self._image_topic}", is_fault=False)
+        age = (self._now - image.stamp) / SECOND
+        finding = self._aged("image", image.received, age)
+        return finding if finding.hold else self._clocks("image", ahead, -age)
+
+    def state(self, state: StateAt | None, measured: Measured) -> Finding:
+        """What is wrong with the robot's state of that image's moment."""
+        self._offset = math.nan
+        where, history = self._state_topic, measured.history
+        if state is None:
+            why, text = measured.why_missing(), f"no robot state received yet on {where}"
+            return Finding(f"{text}: {why}" if why else text, is_fault=bool(why))
+        age = (self._now - state.newest) / SECOND
+        finding = self._aged("robot state", state.received, age)
+        if finding.hold:
+            fault = history.fault(state.silent)
+            return Finding(fault or f"{finding.hold}: {state.silent} on {where}")
+        finding = self._clocks("robot state", measured.ahead, -age)
+        if finding.hold:
+            return finding
+        self._offset = state.offset
+        fault = history.fault(state.entry)
+        return self._noted("pair", judge_pair(state, where=where, period=self._period, fault=fault))
+
+    def _aged(self, what: str, received: float, age: float) -> Finding:
+        silence = self._moment - received if self._timed else 0.0
+        return judge_age(what, silence=silence, age=age, timeout=self._timeout)
+
+    def _clocks(self, what: str, ahead: Ahead, now: float) -> Finding:
+        """now: how far (s) the newest stamp is ahead at present."""
+        finding = judge_ahead(
+            what, ahead=max(now, ahead.newest), usual=ahead.usual, period=self._period,
+            timeout=self._timeout, is_simulated=self._is_simulated,
+        )  # fmt: skip
+        return self._noted(what, finding)
+
+    def _noted(self, kind: str, finding: Finding) -> Finding:
+        if self.warnings.see(kind, finding.warning, self._moment):
+            self._warn(finding.warning)
+        return finding if finding.hold else GOOD
+
+    def values(self) -> dict[str, object]:
+        """For diagnostics."""
+        known = not math.isnan(self._offset)
+        told = f"{1e3 * self._offset:.1f}" if known else "not known"
+        return {"state offset from image (ms)": told}

@@ -1,0 +1,199 @@
+"""The robot's state over time, and what it was at the moment an image was taken.
+
+A camera's picture comes late, and a robot's parts speak at rates of their own: an arm at 1 kHz, its
+gripper at 20 Hz, each in messages of its own. So every entry of the state has a history of its own
+here, and a state is put together for a moment: on the straight line between the measurements before
+and after it, as the import of recordings does (`wm_mpc.data.resample.interpolate`). Knows nothing
+of ROS. Times are integer nanoseconds of the clock of the stamps, unless they are said to be seconds
+of a steady clock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import statistics
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from wm_mpc.data.resample import TOLERANCE, wrapped
+from wm_mpc.units import SECOND
+
+_MOST = 20_000  # measurements of an entry that are kept
+_MARGIN = 1.0  # s, that is kept beyond what is asked for
+_REORDERED = SECOND // 10  # an older measurement than this is of a clock that went back
+_LONGEST_GAP = SECOND // 2  # that a straight line may bridge, as in the import
+_RECENT = 9  # measurements whose median distance in time is how often an entry is measured
+
+
+@dataclasses.dataclass(frozen=True)
+class StateAt:
+    """The robot's state at a moment.
+
+    values: float32 (state size,). stamp: the moment it is of: the wanted one, or that of the
+    measurement furthest from it where there is no line. offset: s from the wanted moment to the
+    nearest measurement, of the entry where that is furthest; below 0: it is older. entry: that
+    entry's name. every: s between its measurements; NaN while not known. newest: the stamp, and
+    received: the time of arrival (s of a steady clock), of the last measurement of the entry that
+    has been silent for longest, `silent`.
+    """
+
+    values: np.ndarray
+    stamp: int
+    offset: float
+    entry: str
+    every: float
+    newest: int
+    received: float
+    silent: str
+
+
+class _Track:
+    """The measurements of one entry, by stamp."""
+
+    def __init__(self) -> None:
+        self.stamps: deque[int] = deque()
+        self.values: deque[float] = deque()
+        self.received = -math.inf
+
+    def add(self, stamp: int, value: float, received: float, span: int) -> None:
+        stamps = self.stamps
+        self.received = received
+        if not stamps or stamp > stamps[-1]:
+            stamps.append(stamp)
+            self.values.append(value)
+        else:
+            self._insert(stamp, value)
+        if stamps[0] < stamp - span or len(stamps) > _MOST:
+            self._trim(span)
+
+    def _trim(self, span: int) -> None:
+        """Drop what is older than `span` ns; one that old stays, for the line to the next."""
+        stamps, values = self.stamps, self.values
+        while len(stamps) > _MOST or (len(stamps) > 2 and stamps[1] < stamps[-1] - span):
+            stamps.popleft()
+            values.popleft()
+
+    def _insert(self, stamp: int, value: float) -> None:
+        stamps, values = self.stamps, self.values
+        if stamp < stamps[-1] - _REORDERED:
+            while stamps and stamps[-1] >= stamp:  # they are of before the clock went back
+                stamps.pop()
+                values.pop()
+        index = bisect_right(stamps, stamp)
+        if index and stamps[index - 1] == stamp:
+            values[index - 1] = value
+        else:
+            stamps.insert(index, stamp)
+            values.insert(index, value)
+
+    def around(self, stamp: int) -> tuple[int, float, int, float]:
+        """The measurement before (or at) a moment and the one after it, each by stamp and value;
+        twice the same at the ends."""
+        index = bisect_right(self.stamps, stamp + TOLERANCE)
+        before, after = max(0, index - 1), min(index, len(self.stamps) - 1)
+        if abs(self.stamps[before] - stamp) <= TOLERANCE:
+            after = before
+        return self.stamps[before], self.values[before], self.stamps[after], self.values[after]
+
+    def every(self) -> float:
+        """s between measurements, median of the latest; NaN before the second."""
+        count = min(len(self.stamps), _RECENT)
+        if count < 2:
+            return math.nan
+        latest = [self.stamps[k] for k in range(-count, 0)]
+        return statistics.median(b - a for a, b in itertools.pairwise(latest)) / SECOND
+
+
+class StateHistory:
+    """The measurements of a state's entries. Not thread-safe.
+
+    names: of the entries. angles: those that wrap at +-pi rad; between two measurements they go the
+    short way, and come out between -pi and pi.
+    """
+
+    def __init__(self, names: Sequence[str], angles: Sequence[str] = ()) -> None:
+        self.names = tuple(names)
+        self._angles = [self.names.index(name) for name in angles]
+        self._span = round(2 * _MARGIN * SECOND)
+        self.forget()
+
+    def forget(self) -> None:
+        """What was measured before has nothing to do with what comes."""
+        self._tracks = {name: _Track() for name in self.names}
+        self._faults: dict[str, str] = {}
+
+    def keep(self, seconds: float) -> None:
+        """How old (s) the moments may be that are asked for."""
+        self._span = round((seconds + _MARGIN) * SECOND)
+
+    def add(self, stamp: int, received: float, values: Mapping[str, float]) -> None:
+        """Measurements of some entries at a moment. received: s of a steady clock."""
+        for name, value in values.items():
+            self._tracks[name].add(stamp, value, received, self._span)
+        if self._faults:
+            for name in values:
+                self._faults.pop(name, None)
+
+    def refuse(self, faults: Mapping[str, str]) -> None:
+        """Measurements that came and cannot be used: what is wrong with them, by entry."""
+        self._faults.update(faults)
+
+    def fault(self, name: str) -> str:
+        """What was wrong with the last measurement of an entry; empty when it was good."""
+        return self._faults.get(name, "")
+
+    def missing(self) -> list[str]:
+        """Entries that were never measured."""
+        return [name for name, track in self._tracks.items() if not track.stamps]
+
+    def is_told(self, stamp: int) -> bool:
+        """Whether every entry was measured at a moment or after it."""
+        return all(
+            track.stamps and track.stamps[-1] >= stamp - TOLERANCE
+            for track in self._tracks.values()
+        )
+
+    def is_coming(self, stamp: int, now: float, within: float) -> bool:
+        """Whether measurements of a moment that are not there may come within so many seconds: an
+        entry that is measured seldom, and was measured a little while ago, is not worth waiting
+        for. now: s of the steady clock."""
+        lacking = [t for t in self._tracks.values() if not t.stamps or t.stamps[-1] < stamp]
+        return any(not (track.received + track.every() > now + within) for track in lacking)
+
+    def at(self, stamp: int) -> StateAt | None:
+        """The state at a moment; None while an entry was never measured, or where there is none."""
+        if not self.names or self.missing():
+            return None
+        around = [track.around(stamp) for track in self._tracks.values()]
+        before, first, after, second = (np.array(column) for column in zip(*around, strict=True))
+        nearest_is_after = np.abs(after - stamp) < np.abs(before - stamp)
+        offsets = np.where(nearest_is_after, after, before) - stamp
+        change = second - first
+        change[self._angles] = wrapped(change[self._angles])
+        gap = after - before
+        share = np.where(gap > 0, (stamp - before) / np.maximum(gap, 1), 0.0)
+        is_line = (gap <= _LONGEST_GAP) & (before <= stamp + TOLERANCE)
+        is_line &= after >= stamp - TOLERANCE
+        share = np.where(is_line, np.clip(share, 0.0, 1.0), nearest_is_after)
+        values = first + share * change
+        values[self._angles] = wrapped(values[self._angles])
+
+        worst = int(np.abs(offsets).argmax())
+        entry, track = self.names[worst], list(self._tracks.values())[worst]
+        lines = bool(is_line.all())
+        silent = min(self._tracks, key=lambda name: self._tracks[name].received)
+        return StateAt(
+            values.astype(np.float32),
+            stamp if lines else stamp + int(offsets[worst]),
+            int(offsets[worst]) / SECOND,
+            entry,
+            track.every(),
+            self._tracks[silent].stamps[-1],
+            self._tracks[silent].received,
+            silent,
+        )

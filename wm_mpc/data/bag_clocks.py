@@ -1,0 +1,189 @@
+"""Whose time counts: puts all streams of a recording on the clock of its pictures.
+
+Header stamps are of the robot's clock (or several), times of arrival of the recorder's. Messages
+without a stamp (Twist) are only known by arrival. Where the two clocks differ by more than a
+message can travel, such messages are moved by the difference, and this is said; where nobody can
+tell a clock that is off from a camera that is slow, the import is refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wm_mpc.data.bag import BagError
+from wm_mpc.data.bag_config import BagConfig
+from wm_mpc.data.bag_messages import TRAJECTORY
+from wm_mpc.data.clock_offset import ClockOffset
+from wm_mpc.data.command_stream import OTHER_CLOCK
+from wm_mpc.data.stream import Stream
+from wm_mpc.units import SECOND
+
+if TYPE_CHECKING:
+    from wm_mpc.data.bag_streams import Streams
+
+STEP_MARGIN = 3 * SECOND // 10  # ns around the moment at which a clock was set that are left out
+
+_PROMPT = 0.1  # s that states and commands travel at most; or a control period, if that is longer
+_CAMERA = 0.5  # s that a picture is old at most when it arrives
+_AMBIGUOUS = 3.0  # s that a picture may be old, but hardly is
+_START = 2.0  # s that a trajectory may start before or after it arrives
+_RECORDER = ClockOffset.constant(0.0)
+_REMEDY = (
+    "--stamps receive counts arrival for all, --clock-offset SECONDS says what received minus "
+    "stamp is by the clocks (0: they agree), --clock-offset auto takes it as measured"
+)
+
+
+@dataclasses.dataclass
+class _Stamped:
+    """A stream with stamps. late: received minus stamp; clock: of its stamps."""
+
+    role: str
+    late: ClockOffset
+    clock: ClockOffset = _RECORDER
+
+
+def put_on_one_clock(streams: Streams, period: float, config: BagConfig) -> list[str]:
+    """Sets the streams' times (`Stream.move`).
+
+    Args:
+        streams: As they were read.
+        period: A control period, s.
+        config: `stamps` and `stamp_offset` count.
+
+    Returns:
+        What was found and assumed, a sentence each.
+
+    Raises:
+        BagError: it cannot be decided how the streams belong together.
+    """
+    if config.stamps == "receive":
+        return []
+    named = {"image": streams.image, "state": streams.state, "action": streams.action}
+    named |= streams.splits
+    stamped = {
+        role: _Stamped(role, ClockOffset.measured(*stream.stamped(), _step(period)))
+        for role, stream in named.items()
+        if len(stream.stamped()[0])
+    }
+    notes: list[str] = []
+    if isinstance(config.stamp_offset, float):
+        offset = ClockOffset.constant(config.stamp_offset * SECOND)
+        for each in stamped.values():
+            each.clock = offset
+        notes.append(f"received minus stamp is {config.stamp_offset:+g} s by the clocks: as stated")
+    else:
+        _find_clocks(stamped, streams, period, notes)
+        _say(stamped, named, config, notes)
+    home = stamped["image"].clock if "image" in stamped else _RECORDER
+    steps = set(home.steps)
+    for role, stream in named.items():
+        clock = stamped[role].clock if role in stamped else home
+        steps |= set(clock.steps)
+        stream.move(clock, home)
+    streams.steps = sorted(steps)
+    return notes
+
+
+def _step(period: float) -> int:
+    return round(max(0.1, period) * SECOND)
+
+
+def _find_clocks(
+    stamped: dict[str, _Stamped], streams: Streams, period: float, notes: list[str]
+) -> None:
+    """Which clock stamped which stream."""
+    prompt = max(_PROMPT, period)
+    early = -max(0.01, 0.25 * period)  # beyond that, a stamp is of the future
+    plans = streams.action.type == TRAJECTORY
+    clocks: list[ClockOffset] = [_RECORDER]
+    quick = [role for role in stamped if role != "image" and not (role == "action" and plans)]
+    image = stamped.get("image")
+    for role in sorted(quick, key=lambda role: role != "state"):
+        each = stamped[role]
+        fitting = [clock for clock in clocks if _within(each.late, clock, early, prompt)]
+        if fitting:
+            each.clock = fitting[-1]
+        elif image and role == "state" and _is_processed(each, image, early):
+            notes.append(
+                f"the {role} arrives {each.late.middle:.2f} s after its stamps, the pictures "
+                "sooner after theirs: taken as the time that it takes, not as another clock"
+            )
+        else:
+            each.clock = each.late
+            clocks.append(each.clock)
+    if image:
+        fitting = [clock for clock in clocks[::-1] if _within(image.late, clock, early, _CAMERA)]
+        if fitting:
+            image.clock = fitting[0]
+        elif any(_within(image.late, clock, early, _AMBIGUOUS) for clock in clocks):
+            raise BagError(
+                f"received minus stamp is {image.late} for the pictures, which is much for a "
+                f"camera: is it slow, or is its clock another one? {_REMEDY}"
+            )
+        else:
+            image.clock = image.late
+            clocks.append(image.clock)
+    if plans and "action" in stamped:
+        each = stamped["action"]
+        nearest = min(clocks, key=lambda clock: abs(clock.middle - each.late.middle))
+        near = abs(nearest.middle - each.late.middle) <= _START
+        each.clock = nearest if near else each.late
+
+
+def _within(late: ClockOffset, clock: ClockOffset, low: float, high: float) -> bool:
+    """Whether messages that are so late were stamped by this clock, if they travel for `low` to
+    `high` s."""
+    travelled = (late.values - clock(late.at)) / SECOND
+    for step in {*late.steps, *clock.steps}:  # two streams see it at different times
+        travelled = np.where(np.abs(late.at - step) < STEP_MARGIN, np.nan, travelled)
+    travelled = travelled[np.isfinite(travelled)]
+    return bool(travelled.min(initial=0.0) >= low and travelled.max(initial=0.0) <= high)
+
+
+def _is_processed(state: _Stamped, image: _Stamped, early: float) -> bool:
+    """A state that is late, of a robot whose pictures are not, has been computed for long."""
+    return _within(state.late, _RECORDER, 0.0, _CAMERA) and (
+        _within(image.late, _RECORDER, early, _CAMERA)
+        and image.late.middle < state.late.middle + early
+    )
+
+
+def _say(
+    stamped: dict[str, _Stamped], named: dict[str, Stream], config: BagConfig, notes: list[str]
+) -> None:
+    """What the clocks are, where it counts. Raises BagError where they are too far apart."""
+    image = stamped.get("image")
+    home = image.clock if image else _RECORDER
+    off: dict[int, list[str]] = {}
+    for role, each in stamped.items():
+        if each.clock is not _RECORDER:
+            off.setdefault(id(each.clock), []).append(role)
+    moved = [
+        role
+        for role in named
+        if (stamped[role].clock if role in stamped else _RECORDER) is not home
+        and (role in stamped or named[role].read)
+    ]
+    for roles in off.values():
+        clock = stamped[roles[0]].clock
+        far = max(map(abs, clock.ends)) * SECOND > OTHER_CLOCK
+        if far and config.stamp_offset is None and {"image", "state", "action"} & set(moved):
+            raise BagError(
+                f"the header stamps of {', '.join(roles)} are of another clock than the "
+                f"recorder's: received minus stamp is {clock}, and {', '.join(moved)} must be "
+                "matched with them; try --stamps receive, or --clock-offset auto"
+            )
+        if moved:
+            notes.append(
+                f"WARNING the stamps of {', '.join(roles)} are of another clock than the "
+                f"recorder's: received minus stamp is {clock}; {', '.join(moved)} moved by it, so "
+                f"that they belong together. {_REMEDY}"
+            )
+    if image and (late := image.late.middle - image.clock.middle) > _PROMPT:
+        notes.append(
+            f"the pictures arrive {late:.2f} s after their stamps: taken as the camera's latency"
+        )

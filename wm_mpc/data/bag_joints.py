@@ -1,0 +1,166 @@
+"""JointState messages of several publishers on one topic, merged by the names of their joints.
+
+An arm and its gripper mostly publish apart, each with names of its own, at a rate of its own, and
+in an order of its own. No message is "the" state: each joint has a stream of numbers of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from wm_mpc.ros.errors import MessageError
+from wm_mpc.ros.reading import split_joint
+
+_STILL = 1e-4  # rad or m; a joint that moves less over a recording does not move
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def joint_row(message: Any, names: Sequence[str]) -> np.ndarray:
+    """What a JointState says of these names (`StateSpec.names`): float64 (size,), NaN where it says
+    nothing, or no finite number.
+
+    Raises:
+        MessageError: a field has neither no values nor one for each joint, or no name is in it.
+    """
+    index = {name: i for i, name in enumerate(message.name)}
+    row = np.full(len(names), math.nan)
+    present = False
+    for k, name in enumerate(names):
+        joint, field = split_joint(name)
+        numbers = getattr(message, field)
+        if joint in index and len(numbers):
+            if len(numbers) != len(message.name):
+                raise MessageError(
+                    f"joint_states has {len(numbers)} values of {field} for {len(message.name)} "
+                    f"joints; {field} of {joint!r} is needed"
+                )
+            present = True
+            value = numbers[index[joint]]
+            if abs(value) <= _LARGEST:  # false for NaN
+                row[k] = value
+    if names and not present:
+        raise MessageError(
+            f"joint_states has none of {', '.join(names)}; it has: "
+            f"{', '.join(message.name) or 'no joints'}"
+        )
+    return row
+
+
+def merged_columns(values: np.ndarray) -> list[tuple[list[int], np.ndarray]]:
+    """Columns that have numbers in the same rows: their numbers, and which rows (int64)."""
+    groups: dict[bytes, list[int]] = {}
+    there = np.isfinite(values)
+    for column in range(values.shape[1]):
+        groups.setdefault(there[:, column].tobytes(), []).append(column)
+    return [(columns, np.flatnonzero(there[:, columns[0]])) for columns in groups.values()]
+
+
+@dataclasses.dataclass
+class _Joint:
+    count: int = 0
+    low: float = math.inf
+    high: float = -math.inf
+
+    @property
+    def moves(self) -> bool:
+        return self.high - self.low > _STILL
+
+
+@dataclasses.dataclass
+class Joints:
+    """What all messages of a JointState topic say. groups: names that come together, of one
+    publisher each, in the order of their first message."""
+
+    groups: list[list[str]]
+    _positions: dict[str, _Joint]
+    messages: int
+
+    @classmethod
+    def of(cls, messages: Iterable[Any]) -> Joints:
+        """Reads all messages, whatever joints each has."""
+        positions: dict[str, _Joint] = {}
+        groups: list[list[str]] = []
+        known: set[tuple[str, ...]] = set()
+        count = 0
+        for message in messages:
+            count += 1
+            names = tuple(message.name)
+            if names not in known:
+                known.add(names)
+                groups = _joined(groups, names)
+            for name, at in zip(names, message.position, strict=False):
+                joint = positions.setdefault(name, _Joint())
+                if math.isfinite(at):
+                    joint.count += 1
+                    joint.low, joint.high = min(joint.low, at), max(joint.high, at)
+        return cls(groups, positions, count)
+
+    @property
+    def names(self) -> list[str]:
+        """All joints, publisher by publisher."""
+        return [name for group in self.groups for name in group]
+
+    def measured(self, names: Iterable[str]) -> list[str]:
+        """Those of the names that have a position in any message."""
+        return [name for name in names if self._positions.get(name, _Joint()).count]
+
+    def moves(self, names: Iterable[str]) -> bool:
+        """Whether any of the names ever changes its position."""
+        return any(self._positions.get(name, _Joint()).moves for name in names)
+
+    def robot(self, commanded: Sequence[str], numbers: int | None) -> tuple[list[str], list[str]]:
+        """The joints of the robot, and those that are left out.
+
+        Args:
+            commanded: Joints that the actions name, if they name any.
+            numbers: How many numbers an action without names has.
+
+        Returns:
+            All measured joints of the publishers that have a commanded joint; without names, of
+            the publisher that moves and has as many joints as there are numbers; else of all that
+            move; and if none moves, all.
+        """
+        groups = [found for group in self.groups if (found := self.measured(group))]
+        chosen = [group for group in groups if set(group) & set(commanded)]
+        if not chosen and numbers is not None:
+            chosen = [group for group in groups if len(group) == numbers and self.moves(group)]
+            chosen = chosen if len(chosen) == 1 else []
+        chosen = chosen or [group for group in groups if self.moves(group)] or groups
+        robot = [name for group in chosen for name in group]
+        return robot, [name for group in groups for name in group if name not in robot]
+
+
+def _joined(groups: list[list[str]], names: Sequence[str]) -> list[list[str]]:
+    """The groups with one more; those that share a name become one."""
+    mine = [group for group in groups if set(group) & set(names)]
+    together = list(dict.fromkeys([*(name for group in mine for name in group), *names]))
+    if not mine:
+        return [*groups, together] if together else groups
+    return [together if group is mine[0] else group for group in groups
+            if group is mine[0] or group not in mine]  # fmt: skip
+
+
+class Newest:
+    """JointState commands of several publishers: the newest number of each joint.
+
+    names: as `joint_row` has them.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._row = np.full(len(names), math.nan)
+
+    def row(self, message: Any) -> np.ndarray:
+        """All names, of this message or the newest before it. Raises MessageError while a name was
+        never there, and as `joint_row` does."""
+        row = joint_row(message, self._names)
+        self._row = np.where(np.isnan(row), self._row, row)
+        if np.isnan(self._row).any():
+            missing = self._names[int(np.flatnonzero(np.isnan(self._row))[0])]
+            raise MessageError(f"no message has told {missing} so far")
+        return self._row.copy()

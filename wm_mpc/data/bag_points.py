@@ -1,0 +1,121 @@
+"""What the points of recorded trajectories mean: where to be at their time, or what applies then.
+
+Nothing in a JointTrajectory says which. A `joint_trajectory_controller` is to be *at* each point
+when its time comes; our own `planned_actions` apply *from* each point's time on. What the messages
+look like mostly decides, else what the robot did.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from wm_mpc.data.bag import Bag, Topic
+from wm_mpc.data.bag_config import BagConfig
+from wm_mpc.ros.reading import ACTION_FIELDS, to_nanoseconds
+
+_LOOK = 1000  # messages
+_EVEN = 0.02  # of a distance between two points, by which it may differ from the others
+
+
+def meaning_of_points(bag: Bag, topic: Topic, config: BagConfig) -> tuple[str, str]:
+    """The meaning "at" or "from" (`bag_config.POINTS`), and why, in words.
+
+    As the settings say, else inferred from the messages of a JointTrajectory topic."""
+    if config.action.points is not None:
+        return config.action.points, ""
+    if topic.name.rsplit("/", 1)[-1] == "planned_actions":
+        return "from", "the topic is planned_actions"
+    seen: Counter[str] = Counter()
+    plans: list[tuple[int, list[str], np.ndarray, np.ndarray]] = []
+    for item in bag.messages([topic.name]):
+        message = item.message
+        if not len(message.points):
+            continue
+        seen["all"] += 1
+        for sign in _signs(message):
+            seen[sign] += 1
+        if seen["all"] <= _LOOK:
+            start = to_nanoseconds(message.header.stamp) or item.received
+            plans.append((start, list(message.joint_names), *_positions(message)))
+        else:
+            break
+    for sign, words in _WORDS.items():
+        if 2 * seen[sign] > seen["all"]:
+            return "at", words
+    if topic.name.rsplit("/", 1)[-1] == "joint_trajectory":
+        return "at", "the topic is a joint_trajectory, as joint_trajectory_controller has it"
+    return _as_the_robot_did(bag, plans, config) or (
+        "from", "they begin at their stamp and say one thing each, as planned_actions do"
+    )  # fmt: skip
+
+
+_WORDS = {
+    "ahead": "the first point is ahead of the start",
+    "unstamped": "they start on arrival (stamp 0)",
+    "several": "a point says more than one thing",
+    "uneven": "the points are not evenly spaced",
+}
+
+
+def _signs(message: Any) -> list[str]:
+    """What a trajectory has that no `planned_actions` has."""
+    offsets = np.array([to_nanoseconds(point.time_from_start) for point in message.points])
+    signs = ["ahead"] if offsets[0] > 0 else []
+    if to_nanoseconds(message.header.stamp) == 0:
+        signs.append("unstamped")
+    point = message.points[-1]
+    if sum(len(getattr(point, field)) > 0 for field in ACTION_FIELDS.values()) > 1:
+        signs.append("several")
+    steps = np.diff(offsets)
+    if len(steps) > 1 and np.ptp(steps) > _EVEN * np.median(steps):
+        signs.append("uneven")
+    return signs
+
+
+def _positions(message: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Times (ns) and positions of the points; none where any is missing."""
+    joints = len(message.joint_names)
+    if any(len(point.positions) != joints for point in message.points):
+        return np.zeros(0, np.int64), np.zeros((0, joints))
+    times = [to_nanoseconds(point.time_from_start) for point in message.points]
+    return np.array(times, np.int64), np.array([point.positions for point in message.points])
+
+
+def _as_the_robot_did(
+    bag: Bag, plans: list[tuple[int, list[str], np.ndarray, np.ndarray]], config: BagConfig
+) -> tuple[str, str] | None:
+    """From the joints that were measured: whether they were where a point says at its time, or got
+    there by the time of the next one. None where that cannot be told."""
+    topics = [t for t in bag.topics.values() if t.type.endswith("/JointState")]
+    if config.state.topic is not None:
+        topics = [t for t in topics if t.name.strip("/") == config.state.topic.strip("/")]
+    wanted = {name for _, names, at, _ in plans if len(at) > 1 for name in names}
+    tracks: dict[str, tuple[list[int], list[float]]] = {name: ([], []) for name in wanted}
+    for item in bag.messages([topic.name for topic in topics]) if wanted else ():
+        time = to_nanoseconds(item.message.header.stamp) or item.received
+        for name, position in zip(item.message.name, item.message.position, strict=False):
+            if name in tracks and np.isfinite(position):
+                tracks[name][0].append(time)
+                tracks[name][1].append(position)
+    misses = {"at": 0.0, "from": 0.0}
+    followed = [plan for plan in plans if len(plan[2]) > 1]
+    for number, (start, names, at, rows) in enumerate(followed):
+        end = followed[number + 1][0] if number + 1 < len(followed) else start + at[-1] + 1
+        for name, column in zip(names, rows.T, strict=True):
+            times, places = tracks[name]
+            chosen = (start + at[1:] <= end) & (start + at[1:] <= (times[-1] if times else 0))
+            if times and chosen.any():
+                there = np.interp(start + at[1:][chosen], times, places)
+                misses["at"] += float(np.abs(there - column[1:][chosen]).sum())
+                misses["from"] += float(np.abs(there - column[:-1][chosen]).sum())
+    best = min(misses, key=misses.__getitem__)
+    if misses[best] >= 0.7 * max(misses.values()):
+        return None
+    words = {
+        "at": "the joints were there at that time",
+        "from": "the joints were there one point later",
+    }
+    return best, words[best]

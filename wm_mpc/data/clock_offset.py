@@ -1,0 +1,124 @@
+"""How far the clock of a stream's header stamps is from the recorder's, over a recording.
+
+Received minus stamp is how long a message travelled, plus how far the recorder's clock is ahead of
+the one that stamped. The quickest messages of each while tell the second apart from the first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+from wm_mpc.units import SECOND
+
+_DENSE = SECOND // 50  # ns; messages nearer together than this say nothing more
+_WINDOW = 3 * SECOND  # ns before and after a step that are compared
+_BLOCK = 2 * SECOND  # ns in which the offset is one number
+_LOW = 20  # percentile that counts as quick
+
+
+@dataclasses.dataclass(frozen=True)
+class ClockOffset:
+    """Received minus stamp of quick messages: lines between points.
+
+    at: int64 (points,), times of arrival, ns, ascending; values: float64 (points,), ns. steps:
+    times of arrival at which it jumps (the clock was set).
+    """
+
+    at: np.ndarray
+    values: np.ndarray
+    steps: tuple[int, ...] = ()
+
+    @classmethod
+    def constant(cls, value: float) -> ClockOffset:
+        """The same all the time (ns)."""
+        return cls(np.zeros(1, np.int64), np.array([value], np.float64))
+
+    @classmethod
+    def measured(cls, received: np.ndarray, stamps: np.ndarray, smallest_step: int) -> ClockOffset:
+        """From a stream's messages: int64 (messages,), ns, at least one. smallest_step: ns by which
+        a clock that is set at least jumps."""
+        order = np.argsort(received, kind="stable")
+        received, late = received[order], (received - stamps)[order]
+        kept = [0]
+        for i, time in enumerate(received.tolist()):
+            if time - received[kept[-1]] >= _DENSE:
+                kept.append(i)
+        received, late = received[kept], late[kept].astype(np.float64)
+        steps = _steps(received, late, smallest_step)
+        at, values = [], []
+        edges = [0, *steps, len(received)]
+        for first, last in itertools.pairwise(edges):
+            part_at, part = _quick(received[first:last], late[first:last])
+            at.append(part_at)
+            values.append(part)
+        moments = tuple(int(received[i]) for i in steps)
+        return cls(np.concatenate(at), np.concatenate(values), moments)
+
+    def __call__(self, received: np.ndarray) -> np.ndarray:
+        """At these times of arrival: int64, ns."""
+        result = np.zeros(np.shape(received))
+        pieces = np.searchsorted(self.steps, received, "right")
+        mine = np.searchsorted(self.steps, self.at, "right")
+        for number in range(len(self.steps) + 1):
+            here, there = pieces == number, mine == number
+            result[here] = np.interp(received[here], self.at[there], self.values[there])
+        return np.rint(result).astype(np.int64)
+
+    @property
+    def middle(self) -> float:
+        """In seconds."""
+        return float(np.median(self.values)) / SECOND
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Least and most, in seconds."""
+        return float(self.values.min()) / SECOND, float(self.values.max()) / SECOND
+
+    def __str__(self) -> str:
+        low, high = self.ends
+        if self.steps:
+            return f"{low:+.3f} to {high:+.3f} s, with {len(self.steps)} steps"
+        if high - low > 0.02:
+            return f"{low:+.3f} to {high:+.3f} s, drifting"
+        return f"{self.middle:+.3f} s"
+
+
+def _steps(received: np.ndarray, late: np.ndarray, smallest: int) -> list[int]:
+    """Numbers of the messages from which on the clock is another one for good."""
+    found = []
+    for i in (np.flatnonzero(np.abs(np.diff(late)) > smallest) + 1).tolist():
+        before = late[(received >= received[i] - _WINDOW) & (received < received[i])]
+        after = late[(received >= received[i]) & (received < received[i] + _WINDOW)]
+        change = np.percentile(after, _LOW) - np.percentile(before, _LOW)
+        jump = late[i] - late[i - 1]
+        if abs(change) > 0.5 * smallest and abs(change - jump) < max(smallest, 0.3 * abs(jump)):
+            found.append(i)
+    return found
+
+
+def _quick(received: np.ndarray, late: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of a time without steps: points of the line along the quick messages. A step on either side
+    stays a step: the line ends at the first and the last message."""
+    if len(received) < 3:
+        return received, late
+    span = max(float(received[-1] - received[0]), 1.0)
+    share = (received - received[0]) / span
+    slope = _slope(share, late)
+    flat = late - slope * share
+    blocks = np.minimum((received - received[0]) // _BLOCK, int(max(span // _BLOCK, 1)) - 1)
+    numbers = np.unique(blocks)
+    centres = np.array([share[blocks == n].mean() for n in numbers])
+    lows = np.array([np.percentile(flat[blocks == n], _LOW) for n in numbers])
+    places = np.concatenate([[0.0], centres[(centres > 0) & (centres < 1)], [1.0]])
+    values = np.interp(places, centres, lows) + slope * places
+    return (received[0] + np.rint(places * span)).astype(np.int64), values
+
+
+def _slope(share: np.ndarray, late: np.ndarray) -> float:
+    """By the quick messages of the two ends: what travelled slowly does not tilt it."""
+    first, last = share <= 0.2, share >= 0.8
+    change = np.percentile(late[last], _LOW) - np.percentile(late[first], _LOW)
+    return float(change / (np.median(share[last]) - np.median(share[first])))

@@ -1,0 +1,135 @@
+"""A recording's commands, of any type, as a signal: which action was in force when.
+
+Part of `wm_mpc.data.bag_streams`. What a message says is `bag_messages`' business, how a signal
+becomes steps that of `resample` and `setpoints`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from wm_mpc.data.bag_config import BagConfig
+from wm_mpc.data.bag_joints import Newest
+from wm_mpc.data.bag_messages import JOINTS, TRAJECTORY, command, targets, trajectory
+from wm_mpc.data.resample import Commands, Plan, commands_of_plans
+from wm_mpc.data.setpoints import Setpoints, Targets
+from wm_mpc.data.stream import Clock, Stream
+from wm_mpc.spec import ActionSpec, RobotSpec
+from wm_mpc.units import SECOND
+
+OTHER_CLOCK = 10 * SECOND  # ns; what seems to travel longer was stamped by another clock
+TIMEOUT = 0.5  # s; of a command, unless said otherwise
+
+
+class CommandStream(Stream):
+    """A stream of commands; trajectories keep their points in `plans`.
+
+    meaning: of the points of trajectories, one of `bag_config.POINTS`.
+    """
+
+    def __init__(
+        self, type_name: str, spec: ActionSpec, clock: Clock, meaning: str = "from"
+    ) -> None:
+        super().__init__(spec.size, clock)
+        self.type, self.spec, self.meaning = type_name, spec, meaning
+        self.plans: list[tuple[np.ndarray, np.ndarray]] = []
+        self.by_positions = True  # whether all points say where to be
+        self._joints = Newest(
+            spec.names if spec.kind == "position" else [f"{n}/{spec.kind}" for n in spec.names]
+        )
+
+    def add_command(self, message: Any, received: int) -> None:
+        if self.type == TRAJECTORY:
+            plan: list[Any] = []
+
+            def keep() -> np.ndarray:
+                plan.append(self._points(message))
+                return np.zeros(self.size)
+
+            if self.add(message, received, keep):
+                self.plans += plan
+        elif self.type == JOINTS:
+            self.add(message, received, lambda: self._joints.row(message))
+        else:
+            self.add(message, received, lambda: command(self.type, message, self.spec))
+
+    def _points(self, message: Any) -> tuple[np.ndarray, np.ndarray]:
+        if self.meaning == "from":
+            return trajectory(message, self.spec)
+        offsets, rows, positions = targets(message, self.spec)
+        # Kept together with the values, since only the whole stream says which are used.
+        if len(rows):
+            self.by_positions &= positions is not None
+        both = np.full_like(rows, np.nan) if positions is None else positions
+        return offsets, np.concatenate([rows, both], axis=1)
+
+    def all_values(self, period: float = 0.1) -> np.ndarray:
+        """Every commanded action (rows, size), of trajectories every point."""
+        if self.type != TRAJECTORY:
+            return self.values
+        if self.meaning == "from":
+            return np.concatenate([np.zeros((0, self.size)), *[p[1] for p in self.plans]])
+        return self._setpoints(np.arange(len(self.plans)), period, None, None).all_values()
+
+    def commands(
+        self,
+        chosen: np.ndarray,
+        robot: RobotSpec,
+        config: BagConfig,
+        measured: Callable[[int], np.ndarray] | None = None,
+    ) -> Commands | Setpoints:
+        """The signal of the chosen messages (numbers, ascending). measured: where the robot is at a
+        time (ns), in the action's terms, NaN where unknown."""
+        spec, times, received = self.spec, self.times[chosen], self.arrived[chosen]
+        rest = None if spec.kind == "position" else np.clip(0.0, spec.low, spec.high)
+        timeout = config.action.timeout
+        if self.type == TRAJECTORY and self.meaning == "at":
+            return self._setpoints(chosen, robot.control_period, timeout, measured)
+        if self.type == TRAJECTORY:
+            if other_clock(self):
+                received = times  # when it arrived is not known on the clock of the stamps
+            plans = [
+                Plan(int(r), int(t), *self.plans[i])
+                for i, t, r in zip(chosen.tolist(), times, received, strict=True)
+            ]
+            limit = None if timeout is None else round(timeout * SECOND)
+            return commands_of_plans(plans, round(robot.control_period * SECOND), rest, limit)
+        order = np.argsort(times, kind="stable")
+        times = times[order]
+        limit = round((TIMEOUT if timeout is None else timeout) * SECOND)
+        return Commands(times, self.values[chosen][order], times + limit, rest)
+
+    def _setpoints(
+        self,
+        chosen: np.ndarray,
+        period: float,
+        timeout: float | None,
+        measured: Callable[[int], np.ndarray] | None,
+    ) -> Setpoints:
+        kind = self.spec.kind
+        speeds = kind == "velocity" and self.by_positions
+        columns = slice(self.size, None) if speeds else slice(0, self.size)
+        return Setpoints(
+            [
+                Targets(int(r), int(t), self.plans[i][0], self.plans[i][1][:, columns])
+                for i, t, r in zip(
+                    chosen.tolist(), self.times[chosen], self.arrived[chosen], strict=True
+                )
+            ],
+            round(period * SECOND),
+            self.size,
+            speeds=speeds,
+            rates=kind != "position" and not speeds,
+            timeout=None if timeout is None else round(timeout * SECOND),
+            measured=None if kind == "effort" else measured,
+        )
+
+
+def other_clock(stream: Stream) -> bool:
+    """Whether the stamps are of a clock that is not the recorder's, such as simulated time."""
+    if not len(stream.times):
+        return False
+    return bool(abs(np.median(stream.received - stream.times)) > OTHER_CLOCK)

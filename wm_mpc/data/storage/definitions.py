@@ -1,0 +1,94 @@
+"""From the bytes of a message to its fields, by the definition that is stored with it.
+
+Each type is defined when its first message is decoded: a definition that nobody can read concerns
+only its own topic.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+
+from wm_mpc.data.storage.stored import Channel, UnreadableError
+
+ACCEPTED = {"cdr": ("ros2msg", "ros2idl", "omgidl", ""), "ros1": ("ros1msg",)}
+_SEPARATOR = "=" * 80 + "\n"
+
+
+def left_out(channel: Channel, *, is_ros1: bool) -> str:
+    """Why messages of a channel cannot be decoded by their kind; "" when they can. is_ros1:
+    whether the recording is a bag of ROS 1."""
+    wanted = "ros1" if is_ros1 else "cdr"
+    if channel.encoding != wanted:
+        return f"its messages are encoded as {channel.encoding or 'nothing said'!r}, not {wanted!r}"
+    if not channel.type:
+        return "it has no schema, which would say of what type its messages are"
+    if channel.definition_format not in ACCEPTED[wanted]:
+        return f"its type is defined in {channel.definition_format!r}, not in ros2msg or ros2idl"
+    return ""
+
+
+class Decoder:
+    """Decodes messages. Definitions are kept, for each type and text."""
+
+    def __init__(self) -> None:
+        self._stores: dict[tuple[str, str], Any] = {}
+
+    def decode(self, channel: Channel, data: bytes) -> Any:
+        """The message. Raises UnreadableError."""
+        store = self._store(channel)
+        if isinstance(store, str):
+            raise UnreadableError(store)
+        try:
+            if channel.encoding == "ros1":
+                return store.deserialize_ros1(data, channel.type)
+            return store.deserialize_cdr(data, channel.type)
+        except Exception as error:  # whatever garbage makes a decoder do
+            raise UnreadableError(
+                f"it cannot be decoded: {error or type(error).__name__}"
+            ) from None
+
+    def problem(self, channel: Channel) -> str:
+        """Why the type of a channel is not known; "" when it is."""
+        store = self._store(channel)
+        return store if isinstance(store, str) else ""
+
+    def _store(self, channel: Channel) -> Any:
+        key = (channel.type, channel.definition)
+        if key not in self._stores:
+            try:
+                self._stores[key] = _store_of(channel)
+            except Exception as error:  # a parser's
+                first = (str(error) or type(error).__name__).splitlines()[0]
+                self._stores[key] = f"the definition of {channel.type} cannot be read: {first}"
+        return self._stores[key]
+
+
+def _store_of(channel: Channel) -> Any:
+    latest = get_typestore(Stores.LATEST)
+    if not channel.definition.strip():  # bags from before ROS 2 Iron may hold none
+        if channel.type not in latest.types:
+            raise ValueError("there is none, and the type is not one of ROS 2's own")
+        return latest
+    store = get_typestore(Stores.EMPTY)
+    store.register(_types(channel))
+    try:
+        store.get_msgdef(channel.type)
+    except KeyError:  # of a type within, which some recorders leave out
+        known = {name: found for name, found in latest.fielddefs.items() if name not in store.types}
+        store.register(known)
+        store.cache.clear()
+        store.get_msgdef(channel.type)
+    return store
+
+
+def _types(channel: Channel) -> Any:
+    if channel.definition_format not in ("ros2idl", "omgidl"):
+        return get_types_from_msg(channel.definition, channel.type)
+    if not channel.definition.startswith(f"{_SEPARATOR}IDL: "):
+        return get_types_from_idl(channel.definition)
+    types: Any = {}
+    for part in channel.definition.split(_SEPARATOR)[1:]:
+        types.update(get_types_from_idl(part.split("\n", 1)[1]))
+    return types

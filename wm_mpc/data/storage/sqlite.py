@@ -1,0 +1,226 @@
+"""sqlite3 files of rosbag2, in every journal mode, finished or not, as far as their pages go.
+
+A file with a journal next to it was not closed: its recorder runs, or was killed. sqlite reads a
+running one, since it keeps readers and writers apart. What a killed one left is copied to a
+temporary folder first, where sqlite completes it. The recording itself is never changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from wm_mpc.data.storage.stored import Channel, StorageError, StoredFile, UnreadableError
+
+MAGIC = b"SQLite format 3\0"
+_WAIT = 2.0  # s; for another process to let go of the file
+_ROWS = 1000  # read at a time
+
+
+class SqliteFile(StoredFile):
+    """See `StoredFile`. Raises StorageError when it is no rosbag2 file, or cannot be read now."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._stack = contextlib.ExitStack()
+        try:
+            self._connection = self._connect()
+            self._read_topics()
+            self._scan()
+        except (sqlite3.Error, OSError) as error:
+            self._stack.close()
+            raise StorageError(_reason(error)) from None
+        except StorageError:
+            self._stack.close()
+            raise
+
+    # ------------------------------------------------------------------------------------ opening
+
+    def _connect(self) -> sqlite3.Connection:
+        journal, wal, shared = (_beside(self.path, end) for end in ("-journal", "-wal", "-shm"))
+        if not journal and not wal:
+            # Nothing to be completed. In mode WAL, sqlite would make files beside it.
+            with self.path.open("rb") as file:
+                is_wal = file.read(20)[18:] == b"\2\2"
+            return self._try(self.path, "immutable=1" if is_wal and not shared else "mode=ro")
+        if journal or shared:
+            try:
+                return self._try(self.path, "mode=ro")
+            except sqlite3.OperationalError as error:
+                if _is_locked(error):
+                    raise
+        return self._completed()
+
+    def _completed(self) -> sqlite3.Connection:
+        """A connection to a copy, in which sqlite has completed what the journal says."""
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wm_mpc_bag_")))
+        files = [self.path, *(f for end in ("-journal", "-wal") if (f := _beside(self.path, end)))]
+        before = [_state(file) for file in files]
+        for file in files:
+            shutil.copyfile(file, folder / file.name)
+        if before != [_state(file) for file in files]:
+            raise StorageError("it is being written: stop its recorder first")
+        self.unfinished = True
+        kinds = ", ".join(file.name for file in files[1:])
+        self.remarks.append(f"it was never closed; its messages in {kinds} are read, too")
+        return self._try(folder / self.path.name, "mode=rw")
+
+    def _try(self, path: Path, mode: str) -> sqlite3.Connection:
+        uri = f"file:{quote(str(path.resolve()))}?{mode}"
+        connection = sqlite3.connect(uri, uri=True, timeout=_WAIT, check_same_thread=False)
+        try:
+            connection.execute("SELECT name FROM sqlite_master").fetchall()
+        except sqlite3.Error:
+            connection.close()
+            raise
+        self._stack.callback(connection.close)
+        return connection
+
+    # ------------------------------------------------------------------------------------ reading
+
+    def _read_topics(self) -> None:
+        ask = self._connection.execute
+        tables = {name for (name,) in ask("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not {"messages", "topics"} <= tables:
+            raise StorageError("it has no tables `topics` and `messages`, as rosbag2 makes them")
+        definitions: dict[str, tuple[str, str]] = {}
+        if "message_definitions" in tables:
+            rows = ask("SELECT topic_type, encoding, encoded_message_definition "
+                       "FROM message_definitions")  # fmt: skip
+            definitions = {_text(name): (_text(kind), _text(text)) for name, kind, text in rows}
+        columns = {row[1] for row in ask("PRAGMA table_info(topics)")}
+        digest = "type_description_hash" if "type_description_hash" in columns else "''"
+        for number, topic, name, encoding, hash_ in ask(
+            f"SELECT id, name, type, serialization_format, {digest} FROM topics"
+        ):
+            kind, text = definitions.get(_text(name), ("", ""))
+            self.channels[int(number)] = Channel(
+                _text(topic), _text(name), _text(encoding), kind, text, _text(hash_)
+            )
+
+    def _scan(self) -> None:
+        """Note when each message arrived. Where pages are damaged, go on behind them."""
+        nowhere: Counter[int] = Counter()
+        gaps = 0
+        for item in self._walk():
+            if isinstance(item, int):
+                gaps += item
+                continue
+            number, channel, time = item
+            if channel not in self.channels:
+                nowhere[channel] += 1
+            elif isinstance(time, int) and time >= 0:
+                self._keep(channel, time, number)
+            else:
+                self.unreadable[channel] += 1
+        for channel, count in nowhere.items():
+            self.unaccounted.append(f"{count} messages are of topic {channel}, defined nowhere")
+        if gaps and len(self.channels) == 1:
+            self.unreadable[next(iter(self.channels))] += gaps
+            self.remarks.append(f"{gaps} messages lie in damaged pages and cannot be read")
+        elif gaps:
+            self.unattributed = gaps
+            self.unknown.append(
+                f"{gaps} messages lie in damaged pages; of which topics is not known"
+            )
+
+    def _walk(self) -> Iterator[tuple[int, int, int] | int]:
+        """Number, topic and time of each message; the size of each gap in the numbers that
+        damage has made."""
+        last, count = 0, _ROWS
+        while True:
+            rows = self._rows(last, count)
+            if rows is None and count > 1:  # what is whole before the damage comes first
+                count //= 2
+            elif rows is None:
+                behind = self._behind_damage(last)
+                rows = [] if behind is None else self._rows(behind, 1) or []
+                yield (rows[0][0] if rows else self._newest() + 1) - last - 1
+                if behind is None or not rows:
+                    return
+                last = behind
+            elif rows:
+                yield from rows
+                last, count = rows[-1][0], min(_ROWS, 2 * count)
+            else:
+                return
+
+    def _rows(self, last: int, count: int) -> list[tuple[int, int, int]] | None:
+        """The next messages after number `last`; None where a page is damaged."""
+        query = "SELECT id, topic_id, timestamp FROM messages WHERE id > ? ORDER BY id LIMIT ?"
+        try:
+            return self._connection.execute(query, (last, count)).fetchall()
+        except sqlite3.OperationalError as error:
+            if _is_locked(error):
+                raise
+            return None
+        except sqlite3.DatabaseError:
+            return None
+
+    def _behind_damage(self, last: int) -> int | None:
+        """The smallest number after which messages can be read again; None without one."""
+        low, step, newest = last, 1, self._newest()
+        while self._rows(high := low + step, 1) is None:
+            low, step = high, 2 * step
+            if low > newest:
+                return None
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._rows(middle, 1) is None else (low, middle)
+        return high
+
+    def _newest(self) -> int:
+        """The highest number of a message, by any page that can be read."""
+        for query in ("SELECT max(id) FROM messages", "SELECT count(*) FROM messages"):
+            with contextlib.suppress(sqlite3.DatabaseError):
+                return int(self._connection.execute(query).fetchone()[0] or 0)
+        return max((number for places in self.places.values() for number in places), default=0)
+
+    def fetch(self, place: int) -> bytes:
+        try:
+            row = self._connection.execute(
+                "SELECT data FROM messages WHERE id = ?", (place,)
+            ).fetchone()
+        except sqlite3.DatabaseError as error:
+            raise UnreadableError(f"its page is damaged: {error}") from None
+        if row is None or not isinstance(row[0], bytes):
+            raise UnreadableError("it is no longer there")
+        return row[0]
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+def _beside(path: Path, ending: str) -> Path | None:
+    """The file of that name with this ending, if it holds anything."""
+    file = path.with_name(path.name + ending)
+    try:
+        return file if file.stat().st_size else None
+    except FileNotFoundError:
+        return None
+
+
+def _state(file: Path) -> tuple[int, int]:
+    """What changes when a file is written."""
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")
+
+
+def _is_locked(error: Exception) -> bool:
+    return "locked" in str(error)
+
+
+def _reason(error: Exception) -> str:
+    if _is_locked(error):
+        return "it is locked by another process: stop its recorder first"
+    return f"sqlite says: {error}" if isinstance(error, sqlite3.Error) else str(error)

@@ -1,0 +1,85 @@
+"""Whether the pictures of one stream belong together: same camera, same size, known colours.
+
+Two cameras on one topic, or one that changes its size, each give good pictures, of which no model
+can learn or plan. Whoever reads a stream says so, once.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from wm_mpc.ros.pictures import ASSUMED
+
+_MOST = 8  # different ones that are remembered
+
+
+class PictureLooks:
+    """What the pictures of a stream have been like so far."""
+
+    def __init__(self) -> None:
+        self._frames: dict[str, int] = {}
+        self._shapes: dict[str, int] = {}
+        self._assumed: dict[str, None] = {}
+
+    def see(self, message: Any) -> list[str]:
+        """Note an Image or CompressedImage; what is to be said now, for the first time, a sentence
+        each: at most one each of frames, sizes and colours."""
+        said = []
+        if _new(self._frames, message.header.frame_id) and len(self._frames) == 2:
+            said.append(self._of_frames())
+        if _new(self._shapes, _shape(message)) and len(self._shapes) == 2:
+            said.append(self._of_shapes())
+        assumed = ASSUMED.get(getattr(message, "encoding", ""))
+        if assumed and assumed not in self._assumed:
+            self._assumed[assumed] = None
+            said.append(assumed)
+        return said
+
+    def summary(self) -> list[str]:
+        """All that is worth saying of the whole stream."""
+        said = [self._of_frames()] if len(self._frames) > 1 else []
+        said += [self._of_shapes()] if len(self._shapes) > 1 else []
+        return said + list(self._assumed)
+
+    def _of_frames(self) -> str:
+        return (
+            f"pictures of several frames ({_counts(self._frames)}) come in one stream: two cameras?"
+        )
+
+    def _of_shapes(self) -> str:
+        return f"pictures of several kinds ({_counts(self._shapes)}) come in one stream"
+
+
+def _new(counts: dict[str, int], key: str) -> bool:
+    known = key in counts
+    if known or len(counts) < _MOST:
+        counts[key] = counts.get(key, 0) + 1
+    return not known and key in counts
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} of {name or 'no name'}" for name, count in counts.items())
+
+
+def _shape(message: Any) -> str:
+    encoding = getattr(message, "encoding", None)
+    if encoding is not None:
+        return f"{message.height}x{message.width} {encoding}"
+    size = _size_of_file(message.data)
+    return f"{size} {message.format}" if size else message.format
+
+
+def _size_of_file(data: Any) -> str:
+    """Height and width in the header of a JPEG or PNG file; empty when they are not found."""
+    view = memoryview(data)
+    if bytes(view[:4]) == b"\x89PNG" and len(view) >= 24:
+        width, height = struct.unpack_from(">II", view, 16)
+        return f"{height}x{width}"
+    at = 2
+    while bytes(view[:2]) == b"\xff\xd8" and at + 9 <= len(view) and view[at] == 0xFF:
+        if view[at + 1] in (0xC0, 0xC1, 0xC2):
+            height, width = struct.unpack_from(">HH", view, at + 5)
+            return f"{height}x{width}"
+        at += 2 + struct.unpack_from(">H", view, at + 2)[0]
+    return ""
