@@ -9,9 +9,10 @@ import pytest
 from wm_mpc.cli import faults
 from wm_mpc.cli.faults import markdown
 from wm_mpc.faults import run
+from wm_mpc.faults.fault import HOLDS, PLANS, STANDS, Fault
 from wm_mpc.faults.rig import Rig, nothing
 from wm_mpc.faults.run import Outcome, _run
-from wm_mpc.faults.table import FAULTS, HOLDS, PLANS, STANDS, Fault
+from wm_mpc.faults.table import FAULTS
 from wm_mpc.resources import resolve_checkpoint
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]

@@ -150,9 +150,12 @@ class Bench:
     # ------------------------------------------------------------------------------- waiting
 
     def wait_for(self, condition: Callable[[], Any], seconds: float) -> Any:
-        """The first true value of `condition()`, or its last one after so many seconds."""
-        deadline = time.monotonic() + seconds
-        while not (value := condition()) and time.monotonic() < deadline and not self.crashed():
+        """The first true value of `condition()`, or its last one after so many seconds, or when a
+        process ends by itself."""
+        deadline, deaths = time.monotonic() + seconds, len(self.crashed())
+        while not (value := condition()) and time.monotonic() < deadline:
+            if len(self.crashed()) > deaths:
+                break
             with self.changed:
                 self.changed.wait(0.02)
         return value

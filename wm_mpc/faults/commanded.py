@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -115,19 +116,19 @@ def jumps(
 ) -> list[str]:
     """Steps of more than `change` that do not end where the arm is: each one would make it move."""
     found = []
-    for (_, before), (moment, after) in zip(rows, rows[1:], strict=False):
+    for (_, before), (moment, after) in itertools.pairwise(rows):
         size = np.abs(after - before) / change
         if (size <= 1.0 + _SAME + 1e-3).all():
             continue
         away = course.away(after, moment - late, moment) / change
         if (away > 1e-3).any():
-            found.append(f"a step of {size.max():.2f} rate limits, to {away.max():.2f} from the arm")
+            found.append(
+                f"a step of {size.max():.2f} rate limits, to {away.max():.2f} from the arm"
+            )
     return found
 
 
-def farthest(
-    rows: Sequence[tuple[int, np.ndarray]], course: Course, change: np.ndarray
-) -> float:
+def farthest(rows: Sequence[tuple[int, np.ndarray]], course: Course, change: np.ndarray) -> float:
     """The largest distance of a commanded position from where the arm is then, in rate limits."""
     away = [float((np.abs(point - course.at(moment)) / change).max()) for moment, point in rows]
     return round(max(away, default=0.0), 4)

@@ -67,6 +67,7 @@ class Rig(Bench):
         self._task, self._parameters = task, parameters
         self.checkpoint, self._simulated = checkpoint, simulated_time
         self.kept, self.answer = b"", ""  # of the file a fault has replaced; of a service
+        self.failures: list[str] = []  # that a fault itself has noticed
         self.kept_going: list[Any] = []  # what a fault has made and has to end
         self.spec = RobotSpec.from_dict(read_metadata(checkpoint))
         self.image: Tamper = unchanged
