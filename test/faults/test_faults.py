@@ -9,6 +9,7 @@ import pytest
 from wm_mpc.cli import faults
 from wm_mpc.cli.faults import markdown
 from wm_mpc.faults import run
+from wm_mpc.faults.arm_lines import Report
 from wm_mpc.faults.fault import HOLDS, PLANS, STANDS, Fault
 from wm_mpc.faults.rig import Rig, nothing
 from wm_mpc.faults.run import Outcome, _run
@@ -36,10 +37,29 @@ def test_a_part_of_the_table_holds_and_is_saved(tmp_path, domain_id, capsys):
     arguments = ["--only", wanted, "--ros-domain", str(domain_id), "--out", str(tmp_path)]
     assert faults.main(arguments) == 0, capsys.readouterr().out
     results = json.loads((tmp_path / "results.json").read_text())
-    assert len(results["faults"]) == 7
+    assert len(results["faults"]) == 8  # and how late holds were
     assert all(row["holds"] for row in results["faults"])
     assert all(row["recovery"] is not None for row in results["faults"])
-    assert (tmp_path / "results.md").read_text().count("| yes |") == 7
+    assert (tmp_path / "results.md").read_text().count("| yes |") == 8
+
+
+def test_an_arm_begins_where_it_is_and_is_not_led_away(tmp_path, domain_id, capsys):
+    wanted = "arm started|reactivated|blocked|familiarity"
+    arguments = ["--only", wanted, "--ros-domain", str(domain_id), "--out", str(tmp_path)]
+    assert faults.main(arguments) == 0, capsys.readouterr().out
+    results = json.loads((tmp_path / "results.json").read_text())
+    figures = [row["figures"] for row in results["faults"]]
+    assert all(found["largest step (rate limits)"] <= 1.001 for found in figures[:2])
+    latencies = figures[-1]["hold latency (ms)"]
+    assert set(latencies) == {"planned_actions", "commands", "joint_trajectory"}
+    assert all(found["holds"] >= 50 for found in latencies.values())
+
+
+def test_lines_of_the_arm_fail_when_it_is_led_away():
+    report = Report()
+    report.must(True, "all is well")
+    report.must(False, "it jumps")
+    assert report.failures == ["it jumps"]
 
 
 def test_time_that_jumps_is_survived_and_a_full_disk_too(tmp_path, domain_id, capsys):
