@@ -126,3 +126,8 @@ def test_nobody_listens_while_two_nodes_plan():
     book.plan(900 * MS, 14, 901 * MS)
     book.plan(1000 * MS, 0, 1001 * MS)
     assert book.latencies() == {"planned_actions": []}
+
+
+@pytest.mark.parametrize("output", ["planned_actions", "commands", "joint_trajectory"])
+def test_silence_commands_nothing(output):
+    assert applied([], output, 400 * MS) == []

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
+from std_msgs.msg import Float64MultiArray
 
 from wm_mpc.cli import faults
 from wm_mpc.cli.faults import markdown
 from wm_mpc.faults import run
-from wm_mpc.faults.arm_lines import Report
+from wm_mpc.faults.arm import ArmRig, Driver
+from wm_mpc.faults.arm_lines import Report, _judge, _only_measured, _quiet
 from wm_mpc.faults.fault import HOLDS, PLANS, STANDS, Fault
 from wm_mpc.faults.rig import Rig, nothing
 from wm_mpc.faults.run import Outcome, _run
 from wm_mpc.faults.table import FAULTS
 from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.ros import qos
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
@@ -55,11 +59,30 @@ def test_an_arm_begins_where_it_is_and_is_not_led_away(tmp_path, domain_id, caps
     assert all(found["holds"] >= 50 for found in latencies.values())
 
 
-def test_lines_of_the_arm_fail_when_it_is_led_away():
+class _SentToZero(ArmRig):
+    """In place of the node, somebody who sends the arm to zero."""
+
+    def start(self):
+        self._mover.start()
+        self.publisher = self.node.create_publisher(Float64MultiArray, "commands", qos.COMMAND)
+
+
+def test_an_arm_that_is_sent_to_zero_fails_its_line(tmp_path, domain_id):
     report = Report()
-    report.must(True, "all is well")
-    report.must(False, "it jumps")
-    assert report.failures == ["it jumps"]
+    with _SentToZero(domain_id, tmp_path) as rig:
+        rig.drivers, rig.speed = (Driver(),), 0.0
+        began = time.time_ns()
+        assert rig.wait_for(rig.publisher.get_subscription_count, 10.0)
+        rig.publisher.publish(Float64MultiArray(data=[0.0, 0.0, 0.0]))
+        assert rig.wait_for(lambda: rig.since("commands", began), 10.0)
+        _quiet(rig, report, began, "before the arm was measured")
+        _only_measured(rig, report, began)
+        _judge(rig, report, began)
+    told = "; ".join(report.failures)
+    assert "1 messages with positions on commands before the arm was measured" in told
+    assert "commands: 1.500 rad away before the first plan" in told
+    assert "commands: the first position is 30.0 rate limits from where the arm is" in told
+    assert "nothing came on joint_trajectory" in told
 
 
 def test_time_that_jumps_is_survived_and_a_full_disk_too(tmp_path, domain_id, capsys):

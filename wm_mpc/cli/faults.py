@@ -19,8 +19,8 @@ DESCRIPTION = """\
 Run the real nodes, break what may break around them (wires, clocks, processes, files, parameters,
 requests, the disk; a robot moved by velocities, and an arm moved by positions), and check what
 follows: no crash, no plan outside the limits, a hold in time where one is needed, no position far
-from where the arm is, and recovery without a restart. Prints a line for each, and saves them in --out:
-results.json and results.md. Ends with code 1 if a line fails.
+from where the arm is, and recovery without a restart. Prints a line for each, and saves them in
+--out: results.json and results.md. Ends with code 1 if a line fails.
 """
 
 

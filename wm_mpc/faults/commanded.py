@@ -65,7 +65,7 @@ def applied(streams: Sequence[Commanded], output: str, until: int) -> list[tuple
     (ns) from when on: each message takes over when it comes, and gives a point for each moment. Of
     a trajectory, which is interpolated, the set-points each 10 ms."""
     rows: list[tuple[int, np.ndarray]] = []
-    ends = [message.received for message in streams[1:]] + [until]
+    ends = [*(message.received for message in streams[1:]), until][: len(streams)]
     for message, end in zip(streams, ends, strict=True):
         if not len(message.points):
             continue
