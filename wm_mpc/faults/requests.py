@@ -93,7 +93,7 @@ def _hold(rig: Rig) -> None:
 def _transition(rig: Rig, number: int) -> bool | None:
     request = ChangeState.Request()
     request.transition.id = number
-    response = rig.asker.ask(ChangeState, "mpc/change_state", request, 20.0)
+    response = rig.asker.ask(ChangeState, "mpc/change_state", request, 10.0)
     return None if response is None else bool(response.success)
 
 
@@ -112,7 +112,7 @@ def _ask_everything(rig: Rig) -> None:
             asked += 1
             if (answer := _transition(rig, wrong)) is not False:
                 rig.failures.append(f"transition {wrong} in state {state}: answered {answer}")
-            if rig.crashed():
+            if answer is None or "mpc" not in rig.pids():
                 return
         if state == _ACTIVE and rig.wait_until_steady(10.0) is None:
             rig.failures.append(f"it does not plan after requests that do not fit: {rig.status}")
