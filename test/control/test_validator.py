@@ -172,6 +172,14 @@ def test_a_robot_in_motion_may_be_as_far_behind_as_the_lag_allows():
     assert check_arm(plan, before=ahead, fixed=1, lag=0.1).verdict is Verdict.HOLD
 
 
+@pytest.mark.parametrize(("behind", "verdict"), [(0.39, Verdict.SUCCESS), (0.41, Verdict.HOLD)])
+def test_the_first_point_of_a_robot_in_motion_is_a_period_and_the_lag_ahead_at_most(
+    behind, verdict
+):
+    ahead = np.subtract(ARM, [behind, 0.0])
+    assert check_arm([ahead] * 6, before=ahead, fixed=0, lag=0.3).verdict is verdict
+
+
 @pytest.mark.parametrize("fixed", [0, 1])
 def test_the_first_free_point_is_near_where_a_standing_robot_is_measured(fixed):
     """It sags: it is held a little above where it is."""

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
+from std_msgs.msg import Float64MultiArray
 
 from wm_mpc.cli import faults
 from wm_mpc.cli.faults import markdown
 from wm_mpc.faults import run
+from wm_mpc.faults.arm import ArmRig, Driver
+from wm_mpc.faults.arm_lines import Report, _judge, _only_measured, _quiet
+from wm_mpc.faults.fault import HOLDS, PLANS, STANDS, Fault
 from wm_mpc.faults.rig import Rig, nothing
 from wm_mpc.faults.run import Outcome, _run
-from wm_mpc.faults.table import FAULTS, HOLDS, PLANS, STANDS, Fault
+from wm_mpc.faults.table import FAULTS
 from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.ros import qos
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
@@ -35,10 +41,48 @@ def test_a_part_of_the_table_holds_and_is_saved(tmp_path, domain_id, capsys):
     arguments = ["--only", wanted, "--ros-domain", str(domain_id), "--out", str(tmp_path)]
     assert faults.main(arguments) == 0, capsys.readouterr().out
     results = json.loads((tmp_path / "results.json").read_text())
-    assert len(results["faults"]) == 7
+    assert len(results["faults"]) == 8  # and how late holds were
     assert all(row["holds"] for row in results["faults"])
     assert all(row["recovery"] is not None for row in results["faults"])
-    assert (tmp_path / "results.md").read_text().count("| yes |") == 7
+    assert (tmp_path / "results.md").read_text().count("| yes |") == 8
+
+
+def test_an_arm_begins_where_it_is_and_is_not_led_away(tmp_path, domain_id, capsys):
+    wanted = "arm started|reactivated|blocked|familiarity"
+    arguments = ["--only", wanted, "--ros-domain", str(domain_id), "--out", str(tmp_path)]
+    assert faults.main(arguments) == 0, capsys.readouterr().out
+    results = json.loads((tmp_path / "results.json").read_text())
+    figures = [row["figures"] for row in results["faults"]]
+    assert all(found["largest step (rate limits)"] <= 1.001 for found in figures[:2])
+    latencies = figures[-1]["hold latency (ms)"]
+    assert set(latencies) == {"planned_actions", "commands", "joint_trajectory"}
+    assert all(found["holds"] >= 50 for found in latencies.values())
+
+
+class _SentToZero(ArmRig):
+    """In place of the node, somebody who sends the arm to zero."""
+
+    def start(self):
+        self._mover.start()
+        self.publisher = self.node.create_publisher(Float64MultiArray, "commands", qos.COMMAND)
+
+
+def test_an_arm_that_is_sent_to_zero_fails_its_line(tmp_path, domain_id):
+    report = Report()
+    with _SentToZero(domain_id, tmp_path) as rig:
+        rig.drivers, rig.speed = (Driver(),), 0.0
+        began = time.time_ns()
+        assert rig.wait_for(rig.publisher.get_subscription_count, 10.0)
+        rig.publisher.publish(Float64MultiArray(data=[0.0, 0.0, 0.0]))
+        assert rig.wait_for(lambda: rig.since("commands", began), 10.0)
+        _quiet(rig, report, began, "before the arm was measured")
+        _only_measured(rig, report, began)
+        _judge(rig, report, began)
+    told = "; ".join(report.failures)
+    assert "1 messages with positions on commands before the arm was measured" in told
+    assert "commands: 1.500 rad away before the first plan" in told
+    assert "commands: the first position is 30.0 rate limits from where the arm is" in told
+    assert "nothing came on joint_trajectory" in told
 
 
 def test_time_that_jumps_is_survived_and_a_full_disk_too(tmp_path, domain_id, capsys):

@@ -17,9 +17,10 @@ from wm_mpc.resources import resolve_checkpoint
 
 DESCRIPTION = """\
 Run the real nodes, break what may break around them (wires, clocks, processes, files, parameters,
-the disk), and check what follows: no crash, no plan outside the limits, a hold in time where one is
-needed, and recovery without a restart. Prints a line for each, and saves them in --out:
-results.json and results.md. Ends with code 1 if a line fails.
+requests, the disk; a robot moved by velocities, and an arm moved by positions), and check what
+follows: no crash, no plan outside the limits, a hold in time where one is needed, no position far
+from where the arm is, and recovery without a restart. Prints a line for each, and saves them in
+--out: results.json and results.md. Ends with code 1 if a line fails.
 """
 
 
@@ -95,7 +96,9 @@ def markdown(results: dict[str, Any]) -> str:
         f"- {results['machine']}",
         "- Hold: from the fault to the first empty plan, or until the robot stands; at most "
         "`observation_timeout` (0.5 s) + one period, where nothing else is said. Recovery: from "
-        "the end of the fault to the next real plan.",
+        "the end of the fault to the next real plan. Hold latency: from the node's decision until "
+        "the middleware has delivered the hold to another process. Rate limit: the largest change "
+        "of a commanded position in a control period.",
         "",
         "| fault | must | hold s | recovery s | what happened | holds |",
         "|---|---|---|---|---|---|",

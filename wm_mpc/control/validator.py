@@ -110,15 +110,16 @@ class PlanValidator:
     ) -> str:
         """Why a position robot must not be sent to the first points of a plan; empty if it may.
 
-        A point may be as far from where the robot is as it moves until that point's end, and a
-        period's motion farther, for what it sags; in motion, as far as it moves within `lag`, too.
+        A point may be as far from where the robot is as it moves until that point's end; at rest a
+        period's motion farther, for what it sags; in motion as far as it moves within `lag`.
         """
         if not self._spec.rest_is_measured:
             return ""
         if measured is None or not np.isfinite(measured).all():
             return "where the robot is has not been measured; a plan of positions begins there"
         for number in sorted({0, min(fixed, len(actions) - 1)}):
-            reach = self._change * (number + 2 + lag / self._spec.control_period)
+            slack = lag / self._spec.control_period if lag else 1.0
+            reach = self._change * (number + 1 + slack)
             away = np.abs(actions[number] - measured)
             if (away > reach + self._tolerance).any():
                 k = int(np.argmax(away / reach))

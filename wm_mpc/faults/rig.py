@@ -4,43 +4,31 @@ tampered with, and a monitor that looks at every plan.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-import os
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
-from rclpy.context import Context
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from trajectory_msgs.msg import JointTrajectory
 
-from wm_mpc.faults.services import Asker
+from wm_mpc.faults.bench import Bench, RigError
+from wm_mpc.faults.hold_latency import HoldLatencies
 from wm_mpc.model.checkpoint import read_metadata
-from wm_mpc.ros import qos, status
+from wm_mpc.ros import qos
 from wm_mpc.ros.messages import MessageError, trajectory_to_actions
-from wm_mpc.ros.running import spinning
 from wm_mpc.ros.timing import from_seconds, to_nanoseconds, to_stamp
 from wm_mpc.spec import RobotSpec
 
+__all__ = ["Rig", "RigError", "SeenPlan", "Tamper", "nothing", "shifted", "unchanged"]
 Tamper = Callable[[Any], Iterable[Any]]  # a message as it comes -> the messages that go on
 _START_UP = 60.0  # s
 _STEADY = 5  # plans in a row, until the robot counts as working
 _SPEED = 0.02  # m/s, below which it stands
-
-
-class RigError(RuntimeError):
-    """The nodes could not be brought to work."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +42,14 @@ class SeenPlan:
     wrong: str
 
 
-class Rig:
-    """Processes, wire and monitor. Use as a context manager.
+class Rig(Bench):
+    """The simulation, a wire and the controller. Use as a context manager.
 
     checkpoint: a .safetensors file of the task. domain: of ROS. simulated_time: the sim is the
     clock, and the wire carries it, too. task, parameters: what is simulated, and a parameter file
-    of both nodes; with one, there is no wire. image, state, clock: tamper with messages on the
-    wire; assign to them. log: folder for what the nodes say.
+    of both nodes; with one, there is no wire. image, state, clock, actions: tamper with messages on
+    the wire; assign to them. log: folder for what the nodes say. outputs: whether all outputs are
+    on, and how late holds are on them is measured.
     """
 
     def __init__(
@@ -72,34 +61,27 @@ class Rig:
         simulated_time: bool = False,
         task: str = "wall",
         parameters: Path | None = None,
+        outputs: bool = False,
     ) -> None:
+        super().__init__(domain, log)
         self._task, self._parameters = task, parameters
-        self.checkpoint, self._log, self._simulated = checkpoint, log, simulated_time
+        self.checkpoint, self._simulated = checkpoint, simulated_time
         self.kept, self.answer = b"", ""  # of the file a fault has replaced; of a service
+        self.failures: list[str] = []  # that a fault itself has noticed
         self.kept_going: list[Any] = []  # what a fault has made and has to end
         self.spec = RobotSpec.from_dict(read_metadata(checkpoint))
         self.image: Tamper = unchanged
         self.state: Tamper = unchanged
         self.clock: Tamper = unchanged
+        self.actions: Tamper = unchanged
         self.plans: list[SeenPlan] = []
-        self.status, self.values = "", dict[str, str]()
-        self.told: dict[str, str] = {}  # by node: its status
         self.speed, self._moving = 0.0, time.monotonic()
-        self._environment = os.environ | {
-            "ROS_DOMAIN_ID": str(domain),
-            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        }
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._deaths: list[str] = []
-        self._context = Context()
-        rclpy.init(context=self._context, domain_id=domain)
-        self.node = rclpy.create_node("rig", context=self._context)
-        self._changed = threading.Condition()
-        self._stack = contextlib.ExitStack()
-        self.asker = Asker(self.node, self.wait_for)
+        self.latencies = None
+        if outputs:
+            names = ("planned_actions", "cmd_vel", "commands", "joint_trajectory")
+            self.latencies = HoldLatencies(self.node, names)
         create = self.node.create_subscription
         create(JointTrajectory, "planned_actions", self._on_plan, qos.ALL_PLANS)
-        create(DiagnosticArray, status.TOPIC, self._on_diagnostics, qos.STATUS)
         if parameters is None:
             self._wire()
 
@@ -109,6 +91,7 @@ class Rig:
         self.states = node.create_publisher(Odometry, "odom", qos.ROBOT_STATE)
         create(Image, "wire/image", lambda m: self._pass(m, "image", self.images), qos.SENSOR_DATA)
         create(Odometry, "wire/odom", self._on_odometry, qos.ROBOT_STATE)
+        self.executed = node.create_publisher(JointTrajectory, "wire/planned", qos.PLANNED_ACTIONS)
         if self._simulated:
             self.clocks = node.create_publisher(Clock, "/clock", qos.CLOCK)
             create(Clock, "/wire/clock", lambda m: self._pass(m, "clock", self.clocks), qos.CLOCK)
@@ -127,11 +110,13 @@ class Rig:
     def _on_plan(self, message: JointTrajectory) -> None:
         stamp = to_nanoseconds(message.header.stamp)
         age = (time.time_ns() - stamp) / 1e9
-        with self._changed:
-            self.plans.append(
-                SeenPlan(time.monotonic(), age, len(message.points), self._fault_of(message))
-            )
-            self._changed.notify_all()
+        wrong = self._fault_of(message)
+        seen = SeenPlan(time.monotonic(), age, len(message.points), wrong)
+        if self._parameters is None:
+            self._pass(message, "actions", self.executed)
+        with self.changed:
+            self.plans.append(seen)
+            self.changed.notify_all()
 
     def _fault_of(self, message: JointTrajectory) -> str:
         try:
@@ -142,101 +127,38 @@ class Rig:
             return f"outside the limits: {actions.min():g} to {actions.max():g}"
         return ""
 
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for told in message.status:
-            self.told[told.name.split(":")[0]] = told.message
-            if told.name.endswith("mpc: mpc"):
-                self.status = told.message
-                self.values = {entry.key: entry.value for entry in told.values}
-
     # ----------------------------------------------------------------------------- processes
 
-    def __enter__(self) -> Rig:
-        self._log.mkdir(parents=True, exist_ok=True)
-        self._stack.enter_context(spinning(self.node))
+    def start(self) -> None:
         self.start_sim()
         self.start_mpc()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for name in list(self._processes):
-            self.end(name)
-        self._stack.close()
-        self.node.destroy_node()
-        rclpy.try_shutdown(context=self._context)
 
     def start_sim(self) -> None:
         clock = ["real_time_factor:=0.999"] if self._simulated else []
         names = ["camera/image_raw:=wire/image", "odom:=wire/odom", "/clock:=/wire/clock"]
+        names.append("planned_actions:=wire/planned")
         if self._parameters is not None:
             names = []
         parameters = [f"task:={self._task}", "seed:=3", *clock]
-        self._start("sim", "wm_mpc.nodes.sim", parameters, [*names, "__node:=sim"])
+        names.append("__node:=sim")
+        self.run_node("sim", "wm_mpc.nodes.sim", parameters, names, self._parameters)
 
     def start_mpc(self, name: str = "mpc", node: str = "mpc") -> None:
         """name: of the process, for the rig. node: its ROS name."""
         parameters = [f"checkpoint:={self.checkpoint}"]
         if self._simulated:
             parameters.append("use_sim_time:=true")
-        self._start(name, "wm_mpc.nodes.mpc", parameters, [f"__node:={node}"])
-
-    def _start(
-        self, name: str, module: str, parameters: Sequence[str], names: Sequence[str]
-    ) -> None:
-        command = [sys.executable, "-m", module, "--ros-args"]
-        if self._parameters is not None:
-            command += ["--params-file", str(self._parameters)]
-        command += [part for parameter in parameters for part in ("-p", parameter)]
-        command += [part for renamed in names for part in ("-r", renamed)]
-        with open(self._log / f"{name}.log", "ab") as log:
-            self._processes[name] = subprocess.Popen(
-                command, env=self._environment, stdout=log, stderr=subprocess.STDOUT
-            )
-
-    def pids(self) -> dict[str, int]:
-        return {name: process.pid for name, process in self._processes.items()}
-
-    def process(self, name: str) -> subprocess.Popen[bytes]:
-        return self._processes[name]
-
-    def kill(self, name: str) -> None:
-        """At once, as a crash would."""
-        process = self._processes.pop(name)
-        process.kill()
-        process.wait()
-
-    def end(self, name: str) -> None:
-        """As Ctrl-C does."""
-        process = self._processes.pop(name)
-        process.send_signal(signal.SIGCONT)
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(10.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    def crashed(self) -> list[str]:
-        """What has ended by itself so far."""
-        for name, process in list(self._processes.items()):
-            if (code := process.poll()) is not None:
-                self._deaths.append(f"{name} ended with code {code}")
-                del self._processes[name]
-        return self._deaths
+        if self.latencies is not None and node == "mpc":
+            self.latencies.book.listen()
+            parameters += [f"output.{output}:=true" for output in self.latencies.streams]
+        names = [f"__node:={node}"]
+        self.run_node(name, "wm_mpc.nodes.mpc", parameters, names, self._parameters)
 
     # ------------------------------------------------------------------------------- waiting
 
-    def wait_for(self, condition: Callable[[], Any], seconds: float) -> Any:
-        """The first true value of `condition()`, or its last one after so many seconds."""
-        deadline = time.monotonic() + seconds
-        while not (value := condition()) and time.monotonic() < deadline and not self.crashed():
-            with self._changed:
-                self._changed.wait(0.02)
-        return value
-
     def since(self, moment: float) -> list[SeenPlan]:
         """Plans that came after a moment (s, monotonic)."""
-        with self._changed:
+        with self.changed:
             return [plan for plan in self.plans if plan.received > moment]
 
     def wait_until_steady(self, seconds: float = _START_UP) -> float | None:

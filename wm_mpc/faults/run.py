@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from wm_mpc.faults.arm import ArmRig
+from wm_mpc.faults.arm_lines import ARM_LINES, ArmLine, Report, begin
 from wm_mpc.faults.disk import train_on_a_full_disk
+from wm_mpc.faults.fault import EITHER, HOLDS, PLANS, STANDS, Fault, repair
+from wm_mpc.faults.hold_latency import HoldLatencies, failures, summary
+from wm_mpc.faults.requests import HOLDS_ASKED, hold_often
 from wm_mpc.faults.rig import Rig, RigError, SeenPlan
-from wm_mpc.faults.table import EITHER, FAULTS, HOLDS, PLANS, STANDS, Fault, repair
+from wm_mpc.faults.table import FAULTS
 
 TIMEOUT = 0.5  # s, observation_timeout, as the nodes have it by default
 _MARGIN = 0.1  # s: one period of the plans
@@ -23,7 +29,7 @@ _PLANNING_SHARE = 0.9  # of plans while planning goes on
 @dataclasses.dataclass
 class Outcome:
     """hold, recovery: s, None where there was none. crashes, bad_plans: what was seen, for people.
-    faults: why the line fails; empty: it holds."""
+    failures: why the line fails; empty: it holds. figures: what was measured, by name."""
 
     name: str
     must: str
@@ -34,6 +40,7 @@ class Outcome:
     bad_plans: list[str] = dataclasses.field(default_factory=list)
     crashes: list[str] = dataclasses.field(default_factory=list)
     failures: list[str] = dataclasses.field(default_factory=list)
+    figures: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
@@ -63,6 +70,8 @@ def run_table(
         if faults:
             for outcome in _run_rig(checkpoint, domain, folder, faults, simulated=simulated):
                 add(outcome)
+    for outcome in _run_arm(domain, folder / "arm", wanted):
+        add(outcome)
     if wanted(DISK):
         add(_full_disk(folder / "disk"))
     return outcomes
@@ -86,11 +95,49 @@ def _run_rig(
     own.mkdir(parents=True)
     copy = own / "wall.safetensors"
     shutil.copyfile(checkpoint, copy)
-    with Rig(copy, domain, own, simulated_time=simulated) as rig:
+    with Rig(copy, domain, own, simulated_time=simulated, outputs=not simulated) as rig:
         if rig.wait_until_steady() is None:
             raise RigError(f"the nodes do not begin to plan ({rig.status}); see {own}")
         for fault in faults:
             yield _run(rig, fault)
+        if rig.latencies is not None:
+            yield _judge_latencies(rig.latencies, "robot moved by velocities")
+
+
+def _judge_latencies(latencies: HoldLatencies, robot: str) -> Outcome:
+    """Of all holds there were on a rig. With few of them, the largest is p99."""
+    outcome = Outcome(f"hold latency, {robot}", "p99 below 5 ms on every output")
+    found = latencies.book.latencies()
+    outcome.figures = {"hold latency (ms)": summary(found)}
+    outcome.failures = failures(found) if any(found.values()) else []
+    outcome.happened = "; ".join(
+        f"{name}: {told['holds']:.0f} holds, p50 {told.get('p50', math.nan):.2f} ms, "
+        f"p99 {told.get('p99', math.nan):.2f} ms" for name, told in summary(found).items()
+    )  # fmt: skip
+    return outcome
+
+
+def _run_arm(domain: int, own: Path, wanted: Callable[[str], bool]) -> Iterable[Outcome]:
+    lines = [line for line in ARM_LINES if wanted(line.name)]
+    if not lines:
+        return
+    shutil.rmtree(own, ignore_errors=True)
+    with ArmRig(domain, own) as rig:
+        for line in lines:
+            yield _run_line(rig, line)
+        begin(rig, Report())
+        hold_often(rig, HOLDS_ASKED, lambda: rig.wait_for_plans(2, 3.0))
+        yield _judge_latencies(rig.latencies, "arm moved by positions")
+
+
+def _run_line(rig: ArmRig, line: ArmLine) -> Outcome:
+    outcome, report = Outcome(line.name, line.must), Report()
+    deaths, began = len(rig.crashed()), time.time_ns()
+    line.run(rig, report)
+    outcome.happened, outcome.failures = report.happened, report.failures
+    outcome.figures, outcome.plans = dict(report.figures), sum(rig.plans_since(began))
+    outcome.crashes = rig.crashed()[deaths:]
+    return outcome
 
 
 def _run(rig: Rig, fault: Fault) -> Outcome:
@@ -108,6 +155,8 @@ def _run(rig: Rig, fault: Fault) -> Outcome:
     finally:
         repair(rig)
         fault.end(rig)
+    outcome.failures += rig.failures
+    rig.failures = []
     ended = time.monotonic()
     steady = rig.wait_until_steady(_RECOVERY + (_RESTART if fault.must == STANDS else 0.0))
     outcome.recovery = None if steady is None else round(steady, 2)
@@ -136,9 +185,11 @@ def _watch(rig: Rig, fault: Fault, began: float, outcome: Outcome) -> None:
     real = [plan for plan in seen if plan.points]
     outcome.happened = f"{len(real)} plans, {len(seen) - len(real)} holds; {rig.status}"
     if rig.answer:
-        outcome.happened, rig.answer = f"{outcome.happened}; reload: {rig.answer}", ""
+        outcome.happened, rig.answer = f"{outcome.happened}; {rig.answer}", ""
     if fault.must == PLANS and (not seen or len(real) < _PLANNING_SHARE * len(seen)):
         outcome.failures.append("it did not go on planning")
+    if fault.must == PLANS and not rig.wait_for(lambda: fault.reason in rig.status, 2.0):
+        outcome.failures.append(f"diagnostics do not say {fault.reason!r}")
     assert fault.must in (PLANS, EITHER)
 
 
@@ -152,7 +203,11 @@ def _watch_hold(rig: Rig, fault: Fault, began: float, within: float, outcome: Ou
         outcome.happened = rig.status
         return
     quiet = hold.received + fault.settle
-    told = rig.wait_for(lambda: fault.reason in rig.status, fault.settle + 2.0)
+
+    def told_why() -> bool:
+        return fault.reason in rig.status and rig.status.startswith("holding")
+
+    told = rig.wait_for(told_why, fault.settle + 2.0)
     outcome.happened = rig.status
     if not told:
         outcome.failures.append(f"diagnostics do not say {fault.reason!r}")
