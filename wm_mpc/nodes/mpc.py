@@ -26,6 +26,7 @@ from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
 from wm_mpc.model.familiarity import checkpoint_complaint, describe_familiarity
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import why_not_native
+from wm_mpc.nodes.mpc_endpoints import Endpoints
 from wm_mpc.nodes.mpc_goals import Goals
 from wm_mpc.nodes.mpc_parameters import OUTPUTS, TABLE, objective_config, planner_config, validate
 from wm_mpc.nodes.mpc_reload import Reloader
@@ -49,6 +50,7 @@ class Mpc(ManagedNode):
     def __init__(self, **options: Any) -> None:
         super().__init__("mpc", **options)
         self._session: Session | None = None
+        self._endpoints: Endpoints | None = None
         self._settings = declare(
             self, TABLE, is_active=lambda: self._session is not None, validate=validate
         )
@@ -131,6 +133,7 @@ class Mpc(ManagedNode):
             self._status.report(ERROR, f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
         self._checkpoint, self._model = path, model
+        self._meet(model, values)
         self.get_logger().info(
             f"world model {path.name}: task {model.spec.task}; arithmetic: {self._arithmetic()}"
         )
@@ -141,11 +144,13 @@ class Mpc(ManagedNode):
     @reported
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._status.report(WARN, "waiting for the camera")
-        assert self._model is not None
+        model, values = self._model, self._settings.values()
+        assert model is not None
         session = Session(
             self,
-            self._model,
-            self._settings.values(),
+            self._meet(model, values),
+            model,
+            values,
             self._statistics,
             self._goals,
             self._status.report,
@@ -182,9 +187,23 @@ class Mpc(ManagedNode):
         if session is not None:
             session.close()
 
+    def _meet(self, model: WorldModel, values: Mapping[str, Any]) -> Endpoints:
+        """The topics for this robot and these parameters, which may be set while inactive."""
+        if self._endpoints is not None and not self._endpoints.fit(model.spec, values):
+            self._leave()
+        if self._endpoints is None:
+            self._endpoints = Endpoints(self, model, values, self._goals)
+        return self._endpoints
+
+    def _leave(self) -> None:
+        endpoints, self._endpoints = self._endpoints, None
+        if endpoints is not None:
+            endpoints.close()
+
     def _forget(self, message: str, level: int = WARN) -> None:
         """Let go of whatever belongs to a configured node."""
         self._end_session()
+        self._leave()
         self._model = self._checkpoint = None
         self._goals.forget()
         self._status.report(level, message)

@@ -60,8 +60,7 @@ class Goals:
         node.create_service(Trigger, "~/clear_goals", self._on_clear)
 
     def begin(self, inputs: Inputs, on_none: Callable[[], None] = lambda: None) -> None:
-        """Receive goals, as `inputs` can read them. on_none: called when a person has taken away
-        the last one."""
+        """Receive goals, as `inputs` can read them. on_none: see `when_none`."""
         self._inputs, self._on_none = inputs, on_none
         state = STATE_TYPES[inputs.state_source]
         subscribe = self._node.create_subscription
@@ -69,6 +68,10 @@ class Goals:
             subscribe(state, "goal/append/state", self._append_state, qos.APPENDED),
             subscribe(Image, "goal/append/image", self._append_image, qos.APPENDED),
         ]
+
+    def when_none(self, call: Callable[[], None] = lambda: None) -> None:
+        """call: from now on, when a person has taken away the last goal."""
+        self._on_none = call
 
     def end(self) -> None:
         """Receive none; those that came are kept."""

@@ -38,6 +38,10 @@ _STATE_WAIT = 0.01  # s to wait for the state that belongs to an image
 _LONGER = 0.25  # control periods to wait for it, where there is none near
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclasses.dataclass(frozen=True)
 class Arrival:
     """A message, its stamp (ns of the node's clock) and when it came (s, monotonic). trip: seconds
@@ -64,7 +68,10 @@ class Snapshot:
 
 
 class Inputs:
-    """Subscriptions of the node `mpc`. Callbacks store, `snapshot` reads; thread-safe."""
+    """Subscriptions of the node `mpc`. Callbacks store, `snapshot` reads; thread-safe.
+
+    Between `end` and `begin`, images and states are dropped as they come. Goals are kept.
+    """
 
     def __init__(
         self,
@@ -73,29 +80,22 @@ class Inputs:
         *,
         transport: str,
         state_type: str,
-        on_image: Callable[[], None],
-        on_wait: Callable[[], None] = lambda: None,
+        on_image: Callable[[], None] | None = None,
     ) -> None:
-        """on_image: called by the callbacks when an image has come. on_wait: called by `snapshot`
-        before it waits for what a callback is to bring."""
+        """on_image: see `begin`, which need not be called then."""
         self.spec = spec
-        self._node, self._on_image, self._on_wait = node, on_image, on_wait
+        self._node = node
         compressed = transport == "compressed"
         self._source = spec.state.source if state_type == "auto" else state_type
         self._changed = threading.Condition()
-        self._camera = FrozenCamera(angles={"yaw", *spec.state.angles})
-        self._looks = PictureLooks()
-        self._clock = ClockWatch()
-        self._image: Arrival | None = None
         self._image_number = 0
-        self._ahead = Ahead()
-        self._states = States(spec, self._source)
+        self._forget(on_image)
         image_type = CompressedImage if compressed else Image
         topic = "camera/image_raw/compressed" if compressed else "camera/image_raw"
         topic = image_topic(node, topic)
         # Simulated time comes as a message, too; it must not be later than the image of its moment.
-        is_simulated = node.get_parameter("use_sim_time").value
-        group = None if is_simulated else UrgentCallbackGroup()
+        self._is_simulated = bool(node.get_parameter("use_sim_time").value)
+        group = None if self._is_simulated else UrgentCallbackGroup()
         subscribe = functools.partial(node.create_subscription, callback_group=group)
         self._goals = GoalInputs(STATE_TYPES[self._source], subscribe, self.same_state)
         heard = {
@@ -105,13 +105,44 @@ class Inputs:
         # Images last: when the first one comes, the goal and the state have had their chance.
         camera = subscribe(image_type, topic, self._store_image, qos.SENSOR_DATA)
         self._subscriptions = [*self._goals.subscriptions, *heard.values(), camera]
-        self._check = ObservationCheck(
-            spec.control_period,
-            image_topic=str(camera.topic_name),
-            state_topic=str(heard[self._source].topic_name),
-            is_simulated=bool(is_simulated),
-            warn=lambda text: node.get_logger().warning(text),
+        self._names = str(camera.topic_name), str(heard[self._source].topic_name)
+        self._check = self._new_check()
+
+    def _forget(self, on_image: Callable[[], None] | None) -> None:
+        self._on_image, self._on_wait = on_image, _nothing
+        self._camera = FrozenCamera(angles={"yaw", *self.spec.state.angles})
+        self._looks = PictureLooks()
+        self._clock = ClockWatch()
+        self._image: Arrival | None = None
+        self._ahead = Ahead()
+        self._states = States(self.spec, self._source)
+
+    def _new_check(self) -> ObservationCheck:
+        image_topic, state_topic = self._names
+        return ObservationCheck(
+            self.spec.control_period,
+            image_topic=image_topic,
+            state_topic=state_topic,
+            is_simulated=self._is_simulated,
+            warn=lambda text: self._node.get_logger().warning(text),
         )
+
+    def begin(self, on_image: Callable[[], None], on_wait: Callable[[], None] = _nothing) -> None:
+        """Receive, and know nothing of what came before but the goals.
+
+        Args:
+            on_image: called by the callbacks when an image has come.
+            on_wait: called by `snapshot` before it waits for what a callback is to bring.
+        """
+        with self._changed:
+            self._forget(on_image)
+            self._on_wait = on_wait
+            self._check = self._new_check()
+
+    def end(self) -> None:
+        """Drop images and states as they come."""
+        with self._changed:
+            self._on_image, self._on_wait = None, _nothing
 
     def close(self) -> None:
         for subscription in self._subscriptions:
@@ -135,7 +166,11 @@ class Inputs:
         """info: what the middleware knows of the message; rclpy gives it to callbacks that take
         two arguments."""
         trip = trip_seconds(info.get("source_timestamp", 0), time.time_ns())
-        self._camera.see(message)
+        with self._changed:
+            on_image, camera, looks = self._on_image, self._camera, self._looks
+        if on_image is None:
+            return
+        camera.see(message)
         with self._changed:
             received, now = time.monotonic(), self._now()
             # Some drivers leave the stamp empty; then the time of arrival is the best there is.
@@ -143,12 +178,14 @@ class Inputs:
             self._ahead.add(stamp, now)
             self._image = Arrival(message, stamp, received, trip)
             self._image_number += 1
-        self._on_image()
-        for remark in self._looks.see(message):
+        on_image()
+        for remark in looks.see(message):
             self._node.get_logger().warning(remark)
 
     def _store_state(self, message: Any) -> None:
         with self._changed:
+            if self._on_image is None:
+                return
             received, now = time.monotonic(), self._now()
             stamp = to_nanoseconds(message.header.stamp) or now
             self._states.add(message, stamp, now, received)

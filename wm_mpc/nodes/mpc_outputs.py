@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Point, TwistStamped
+from geometry_msgs.msg import Point, Twist, TwistStamped
+from rclpy.duration import Duration
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float64, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
@@ -29,6 +30,8 @@ from wm_mpc.spec import RobotSpec
 
 _TWISTS, _COMMANDS, _TRAJECTORY = "output.cmd_vel", "output.commands", "output.joint_trajectory"
 _OUTPUTS = (_TWISTS, _COMMANDS, _TRAJECTORY)
+_TWIST_TYPES = {"twist_stamped": TwistStamped, "twist": Twist}
+_ACKNOWLEDGED = 0.3  # s to wait for until everybody has the last word
 _PLAN_TIMEOUT = 1.0  # s, after which the streams rest; three plans, if those take longer
 
 
@@ -40,29 +43,45 @@ class PlanPublisher:
     before. A robot moved by positions rests where it was measured: until then nothing is sent but
     the request to hold, which names no position.
 
+    It lives as long as the node is configured, and is silent before `begin` and after `end`.
+
+    Args:
+        node: whose topics they are.
+        spec: the robot.
+        twist_type: of `cmd_vel`: "twist_stamped" or "twist".
+
     Attributes:
         left: When the last plan was handed to the middleware (s, monotonic).
     """
 
-    def __init__(self, node: Any, spec: RobotSpec) -> None:
+    def __init__(self, node: Any, spec: RobotSpec, twist_type: str = "twist_stamped") -> None:
         self._node, self._spec = node, spec
         self._plans = node.create_publisher(JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS)
-        self._twists = node.create_publisher(TwistStamped, "cmd_vel", qos.COMMAND)
+        self._twist_type = _TWIST_TYPES[twist_type]
+        self._twists = node.create_publisher(self._twist_type, "cmd_vel", qos.COMMAND)
         self._commands = node.create_publisher(Float64MultiArray, "commands", qos.COMMAND)
         self._trajectories = node.create_publisher(
             JointTrajectory, "joint_trajectory", qos.PLANNED_ACTIONS
         )
-        self._follower = PlanFollower(spec.action, spec.control_period)
         self._lock = threading.Lock()  # of the outputs beside `planned_actions`
-        self._timer = node.create_timer(spec.control_period, self._stream)
         self._outputs = frozenset[str]()  # names of the parameters that are on
         self._frame_id = "odom"
-        self._measured: Mapping[str, float] = {}  # positions by name, as far as known
         self.left = 0.0
         self._serialized = SerializedPlans(spec.action, spec.control_period)
-        self._trajectory: JointTrajectory | None = None  # the last that was sent
-        self._held: Mapping[str, float] | None = None  # where joints are held; None: not held
         self.rivals = Rivals(node)
+        self.begin()
+        self._timer = node.create_timer(spec.control_period, self._stream)
+
+    def begin(self) -> None:
+        """Know nothing of what was sent and measured before: meanwhile, others may have moved the
+        robot."""
+        with self._lock:
+            self._follower = PlanFollower(self._spec.action, self._spec.control_period)
+            self._measured: Mapping[str, float] = {}  # positions by name, as far as known
+            self._trajectory: JointTrajectory | None = None  # the last that was sent
+            # Where joints are held; None: not held.
+            self._held: Mapping[str, float] | None = None
+        self.rivals.forget()
 
     def use(self, values: Mapping[str, Any], present: Callable[[], dict[str, float]]) -> None:
         """Publish as the node's parameters say. present: tells where the joints are now."""
@@ -149,12 +168,15 @@ class PlanPublisher:
         if _COMMANDS in outputs:
             self._commands.publish(Float64MultiArray(data=action.tolist()))
         if _TWISTS in outputs:
-            message = TwistStamped()
-            message.header.stamp, message.header.frame_id = to_stamp(now), self._frame_id
+            message = self._twist_type()
+            twist = message
+            if isinstance(message, TwistStamped):
+                message.header.stamp, message.header.frame_id = to_stamp(now), self._frame_id
+                twist = message.twist
             for name, value in zip(self._spec.action.names, action, strict=True):
                 if name in TWIST_FIELDS:
                     part, axis = TWIST_FIELDS[name]
-                    setattr(getattr(message.twist, part), axis, float(value))
+                    setattr(getattr(twist, part), axis, float(value))
             self._twists.publish(message)
 
     def _rest(self, outputs: frozenset[str]) -> None:
@@ -167,13 +189,28 @@ class PlanPublisher:
             self._send_trajectory(now, np.zeros((0, self._spec.action.size)))
             self._trajectory = self._held = None  # others may move them now
 
-    def close(self) -> None:
+    def end(self) -> None:
+        """Say the last word and be silent. It waits, for a moment at most, until all who listen
+        have the last messages."""
         with self._lock:  # a callback of the timer that runs is over then, and none follows
             self._rest(self._outputs - {_TRAJECTORY})
             self._outputs = frozenset()
+        deadline = time.monotonic() + _ACKNOWLEDGED
+        for publisher in self._publishers:
+            if publisher.get_subscription_count():
+                remaining = max(0.0, deadline - time.monotonic())
+                publisher.wait_for_all_acked(Duration(seconds=remaining))
+
+    @property
+    def _publishers(self) -> tuple[Any, ...]:
+        return self._plans, self._twists, self._commands, self._trajectories
+
+    def close(self) -> None:
+        """`end`, and leave the topics."""
+        self.end()
         self.rivals.close()
         self._node.destroy_timer(self._timer)
-        for publisher in (self._plans, self._twists, self._commands, self._trajectories):
+        for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
 
 

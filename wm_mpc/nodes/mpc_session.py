@@ -17,9 +17,9 @@ from wm_mpc.control.receding_horizon import ControlPlan, PlanningError, Receding
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.validator import Validation, Verdict
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.nodes.mpc_endpoints import Endpoints
 from wm_mpc.nodes.mpc_goals import Goals
-from wm_mpc.nodes.mpc_inputs import Inputs, Snapshot
-from wm_mpc.nodes.mpc_outputs import PlanPictures, PlanPublisher
+from wm_mpc.nodes.mpc_inputs import Snapshot
 from wm_mpc.nodes.mpc_parameters import Configs
 from wm_mpc.nodes.mpc_statistics import Statistics
 from wm_mpc.nodes.mpc_trust import ERROR, OK, WARN, HoldError, Trust
@@ -41,6 +41,7 @@ class Session:
     def __init__(
         self,
         node: Any,
+        endpoints: Endpoints,
         model: WorldModel,
         values: Mapping[str, Any],
         statistics: Statistics,
@@ -64,22 +65,16 @@ class Session:
         self._schedule = PlanSchedule()
         self._handover = Handover(wake)
         self._usual = statistics.latency.summary().p50  # s, how long planning takes
-        self._used_image = 0
         self._goals = goals
         self._used_goal: tuple[int, int] | None = None  # number and revision
         self._answered: tuple[int, np.ndarray, Mapping[str, float]] | None = None  # the last plan
-        self._plans = PlanPublisher(node, model.spec)
-        self._pictures = PlanPictures(node, model)
-        self._inputs = Inputs(
-            node,
-            model.spec,
-            transport=values["image.transport"],
-            state_type=values["state.type"],
-            on_image=self._on_image,
-            on_wait=self._handover.over,
-        )
-        statistics.inputs = self._inputs
-        goals.begin(self._inputs, on_none=self.hold_at_once)
+        self._plans, self._pictures = endpoints.plans, endpoints.pictures
+        self._inputs = statistics.inputs = endpoints.inputs
+        self._plans.begin()
+        self._pictures.use(model)
+        self._used_image = self._inputs.image_number
+        self._inputs.begin(self._on_image, self._handover.over)
+        goals.when_none(self.hold_at_once)
 
     def _now(self) -> int:
         return int(self._node.get_clock().now().nanoseconds)
@@ -95,10 +90,9 @@ class Session:
                 return
             self._closed = True
             self._stand_still()
-            self._goals.end()
-            self._inputs.close()
-            self._plans.close()
-            self._pictures.close()
+            self._goals.when_none()
+            self._inputs.end()
+            self._plans.end()
 
     def _stand_still(self) -> tuple[int, np.ndarray | None]:
         """Tell the robot to hold; the stamp (ns) of that, and the action (action size,) that it

@@ -37,6 +37,12 @@ class Rivals:
     def close(self) -> None:
         self._node.destroy_subscription(self._subscription)
 
+    def forget(self) -> None:
+        """What was heard up to now does not count: this controller has only begun."""
+        with self._lock:
+            self._heard.clear()
+            self._last = -1e9
+
     def sent(self, message: bytes) -> None:
         """A plan of our own, serialized, is about to leave."""
         self._sent.append(message)
