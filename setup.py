@@ -156,6 +156,8 @@ setup(
         "tqdm",
     ],
     extras_require={
+        # Also what colcon looks for to run the tests with pytest.
+        "test": ["hypothesis", "pytest", "pytest-rerunfailures", "pytest-timeout"],
         "ray": ["ray[client]"],  # simulators on a cluster
         # What `benchmark` compares with, just these versions, and what they import.
         "bench": [

@@ -1,18 +1,18 @@
 """A real robot's controller: `ros2 launch wm_mpc robot.launch.py model:=my_robot.safetensors`."""
 
-from launch import LaunchContext, LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument,
-    OpaqueFunction,
-    RegisterEventHandler,
-)
-from launch.event_handlers import OnProcessExit
+from launch.actions import DeclareLaunchArgument, LogInfo
 from launch_ros.actions import Node
 
-from wm_mpc.ros.launching import end_with, network
+from wm_mpc.ros.launching import Together, description, environment, parameter_files, truth, value
 
 FROM_FILE = "Empty: as in params_file, or the node's own default."
 OUTPUTS = ("cmd_vel", "commands", "joint_trajectory")
+# What many launch files mean by an argument `output`, which an include then hands down to this one.
+PRINTING = ("screen", "log", "both")
+FOREIGN = (
+    "WARNING: the argument output, set for other nodes, says where they print; mpc streams nothing "
+    f"besides planned_actions. To stream, give this launch file output:={'|'.join(OUTPUTS)}"
+)
 # Launch argument, the parameter of mpc it stands for, its type, what it means.
 PARAMETERS = (
     ("planner", "planner.type", str, "How to plan: adam, gd, cem, icem, cem_gd, lm or mppi."),
@@ -21,6 +21,12 @@ PARAMETERS = (
     ("observation_timeout", "observation_timeout", float, "Hold without an image for so long, s."),
     ("image_transport", "image.transport", str, "raw or compressed."),
     ("state_type", "state.type", str, "odom, joint_states, or auto: what the checkpoint says."),
+    (
+        "cmd_vel_type",
+        "output.cmd_vel_type",
+        str,
+        "With output cmd_vel: twist_stamped (TwistStamped) or twist (Twist).",
+    ),
     ("frame_id", "frame_id", str, "Frame of cmd_vel and of the markers."),
     ("auto_reload", "auto_reload", bool, "Change to each checkpoint a learner announces."),
     ("autostart", "autostart", bool, "Configure and activate at once."),
@@ -28,7 +34,11 @@ PARAMETERS = (
 # Launch argument, what it renames, what it means.
 TOPICS = (
     ("image_topic", "camera/image_raw", "Camera image (raw)."),
-    ("compressed_topic", "camera/image_raw/compressed", "Camera image (compressed)."),
+    (
+        "compressed_topic",
+        "camera/image_raw/compressed",
+        "Camera image (compressed), if it is not image_topic with /compressed behind it.",
+    ),
     ("odom_topic", "odom", "Odometry, for models that measure it."),
     ("joint_states_topic", "joint_states", "Joint states, for models that measure them."),
     ("goal_image_topic", "goal/image", "The picture to reach."),
@@ -36,7 +46,7 @@ TOPICS = (
     ("goal_append_image_topic", "goal/append/image", "Pictures to reach one after another."),
     ("goal_append_state_topic", "goal/append/state", "The robot's states there, by stamp."),
     ("planned_actions_topic", "planned_actions", "Plans, a JointTrajectory."),
-    ("cmd_vel_topic", "cmd_vel", "With output cmd_vel: TwistStamped (bases, MoveIt Servo)."),
+    ("cmd_vel_topic", "cmd_vel", "With output cmd_vel: a twist (bases, MoveIt Servo)."),
     (
         "commands_topic",
         "commands",
@@ -64,25 +74,15 @@ OTHERS = (
 )
 
 
-def truth(name, text):
-    """A launch argument as a bool; raises RuntimeError."""
-    if text.lower() not in ("true", "false", "1", "0"):
-        raise RuntimeError(f"{name} is {text!r}; accepted: true, false")
-    return text.lower() in ("true", "1")
-
-
-def given_parameters(given):
-    """Parameters of mpc from the arguments that were given; raises RuntimeError."""
-    parameters = {"checkpoint": given["model"]}
+def parameters_of_mpc(given):
+    """Parameters of mpc from the arguments that were given. Raises RuntimeError."""
+    parameters = {"checkpoint": value("model", given["model"], str)}
     for name, parameter, kind, _ in PARAMETERS:
         if given[name]:
-            try:
-                parameters[parameter] = (
-                    truth(name, given[name]) if kind is bool else kind(given[name])
-                )
-            except ValueError:
-                raise RuntimeError(f"{name} is {given[name]!r}; a number is needed") from None
+            parameters[parameter] = value(name, given[name], kind)
     for output in filter(None, given["output"].replace(" ", "").split(",")):
+        if output in PRINTING:
+            continue
         if output not in OUTPUTS:
             raise RuntimeError(f"output is {output!r}; accepted: {', '.join(OUTPUTS)}")
         parameters[f"output.{output}"] = True
@@ -90,24 +90,35 @@ def given_parameters(given):
     return parameters
 
 
-def start(context: LaunchContext):
-    given = context.launch_configurations
+def remappings(given):
+    """Topics by their new names. The compressed one follows the raw one, as in image_transport."""
+    names = {name: given[name] for name, _, _ in TOPICS}
+    if names["image_topic"] and not names["compressed_topic"]:
+        names["compressed_topic"] = names["image_topic"].rstrip("/") + "/compressed"
+    return [(old, names[name]) for name, old, _ in TOPICS if names[name]]
+
+
+def start(given, context):
+    respawn = truth("respawn", given["respawn"])
+    together = Together(given, respawn=respawn)
     common = {
         "package": "wm_mpc",
         "namespace": given["namespace"] or None,
         "output": "screen",
-        "remappings": [(old, given[name]) for name, old, _ in TOPICS if given[name]],
+        "remappings": remappings(given),
         "ros_arguments": ["--enclave", given["enclave"]] if given["enclave"] else None,
-        "respawn": truth("respawn", given["respawn"]),
+        "additional_env": environment(given, context),
+        "on_exit": together.on_exit,
+        "respawn": respawn,
         "respawn_delay": 1.0,
     }
-    files = [given["params_file"]] if given["params_file"] else []
-    parameters, learning = given_parameters(given), {}
+    files = parameter_files(given)
+    parameters, learning = parameters_of_mpc(given), {}
     learner = given["learner"].lower()
     if learner not in ("true", "false", "live"):
         raise RuntimeError(f"learner is {given['learner']!r}; accepted: true, false, live")
     if learner == "live":
-        learning = {"mode": "live", "checkpoint": given["model"]}
+        learning = {"mode": "live", "checkpoint": parameters["checkpoint"]}
         parameters.setdefault("auto_reload", True)
         if "image.transport" in parameters:
             learning["image.transport"] = parameters["image.transport"]
@@ -115,7 +126,8 @@ def start(context: LaunchContext):
     if learner != "false":
         given_too = [*files, learning] if learning else files
         nodes.append(Node(executable="learner", name="learner", parameters=given_too, **common))
-    return nodes
+    foreign = [LogInfo(msg=FOREIGN)] if given["output"] in PRINTING else []
+    return [*foreign, *together(nodes)]
 
 
 def generate_launch_description():
@@ -135,12 +147,5 @@ def generate_launch_description():
             DeclareLaunchArgument(name, default_value=default, description=text)
             for name, default, text in OTHERS
         ),
-        *network(),
     ]
-    return LaunchDescription(
-        [
-            *arguments,
-            RegisterEventHandler(OnProcessExit(on_exit=end_with)),
-            OpaqueFunction(function=start),
-        ]
-    )
+    return description(arguments, start)

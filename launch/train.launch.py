@@ -1,12 +1,9 @@
 """Training as a node: `ros2 launch wm_mpc train.launch.py task:=wall`; given again, it goes on."""
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, Shutdown
-from launch.substitutions import LaunchConfiguration
+from launch.actions import DeclareLaunchArgument
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 
-from wm_mpc.ros.launching import network
+from wm_mpc.ros.launching import Together, description, environment, value
 
 ARGUMENTS = (
     ("task", str, "wall", "Names the default directories of dataset and results."),
@@ -29,36 +26,23 @@ ARGUMENTS = (
 )
 
 
-def end_with(event, context):
-    """The learner ended: well, or with an error, which is the launch's too."""
-    if context.is_shutdown:
-        return None
-    if event.returncode != 0:
-        raise RuntimeError(f"{event.process_name} ended with exit code {event.returncode}")
-    return Shutdown(reason="training is finished")
-
-
-def generate_launch_description():
+def start(given, context):
+    together = Together(given)
     learner = Node(
         package="wm_mpc",
         executable="learner",
         name="learner",
         output="screen",
-        parameters=[
-            {
-                name: ParameterValue(LaunchConfiguration(name), value_type=kind)
-                for name, kind, _, _ in ARGUMENTS
-            }
-        ],
-        on_exit=end_with,
+        parameters=[{name: value(name, given[name], kind) for name, kind, _, _ in ARGUMENTS}],
+        additional_env=environment(given, context),
+        on_exit=together.on_exit,
     )
-    return LaunchDescription(
-        [
-            *(
-                DeclareLaunchArgument(name, default_value=default, description=text)
-                for name, _, default, text in ARGUMENTS
-            ),
-            *network(),
-            learner,
-        ]
-    )
+    return together([learner])
+
+
+def generate_launch_description():
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, _, default, text in ARGUMENTS
+    ]
+    return description(arguments, start)

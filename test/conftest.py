@@ -8,6 +8,7 @@ import fcntl
 import importlib.util
 import os
 import pathlib
+import sys
 import tempfile
 import threading
 import time
@@ -169,13 +170,24 @@ def ray_workers() -> Iterator[Any]:
         yield workers
 
 
-@pytest.fixture(scope="session")
-def bags() -> Any:
-    """The module `data/bags.py`, which makes recordings."""
-    path = pathlib.Path(__file__).parent / "data" / "bags.py"
-    spec = importlib.util.spec_from_file_location("bags", path)
+def _load(name: str) -> Any:
+    """A module of the folder `data`, which makes recordings."""
+    path = pathlib.Path(__file__).parent / "data" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def bags() -> Any:
+    """The module `data/bags.py`: recordings by the writers of `rosbags`."""
+    return _load("bags")
+
+
+@pytest.fixture(scope="session")
+def mcaps() -> Any:
+    """The module `data/mcaps.py`: MCAP files, record by record."""
+    return _load("mcaps")

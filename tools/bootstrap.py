@@ -142,7 +142,8 @@ def find_ros(environment):
     for prefix in filter(None, environment.get("AMENT_PREFIX_PATH", "").split(os.pathsep)):
         own = ROOT in [Path(prefix).resolve(), *Path(prefix).resolve().parents]
         marker = Path(prefix, "share/ament_index/resource_index/packages/rclpy")
-        if own or not marker.exists():
+        # A virtual environment is another checkout's, whose shell this is.
+        if own or not marker.exists() or Path(prefix, "pyvenv.cfg").exists():
             continue
         # Distributions are named in alphabetical order.
         if distro and distro < OLDEST_DISTRO:

@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 # Far beyond any robot; what is larger was never meant, and would take all memory.
-_MOST_STEPS = 10_000  # of frame_skip and history
+_MOST_STEPS = 1000  # of frame_skip and history
 _LONGEST_PERIOD = 3600.0  # s
 _SHORTEST_PERIOD = 1e-5  # s
 

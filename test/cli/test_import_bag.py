@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -139,6 +140,9 @@ def test_appending_needs_a_dataset(run):
         ("bag --config no.yaml", "no.yaml cannot be read"),
         ("bag --max-steps 3", "min_steps is 15, more than max_steps, 3"),
         ("bag --image-size 8x8", "image is 8x8; at least 16x16 is needed"),
+        ("bag --image-range 5", "image.value_range is [5.0]; two numbers are needed"),
+        ("bag --stamps receive --clock-offset 2", "but by stamps, receive, no stamp counts"),
+        ("bag --angles elbow", "state.angles is ('elbow',); accepted: entries of state.names"),
     ],
 )
 def test_refusals_are_told_in_words(run, tmp_path, arguments, message):
@@ -148,7 +152,57 @@ def test_refusals_are_told_in_words(run, tmp_path, arguments, message):
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("option", ["--image-size big", "--frame-skip 0", "--stamps mine"])
+DEPTH = "--task deep --image /depth --state /joint_states --action /commands --image-size 32x32"
+
+
+@pytest.fixture
+def depth(bags, tmp_path):
+    """The recording `deep`: a compressed 16 bit depth picture of 0.5 to 0.9 m, in mm."""
+    make, messages = bags.Make(), []
+    for topic, t, message in recorded(bags):
+        if topic == "/camera/image_raw":
+            wall = np.full((48, 48), 500, np.uint16)
+            wall[:, :20] = 900
+            data = cv2.imencode(".png", wall)[1].reshape(-1)
+            message = make.compressed(t, np.zeros((4, 4, 3), np.uint8))
+            message.data, message.format, topic = data, "16UC1; png compressed ", "/depth"
+        messages.append((topic, t, message))
+    bags.write_bag(tmp_path / "deep", messages)
+
+
+def test_depth_is_refused_until_its_range_is_stated(run, depth):
+    code, _, error = run(f"deep {DEPTH}")
+    assert code == 1
+    assert "which 8 bits cannot hold: state the range of values" in error
+    assert "--image-range" in error
+    assert run(f"deep {DEPTH} --image-range 0,1000")[0] == 0
+    dataset = Dataset("data/deep")
+    assert dataset.spec.image.value_range == (0.0, 1000.0)
+    assert set(np.unique(next(iter(dataset)).images)) >= {128, 230}
+
+
+def test_options_about_what_messages_mean_are_taken(run):
+    code, out, _ = run(f"bag {OPTIONS} --angles slider --clock-offset 0 --trajectory-points at")
+    assert code == 0
+    assert Dataset("data/slider").spec.state.angles == ("slider",)
+    assert "received minus stamp is +0 s by the clocks: as stated" in out
+
+
+def test_no_angles_may_be_stated(run):
+    assert run(f"bag {OPTIONS} --angles ''")[0] == 0
+    assert Dataset("data/slider").spec.state.angles == ()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--image-size big",
+        "--frame-skip 0",
+        "--stamps mine",
+        "--clock-offset x",
+        "--trajectory-points to",
+    ],
+)
 def test_options_that_cannot_be_end_with_code_2(run, option):
     assert run(f"bag {option}")[0] == 2
 
@@ -167,7 +221,9 @@ def test_neither_ros_nor_a_simulator_is_needed(run, tmp_path):
 
 
 def test_a_missing_library_is_one_line(run, monkeypatch):
-    monkeypatch.setitem(sys.modules, "rosbags.highlevel", None)
+    monkeypatch.setitem(sys.modules, "rosbags.typesys", None)
+    for name in [name for name in sys.modules if name.startswith("wm_mpc.data.storage")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, "wm_mpc.data.bag", raising=False)
     code, _, error = run("bag --list")
     assert code == 1

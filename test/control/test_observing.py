@@ -34,9 +34,8 @@ def ahead_of(*seconds):
 def judged(*seconds, is_simulated=False):
     ahead = ahead_of(*seconds)
     return judge_ahead(
-        "image", ahead=ahead.newest, usual=ahead.usual, period=PERIOD, timeout=TIMEOUT,
-        is_simulated=is_simulated,
-    )  # fmt: skip
+        "image", ahead, now=ahead.newest, period=PERIOD, timeout=TIMEOUT, is_simulated=is_simulated
+    )
 
 
 @pytest.mark.parametrize("seconds", [0.0, -0.001, -0.2, -0.45, 0.015])
@@ -65,9 +64,13 @@ def test_jitter_is_no_clock_that_is_wrong():
     assert judged(0.03, -0.04, 0.038, -0.02, -0.01) == judged(-0.1)
 
 
+def test_what_was_wrong_before_is_not_said_of_a_clock_that_is_right_again():
+    assert judged(*[5.0] * 9, -0.01) == judged(-0.1)
+
+
 def test_simulated_time_may_come_after_the_image():
     assert judged(*[0.15] * 5, is_simulated=True) == judged(-0.1)
-    assert "in the future" in judged(0.6, is_simulated=True).hold
+    assert "is /clock published" in judged(0.6, is_simulated=True).hold
 
 
 def test_silence_and_old_stamps_are_told_apart():
@@ -75,6 +78,7 @@ def test_silence_and_old_stamps_are_told_apart():
     assert "no image for 0.6 s" in judge_age("image", silence=0.6, age=0.6, **said).hold
     assert "image stamps are 0.60 s old" in judge_age("image", silence=0.1, age=0.6, **said).hold
     assert not judge_age("image", silence=0.5, age=0.5, **said).hold
+    assert "use_sim_time" in judge_age("image", silence=0.1, age=1.7e9, **said).hold
 
 
 # ------------------------------------------------------------------------------ one moment

@@ -145,6 +145,24 @@ def test_a_clock_that_went_back_leaves_no_measurement_of_a_time_to_come():
     assert state.offset == pytest.approx(-0.01)
 
 
+def test_a_clock_that_went_back_a_little_is_believed_after_some_measurements():
+    subject = history()
+    fill(subject, np.zeros(100), every=10)  # until 990 ms
+    fill(subject, np.ones(12), every=10, start=500)
+    assert not subject.is_told(T0 + 700 * MS)
+    assert subject.at(T0 + 610 * MS).values == pytest.approx([1.0])
+
+
+def test_measurements_that_another_node_sends_on_later_take_nothing_away():
+    subject = history()
+    for ms in range(1000):
+        subject.add(T0 + ms * MS, ms * 1e-3, {"elbow": ms * 1e-3})
+        if ms % 5 == 0 and ms > 300:
+            subject.add(T0 + (ms - 150) * MS, ms * 1e-3, {"elbow": (ms - 150) * 1e-3})
+    state = subject.at(T0 + 950 * MS)
+    assert (state.values, state.offset) == (pytest.approx([0.95]), 0.0)
+
+
 def test_a_stamp_far_in_the_future_does_no_lasting_harm():
     subject = history()
     fill(subject, np.zeros(100), every=10)

@@ -55,7 +55,7 @@ def definition(name: str = TWIST) -> str:
 
 @dataclasses.dataclass
 class Content:
-    """schemas: name, encoding and text by number; channels: schema, topic and encoding by number."""
+    """schemas: name, encoding and text; channels: schema, topic and encoding; each by number."""
 
     schemas: dict[int, tuple[str, str, str | bytes]]
     channels: dict[int, tuple[int, str, str]]
@@ -122,8 +122,8 @@ def write(
     extra: bytes = b"",
     defined: bool = True,
 ) -> Layout:
-    """Write a finished file. chunk: messages in a chunk, None: without chunks; unindexed: numbers of
-    chunks without a message index; counted: what the statistics say instead of the truth; extra:
+    """Write a finished file. chunk: messages in a chunk, None: without chunks; unindexed: numbers
+    of chunks without a message index; counted: what the statistics say instead of the truth; extra:
     records before the messages; defined: whether channels are also defined before the summary."""
     begin_with = definitions(content) if defined else b""
     out = bytearray(MAGIC + record(1, text(profile) + text("test")) + extra)

@@ -13,12 +13,13 @@ import pytest
 
 
 class Launched:
-    """A running `ros2 launch wm_mpc FILE`, its output so far, and its processes."""
+    """A running `ros2 launch wm_mpc FILE`, or of a path; its output so far, and its processes."""
 
     def __init__(self, domain_id, file, *arguments):
         self.lines = []
+        target = [file] if os.path.isabs(file) else ["wm_mpc", file]
         self.process = subprocess.Popen(
-            ["ros2", "launch", "wm_mpc", file, *arguments],
+            ["ros2", "launch", *target, *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env=os.environ | {"ROS_DOMAIN_ID": str(domain_id), "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
@@ -74,6 +75,20 @@ def _children(pid):
         return [int(child) for task in tasks for child in (task / "children").read_text().split()]
     except OSError:
         return []
+
+
+@pytest.fixture
+def launch_path(domain_id):
+    """Starts a launch file by its path; what still runs is ended."""
+    running = []
+
+    def start(path, *arguments):
+        running.append(Launched(domain_id, str(path), *arguments))
+        return running[-1]
+
+    yield start
+    for launched in running:
+        launched.close()
 
 
 @pytest.fixture

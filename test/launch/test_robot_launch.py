@@ -116,9 +116,10 @@ def test_a_live_learner_begins_with_the_model_and_its_checkpoints_are_used(
         (("model:=wall", "output:=cmd_vel,wheels"), "output is 'wheels'; accepted: cmd_vel"),
         (("model:=wall", "rate:=fast"), "rate is 'fast'; a number is needed"),
         (("model:=wall", "network:=world"), "network"),
+        (("model:=wall", "params_file:=/nothere.yaml"), "params_file is '/nothere.yaml'; there is"),
         (("model:=wall", "learner:=no"), "learner is 'no'; accepted: true, false, live"),
     ],
-    ids=["no model", "output", "rate", "network", "learner"],
+    ids=["no model", "output", "rate", "network", "params_file", "learner"],
 )
 def test_a_wrong_argument_is_named(launch, arguments, reason):
     launched = launch(*arguments)
@@ -145,3 +146,12 @@ def test_only_this_computer_sees_the_nodes_unless_told(
     wait_until(lambda: launched.pid_of("mpc"), "the node", 30.0)
     with open(f"/proc/{launched.pid_of('mpc')}/environ", "rb") as file:
         assert f"ROS_AUTOMATIC_DISCOVERY_RANGE={expected}".encode() in file.read().split(b"\0")
+
+
+def test_the_compressed_topic_follows_the_image_topic(launch, observer):
+    launch("model:=wall", "image_topic:=/cam/image_raw", "image_transport:=compressed")
+    wait_until(
+        lambda: observer.node.get_subscriptions_info_by_topic("/cam/image_raw/compressed"),
+        "the subscription", 40.0,
+    )  # fmt: skip
+    assert not observer.node.get_subscriptions_info_by_topic("/camera/image_raw/compressed")

@@ -32,12 +32,19 @@ OBJECTIVES = {
 
 
 def make_model(
-    *, gate=True, hidden=32, rate_limit=None, state=("x",), rounded=False, kind="velocity"
+    *,
+    gate=True,
+    hidden=32,
+    rate_limit=None,
+    state=("x",),
+    angles=(),
+    rounded=False,
+    kind="velocity",
 ):
     spec = RobotSpec(
         "toy",
         ActionSpec(("a", "b"), kind, "m/s", (-1.0, -1.0), (1.0, 1.0), rate_limit),
-        StateSpec(state, ("m",) * len(state), "odom"),
+        StateSpec(state, ("m",) * len(state), "odom", angles),
         ImageSpec(16, 16),
         control_period=0.1,
         frame_skip=3,
@@ -93,6 +100,19 @@ def test_costs_and_slopes_are_those_of_torch(objective, gate, limit, rounded):
         assert_same(costs, expected)
         assert_same(cost(actions), expected)
         assert_same(found, slopes)
+
+
+@pytest.mark.parametrize("state", [("yaw",), ("x", "yaw"), ("arm", "x", "hand")], ids=str)
+def test_costs_and_slopes_of_robots_with_angles_are_those_of_torch(state):
+    angles = tuple(name for name in state if name != "x")
+    model = make_model(state=state, angles=angles)
+    assert native_model(model).struct.state == len(state) + len(angles)
+    cost, actions = make_cost(model), some_actions()
+    assert cost._use_state
+    expected, slopes = by_torch(cost, actions)
+    costs, found = cost._native.slopes(actions, OBJECTIVES["everything"].step_weights(4))
+    assert_same(costs, expected)
+    assert_same(found, slopes)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)

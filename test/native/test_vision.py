@@ -19,11 +19,11 @@ from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 pytestmark = pytest.mark.skipif(library() is None, reason="no C++ compiler here")
 
 
-def make_model(*, size=(16, 20), state=("x", "y"), **sizes):
+def make_model(*, size=(16, 20), state=("x", "y"), angles=(), **sizes):
     spec = RobotSpec(
         "toy",
         ActionSpec(("a",), "velocity", "m/s", (-1.0,), (1.0,)),
-        StateSpec(state, ("m",) * len(state), "odom"),
+        StateSpec(state, ("m",) * len(state), "odom", angles),
         ImageSpec(*size),
         control_period=0.1,
         frame_skip=2,
@@ -50,6 +50,7 @@ MODELS = {
     "many points": {"keypoints": 19, "robot_points": 21},
     "wide": {"encoder_width": 40, "decoder_width": 36},
     "nothing measured": {"state": ()},
+    "angles": {"state": ("arm", "x", "hand"), "angles": ("hand", "arm")},
 }  # fmt: skip
 
 
@@ -58,7 +59,8 @@ def test_scene_and_redrawn_image_are_those_of_torch(sizes):
     model = make_model(**sizes)
     vision = native_vision(model)
     for seed in (1, 2):  # what the first leaves in memory does not matter
-        image, state = picture(model, seed), torch.randn(1, model.spec.state.size)
+        image = picture(model, seed)
+        state = model.normalise_state(torch.randn(1, model.spec.state.size))
         scene = vision.encode_scene(image)
         torch.testing.assert_close(scene, model.encode_scene(image[None])[0], atol=1e-4, rtol=0)
         latent = torch.cat([scene, state[0]])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -79,6 +81,13 @@ class Listener:
         message.header.stamp = to_stamp(T0 + round(at * MS))
         self.inputs._store_state(message)
 
+    def joints_of_other_clock(self, at, ahead, names, position):
+        now, self.now = self.now, at
+        message = JointState(name=list(names), position=[float(value) for value in position])
+        message.header.stamp = to_stamp(T0 + (at + ahead) * MS)
+        self.inputs._store_state(message)
+        self.now = now
+
     def odometry(self, at, **values):
         self.now = max(self.now, at)
         self.inputs._store_state(state_to_odometry(values, to_stamp(T0 + round(at * MS))))
@@ -127,6 +136,24 @@ def test_states_of_another_moment_are_said_and_of_another_period_are_refused(lis
     assert "elbow on /left/joint_states is 70 ms older" in arm.inputs.warning
     arm.image(at=420)
     assert "elbow on /left/joint_states is 130 ms older" in arm.why()
+
+
+@pytest.mark.parametrize("waits", [1, 2])
+def test_a_state_that_comes_a_little_after_its_image_is_waited_for(listen, waits):
+    """It comes while the first or the second wait lasts."""
+    asked = []
+
+    def bring():
+        asked.append(1)
+        if len(asked) == waits:
+            threading.Thread(target=arm.joints, args=(9000, ["elbow"], [1.0])).start()
+
+    slow = dataclasses.replace(robot(), control_period=10.0)  # no race on a busy machine
+    arm = listen(slow, on_wait=bring)
+    arm.joints(0, ["elbow"], [0.0])
+    arm.image(at=9000)
+    state = arm.inputs.snapshot(wait_for_state=5.0 if waits == 1 else 0.0).state
+    assert (state.values, len(asked)) == ([1.0], waits)
 
 
 def test_a_yaw_between_two_odometries_goes_the_short_way(listen):
@@ -234,6 +261,13 @@ def test_positions_of_all_joints_heard_and_of_the_base_are_known_by_name(listen)
     assert arm.inputs.measured_positions(-1.0) == {}
 
 
+def test_a_joint_that_another_node_sends_on_later_is_where_its_driver_says(listen):
+    arm = listen(robot())
+    arm.joints(100, ["elbow"], [1.0])
+    arm.joints(0, ["elbow", "finger"], [0.0, 0.5])
+    assert arm.inputs.measured_positions(10.0) == {"elbow": 1.0, "finger": 0.5}
+
+
 def test_positions_that_are_none_are_unknown(listen):
     arm = listen(robot(kind="position"))
     arm.joints(0, ["elbow", "wrist"], [math.nan, 1.0])
@@ -289,6 +323,17 @@ def test_an_image_from_the_future_makes_a_hold(listen, ahead):
         arm.joints(ms + ahead, ["elbow"], [0.0])
     arm.image(at=100 + ahead, latency=-ahead)
     assert f"image stamps are {ahead / 1000:.2f} s in the future" in arm.why()
+
+
+def test_one_publisher_of_joints_whose_clock_is_ahead_is_named_beside_a_faster_one(listen):
+    """Its joints would be those of another moment."""
+    arm = listen(robot(states=("elbow", "finger")))
+    for ms in range(0, 1000, 2):
+        arm.joints(ms, ["elbow"], [0.0])
+        if ms % 50 == 0:
+            arm.joints_of_other_clock(ms, 300, ["finger"], [0.0])
+    arm.image(at=990)
+    assert "robot state stamps of finger are 0.30 s in the future" in arm.why()
 
 
 def test_after_a_clock_was_set_back_nothing_of_the_time_to_come_is_used(listen):
@@ -364,14 +409,14 @@ class Pictures:
         at = to_stamp(self._writes if stamp is None else stamp)
         info = {"source_timestamp": self._writes}
         if state is not None:
-            self.listener.inputs._store_goal_state(
+            self.listener.inputs._goals.store_state(
                 JointState(
                     header=rgb_to_image(picture, at).header, name=["elbow"], position=[state]
                 ),
                 info,
             )
         for _ in qos.GOALS:  # each subscription brings it
-            self.listener.inputs._store_goal_image(rgb_to_image(picture, at), info)
+            self.listener.inputs._goals.store_image(rgb_to_image(picture, at), info)
         self.goals.take(self.listener.inputs.snapshot(wait_for_state=0.0))
         return self.goals.current
 

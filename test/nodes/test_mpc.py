@@ -395,7 +395,7 @@ def _message(height, width, encoding, data_size, step=None):
 
 BAD_IMAGES = {
     "1x1": (_message(1, 1, "rgb8", 3), "64x64 or larger"),
-    "mono16": (_message(64, 64, "mono16", 64 * 64 * 2), "accepted encodings"),
+    "rgb565": (_message(64, 64, "rgb565", 64 * 64 * 2), "accepted encodings"),
     "truncated": (_message(64, 64, "rgb8", 100), "is truncated"),
     "empty": (Image(), "image is 0x0"),
 }
@@ -642,6 +642,22 @@ def test_damaged_checkpoint_does_not_replace_the_good_one(start_mpc, tmp_path):
     path.write_bytes(good)
     assert mpc.observer.call(Trigger, "mpc/reload").success
     mpc.wait_for_plans(2)
+
+
+def test_a_checkpoint_that_does_not_know_how_wrong_it_is_is_planned_with_under_a_warning(
+    start_mpc, announcer
+):
+    mpc = start_mpc(checkpoint=str(announcer.make("unmeasured.safetensors")))
+    mpc.start()
+    mpc.wait_until(lambda: mpc.message().startswith("planning; the checkpoint"), "the complaint")
+    assert "no goal counts as reached" in mpc.message()
+    assert mpc.diagnostics[-1].status[0].level == DiagnosticStatus.WARN
+    assert mpc.value("familiarity") == "not measured"
+    announcer.announce(ROOT / "checkpoints" / "wall.safetensors")
+    assert mpc.observer.call(Trigger, "mpc/reload").success
+    mpc.wait_until(lambda: mpc.message() == "planning", "a checkpoint that knows")
+    assert mpc.diagnostics[-1].status[0].level == DiagnosticStatus.OK
+    assert mpc.value("familiarity").startswith("measured on ")
 
 
 def test_diagnostics_tell_what_computes_the_plans(start_mpc):

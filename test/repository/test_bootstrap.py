@@ -2,7 +2,9 @@
 
 import importlib.util
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -72,6 +74,11 @@ class TestFindRos:
     def test_what_set_up_itself_made_does_not_count(self, bootstrap):
         own = with_rclpy(bootstrap.VENV / "prefix")
         assert bootstrap.find_ros({"AMENT_PREFIX_PATH": own}) is None
+
+    def test_another_checkouts_environment_does_not_count(self, bootstrap, tmp_path):
+        other = with_rclpy(tmp_path / "other" / ".venv")
+        Path(other, "pyvenv.cfg").touch()
+        assert bootstrap.find_ros({"AMENT_PREFIX_PATH": other}) is None
 
     def test_the_last_one_used_is_remembered_in_a_bare_shell(self, bootstrap, prefix):
         state = {"ros": {"distro": "jazzy", "prefix": prefix}}
@@ -165,12 +172,109 @@ class TestRequirements:
         [
             ("OSError: [Errno 28] No space left on device", "disk is full"),
             ("after connection broken by 'NewConnectionError('<urllib3", "network"),
+            ("NameResolutionError: No matching distribution found for torch", "network"),
             ("ERROR: No matching distribution found for torch", "another Python"),
             ("Collecting pytest-timeout\nerror: command 'g++' failed", "already is kept"),
         ],
     )
     def test_a_failure_of_pip_says_what_to_do(self, bootstrap, output, advice):
         assert advice in bootstrap.pip_advice(output)
+
+
+class TestDistribution:
+    def test_is_jazzy_unless_another_is_asked_for(self, bootstrap, monkeypatch):
+        monkeypatch.delenv("ROS", raising=False)
+        assert bootstrap.pypi_distro(None, {}) == "jazzy"
+        monkeypatch.setenv("ROS", "kilted")
+        assert bootstrap.pypi_distro(None, {}) == "kilted"
+
+    def test_stays_what_it_was_when_none_is_asked_for(self, bootstrap, monkeypatch):
+        monkeypatch.delenv("ROS", raising=False)
+        assert bootstrap.pypi_distro(None, {"distro": "kilted"}) == "kilted"
+
+    def test_is_refused_when_it_is_not_on_pypi(self, bootstrap, monkeypatch):
+        monkeypatch.setenv("ROS", "humble")
+        with pytest.raises(bootstrap.SetupError, match=r"ROS=humble .* accepted: jazzy, kilted"):
+            bootstrap.pypi_distro(None, {})
+
+    def test_is_refused_beside_another_installation(self, bootstrap, monkeypatch, prefix):
+        monkeypatch.setenv("ROS", "kilted")
+        ros = bootstrap.Ros("jazzy", prefix)
+        with pytest.raises(bootstrap.SetupError, match=r"ROS=kilted .* ROS 2 jazzy of"):
+            bootstrap.pypi_distro(ros, {})
+
+    def test_has_the_requirements_of_the_one_list(self, bootstrap):
+        text = (ROOT / "tools" / "requirements.txt").read_text(encoding="utf-8")
+        lines = bootstrap.requirement_lines(text)
+        kilted = [bootstrap.of_distro(line, "kilted") for line in lines]
+        assert "ros-kilted-rclpy" in kilted
+        assert not [line for line in kilted if "jazzy" in line]
+        assert [line for line in kilted if not line.startswith("ros-")] == [
+            line for line in lines if not line.startswith("ros-")
+        ]
+        assert [bootstrap.of_distro(line, "jazzy") for line in lines] == lines
+
+
+class TestPlaces:
+    @pytest.mark.parametrize(
+        ("path", "named"),
+        [
+            ("/home/me/my robots/wm_mpc", "a space"),
+            ("/home/me/a:b", "':'"),
+            ("/home/me/it's", '"\'"'),
+            ("/home/me/$HOME", r"'\$'"),
+        ],
+    )
+    def test_that_nothing_built_would_run_in_are_refused(self, bootstrap, path, named):
+        with pytest.raises(bootstrap.SetupError, match=f"has {named} in it"):
+            bootstrap.check_path(Path(path))
+
+    @pytest.mark.parametrize("path", ["/home/me/wm_mpc", "/srv/Müller/wm-mpc_2.0,b+c@d"])
+    def test_of_other_names_are_taken(self, bootstrap, path):
+        bootstrap.check_path(Path(path))
+
+    def test_with_a_space_are_refused_before_anything_is_there(self, tmp_path):
+        root = tmp_path / "my robots"
+        (root / "tools").mkdir(parents=True)
+        shutil.copy(ROOT / "tools" / "bootstrap.py", root / "tools")
+        shutil.copy(ROOT / "Makefile", root)
+        done = subprocess.run(["make", "setup"], cwd=root, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert "has a space in it" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert sorted(path.name for path in root.iterdir()) == ["Makefile", "tools"]
+
+    def test_of_another_user_are_refused_by_name(self, bootstrap, monkeypatch):
+        monkeypatch.setattr(bootstrap.os, "access", lambda *_: False)
+        with pytest.raises(bootstrap.SetupError, match=r"checkout .* cannot be written to by this"):
+            bootstrap.install(None, "jazzy", {})
+
+    def test_that_cannot_be_written_to_will_do_once_all_is_there(self, bootstrap, monkeypatch):
+        monkeypatch.setattr(bootstrap.os, "access", lambda *_: False)
+        (bootstrap.ROOT / "install").mkdir()
+        (bootstrap.ROOT / "install" / "setup.bash").touch()
+        monkeypatch.setattr(bootstrap, "build_fingerprint", lambda: "the same")
+        (bootstrap.STATE / "built").write_text("the same")
+        assert not bootstrap.build({})
+
+
+def test_two_at_once_wait_for_each_other(tmp_path):
+    """The second begins when the first has ended."""
+    (tmp_path / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "bootstrap.py", tmp_path / "tools")
+    (tmp_path / "tools" / "requirements.txt").touch()
+    code = "import sys, bootstrap\nwith bootstrap.locked():\n  print('in', flush=True); input()"
+    command = [sys.executable, "-c", code]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    first, second = (subprocess.Popen(command, cwd=tmp_path / "tools", **pipes) for _ in range(2))
+    lines = [first.stdout.readline(), second.stdout.readline()]
+    waiting = "[setup] waiting for another set-up of this checkout to end\n"
+    assert sorted(lines) == sorted(["in\n", waiting])
+    ahead, behind = (first, second) if lines[0] == "in\n" else (second, first)
+    ahead.communicate("\n")
+    assert behind.stdout.readline() == "in\n"
+    behind.communicate("\n")
+    assert (first.returncode, second.returncode) == (0, 0)
 
 
 class TestState:
@@ -180,20 +284,30 @@ class TestState:
         requirements.write_text("a==1\n")
         monkeypatch.setattr(bootstrap, "REQUIREMENTS", requirements)
         state = {"root": str(bootstrap.ROOT), "python": python("3.11.7"), "ros": None}
+        state["distro"] = "jazzy"
         state["requirements"] = bootstrap.digest([requirements])
         bootstrap.write_state(state)
         return bootstrap
 
     def test_a_finished_installation_is_not_repeated(self, installed):
-        assert installed.is_installed(installed.read_state(), None)
+        assert installed.is_installed(installed.read_state(), None, "jazzy")
 
     def test_changed_requirements_are_installed(self, installed):
         installed.REQUIREMENTS.write_text("a==2\n")
-        assert not installed.is_installed(installed.read_state(), None)
+        assert not installed.is_installed(installed.read_state(), None, "jazzy")
 
     def test_another_ros_is_installed_for(self, installed):
         ros = installed.Ros("jazzy", "/opt/ros/jazzy")
-        assert not installed.is_installed(installed.read_state(), ros)
+        assert not installed.is_installed(installed.read_state(), ros, None)
+
+    def test_another_distribution_from_pypi_is_installed(self, installed):
+        assert not installed.is_installed(installed.read_state(), None, "kilted")
+
+    def test_a_state_of_before_there_was_a_choice_is_jazzys(self, installed):
+        state = installed.read_state()
+        del state["distro"]
+        installed.write_state(state)
+        assert installed.is_installed(installed.read_state(), None, "jazzy")
 
     def test_a_moved_checkout_starts_afresh(self, installed, monkeypatch):
         monkeypatch.setattr(installed, "ROOT", installed.ROOT.parent)

@@ -66,6 +66,23 @@ def test_every_requirement_is_pinned():
     assert [line for line in requirements if "==" not in line] == []
 
 
+def test_apt_route_names_what_rosdep_does_not():
+    """Each requirement has a rosdep key in package.xml or stands in README's line for pip."""
+    declared = {element.text for element in PACKAGE.iter("exec_depend")}
+    keys = {"pillow": "pil", "opencv-python-headless": "opencv", "pybullet": "pybullet-pip"}
+    keys["pyyaml"] = "yaml"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    by_pip = set(re.search(r"^pip install --user (.+)$", readme, re.MULTILINE).group(1).split())
+    required = set(setup_py_value("install_requires")) - {"setuptools"}
+    with_key = {name for name in required if f"python3-{keys.get(name, name)}" in declared}
+    assert by_pip == required - with_key
+
+
+def test_colcon_finds_how_to_run_the_tests():
+    assert "pytest" in setup_py_value("extras_require")["test"]
+    assert "python3-pytest" in {element.text for element in PACKAGE.iter("test_depend")}
+
+
 def test_package_xml_passes_colcons_check():
     pytest.importorskip("catkin_pkg")
     from catkin_pkg.package import parse_package

@@ -391,6 +391,7 @@ def test_joints_may_come_in_any_order():
         (lambda m: setattr(m.points[1], "velocities", [1.0]), "point 1 has 1 velocities; 2 are"),
         (lambda m: setattr(m.points[0], "velocities", []), "point 0 has 0 velocities"),
         (lambda m: setattr(m.points[1], "velocities", [0.0, math.inf]), "point 1 of j2 is inf"),
+        (lambda m: setattr(m.points[1], "velocities", [1e39, 0.0]), r"point 1 of j1 is 1e\+39"),
         (lambda m: m.points.pop(0), r"point 0 is at 0\.1 s; 0 s is needed"),
     ],
 )

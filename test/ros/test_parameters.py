@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter as RosParameter
 
 from wm_mpc.ros.parameters import Parameter, ParameterError, declare, markdown_table
 
+Kind = RosParameter.Type  # Kilted's rclpy writes its numbers into refusals, Jazzy's their names
 TABLE = (
     Parameter("rate", 10.0, "plans per second", unit="Hz", low=0.5, high=100.0),
     Parameter("horizon", 5, "model steps of a plan", low=1, high=50),
@@ -92,8 +93,8 @@ def test_every_entry_has_its_default(subject):
         ("gain", math.inf, ["gain", "inf", "a number"]),
         ("rate", math.nan, ["rate", "nan"]),
         ("samples", -5, ["samples", "-5", "1"]),
-        ("warm_start", 1, ["BOOL", "INTEGER"]),
-        ("horizon", 5.0, ["INTEGER", "DOUBLE"]),
+        ("warm_start", 1, [f"'{Kind.BOOL}'", f"'{Kind.INTEGER}'"]),
+        ("horizon", 5.0, [f"'{Kind.INTEGER}'", f"'{Kind.DOUBLE}'"]),
         ("seed", 3, ["read-only", "seed"]),
         ("elites", 31, ["elites", "31", "30"]),
     ],

@@ -140,6 +140,7 @@ def test_node_and_topic_are_described(ros2_each, live):
 def test_what_is_not_there_is_reported_with_exit_code_1(ros2_each, live):
     expected = {
         "node info /nope": "Unable to find node '/nope'\n",
+        "node info live": "Unable to find node 'live'\n",
         "param get /nope gain": "Node not found\n",
         "param list /nope": "Node not found\n",
         "lifecycle get /nope": "Node not found\n",
@@ -283,6 +284,15 @@ def test_parameters_are_loaded_and_dumped(ros2, live, tmp_path):
     assert "successful" in ros2("param", "load", "/live", str(path)).stdout
 
 
+def test_a_file_of_another_node_is_tried_on_this_one(ros2, live, tmp_path):
+    path = tmp_path / "parameters.yaml"
+    path.write_text("/other:\n  ros__parameters:\n    flags: [true]\n    nothing: 1\n")
+    done = ros2("param", "load", "/live", str(path))
+    assert done.returncode == 0
+    assert done.stdout == "Set parameter flags successful\n"
+    assert "Set parameter nothing failed: " in done.stderr
+
+
 # --- services, lifecycle, interfaces --------------------------------------------------------
 
 
@@ -322,4 +332,16 @@ def test_lifecycle_is_walked_through(ros2, ros2_each, live):
 def test_interfaces_are_listed_and_shown(ros2):
     assert "    std_srvs/srv/Trigger\n" in ros2("interface", "list", "-s").stdout
     assert "string data\n" in ros2("interface", "show", "std_msgs/msg/String").stdout
+    shown = ros2("interface", "show", "geometry_msgs/msg/PoseStamped", "--no-comments").stdout
+    assert shown == (
+        "std_msgs/Header header\n"
+        "\tbuiltin_interfaces/Time stamp\n\t\tint32 sec\n\t\tuint32 nanosec\n\tstring frame_id\n"
+        "Pose pose\n"
+        "\tPoint position\n\t\tfloat64 x\n\t\tfloat64 y\n\t\tfloat64 z\n"
+        "\tQuaternion orientation\n"
+        "\t\tfloat64 x 0\n\t\tfloat64 y 0\n\t\tfloat64 z 0\n\t\tfloat64 w 1\n"
+    )
+    assert "JointTrajectoryPoint[] points\n\tfloat64[] positions\n" in (
+        ros2("interface", "show", "trajectory_msgs/msg/JointTrajectory").stdout
+    )
     assert ros2("interface", "show", "std_msgs/msg/Nothing").returncode == 1

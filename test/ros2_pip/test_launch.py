@@ -211,12 +211,79 @@ def test_what_is_unknown_is_refused_by_name(ros2, launch_file, before, entities,
     assert message in done.stdout
 
 
-def test_xml_launch_file_is_refused_by_name(ros2, tmp_path):
+XML = """
+<launch>
+  <arg name="who" default="world"/>
+  <let name="greeting" value="hello $(var who)"/>
+  <group>
+    <let name="greeting" value="inside"/>
+    <executable cmd="sh -c 'echo $(var greeting) $OWN'" output="screen">
+      <env name="OWN" value="$(env HOME)"/>
+    </executable>
+  </group>
+  <include file="$(dirname)/inner.launch.py"><arg name="given" value="$(var greeting)!"/></include>
+  <log message="$(eval '2 + 3') is not $(find-pkg-prefix demo_pkg)" unless="false"/>
+  <log message="never" if="false"/>
+</launch>
+"""
+YAML = """
+launch:
+- arg: {name: who, default: world}
+- let: {name: greeting, value: hello $(var who)}
+- group:
+  - let: {name: greeting, value: inside}
+  - executable:
+      cmd: sh -c 'echo $(var greeting) $OWN'
+      output: screen
+      env:
+      - {name: OWN, value: $(env HOME)}
+- include:
+    file: $(dirname)/inner.launch.py
+    arg:
+    - {name: given, value: "$(var greeting)!"}
+- log: {message: "$(eval '2 + 3') is not $(find-pkg-prefix demo_pkg)", unless: "false"}
+- log: {message: never, if: "false"}
+"""
+INNER = """
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, LogInfo
+from launch.substitutions import LaunchConfiguration
+def generate_launch_description():
+    return LaunchDescription([
+        DeclareLaunchArgument("given"), LogInfo(msg=["inner: ", LaunchConfiguration("given")])])
+"""
+
+
+@pytest.mark.parametrize(("format", "text"), [("xml", XML), ("yaml", YAML)])
+def test_launch_files_of_other_formats_do_the_same(ros2, environment, tmp_path, format, text):
+    path = tmp_path / f"outer.launch.{format}"
+    path.write_text(text)
+    (tmp_path / "inner.launch.py").write_text(INNER)
+    done = ros2("launch", str(path), "who:=moon")
+    assert done.returncode == 0, done.stdout
+    assert f"] inside {environment['HOME']}\n" in done.stdout
+    assert "inner: hello moon!\n" in done.stdout
+    assert f"5 is not {environment['AMENT_PREFIX_PATH']}\n" in done.stdout
+    assert "never" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("<launch><composable/></launch>", "does not provide 'composable'"),
+        ("<launch><log message='x' levle='1'/></launch>", "does not provide 'levle'"),
+        ("<launch><log/></launch>", "'log' lacks the attribute 'message'"),
+        ("<launch><log message='$(vra x)'/></launch>", "does not provide '$(vra ...)'"),
+        ("<launch><log message='$(var x'/></launch>", "is not closed"),
+        ("<launch>", "is not XML"),
+    ],
+)
+def test_what_an_xml_launch_file_may_not_have_is_named(ros2, tmp_path, text, named):
     path = tmp_path / "robot.launch.xml"
-    path.write_text("<launch/>")
+    path.write_text(text)
     done = ros2("launch", str(path))
     assert done.returncode == 1
-    assert "Python launch files (.py) only" in done.stdout
+    assert named in done.stdout
 
 
 # --- processes ------------------------------------------------------------------------------

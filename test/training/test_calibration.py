@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
 
 import numpy as np
@@ -15,10 +17,18 @@ from wm_mpc.model.checkpoint import (
     read_metadata,
     save_checkpoint,
 )
-from wm_mpc.model.familiarity import Familiarity, image_error, prediction_error
+from wm_mpc.model.familiarity import (
+    Familiarity,
+    describe_familiarity,
+    familiarity_complaint,
+    familiarity_notes,
+    image_error,
+    prediction_error,
+)
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.spec import SpecError
-from wm_mpc.training.calibration import measure_familiarity
+from wm_mpc.training import calibration
+from wm_mpc.training.calibration import Gauge, measure_familiarity, renewed_familiarity
 from wm_mpc.training.replay import encode_all
 
 
@@ -50,8 +60,121 @@ def test_a_hundredth_of_the_moments_is_worse_than_told(model, recording):
         assert 0.0 < float((errors > usual).float().mean()) <= 0.02
 
 
-def test_too_little_data_is_not_judged_by(model, recording):
-    assert measure_familiarity(model, recording, np.array([0])) is None
+def test_few_moments_are_judged_by_the_worst_of_them_and_more(model, recording):
+    found = measure_familiarity(model, recording, np.array([0]))
+    starts = recording.window_starts(1, np.array([0]))
+    assert found.moments == len(starts) == 26
+    frames, _ = recording.window(starts, 1)
+    images = torch.from_numpy(np.array(recording.images[frames[:, 1]]))
+    latents = encode_all(model, recording.images[frames[:, 1]], recording.states[frames[:, 1]])
+    worst = float(image_error(model, images, latents).max())
+    assert found.image == pytest.approx(worst * 1.74, rel=1e-5)
+    enough = measure_familiarity(model, recording, episodes_of(recording))
+    assert found.prediction > 0.9 * enough.prediction
+
+
+def test_the_fewer_moments_the_laxer():
+    errors = torch.linspace(0.0, 1.0, 100)
+    usual = [calibration._usual(errors[-count:]) for count in (1, 2, 10, 50, 99, 100)]
+    assert usual == sorted(usual, reverse=True)
+    assert usual[0] == pytest.approx(1.99)
+    assert usual[-1] == pytest.approx(0.99)
+
+
+def without_history(recording, steps):
+    """The recording's model, but one that wants so many model steps of the past."""
+    spec = dataclasses.replace(recording.spec, history=steps)
+    sizes = Architecture(4, 4, 4, hidden=16)
+    return WorldModel(spec, sizes).eval().requires_grad_(False)
+
+
+def test_without_any_moment_nothing_is_told(recording):
+    longer_than_any_episode = without_history(recording, 30)
+    assert measure_familiarity(longer_than_any_episode, recording, episodes_of(recording)) is None
+
+
+class Still:
+    """A recording in which nothing ever happens: one grey picture, one state, one action."""
+
+    def __init__(self, recording):
+        self.dataset, self.spec = recording.dataset, recording.spec
+        self.images = np.full_like(recording.images, 90)
+        self.states = np.full_like(recording.states, 0.25)
+        self._recording = recording
+
+    def window_starts(self, *arguments):
+        return self._recording.window_starts(*arguments)
+
+    def window(self, *arguments):
+        frames, actions = self._recording.window(*arguments)
+        return frames, np.zeros_like(actions)
+
+
+def test_where_nothing_ever_happens_surprise_stays_a_number(model, recording):
+    with torch.no_grad():
+        model.decoder.background.fill_(90 / 255)
+        model.decoder.join[1].weight.zero_()
+        model.decoder.join[1].bias.zero_()
+        for layer in (model.dynamics.head[-1], model.dynamics.linear):
+            layer.weight.zero_()
+    found = measure_familiarity(model, Still(recording), episodes_of(recording))
+    assert found.image == pytest.approx(0.5 / 255)
+    assert found.prediction == pytest.approx(1e-3)
+    assert found.step == 0.0
+    model.familiarity = found
+    assert "no goal counts as reached" in familiarity_complaint(model)
+
+
+@pytest.mark.parametrize("part", ["decoder.background", "dynamics.linear.weight"])
+def test_errors_that_are_no_numbers_tell_nothing(model, recording, part):
+    model.state_dict()[part].fill_(float("nan"))
+    assert measure_familiarity(model, recording, episodes_of(recording)) is None
+
+
+def test_a_gauge_measures_a_dynamics_that_is_trained_on(model, recording):
+    gauge = Gauge(model, recording, episodes_of(recording))
+    for scale in (1.0, 3.0):
+        model.dynamics.linear.weight.fill_(0.1 * scale)
+        whole = measure_familiarity(model, recording, episodes_of(recording))
+        assert gauge.measure(model) == whole
+
+
+def test_a_gauge_looks_at_no_more_than_it_was_allowed(model, recording):
+    assert Gauge(model, recording, episodes_of(recording), most=30).measure(model).moments == 30
+
+
+def test_a_model_trained_further_is_measured_where_that_tells_more(model, recording):
+    tuned, few, all_of_them = copy.deepcopy(model), np.array([0]), episodes_of(recording)
+    assert renewed_familiarity(tuned, model, recording, few).moments == 26
+    model.familiarity = Familiarity(1.0, 1.0, 1.0, 4096)
+    assert renewed_familiarity(tuned, model, recording, few) == model.familiarity
+    assert renewed_familiarity(tuned, model, recording, all_of_them).moments > 100
+    longer = without_history(recording, 30)
+    assert renewed_familiarity(longer, model, recording, few) == model.familiarity
+
+
+COMPLAINTS = {
+    "none": (None, "images and predictions are not checked, and no goal counts as reached"),
+    "nothing moved": (Familiarity(1.0, 1.0, 0.0, 500), "no goal counts as reached"),
+    "few": (Familiarity(1.0, 1.0, 1.0, 99), ""),
+    "enough": (Familiarity(1.0, 1.0, 1.0, 100), ""),
+}
+
+
+@pytest.mark.parametrize(("found", "complaint"), COMPLAINTS.values(), ids=COMPLAINTS)
+def test_checks_that_are_off_are_complained_of(model, found, complaint):
+    model.familiarity = found
+    told = familiarity_complaint(model)
+    assert complaint in told
+    assert bool(told) == bool(complaint)
+
+
+def test_how_much_was_looked_at_is_told(model):
+    assert describe_familiarity(model) == "not measured"
+    for moments, told in ((7, "7 moments, fewer than 100: checks are laxer"), (100, "100 moments")):
+        model.familiarity = Familiarity(1.0, 1.0, 1.0, moments)
+        assert describe_familiarity(model) == f"measured on {told}"
+        assert bool(familiarity_notes(model.familiarity)) == (moments < 100)
 
 
 def test_it_is_the_same_every_time(model, recording):
@@ -72,7 +195,10 @@ def test_a_checkpoint_from_before_has_none(model, tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"prediction": 0.0}, {"image": float("nan")}, {"step": -1.0}, {"moments": "many"}],
+    [
+        *({"prediction": 0.0}, {"prediction": -1.0}, {"image": float("nan")}, {"step": -1.0}),
+        *({"moments": "many"}, {"moments": -1}, {"image": float("inf")}, {"step": None}),
+    ],
     ids=str,
 )
 def test_numbers_that_make_no_sense_are_refused(change):
@@ -117,3 +243,21 @@ def test_the_command_refuses_data_of_another_robot(recording, tmp_path, capsys):
     arguments = ["--checkpoint", str(path), "--dataset", str(recording.dataset.path)]
     assert calibrate.main(arguments) == 1
     assert "control_period is 0.1, not 0.25" in capsys.readouterr().err
+
+
+def test_the_command_says_how_few_moments_there_were(recording, tmp_path, capsys):
+    """Of a model that looks so far back that each episode holds six moments."""
+    path = tmp_path / "toy.safetensors"
+    save_checkpoint(without_history(recording, 5), path, {})
+    arguments = ["--checkpoint", str(path), "--dataset", str(recording.dataset.path)]
+    assert calibrate.main(arguments) == 0
+    assert load_checkpoint(path)[0].familiarity.moments == 24
+    assert "on only 24 moments (100 are enough)" in capsys.readouterr().err
+
+
+def test_the_command_refuses_recordings_without_any_moment(recording, tmp_path, capsys):
+    path = tmp_path / "toy.safetensors"
+    save_checkpoint(without_history(recording, 30), path, {})
+    arguments = ["--checkpoint", str(path), "--dataset", str(recording.dataset.path)]
+    assert calibrate.main(arguments) == 1
+    assert "no episode holds 30 model steps, which are 150 low-level" in capsys.readouterr().err

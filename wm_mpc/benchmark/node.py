@@ -32,11 +32,11 @@ from wm_mpc.evaluation.through_ros import (
     ros_environment,
 )
 from wm_mpc.resources import share_directory
+from wm_mpc.ros.fast_dds import profiles_variable
 
 # Height, width, and whether with room in the middleware's shared memory for several such images.
 CAMERAS = ((96, 96, False), (480, 640, False), (480, 640, True))
 LARGE_IMAGES = "fastdds_large_images.xml"
-_PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # Fast DDS 2 and 3
 WITH_ROOM = ", large shared memory"
 _START_UP = 60.0  # s to wait for the first plan
 _WINDOW = 500  # plans that the node remembers
@@ -64,7 +64,7 @@ def measure(bench: Workbench, domain: int | None = None) -> dict[str, Any]:
         _record(bench, task, recording)
         for height, width, has_room in CAMERAS:
             profile = str(share_directory() / "config" / LARGE_IMAGES)
-            room = dict.fromkeys(_PROFILES, profile) if has_room else {}
+            room = {profiles_variable(): profile} if has_room else {}
             nodes = [_mpc(bench, task), _camera(bench, task, recording, height, width)]
             row = _heard(own, nodes, environment | room, folder, seconds)
             beside = f"camera {width}x{height}{WITH_ROOM if has_room else ''}"

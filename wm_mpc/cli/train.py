@@ -22,6 +22,7 @@ from wm_mpc.cli.common import (
     runs_directory,
     seed,
 )
+from wm_mpc.data.dataset_lock import writing
 from wm_mpc.data.episodes import Dataset, DatasetError, Recording
 from wm_mpc.model.checkpoint import save_checkpoint
 from wm_mpc.model.familiarity import familiarity_notes
@@ -33,7 +34,7 @@ from wm_mpc.training.config import SYNTHESIS, ConfigError, TrainConfig
 from wm_mpc.training.diagnostics import diagnostics, rounded
 from wm_mpc.training.directory import TrainingError
 from wm_mpc.training.gradient_quality import gradient_quality
-from wm_mpc.training.preparation import data_notes
+from wm_mpc.training.preparation import data_notes, posture_notes
 from wm_mpc.training.trainer import Trainer
 
 _TASK = "wall"  # where neither --task nor --dataset is given
@@ -158,7 +159,12 @@ class _Bars:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
+    with contextlib.ExitStack() as held:
+        return _train(parser().parse_args(arguments), recorded_command("train", arguments), held)
+
+
+def _train(options: argparse.Namespace, command: str, held: contextlib.ExitStack) -> int:
+    """held: keeps the run's directory from other trainings, until it is closed."""
     compute = Compute(options.accelerator, options.devices, options.nodes, options.precision)
     bars = _Bars()
     try:
@@ -169,6 +175,8 @@ def main(arguments: list[str] | None = None) -> int:
         with fabric.rank_zero_first():  # it prepares the images, the others find them prepared
             recording = Recording(dataset)
         run = options.run or runs_directory(options.task)
+        if fabric.is_global_zero:
+            held.enter_context(writing(run, "train", "run"))
         with make_workers(options.workers) as workers:
             trainer = Trainer(
                 recording, config, run, workers=workers, progress=bars, compute=compute,
@@ -189,7 +197,7 @@ def main(arguments: list[str] | None = None) -> int:
         bars.close()
     if fabric.is_global_zero:
         try:
-            write_results(trainer, run, recorded_command("train", arguments))
+            write_results(trainer, run, command)
         except (OSError, SafetensorError) as error:
             return _disk_fault(error)
     return 0
@@ -234,7 +242,8 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
     print(f"checkpoint  {checkpoint}\nreport      {picture}")
     for name, value in metrics.items():
         print(f"{name:18}{value}")
-    for line in [*data_notes(recording), *familiarity_notes(model.familiarity)]:
+    notes = [*data_notes(recording), *posture_notes(model), *familiarity_notes(model.familiarity)]
+    for line in notes:
         print(f"train: WARNING: {line}", file=sys.stderr)
     return checkpoint
 

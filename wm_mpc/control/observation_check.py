@@ -36,7 +36,10 @@ class Measured(Protocol):
     """Where the robot's state comes from."""
 
     history: StateHistory
-    ahead: Ahead
+
+    @property
+    def ahead(self) -> Ahead:
+        """Of the stamps: of the publisher whose are most ahead."""
 
     def why_missing(self) -> str:
         """Which entries were never measured; empty when nothing was heard."""
@@ -105,8 +108,8 @@ class ObservationCheck:
     def _clocks(self, what: str, ahead: Ahead, now: float) -> Finding:
         """now: how far (s) the newest stamp is ahead at present."""
         finding = judge_ahead(
-            what, ahead=max(now, ahead.newest), usual=ahead.usual, period=self._period,
-            timeout=self._timeout, is_simulated=self._is_simulated,
+            what, ahead, now=now, period=self._period, timeout=self._timeout,
+            is_simulated=self._is_simulated,
         )  # fmt: skip
         return self._noted(what, finding)
 

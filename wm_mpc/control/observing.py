@@ -23,6 +23,8 @@ _CLOCKS = (
     "clocks differ: synchronise them (chrony, PTP), or have the driver stamp with this computer's "
     "time"
 )
+_SIMULATED = "clocks differ: is /clock published, and does everybody use it (use_sim_time)?"
+_OTHER_ERA = 1e6  # s between stamps and clock: one of the two is simulated time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,31 +47,38 @@ def judge_age(what: str, *, silence: float, age: float, timeout: float) -> Findi
     if silence > timeout:
         return Finding(f"no {what} for {silence:.1f} s {limit}")
     if age > timeout:
-        return Finding(f"{what} stamps are {age:.2f} s old {limit}")
+        why = "; are they simulated time (use_sim_time)?" if age > _OTHER_ERA else ""
+        return Finding(f"{what} stamps are {age:.2f} s old {limit}{why}")
     return GOOD
 
 
 def judge_ahead(
-    what: str, *, ahead: float, usual: float, period: float, timeout: float, is_simulated: bool
+    what: str, ahead: Ahead, *, now: float, period: float, timeout: float, is_simulated: bool
 ) -> Finding:
     """Stamps in the future. No image is of a moment that is still to come, so one of the clocks is
     wrong, and a plan from it applies too late.
 
     Args:
-        ahead: of the stamp, when it came; below 0: in the past, as is right.
-        usual: the median of the latest ones: jitter is no clock that is wrong.
+        ahead: of the stamps; below 0: in the past, as is right.
+        now: how far the newest is ahead at present; it may have been more when it came.
         period: of control.
         timeout: above which it holds whatever the period.
         is_simulated: simulated time, which comes as a message, may come after the image.
     """
     most = timeout if is_simulated else min(AHEAD_HOLD * period, timeout)
-    told = f"{what} stamps are {ahead:.2f} s in the future"
-    if ahead > most:
-        return Finding(f"{told} (accepted: up to {most:g} s): {_CLOCKS}")
+    newest = max(now, ahead.newest)
+    what += f" stamps of {ahead.whose}" if ahead.whose else " stamps"
+    clocks = _SIMULATED if is_simulated else _CLOCKS
+    if newest > most:
+        return Finding(
+            f"{what} are {newest:.2f} s in the future (accepted: up to {most:g} s): {clocks}"
+        )
+    # Jitter is no clock that is wrong.
+    usual = min(newest, ahead.usual)
     if usual > (2.0 if is_simulated else AHEAD_WARN) * period:
         return Finding(
-            warning=f"{what} stamps are {usual * 1e3:.0f} ms in the future, and plans apply so "
-            f"much too late: {_CLOCKS}"
+            warning=f"{what} are {usual * 1e3:.0f} ms in the future, and plans apply so much too "
+            f"late: {clocks}"
         )
     return GOOD
 
@@ -104,11 +113,11 @@ def judge_pair(state: StateAt, *, where: str, period: float, fault: str = "") ->
 
 
 class Ahead:
-    """How far the stamps of a topic are ahead of the clock when they come, in s."""
+    """How far stamps are ahead of the clock when they come, in s. whose: for people."""
 
-    def __init__(self) -> None:
-        self.newest = -1.0
-        self._latest: deque[float] = deque(maxlen=5)
+    def __init__(self, whose: str = "") -> None:
+        self.whose, self.newest = whose, -1.0
+        self._latest: deque[float] = deque(maxlen=9)
 
     def add(self, stamp: int, now: int) -> None:
         """A stamp that came now, both in ns."""

@@ -25,7 +25,8 @@ from wm_mpc.units import SECOND
 
 _MOST = 20_000  # measurements of an entry that are kept
 _MARGIN = 1.0  # s, that is kept beyond what is asked for
-_REORDERED = SECOND // 10  # an older measurement than this is of a clock that went back
+_LATE = SECOND // 10  # how much older than the newest a measurement is that counts as late
+_ALL_LATE = 10  # late measurements in a row: the clock went back
 _LONGEST_GAP = SECOND // 2  # that a straight line may bridge, as in the import
 _RECENT = 9  # measurements whose median distance in time is how often an entry is measured
 
@@ -59,6 +60,7 @@ class _Track:
         self.stamps: deque[int] = deque()
         self.values: deque[float] = deque()
         self.received = -math.inf
+        self._late = 0  # in a row
 
     def add(self, stamp: int, value: float, received: float, span: int) -> None:
         stamps = self.stamps
@@ -66,6 +68,7 @@ class _Track:
         if not stamps or stamp > stamps[-1]:
             stamps.append(stamp)
             self.values.append(value)
+            self._late = 0
         else:
             self._insert(stamp, value)
         if stamps[0] < stamp - span or len(stamps) > _MOST:
@@ -79,11 +82,14 @@ class _Track:
             values.popleft()
 
     def _insert(self, stamp: int, value: float) -> None:
+        """One that was overtaken, or sent on by another node; or the clock went back."""
         stamps, values = self.stamps, self.values
-        if stamp < stamps[-1] - _REORDERED:
-            while stamps and stamps[-1] >= stamp:  # they are of before the clock went back
+        self._late += stamp < stamps[-1] - _LATE
+        if self._late >= _ALL_LATE or (self._late and stamp < stamps[0]):
+            while stamps and stamps[-1] >= stamp:
                 stamps.pop()
                 values.pop()
+            self._late = 0
         index = bisect_right(stamps, stamp)
         if index and stamps[index - 1] == stamp:
             values[index - 1] = value

@@ -9,6 +9,7 @@ tell a clock that is off from a camera that is slow, the import is refused.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,8 @@ from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.bag_messages import TRAJECTORY
 from wm_mpc.data.clock_offset import ClockOffset
 from wm_mpc.data.command_stream import OTHER_CLOCK
+from wm_mpc.data.lag import correlations
+from wm_mpc.data.resample import latest
 from wm_mpc.data.stream import Stream
 from wm_mpc.units import SECOND
 
@@ -29,6 +32,7 @@ STEP_MARGIN = 3 * SECOND // 10  # ns around the moment at which a clock was set 
 _PROMPT = 0.1  # s that states and commands travel at most; or a control period, if that is longer
 _CAMERA = 0.5  # s that a picture is old at most when it arrives
 _AMBIGUOUS = 3.0  # s that a picture may be old, but hardly is
+_FEWEST = 100  # steps from which a delay can be told
 _START = 2.0  # s that a trajectory may start before or after it arrives
 _RECORDER = ClockOffset.constant(0.0)
 _REMEDY = (
@@ -76,8 +80,8 @@ def put_on_one_clock(streams: Streams, period: float, config: BagConfig) -> list
             each.clock = offset
         notes.append(f"received minus stamp is {config.stamp_offset:+g} s by the clocks: as stated")
     else:
-        _find_clocks(stamped, streams, period, notes)
-        _say(stamped, named, config, notes)
+        _find_clocks(stamped, streams, period, notes, sure=config.stamp_offset == "auto")
+        _say(stamped, named, period, config, notes)
     home = stamped["image"].clock if "image" in stamped else _RECORDER
     steps = set(home.steps)
     for role, stream in named.items():
@@ -93,9 +97,14 @@ def _step(period: float) -> int:
 
 
 def _find_clocks(
-    stamped: dict[str, _Stamped], streams: Streams, period: float, notes: list[str]
+    stamped: dict[str, _Stamped],
+    streams: Streams,
+    period: float,
+    notes: list[str],
+    *,
+    sure: bool,
 ) -> None:
-    """Which clock stamped which stream."""
+    """Which clock stamped which stream. sure: what is late is a clock, never a slow camera."""
     prompt = max(_PROMPT, period)
     early = -max(0.01, 0.25 * period)  # beyond that, a stamp is of the future
     plans = streams.action.type == TRAJECTORY
@@ -107,7 +116,12 @@ def _find_clocks(
         fitting = [clock for clock in clocks if _within(each.late, clock, early, prompt)]
         if fitting:
             each.clock = fitting[-1]
-        elif image and role == "state" and _is_processed(each, image, early):
+        elif (
+            image
+            and role == "state"
+            and _is_processed(each, image, early)
+            and not _moves_before_told(streams, period)
+        ):
             notes.append(
                 f"the {role} arrives {each.late.middle:.2f} s after its stamps, the pictures "
                 "sooner after theirs: taken as the time that it takes, not as another clock"
@@ -119,7 +133,7 @@ def _find_clocks(
         fitting = [clock for clock in clocks[::-1] if _within(image.late, clock, early, _CAMERA)]
         if fitting:
             image.clock = fitting[0]
-        elif any(_within(image.late, clock, early, _AMBIGUOUS) for clock in clocks):
+        elif not sure and any(_within(image.late, c, early, _AMBIGUOUS) for c in clocks):
             raise BagError(
                 f"received minus stamp is {image.late} for the pictures, which is much for a "
                 f"camera: is it slow, or is its clock another one? {_REMEDY}"
@@ -146,14 +160,54 @@ def _within(late: ClockOffset, clock: ClockOffset, low: float, high: float) -> b
 
 def _is_processed(state: _Stamped, image: _Stamped, early: float) -> bool:
     """A state that is late, of a robot whose pictures are not, has been computed for long."""
-    return _within(state.late, _RECORDER, 0.0, _CAMERA) and (
-        _within(image.late, _RECORDER, early, _CAMERA)
-        and image.late.middle < state.late.middle + early
+    return (
+        not state.late.steps
+        and _within(state.late, _RECORDER, 0.0, _CAMERA)
+        and (
+            _within(image.late, _RECORDER, early, _CAMERA)
+            and image.late.middle < state.late.middle + early
+        )
     )
 
 
+def _moves_before_told(streams: Streams, period: float) -> bool:
+    """Whether, by its stamps, the robot clearly moves before it gets the commands that it obeys:
+    then the stamps are of a clock that is behind."""
+    if streams.action.type == TRAJECTORY or not streams.action.read:
+        return False
+    commands, states = streams.action, streams.state
+    first = max(commands.times.min(), states.times.min())
+    last = min(commands.times.max(), states.times.max())
+    grid = np.arange(first, last, round(period * SECOND))
+    if len(grid) < _FEWEST:
+        return False
+    order, after = np.argsort(commands.times), np.argsort(states.times)
+    told = commands.values[order][latest(commands.times[order], grid)]
+    best = (0.0, 0, 0.0)
+    for column in states.values[after].T:
+        there = np.isfinite(column)
+        if not there.any():
+            continue
+        moved = np.interp(grid, states.times[after][there], column[there])
+        for signal, cause in itertools.product((moved, np.gradient(moved)), told.T):
+            fits = np.abs(correlations(cause, signal, _FEWEST // 4))
+            peak = int(fits.argmax())
+            if fits[peak] > best[0]:
+                best = (float(fits[peak]), peak - _FEWEST // 4, float(fits[_FEWEST // 4 :].max()))
+    return best[0] > 0.7 and best[1] < 0 and best[2] < 0.85 * best[0]
+
+
+def _travel(each: _Stamped) -> float:
+    """How long its messages are under way, s."""
+    return float(np.median(each.late.values - each.clock(each.late.at))) / SECOND
+
+
 def _say(
-    stamped: dict[str, _Stamped], named: dict[str, Stream], config: BagConfig, notes: list[str]
+    stamped: dict[str, _Stamped],
+    named: dict[str, Stream],
+    period: float,
+    config: BagConfig,
+    notes: list[str],
 ) -> None:
     """What the clocks are, where it counts. Raises BagError where they are too far apart."""
     image = stamped.get("image")
@@ -183,7 +237,13 @@ def _say(
                 f"recorder's: received minus stamp is {clock}; {', '.join(moved)} moved by it, so "
                 f"that they belong together. {_REMEDY}"
             )
-    if image and (late := image.late.middle - image.clock.middle) > _PROMPT:
+    if image and (late := _travel(image)) > _PROMPT:
         notes.append(
             f"the pictures arrive {late:.2f} s after their stamps: taken as the camera's latency"
+        )
+    state = stamped.get("state")
+    if state and 0.5 * period < (late := _travel(state)) <= max(_PROMPT, period):
+        notes.append(
+            f"the state arrives {late:.3f} s after its stamps: taken as the time that it travels "
+            "(--clock-offset)"
         )

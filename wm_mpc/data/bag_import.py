@@ -136,8 +136,11 @@ def _measured(
         return None
 
     order = chosen[np.argsort(streams.state.times[chosen], kind="stable")]
+    times = streams.state.times[order]
 
     def there(time: int) -> np.ndarray:
+        if len(times) and times[0] - SECOND // 10 <= time < times[0]:
+            time = int(times[0])  # the recording begins between the command and the state
         row, valid = streams.state.interpolated(order, np.array([time]), SECOND, ())
         known = np.append(row[0] if valid[0] else np.full(spec.state.size, np.nan), np.nan)
         return known[columns]

@@ -8,10 +8,13 @@ from wm_mpc.data.bag import Bag
 from wm_mpc.data.bag_accounts import Account
 from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.bag_import import Drafts
+from wm_mpc.data.bag_lag import wrong_delay
 from wm_mpc.data.bag_messages import TRAJECTORY
 from wm_mpc.data.bag_spec import Description
 from wm_mpc.data.bag_streams import TIMEOUT, Stream, Streams, other_clock
 from wm_mpc.units import SECOND
+
+_LOOKS = 50  # pictures that are compared
 
 
 def found(bag: Bag) -> str:
@@ -73,6 +76,8 @@ def outcome(
     lines += dropped or ["  nothing"]
     lines += _remarks(streams, drafts, spec.action.names, again)
     lines += streams.notes + streams.looks.summary()
+    if warning := wrong_delay(drafts, spec):
+        lines.append(warning)
     return "\n".join(lines)
 
 
@@ -134,9 +139,28 @@ def _remarks(streams: Streams, drafts: Drafts, names: tuple[str, ...], repeated:
             "the stamps of the plans are of another clock than the recorder's (simulated time?): "
             "when they arrived is not known, they act from their stamps on"
         )
+    lines += _constant(streams, drafts, names)
     if len(drafts.episodes) < 2:
         lines.append(
             "train holds out whole episodes and needs at least two: import more, or lower "
             "--max-steps"
         )
+    return lines
+
+
+def _constant(streams: Streams, drafts: Drafts, names: tuple[str, ...]) -> list[str]:
+    """What never changes: nothing can be learned from it."""
+    lines = []
+    actions = np.concatenate([draft.actions for draft in drafts.episodes])
+    for name, column in zip(names, actions.T, strict=True):
+        if np.ptp(column) == 0:
+            lines.append(
+                f"WARNING the action {name} is {column[0]:g} in every step: what it does cannot be "
+                "learned"
+            )
+    shown = np.unique(np.concatenate([draft.pictures for draft in drafts.episodes]))
+    looks = shown[:: max(1, len(shown) // _LOOKS)]
+    first = streams.image.pictures[looks[0]]
+    if len(looks) > 1 and all((streams.image.pictures[k] == first).all() for k in looks[1:]):
+        lines.append("WARNING all pictures are the same: is it the right camera, and uncovered?")
     return lines

@@ -245,9 +245,9 @@ def _action_names(bag: Bag, topic: Topic, first: Any, kind: str) -> tuple[str, .
     if topic.type == ARRAY:
         return tuple(f"action_{i}" for i in range(len(first.data)))
     if topic.type == TRAJECTORY:
-        for item in bag.messages([topic.name]):
-            if len(item.message.joint_names):
-                return tuple(item.message.joint_names)
+        named = (item.message.joint_names for item in bag.messages([topic.name]))
+        if found := tuple(dict.fromkeys(itertools.chain.from_iterable(named))):
+            return found
         raise BagError(f"the trajectories of {topic.name} name no joints; give action.names")
     names = tuple(TWIST_FIELDS)
     return _moving(names, _commanded(bag, topic, names, kind, ""))

@@ -72,7 +72,10 @@ class CommandStream(Stream):
             return self.values
         if self.meaning == "from":
             return np.concatenate([np.zeros((0, self.size)), *[p[1] for p in self.plans]])
-        return self._setpoints(np.arange(len(self.plans)), period, None, None).all_values()
+        if self.spec.kind != "velocity" or not self.by_positions:
+            points = np.concatenate([np.zeros((0, 2 * self.size)), *[p[1] for p in self.plans]])
+            return points[np.isfinite(points[:, : self.size]).all(axis=1), : self.size]
+        return self._setpoints(np.arange(len(self.plans)), period, None, None).all_speeds()
 
     def commands(
         self,

@@ -1,4 +1,5 @@
-"""One writer at a time: a lock on a dataset, held by imports, collections and the live learner.
+"""One writer at a time: a lock on a dataset, held by imports, collections and the live learner, and
+on the directory of a run, held by its training.
 
 The kernel keeps the lock, so that a process that dies, however abruptly, lets go of it. The file
 `writing.lock` names who holds it, and is gone when nobody writes.
@@ -23,13 +24,14 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # some network file sys
 
 
 @contextlib.contextmanager
-def writing(path: str | os.PathLike[str], what: str) -> Iterator[None]:
-    """Be the only writer of a dataset within the block.
+def writing(path: str | os.PathLike[str], what: str, kind: str = "dataset") -> Iterator[None]:
+    """Be the only writer of a folder within the block.
 
     Args:
-        path: Of the dataset, which need not be there yet; its folder is made, and goes away again
-            when nothing is written into it.
+        path: Of the folder, which need not be there yet; it is made, and goes away again when
+            nothing is written into it.
         what: Who writes, for the others: "import_bag", "collect", ...
+        kind: What the folder is, for people.
 
     Raises:
         DatasetError: When another process writes there, naming it, or the folder cannot be made.
@@ -37,9 +39,9 @@ def writing(path: str | os.PathLike[str], what: str) -> Iterator[None]:
     path = Path(path)
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
-        descriptor = _acquire(path, what)
+        descriptor = _acquire(path, what, kind)
     except OSError as error:
-        raise DatasetError(f"dataset {path} cannot be written: {error}") from None
+        raise DatasetError(f"{kind} {path} cannot be written: {error}") from None
     try:
         yield
     finally:
@@ -51,7 +53,7 @@ def writing(path: str | os.PathLike[str], what: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _acquire(path: Path, what: str) -> int:
+def _acquire(path: Path, what: str, kind: str) -> int:
     file = path / _NAME
     while True:
         path.mkdir(parents=True, exist_ok=True)
@@ -60,7 +62,7 @@ def _acquire(path: Path, what: str) -> int:
         except FileNotFoundError:  # another process has just taken the empty folder away
             continue
         try:
-            _lock(descriptor, path)
+            _lock(descriptor, path, kind)
             if _is_same(descriptor, file):
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, f"{what}, process {os.getpid()} on {socket.gethostname()}\n"
@@ -72,15 +74,15 @@ def _acquire(path: Path, what: str) -> int:
         os.close(descriptor)  # its holder has taken it away in the meantime
 
 
-def _lock(descriptor: int, path: Path) -> None:
+def _lock(descriptor: int, path: Path, kind: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _HELD:
             holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
             raise DatasetError(
-                f"dataset {path} is being written by {holder or 'another process'}; wait for it, "
-                "or choose another dataset"
+                f"{kind} {path} is being written by {holder or 'another process'}; wait for it, or "
+                f"choose another {kind}"
             ) from None
         if error.errno not in _NO_LOCKS:
             raise

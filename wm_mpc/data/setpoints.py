@@ -152,10 +152,8 @@ class Setpoints:
             known &= (at < ends[index]) | (following - ends[index] <= max_silence)
         return known
 
-    def all_values(self) -> np.ndarray:
-        """Every commanded action (rows, size), for limits."""
-        if not self.speeds:
-            return self.values[np.isfinite(self.values).all(1)]
+    def all_speeds(self) -> np.ndarray:
+        """Every commanded speed (rows, size), for limits."""
         steps = np.diff(self.times)
         long = steps > _SHORT
         slopes = np.diff(self.values, axis=0)[long] / (steps[long] / SECOND)[:, None]

@@ -27,7 +27,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.faults.services import Asker
 from wm_mpc.model.checkpoint import read_metadata
-from wm_mpc.ros import qos
+from wm_mpc.ros import qos, status
 from wm_mpc.ros.messages import MessageError, trajectory_to_actions
 from wm_mpc.ros.running import spinning
 from wm_mpc.ros.timing import from_seconds, to_nanoseconds, to_stamp
@@ -99,7 +99,7 @@ class Rig:
         self.asker = Asker(self.node, self.wait_for)
         create = self.node.create_subscription
         create(JointTrajectory, "planned_actions", self._on_plan, qos.ALL_PLANS)
-        create(DiagnosticArray, "diagnostics", self._on_diagnostics, qos.STATUS)
+        create(DiagnosticArray, status.TOPIC, self._on_diagnostics, qos.STATUS)
         if parameters is None:
             self._wire()
 
@@ -143,11 +143,11 @@ class Rig:
         return ""
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for status in message.status:
-            self.told[status.name.split(":")[0]] = status.message
-            if status.name.endswith("mpc: mpc"):
-                self.status = status.message
-                self.values = {entry.key: entry.value for entry in status.values}
+        for told in message.status:
+            self.told[told.name.split(":")[0]] = told.message
+            if told.name.endswith("mpc: mpc"):
+                self.status = told.message
+                self.values = {entry.key: entry.value for entry in told.values}
 
     # ----------------------------------------------------------------------------- processes
 

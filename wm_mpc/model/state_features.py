@@ -20,6 +20,7 @@ from torch import Tensor
 from wm_mpc.spec import StateSpec
 
 _LEAST_SPREAD = 1e-3  # what hardly ever changes must not become huge when it does
+_STILL = 1e-6  # of an entry's size: so little is rounding, and says nothing of its spread
 
 
 class StateFeatures:
@@ -62,11 +63,13 @@ def _length(spread: Tensor) -> Tensor:
 
 def measure_state(spec: StateSpec, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and spread of recorded states (frames, state size), float32 (state size,) each; of an
-    angle its mean direction and sqrt(1 - R^2), R being the length of its mean point."""
+    angle its mean direction and sqrt(1 - R^2), R being the length of its mean point. The spread of
+    what never changes is 1."""
     wide = states.astype(np.float64)
     mean, spread = wide.mean(0), wide.std(0)
     for column in spec.angle_columns:
         point = np.exp(1j * wide[:, column]).mean()
         mean[column] = np.angle(point)
         spread[column] = np.sqrt(max(0.0, 1.0 - abs(point) ** 2))
-    return mean.astype(np.float32), np.maximum(spread, _LEAST_SPREAD).astype(np.float32)
+    least = np.where(np.ptp(wide, 0) <= _STILL * np.maximum(1.0, abs(mean)), 1.0, _LEAST_SPREAD)
+    return mean.astype(np.float32), np.maximum(spread, least).astype(np.float32)

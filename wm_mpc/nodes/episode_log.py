@@ -22,6 +22,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.ros import qos
 from wm_mpc.ros.running import Stopped, run
+from wm_mpc.ros.status import TOPIC, statuses_of
 from wm_mpc.ros.timing import STAGES, to_nanoseconds
 
 # What `sim/episode` says beside the true distances to the goal.
@@ -46,7 +47,7 @@ class EpisodeLog(Node):
             JointTrajectory, "planned_actions", self._on_plan, qos.PLANNED_ACTIONS
         )
         self.create_subscription(DiagnosticStatus, "sim/episode", self._on_episode, qos.STATUS)
-        self.create_subscription(DiagnosticArray, "diagnostics", self._on_diagnostics, qos.STATUS)
+        self.create_subscription(DiagnosticArray, TOPIC, self._on_diagnostics, qos.STATUS)
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._came[to_nanoseconds(message.header.stamp)] = time.perf_counter()
@@ -75,9 +76,9 @@ class EpisodeLog(Node):
         )
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for status in message.status:
+        for status in statuses_of(message, self.get_namespace(), "mpc"):
             values = {entry.key: entry.value for entry in status.values}
-            if status.name.endswith("mpc") and int(values.get("plans", 0)):
+            if int(values.get("plans", 0)):
                 times = [float(values[f"plan time {name} (ms)"]) for name in ("p50", "p99")]
                 counts = {name: int(values.get(name, 0)) for name in ("plans", "holds", "overruns")}
                 _write({"plan_ms": times, **counts, "stage_ms": _stages(values)})

@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> int:
 
 def _train(arguments: list[str], send: Callable[..., None], stop: threading.Event) -> int:
     from wm_mpc.cli import common, train
+    from wm_mpc.data.dataset_lock import writing
     from wm_mpc.data.episodes import Dataset, DatasetError, Recording
     from wm_mpc.sim.workers import JobError, WorkersError, make_workers
     from wm_mpc.training.config import ConfigError
@@ -67,7 +68,7 @@ def _train(arguments: list[str], send: Callable[..., None], stop: threading.Even
         run = options.run or common.runs_directory(options.task)
         config = train.settings(options)
         recording = Recording(Dataset(options.dataset or common.data_directory(options.task)))
-        with make_workers(options.workers) as workers:
+        with writing(run, "learner", "run"), make_workers(options.workers) as workers:
             trainer = Trainer(
                 recording,
                 config,

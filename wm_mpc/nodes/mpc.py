@@ -7,9 +7,9 @@ main thread plans (`mpc_session.py`).
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
 from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
@@ -27,20 +27,23 @@ from wm_mpc.model.familiarity import checkpoint_complaint, describe_familiarity
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import why_not_native
 from wm_mpc.nodes.mpc_goals import Goals
-from wm_mpc.nodes.mpc_outputs import Diagnostics
-from wm_mpc.nodes.mpc_parameters import TABLE, objective_config, planner_config, validate
+from wm_mpc.nodes.mpc_parameters import OUTPUTS, TABLE, objective_config, planner_config, validate
 from wm_mpc.nodes.mpc_reload import Reloader
 from wm_mpc.nodes.mpc_session import Session
 from wm_mpc.nodes.mpc_statistics import Statistics
-from wm_mpc.nodes.mpc_trust import ERROR, OK, WARN
+from wm_mpc.nodes.mpc_status import Status
+from wm_mpc.nodes.mpc_trust import ERROR, WARN
 from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.ros.lifecycle import ManagedNode, reported
 from wm_mpc.ros.parameters import declare
 from wm_mpc.ros.running import Stopped, run
 
+_LOOK = 1.0  # s between two diagnostics
+_PATIENCE = 1.0  # s at the end of the node
 _SWITCH = 2e-4  # s, of the interpreter between threads; Python's own is 5 ms
 
 
-class Mpc(LifecycleNode):
+class Mpc(ManagedNode):
     """See the module; `options` go to rclpy's node (context, parameter_overrides, ...)."""
 
     def __init__(self, **options: Any) -> None:
@@ -51,16 +54,17 @@ class Mpc(LifecycleNode):
         )
         self._model: WorldModel | None = None
         self._checkpoint: Path | None = None
-        self._model_lock = threading.RLock()  # of the three above
         self._held_by_person = False
         self._wake = threading.Event()
-        self._status: tuple[int, str] = (WARN, "not configured")
+        self._planned: Session | None = None  # the session that the planning thread knows
         self._statistics = Statistics()
         self._goals = Goals(self)
-        self._diagnostics = Diagnostics(self)
+        self._status = Status(
+            self, self.callback_errors, self._values, self._unused, self._complaint
+        )
         # Not the node's clock: simulated time may stand still, and that is worth a diagnosis.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0, self._tell, clock=steady)
+        self.create_timer(_LOOK, self._tell, clock=steady)
         self.create_service(SetBool, "~/hold", self._on_hold)
         self._reloader = Reloader(self, self._settings, _load, self._exchange)
         # A reload is answered when it is done; other callbacks do not wait for that.
@@ -68,26 +72,55 @@ class Mpc(LifecycleNode):
         self.create_service(Trigger, "~/reload", self._on_reload, callback_group=group)
 
     def work(self, stopped: Stopped) -> None:
-        """The planning loop; returns when `stopped()`, with the robot told to hold."""
-        autostart = self._settings.values()["autostart"]
-        if autostart and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            self.trigger_activate()
-        previous = None
-        while not stopped():
-            session, values = self._session, self._settings.values()
-            if session is not previous:
-                torch.set_num_threads(values["threads"])  # which torch holds per thread
-                previous = session
-            if session is None:
-                self._wake.wait(0.05)
-                self._wake.clear()
-            elif session.wait_until_due(values):
-                session.step(self._settings.values())  # set meanwhile, they count for this plan
-        self._end_session()
-        self._reloader.close()
+        """The planning loop; returns when `stopped()`, with the robot at rest."""
+        try:
+            if self._settings.values()["autostart"]:
+                self._start()
+            while not stopped():
+                try:
+                    self._plan_once()
+                except Exception as error:  # the robot must not be left moving
+                    self._on_loop_error(error)
+        finally:
+            # A transition that is under way may take longer than an end may.
+            has_lock = self.transitions.acquire(timeout=_PATIENCE)
+            self._end_session()
+            if has_lock:
+                self.transitions.release()
+            self._reloader.close()
+
+    def _start(self) -> None:
+        with self.transitions:
+            if self.state == "unconfigured":  # nobody was faster
+                self.trigger_configure()
+            if self.state == "inactive":
+                self.trigger_activate()
+
+    def _plan_once(self) -> None:
+        session, values = self._session, self._settings.values()
+        if session is not self._planned:
+            torch.set_num_threads(values["threads"])  # which torch holds per thread
+            self._planned = session
+        if session is None:
+            self._wake.wait(0.05)
+            self._wake.clear()
+        elif session.wait_until_due(values):
+            session.step(self._settings.values())  # set meanwhile, they count for this plan
+
+    def _on_loop_error(self, error: Exception) -> None:
+        self.callback_errors.caught("planning loop", error)
+        self._status.report(ERROR, f"holding: fault of the planning loop: {error!r}")
+        time.sleep(0.05)
+        session = self._session
+        if session is not None:
+            try:
+                session.hold_at_once()
+            except Exception as second:
+                self.callback_errors.caught("hold after a fault", second)
 
     # ------------------------------------------------------------------------------- lifecycle
 
+    @reported
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         values = self._settings.values()
         torch.set_num_threads(values["threads"])
@@ -95,50 +128,53 @@ class Mpc(LifecycleNode):
             path = resolve_checkpoint(values["checkpoint"])
             model = _load(path, values)
         except CheckpointError as error:
-            self._report(ERROR, f"cannot configure: {error}")
+            self._status.report(ERROR, f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
-        with self._model_lock:
-            self._checkpoint, self._model = path, model
+        self._checkpoint, self._model = path, model
         self.get_logger().info(
             f"world model {path.name}: task {model.spec.task}; arithmetic: {self._arithmetic()}"
         )
-        self._report(WARN, "configured, not active")
+        self._status.report(WARN, "configured, not active")
         self._reloader.follow(again=True)
         return TransitionCallbackReturn.SUCCESS
 
+    @reported
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._report(WARN, "waiting for the camera")
-        values = self._settings.values()
-        with self._model_lock:
-            model = self._model
-            assert model is not None
-            session = Session(
-                self, model, values, self._statistics, self._goals, self._report, self._wake
-            )
-            session.held_by_person = self._held_by_person
-            self._session = session
+        self._status.report(WARN, "waiting for the camera")
+        assert self._model is not None
+        session = Session(
+            self,
+            self._model,
+            self._settings.values(),
+            self._statistics,
+            self._goals,
+            self._status.report,
+            self._wake,
+        )
+        session.held_by_person = self._held_by_person
+        self._session = session
         self._wake.set()
         return super().on_activate(state)
 
+    @reported
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._end_session()
-        self._report(WARN, "not active")
+        self._status.report(WARN, "not active")
         return super().on_deactivate(state)
 
+    @reported
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        with self._model_lock:
-            self._model = self._checkpoint = None
-        self._goals.forget()
-        self._report(WARN, "not configured")
+        self._forget("not configured")
         return TransitionCallbackReturn.SUCCESS
 
+    @reported
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._end_session()
-        self._report(WARN, "shut down")
+        self._forget("shut down")
         return TransitionCallbackReturn.SUCCESS
 
+    @reported
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._end_session()
+        self._forget(f"not configured: a transition failed: {self.callback_errors.last}", ERROR)
         return TransitionCallbackReturn.SUCCESS
 
     def _end_session(self) -> None:
@@ -146,14 +182,22 @@ class Mpc(LifecycleNode):
         if session is not None:
             session.close()
 
+    def _forget(self, message: str, level: int = WARN) -> None:
+        """Let go of whatever belongs to a configured node."""
+        self._end_session()
+        self._model = self._checkpoint = None
+        self._goals.forget()
+        self._status.report(level, message)
+
     # -------------------------------------------------------------------------------- services
 
     def _on_hold(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._held_by_person = request.data
-        if (session := self._session) is not None:
-            session.held_by_person = request.data
-            if request.data:
-                session.hold_at_once()
+        with self.transitions:  # or else a session that is just beginning would not know it
+            self._held_by_person = request.data
+            if (session := self._session) is not None:
+                session.held_by_person = request.data
+                if request.data:
+                    session.hold_at_once()
         response.success = True
         response.message = "holding" if request.data else "planning"
         return response
@@ -167,7 +211,7 @@ class Mpc(LifecycleNode):
 
     def _exchange(self, path: Path, model: WorldModel) -> None:
         """Use another world model of the same robot. Raises CheckpointError when it is not."""
-        with self._model_lock:
+        with self.transitions:
             if self._model is None:
                 raise CheckpointError("the node is not configured")
             if not model.spec.is_same_robot(self._model.spec):
@@ -178,36 +222,19 @@ class Mpc(LifecycleNode):
 
     # ----------------------------------------------------------------------------- diagnostics
 
-    def _report(self, level: int, message: str) -> None:
-        """Set the status; log and publish at once when it is of another kind than before."""
-        if level == OK and (complaint := self._complaint):
-            level, message = WARN, f"{message}; {complaint}"
-        before, self._status = self._status, (level, message)
-        if level == before[0] and _kind(message) == _kind(before[1]):
-            return
-        logger = self.get_logger()
-        # Separate calls: rclpy keeps a severity for each place in the code that logs.
-        if level == ERROR:
-            logger.error(message)
-        elif level == WARN and message.startswith("holding"):
-            logger.warning(message)
-        else:
-            logger.info(message)
-        self._diagnose()
-
-    @property
     def _complaint(self) -> str:
         """What the world model cannot do that a good one can; empty where there is nothing."""
         model = self._model
         return "" if model is None else checkpoint_complaint(model)
 
     def _tell(self) -> None:
-        self._diagnose()
+        self._status.look()
+        self._status.publish()
         if self._session is not None:
             self._goals.publish()  # distances change
 
-    def _diagnose(self) -> None:
-        values = {
+    def _values(self) -> dict[str, object]:
+        return {
             "checkpoint": self._checkpoint or "none",
             "familiarity": "none" if self._model is None else describe_familiarity(self._model),
             "last reload": self._reloader.outcome,
@@ -216,7 +243,11 @@ class Mpc(LifecycleNode):
             **self._goals.values(),
             **self._statistics.values(),
         }
-        self._diagnostics.publish(*self._status, values)
+
+    def _unused(self) -> list[str]:
+        """Topics of outputs that are off."""
+        values = self._settings.values()
+        return [name for name in OUTPUTS if not values[f"output.{name}"]]
 
     def _planner(self) -> str:
         """Its type, and where it cannot begin as the parameters say."""
@@ -228,19 +259,13 @@ class Mpc(LifecycleNode):
 
     def _arithmetic(self) -> str:
         """What plans are computed with, and why not by machine code where they are not."""
-        with self._model_lock:
-            model = self._model
+        model = self._model
         if self._settings.values()["planner.backend"] == "torch":
             return "torch, as planner.backend says"
         if model is None:
             return "not known yet"
         reason = why_not_native(model)
         return f"torch: {reason}" if reason else "native"
-
-
-def _kind(message: str) -> str:
-    """A status without its numbers, which change all the time."""
-    return re.sub(r"-?\d[\d.]*", "#", message)
 
 
 def _load(path: Path, values: Mapping[str, Any]) -> WorldModel:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,9 +16,9 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from wm_mpc.control.frozen_camera import FrozenCamera
 from wm_mpc.control.observation_check import ObservationCheck
-from wm_mpc.control.observing import Ahead, ClockWatch, Finding
-from wm_mpc.control.same_goal import same_picture
+from wm_mpc.control.observing import AWAY_WARN, Ahead, ClockWatch, Finding
 from wm_mpc.control.state_history import StateAt
+from wm_mpc.nodes.mpc_goal_inputs import GoalInputs
 from wm_mpc.nodes.mpc_states import STATE_TYPES, States, sources_of
 from wm_mpc.ros import qos
 from wm_mpc.ros.executors import UrgentCallbackGroup
@@ -31,11 +29,13 @@ from wm_mpc.ros.messages import (
     joint_states_to_state,
     odometry_to_state,
 )
+from wm_mpc.ros.picture_looks import PictureLooks
 from wm_mpc.ros.timing import to_nanoseconds, trip_seconds
+from wm_mpc.ros.topics import image_topic
 from wm_mpc.spec import RobotSpec
 
 _STATE_WAIT = 0.01  # s to wait for the state that belongs to an image
-_REPEATED = 2.0  # s between goal images that come by themselves, rather than from a person
+_LONGER = 0.25  # control periods to wait for it, where there is none near
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,38 +84,27 @@ class Inputs:
         self._source = spec.state.source if state_type == "auto" else state_type
         self._changed = threading.Condition()
         self._camera = FrozenCamera(angles={"yaw", *spec.state.angles})
+        self._looks = PictureLooks()
         self._clock = ClockWatch()
         self._image: Arrival | None = None
         self._image_number = 0
         self._ahead = Ahead()
         self._states = States(spec, self._source)
-        self._goal_image: Any | None = None
-        self._goal_state: Any | None = None
-        self._goal_number = 0
-        self._goal_times: deque[float] = deque(maxlen=3)  # s, monotonic, of goal images
-        self._goals_heard: deque[tuple[str, int]] = deque(maxlen=20)  # and when sent, ns
         image_type = CompressedImage if compressed else Image
         topic = "camera/image_raw/compressed" if compressed else "camera/image_raw"
+        topic = image_topic(node, topic)
         # Simulated time comes as a message, too; it must not be later than the image of its moment.
         is_simulated = node.get_parameter("use_sim_time").value
         group = None if is_simulated else UrgentCallbackGroup()
         subscribe = functools.partial(node.create_subscription, callback_group=group)
-        goal_state = STATE_TYPES[self._source]
-        self._subscriptions = [
-            subscribe(kind, name, store, profile)
-            for kind, name, store in (
-                (Image, "goal/image", self._store_goal_image),
-                (goal_state, "goal/state", self._store_goal_state),
-            )
-            for profile in qos.GOALS
-        ]
+        self._goals = GoalInputs(STATE_TYPES[self._source], subscribe, self.same_state)
         heard = {
-            source: subscribe(STATE_TYPES[source], source, self._store_state, qos.SENSOR_DATA)
+            source: subscribe(STATE_TYPES[source], source, self._store_state, qos.STATES)
             for source in sources_of(spec, self._source)
         }
         # Images last: when the first one comes, the goal and the state have had their chance.
         camera = subscribe(image_type, topic, self._store_image, qos.SENSOR_DATA)
-        self._subscriptions += [*heard.values(), camera]
+        self._subscriptions = [*self._goals.subscriptions, *heard.values(), camera]
         self._check = ObservationCheck(
             spec.control_period,
             image_topic=str(camera.topic_name),
@@ -155,6 +144,8 @@ class Inputs:
             self._image = Arrival(message, stamp, received, trip)
             self._image_number += 1
         self._on_image()
+        for remark in self._looks.see(message):
+            self._node.get_logger().warning(remark)
 
     def _store_state(self, message: Any) -> None:
         with self._changed:
@@ -162,29 +153,6 @@ class Inputs:
             stamp = to_nanoseconds(message.header.stamp) or now
             self._states.add(message, stamp, now, received)
             self._changed.notify_all()
-
-    def _store_goal_image(self, message: Any, info: Mapping[str, Any]) -> None:
-        with self._changed:
-            if self._came_before("image", info):
-                return
-            before, self._goal_image = self._goal_image, message
-            self._goal_times.append(time.monotonic())
-            self._goal_number += before is None or not same_picture(before, message)
-
-    def _store_goal_state(self, message: Any, info: Mapping[str, Any]) -> None:
-        with self._changed:
-            if self._came_before("state", info):
-                return
-            before, self._goal_state = self._goal_state, message
-            self._goal_number += before is None or not self.same_state(before, message)
-
-    def _came_before(self, what: str, info: Mapping[str, Any]) -> bool:
-        """Whether a message came by another subscription to its topic already."""
-        write = what, info.get("source_timestamp", 0)
-        if write[1] and write in self._goals_heard:
-            return True
-        self._goals_heard.append(write)
-        return False
 
     # ------------------------------------------------------------------------- they are read
 
@@ -195,31 +163,28 @@ class Inputs:
 
         The state of the same moment may come just after the image: it is waited for, for at most
         `wait_for_state` seconds, unless nothing of it is used, or none is due so soon and it is not
-        always waited for.
+        always waited for. Where the one that is there is of quite another moment, it is waited for
+        a little longer.
         """
         with self._changed:
-            image, history = self._image, self._states.history
-            state = None
+            image, state = self._image, None
             if image is not None and self.needs_state:
-                moment = time.monotonic()
-                is_told = history.is_told(image.stamp)
-                if not is_told and (
-                    always_wait or history.is_coming(image.stamp, moment, wait_for_state)
-                ):
-                    self._on_wait()
-                    self._changed.wait_for(
-                        lambda: history.is_told(image.stamp), timeout=wait_for_state
-                    )
+                self._wait_for_state(image.stamp, wait_for_state, always_wait)
                 state = self._states.at(image.stamp)
-            return Snapshot(
-                image, state, self._goal_image, self._goal_state, self._goal_number,
-                self._goal_is_repeated(),
-            )  # fmt: skip
+                period = self.spec.control_period
+                if state is not None and abs(state.offset) > AWAY_WARN * period:
+                    self._wait_for_state(image.stamp, _LONGER * period, always=False)
+                    state = self._states.at(image.stamp)
+        goals = self._goals
+        return Snapshot(image, state, goals.image, goals.state, goals.number, goals.is_repeated)
 
-    def _goal_is_repeated(self) -> bool:
-        times = list(self._goal_times)
-        is_full = len(times) == self._goal_times.maxlen
-        return is_full and all(b - a <= _REPEATED for a, b in itertools.pairwise(times))
+    def _wait_for_state(self, stamp: int, seconds: float, always: bool) -> None:
+        history = self._states.history
+        is_told = functools.partial(history.is_told, stamp)
+        if is_told() or not (always or history.is_coming(stamp, time.monotonic(), seconds)):
+            return
+        self._on_wait()
+        self._changed.wait_for(is_told, timeout=seconds)
 
     def why_unusable(
         self, snapshot: Snapshot, timeout: float, *, lockstep: bool = False

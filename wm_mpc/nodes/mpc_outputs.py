@@ -1,4 +1,4 @@
-"""What the node `mpc` publishes: plans, streams of commands, pictures and diagnostics."""
+"""What the node `mpc` publishes: plans, streams of commands and pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Point, TwistStamped
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float64, Float64MultiArray
@@ -247,21 +246,3 @@ def _paths(model: WorldModel, plan: ControlPlan, pose: Any) -> list[tuple[str, n
     start = np.array(pose[:2])
     points = np.concatenate([start[None], start + np.cumsum(moves, 0)])
     return [("robot", in_space(points))]
-
-
-class Diagnostics:
-    """`diagnostics` once a second and whenever the level changes."""
-
-    def __init__(self, node: Any) -> None:
-        self._node = node
-        self._publisher = node.create_publisher(DiagnosticArray, "diagnostics", qos.STATUS)
-
-    def publish(self, level: int, message: str, values: Mapping[str, object]) -> None:
-        status = DiagnosticStatus(
-            level=bytes([level]), name=f"{self._node.get_fully_qualified_name()[1:]}: mpc",
-            message=message, hardware_id="",
-        )  # fmt: skip
-        status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self._node.get_clock().now().to_msg()
-        self._publisher.publish(array)

@@ -9,6 +9,9 @@ from wm_mpc.planning.objective import DISTANCES, MODES, ObjectiveConfig
 from wm_mpc.planning.registry import BACKENDS, INITS, PLANNERS, PlannerConfig
 from wm_mpc.ros.parameters import Parameter
 
+# Topics on which plans are sent if the parameter `output.<topic>` says so.
+OUTPUTS = ("cmd_vel", "commands", "joint_trajectory")
+
 TABLE = (
     Parameter(
         "checkpoint",
@@ -141,7 +144,12 @@ TABLE = (
         "state.type", "auto", "Topic of the robot state; auto: what the checkpoint says",
         choices=("auto", "odom", "joint_states"), only_inactive=True,
     ),
-    Parameter("output.cmd_vel", False, "Also stream the plan as TwistStamped on cmd_vel"),
+    Parameter("output.cmd_vel", False, "Also stream the plan on cmd_vel"),
+    Parameter(
+        "output.cmd_vel_type", "twist_stamped",
+        "Type of cmd_vel: geometry_msgs/TwistStamped, or Twist for robots that want no stamp",
+        choices=("twist_stamped", "twist"), only_inactive=True,
+    ),
     Parameter(
         "output.commands", False,
         "Also stream the plan as Float64MultiArray on commands (ros2_control forward controllers)",

@@ -24,6 +24,7 @@ from wm_mpc.spec import RobotSpec
 STATE_TYPES = {"odom": Odometry, "joint_states": JointState}
 _BASE = ("x", "y", "yaw")  # positions that odometry has
 _PUBLISHERS = 64  # sets of joints whose last message is kept
+_HEARD = 2.0  # s, for which a publisher counts after its last message
 
 
 def sources_of(spec: RobotSpec, source: str) -> list[str]:
@@ -46,31 +47,44 @@ class States:
         # A yaw from a quaternion wraps, whatever an old checkpoint says of it.
         angles = {*spec.state.angles, *({"yaw"} & {*spec.state.names} if source == "odom" else ())}
         self.history = StateHistory(spec.state.names, sorted(angles))
-        self.ahead = Ahead()
         self.refused = 0  # messages of which something could not be used
         self.last_fault = ""
-        # The last message of each publisher, which is told by its joints; and when it came.
-        self._newest: dict[tuple[str, ...], tuple[Any, float]] = {}
+        # The last message of each publisher (told by its joints), its stamp, and when it came.
+        self._newest: dict[tuple[str, ...], tuple[Any, int, float]] = {}
+        self._aheads: dict[tuple[str, ...], Ahead] = {}  # of those that tell the model's state
 
     def forget(self) -> None:
         """What was measured before has nothing to do with what comes."""
         self.history.forget()
-        self.ahead = Ahead()
         self._newest.clear()
+        self._aheads.clear()
+
+    @property
+    def ahead(self) -> Ahead:
+        """Of the stamps: of the publisher whose are most ahead, among those that are heard now."""
+        latest = max((self._newest[key][2] for key in self._aheads), default=0.0)
+        heard = [
+            ahead for key, ahead in self._aheads.items() if self._newest[key][2] > latest - _HEARD
+        ]
+        return max(heard, key=lambda ahead: ahead.newest, default=Ahead())
 
     def add(self, message: Any, stamp: int, now: int, received: float) -> None:
         """A message, just come; now: of the clock of the stamps."""
         is_odometry = isinstance(message, Odometry)
         key = _BASE if is_odometry else tuple(message.name)
         self._newest.pop(key, None)
-        self._newest[key] = message, received
+        self._newest[key] = message, stamp, received
         if len(self._newest) > _PUBLISHERS:
-            del self._newest[next(iter(self._newest))]
+            oldest = next(iter(self._newest))
+            del self._newest[oldest]
+            self._aheads.pop(oldest, None)
         if is_odometry != (self._source == "odom") or not self.history.names:
             return
         values, faults = self._read(message)
         if values:
-            self.ahead.add(stamp, now)
+            if key not in self._aheads:
+                self._aheads[key] = Ahead("" if is_odometry else ", ".join(values))
+            self._aheads[key].add(stamp, now)
             self.history.add(stamp, received, values)
         if faults:
             self.refused += 1
@@ -106,9 +120,10 @@ class States:
         """The newest position (m or rad) by name, of all joints and of the base (x, y, yaw), that
         came at `since` or later."""
         found: dict[str, float] = {}
-        for message, received in list(self._newest.values()):  # oldest first
-            if received >= since:
-                found.update(_positions(message))
+        recent = [entry for entry in self._newest.values() if entry[2] >= since]
+        # By stamp: another node may send on what a joint's own driver has said before.
+        for message, _, _ in sorted(recent, key=lambda entry: entry[1]):
+            found.update(_positions(message))
         return found
 
     def watched_positions(self, since: float) -> dict[str, float]:

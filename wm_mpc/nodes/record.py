@@ -17,9 +17,9 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.utilities import remove_ros_args
 
-from wm_mpc.ros.running import Stopped, run
+from wm_mpc.ros.running import Stopped, own_arguments, run
+from wm_mpc.ros.topics import image_topic
 
 try:
     from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
@@ -48,7 +48,7 @@ class Record(Node):
         super().__init__("record", **options)
         self.counts: dict[str, int] = {}
         self.types: dict[str, str] = {}
-        self._missing = [self.resolve_topic_name(topic) for topic in dict.fromkeys(topics)]
+        self._missing = [image_topic(self, topic) for topic in dict.fromkeys(topics)]
         self._store = get_typestore(Stores.ROS2_JAZZY)
         try:
             self._writer = Writer(output, version=9, storage_plugin=StoragePlugin.MCAP)
@@ -137,7 +137,7 @@ def _work(duration: float | None, node: Record, stopped: Stopped) -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of `ros2 run wm_mpc record`; the exit code: 1 when nothing was recorded."""
     arguments = list(sys.argv if args is None else ["record", *args])
-    options = parser().parse_args(remove_ros_args(arguments)[1:])
+    options = parser().parse_args(own_arguments(arguments))
     nodes: list[Record] = []
 
     def make() -> Record:

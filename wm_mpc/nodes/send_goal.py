@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
-from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
@@ -21,7 +20,7 @@ from wm_mpc.planning.goals import GoalStatus
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image
 from wm_mpc.ros.reading import decoded
-from wm_mpc.ros.running import Stopped, run, wait_until
+from wm_mpc.ros.running import Stopped, own_arguments, run, wait_until
 from wm_mpc.ros.timing import stamp_text, to_stamp
 
 _NAP = 0.02  # s
@@ -142,7 +141,7 @@ def _work(
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of `ros2 run wm_mpc send_goal`; the exit code."""
     arguments = list(sys.argv if args is None else ["send_goal", *args])
-    options = parser().parse_args(remove_ros_args(arguments)[1:])
+    options = parser().parse_args(own_arguments(arguments))
     results: list[bool] = []
     try:
         pictures = [read_picture(path) for path in options.pictures]

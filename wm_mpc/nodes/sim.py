@@ -33,6 +33,7 @@ from wm_mpc.ros import qos
 from wm_mpc.ros.messages import MessageError
 from wm_mpc.ros.parameters import ParameterError, declare
 from wm_mpc.ros.running import Stopped, run
+from wm_mpc.ros.status import TOPIC
 from wm_mpc.ros.timing import OwnClock, SystemPacer, from_seconds
 from wm_mpc.sim.bullet import Observation, Simulation, episode_rng
 from wm_mpc.sim.recorder import RecorderError
@@ -98,7 +99,7 @@ class Sim(Node):
             JointTrajectory, "planned_actions", self._inbox.on_message, qos.PLANNED_ACTIONS
         )
         self.create_subscription(PoseStamped, "goal_pose", self._on_goal_pose, qos.COMMAND)
-        self.create_subscription(DiagnosticArray, "diagnostics", self._on_diagnostics, qos.STATUS)
+        self.create_subscription(DiagnosticArray, TOPIC, self._on_diagnostics, qos.STATUS)
         if self._film.is_on:
             self.create_subscription(
                 MarkerArray, "mpc/plan_markers", self._film.on_markers, qos.STATUS
@@ -117,7 +118,7 @@ class Sim(Node):
             self._commands.append(lambda: self._set_goal(x, y, yaw))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        milliseconds = mean_plan_ms(message)
+        milliseconds = mean_plan_ms(message, self.get_namespace())
         if milliseconds is not None:
             self._plan_ms = milliseconds
 
@@ -157,7 +158,7 @@ class Sim(Node):
     def summary(self, stopped: Stopped) -> str:
         """The one line at the end of a run; waits for the planner's report when none has come."""
         deadline = time.monotonic() + _REPORT
-        while self._plan_ms is None and self.count_publishers("diagnostics") and not stopped():
+        while self._plan_ms is None and self.count_publishers(TOPIC) and not stopped():
             if time.monotonic() > deadline:
                 break
             time.sleep(0.02)

@@ -26,6 +26,7 @@ from wm_mpc.ros.messages import (
     state_to_odometry,
     yaw_of,
 )
+from wm_mpc.ros.status import statuses_of
 from wm_mpc.ros.timing import to_stamp
 from wm_mpc.sim.bullet import Observation, Simulation
 
@@ -125,13 +126,13 @@ def planar_pose(message: PoseStamped) -> tuple[float, float, float]:
     return pose.position.x, pose.position.y, yaw_of(q.x, q.y, q.z, q.w)
 
 
-def mean_plan_ms(message: DiagnosticArray) -> float | None:
-    """The mean plan time that the `mpc` node reports, in ms, when this message is from it."""
-    for status in message.status:
-        if status.name.endswith("mpc"):
-            for entry in status.values:
-                if entry.key == "plan time mean (ms)":
-                    return _number(entry.value)
+def mean_plan_ms(message: DiagnosticArray, namespace: str) -> float | None:
+    """The mean plan time that the `mpc` node of a namespace reports, in ms, when this message is
+    from it."""
+    for status in statuses_of(message, namespace, "mpc"):
+        for entry in status.values:
+            if entry.key == "plan time mean (ms)":
+                return _number(entry.value)
     return None
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import cv2
 import numpy as np
 from rclpy.node import Node
-from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image
 
 from wm_mpc.ros import qos
 from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.messages import compressed_to_rgb, image_to_rgb
-from wm_mpc.ros.running import Stopped, run, wait_until
+from wm_mpc.ros.running import Stopped, own_arguments, run, wait_until
+from wm_mpc.ros.topics import image_topic
 from wm_mpc.spec import ImageSpec, SpecError
 
 
@@ -34,6 +34,7 @@ class TakePicture(Node):
         self._message: Any = None
         kind = CompressedImage if compressed else Image
         topic = "camera/image_raw/compressed" if compressed else "camera/image_raw"
+        topic = image_topic(self, topic)
         self.topic = self.create_subscription(kind, topic, self._keep, qos.SENSOR_DATA).topic_name
 
     def _keep(self, message: Any) -> None:
@@ -91,7 +92,7 @@ def _work(options: argparse.Namespace, node: TakePicture, stopped: Stopped) -> N
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of `ros2 run wm_mpc take_picture`; the exit code."""
     arguments = list(sys.argv if args is None else ["take_picture", *args])
-    options = parser().parse_args(remove_ros_args(arguments)[1:])
+    options = parser().parse_args(own_arguments(arguments))
     try:
         return run(
             lambda: TakePicture(compressed=options.compressed),

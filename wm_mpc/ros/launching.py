@@ -1,39 +1,167 @@
-"""What the launch files share. Only they import this: it needs `launch`, which nodes do not."""
+"""What the launch files share. Only they import this: it needs `launch`, which nodes do not.
+
+Each of our launch files is one `Scope`, so that including it changes nothing else in a bring-up:
+its arguments end with it, its handlers listen to its own nodes, and its environment is theirs.
+"""
 
 from __future__ import annotations
 
-from launch import LaunchContext
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable, Shutdown
-from launch.events.process import ProcessExited
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PythonExpression
+import difflib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import DeclareLaunchArgument, EmitEvent, GroupAction, LogInfo, OpaqueFunction
+from launch.events.process import ProcessExited, ShutdownProcess
+from launch_ros.parameter_descriptions import ParameterValue
+
+from wm_mpc.ros.overrides import COMMON_PARAMETERS
+
+Given = Mapping[str, str]
+_RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+_COMMON = (
+    (
+        "network",
+        "localhost",
+        ["localhost", "lan"],
+        f"Who may see the nodes: this computer only (unless {_RANGE} says otherwise), or the "
+        "local network.",
+    ),
+    (
+        "required",
+        "true",
+        None,
+        "End the whole launch with an error when a node dies and is not restarted; false: log it.",
+    ),
+)
 
 
-def network() -> list[DeclareLaunchArgument | SetEnvironmentVariable]:
-    """The launch argument `network`, and what follows from it for all nodes. Closed by default:
-    nothing is offered to other machines unless the user says so, here or in the environment."""
-    variable = "ROS_AUTOMATIC_DISCOVERY_RANGE"
-    otherwise = EnvironmentVariable(variable, default_value="LOCALHOST")
-    chosen = LaunchConfiguration("network")
-    return [
-        DeclareLaunchArgument(
-            "network",
-            default_value="localhost",
-            choices=["localhost", "lan"],
-            description="Who may see the nodes: this computer only (unless "
-            f"{variable} says otherwise), or the local network.",
-        ),
-        SetEnvironmentVariable(
-            variable,
-            PythonExpression(["'SUBNET' if '", chosen, "' == 'lan' else '", otherwise, "'"]),
+def description(
+    arguments: Sequence[DeclareLaunchArgument],
+    start: Callable[[Given, LaunchContext], Iterable[Action]],
+) -> LaunchDescription:
+    """A launch description with these arguments, and with those that all our files have.
+
+    Args:
+        arguments: of this launch file.
+        start: makes the nodes from the arguments' values, which are a copy: what the including
+            bring-up does to them later changes nothing.
+    """
+    declared = [
+        *arguments,
+        *(
+            DeclareLaunchArgument(name, default_value=default, choices=choices, description=text)
+            for name, default, choices, text in _COMMON
         ),
     ]
+    names = [argument.name for argument in declared]
+
+    def begin(context: LaunchContext) -> list[Action]:
+        given = {name: context.launch_configurations[name] for name in names}
+        return [*unknown_arguments(names, context), *start(given, context)]
+
+    # In a group, whose end takes the arguments and their defaults out of the bring-up again.
+    return LaunchDescription([GroupAction([*declared, OpaqueFunction(function=begin)])])
 
 
-def end_with(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
-    """A node ended: end the others too, with an error if it died and nothing restarts it."""
-    respawn = context.launch_configurations["respawn"].lower() in ("true", "1")
-    if context.is_shutdown or (respawn and event.returncode != 0):
-        return None
-    if event.returncode != 0:
+def truth(name: str, text: str) -> bool:
+    """A launch argument as a bool. Raises RuntimeError."""
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise RuntimeError(f"{name} is {text!r}; accepted: true, false")
+    return text.lower() in ("true", "1")
+
+
+def number(name: str, text: str, kind: type = float) -> float | int:
+    """A launch argument as a number of this kind. Raises RuntimeError."""
+    try:
+        return kind(text)
+    except ValueError:
+        needed = "a whole number" if kind is int else "a number"
+        raise RuntimeError(f"{name} is {text!r}; {needed} is needed") from None
+
+
+def value(name: str, text: str, kind: type) -> bool | float | int | ParameterValue:
+    """A launch argument as a node's parameter of type bool, int, float or str.
+    Raises RuntimeError."""
+    if kind is bool:
+        return truth(name, text)
+    # A bare text like "5" would become a number on its way.
+    return ParameterValue(text, value_type=str) if kind is str else number(name, text, kind)
+
+
+def parameter_files(given: Given) -> list[str]:
+    """The argument `params_file`, as a list for a node. Raises RuntimeError when it is no file."""
+    path = given["params_file"]
+    if path and not Path(path).is_file():
+        raise RuntimeError(f"params_file is {path!r}; there is no such file")
+    return [path] if path else []
+
+
+def environment(given: Given, context: LaunchContext) -> dict[str, str]:
+    """What our nodes have in their environment beyond that of the bring-up.
+
+    They are closed by default: nothing is offered to other machines unless the user says so, by
+    the argument `network` or in the environment.
+    """
+    otherwise = context.environment.get(_RANGE, "LOCALHOST")
+    own = {_RANGE: "SUBNET" if given["network"] == "lan" else otherwise}
+    # Of actions like SetParameter: meant for every node of a bring-up, known to it or not.
+    shared = context.launch_configurations.get("global_params", [])
+    names = [entry[0] if isinstance(entry, tuple) else os.path.abspath(entry) for entry in shared]
+    if names:
+        own[COMMON_PARAMETERS] = "\n".join(names)
+    return own
+
+
+class Together:
+    """Nodes that end with each other, and with nothing else.
+
+    `on_exit` is for each of them. One that ends well ends the others. One that dies ends the whole
+    launch with an error, unless it is restarted or not required.
+    """
+
+    def __init__(self, given: Given, *, respawn: bool = False) -> None:
+        self._respawn = respawn
+        self._required = truth("required", given["required"])
+        self._nodes: list[Action] = []
+        self._ended = False
+
+    def __call__(self, nodes: Iterable[Action]) -> list[Action]:
+        """The nodes, which belong together from now on."""
+        self._nodes += nodes
+        return list(self._nodes)
+
+    def on_exit(self, event: ProcessExited, context: LaunchContext) -> list[Action] | None:
+        """Handler of the end of one of the nodes. Raises RuntimeError, which ends the launch."""
+        if context.is_shutdown or self._ended:
+            return None
+        if event.returncode == 0:
+            self._ended = True
+            # That node too: a process that is to be restarted would be, however it has ended.
+            ours = ShutdownProcess(process_matcher=lambda action: action in self._nodes)
+            return [EmitEvent(event=ours)]
+        if self._respawn or not self._required:
+            return None
         raise RuntimeError(f"{event.process_name} died with exit code {event.returncode}")
-    return Shutdown(reason=f"{event.process_name} has ended")
+
+
+def unknown_arguments(names: Sequence[str], context: LaunchContext) -> list[Action]:
+    """A line of log for each argument on the command line that looks like a mistyped one of ours.
+
+    `ros2 launch` itself ignores what no launch file declares.
+    """
+    words = [word.partition(":=")[0] for word in context.argv if ":=" in word]
+    unknown = [word for word in dict.fromkeys(words) if word not in names]
+    lines: list[Action] = []
+    for word in unknown:
+        near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        lines.append(
+            LogInfo(
+                msg=f"WARNING: there is no launch argument {word} here, so it changes nothing of "
+                f"wm_mpc{hint} (--show-args lists them)"
+            )
+        )
+    return lines

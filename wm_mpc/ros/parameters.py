@@ -22,6 +22,8 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
+from wm_mpc.ros import overrides
+
 Value = bool | int | float | str
 _KINDS: dict[type, str] = {bool: "true or false", int: "an integer", float: "a number", str: "text"}
 _INTEGER_LIMIT = 2**63 - 1
@@ -206,7 +208,8 @@ def declare(
     validate: checks that concern several values at once; gets all values as they would become and
     raises ValueError with the reason to reject them.
 
-    Raises ParameterError when a value from the command line or a parameter file is not acceptable.
+    Raises ParameterError when a value from the command line or a parameter file is not acceptable,
+    and OverrideError when something there fits no parameter of the node.
     """
     values: dict[str, Value] = {}
     for entry in table:
@@ -225,6 +228,7 @@ def declare(
         node.declare_parameter(
             entry.name, values[entry.name], entry.descriptor(), ignore_override=True
         )
+    overrides.check(node)
     parameters = Parameters(table, values, is_active, validate)
     node.add_pre_set_parameters_callback(parameters._convert)
     node.add_on_set_parameters_callback(parameters._accept)

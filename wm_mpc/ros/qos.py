@@ -22,6 +22,10 @@ def _profile(
 # any publisher.
 SENSOR_DATA = _profile(5, ReliabilityPolicy.BEST_EFFORT)
 
+# Listening to `odom` and `joint_states`: the messages of a fast publisher must not push out those
+# of a slow one while a callback waits its turn.
+STATES = _profile(100, ReliabilityPolicy.BEST_EFFORT)
+
 # Publishing `odom` and `joint_states`: reliable, so that both kinds of subscriptions connect.
 ROBOT_STATE = _profile(5, ReliabilityPolicy.RELIABLE)
 

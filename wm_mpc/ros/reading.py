@@ -202,7 +202,8 @@ def trajectory_to_actions(
     size); names may come in any order.
 
     Raises MessageError for other joints, a field that is missing, points that are not one control
-    period apart, or a number that is not finite. Limits are the executor's business.
+    period apart, or a number that is not finite or too large for float32. Limits are the executor's
+    business.
     """
     stamp = to_nanoseconds(message.header.stamp)
     if not message.points:
@@ -229,12 +230,11 @@ def trajectory_to_actions(
             )
         rows.append(values)
     actions = np.array(rows, np.float64)
-    if not np.isfinite(actions).all():
-        k, dimension = np.argwhere(~np.isfinite(actions))[0]
-        raise MessageError(
-            f"planned_actions: point {k} of {message.joint_names[dimension]} is "
-            f"{actions[k, dimension]}; finite numbers are needed"
-        )
+    wrong = ~(np.abs(actions) <= LARGEST)
+    if wrong.any():
+        k, dimension = np.argwhere(wrong)[0]
+        what = f"point {k} of {message.joint_names[dimension]}"
+        raise MessageError(_number_fault("planned_actions", what, actions[k, dimension]))
     order = [message.joint_names.index(name) for name in spec.names]
     return stamp, actions[:, order]
 

@@ -19,7 +19,9 @@ from rclpy.exceptions import InvalidHandle
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
 
+from wm_mpc.ros import overrides
 from wm_mpc.ros.callback_errors import errors_of
 from wm_mpc.ros.executors import PatientExecutor, UrgentExecutor
 from wm_mpc.ros.parameters import ParameterError
@@ -109,6 +111,30 @@ def _spin_once(executor: SingleThreadedExecutor) -> None:
         executor.spin_once()
 
 
+def own_arguments(arguments: Sequence[str]) -> list[str]:
+    """A program's arguments (its name first) without the name and without ROS's.
+
+    Ends the program with one line on stderr, code 1, for ROS arguments that cannot be read.
+    """
+    try:
+        overrides.use(arguments)
+        return list(remove_ros_args(list(arguments))[1:])
+    except (RuntimeError, overrides.OverrideError) as error:
+        print(f"error: {str(error).split(', at /')[0]}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def _init(args: Sequence[str] | None) -> None:
+    """rclpy's, which leaves signals alone. Raises OverrideError for arguments it cannot read."""
+    try:
+        rclpy.init(
+            args=None if args is None else list(args),
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+    except RuntimeError as error:  # what rclpy raises has no name of its own
+        raise overrides.OverrideError(str(error).split(", at /")[0]) from None
+
+
 def run(
     make_node: Callable[[], AnyNode],
     work: Callable[[AnyNode, Stopped], Any],
@@ -116,21 +142,21 @@ def run(
 ) -> int:
     """Make a node, let `work(node, stopped)` run in this thread, clean up; the exit code.
 
-    Code 1 with one line on stderr when a parameter is not acceptable; other exceptions pass.
+    Code 1 with one line on stderr when a parameter, or what was given as one, is not acceptable;
+    other exceptions pass.
     """
     with stop_on_signals() as interrupted:
-        rclpy.init(
-            args=None if args is None else list(args),
-            signal_handler_options=SignalHandlerOptions.NO,
-        )
         try:
+            overrides.use(args)
+            _init(args)
             node = make_node()
             try:
+                overrides.check(node)
                 with spinning(node) as ended:
                     work(node, lambda: interrupted() or ended())
             finally:
                 node.destroy_node()
-        except ParameterError as error:
+        except (ParameterError, overrides.OverrideError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
         finally:

@@ -110,15 +110,27 @@ def data_notes(recording: Recording) -> list[str]:
     for name in spec.state.unnamed_angles:
         notes.append(f"state {name} is taken as an angle: the model sees its sine and cosine")
     actions = recording.actions[~np.isnan(recording.actions).any(1)]
-    still = [
-        n for n, values in zip(spec.action.names, actions.T, strict=True) if np.ptp(values) == 0
-    ]
-    for name in still:
-        notes.append(f"action {name} never changes in the recordings: what it does is not learned")
+    for name, values in zip(spec.action.names, actions.T, strict=True):
+        if np.ptp(values) == 0:
+            notes.append(f"action {name} never changes: the model cannot learn what it does")
     some = np.unique(np.linspace(0, len(recording.images) - 1, _PICTURES).astype(int))
     if (np.asarray(recording.images[some]) == recording.images[0]).all():
         notes.append("all pictures are the same: the model cannot see what the robot does")
     return notes
+
+
+def posture_notes(model: WorldModel) -> list[str]:
+    """What a person should know who trains for a robot whose measured state is its whole posture;
+    none for others."""
+    spec = model.spec
+    measured = set(spec.action.names) <= set(spec.state.names)
+    if not (spec.rest_is_measured and measured and model.architecture.robot_from_state):
+        return []
+    return [
+        "the robot is drawn from its measured positions, and goals are compared by what else the "
+        "picture shows: for goals that are postures of the robot itself, set "
+        "architecture.robot_from_state: false"
+    ]
 
 
 def representation_identity(
@@ -132,8 +144,11 @@ def representation_identity(
 
 def data_identity(recording: Recording, compute: Compute) -> dict[str, Any]:
     """What the numbers of every phase depend on apart from the settings."""
-    return {
+    identity: dict[str, Any] = {
         "data": recording.dataset.content_hash(),
         "episodes": len(recording.indices),
         "processes": compute.processes,
     }
+    if recording.spec.state.unnamed_angles:  # a run from before has another model
+        identity["angles"] = list(recording.spec.state.with_all_angles().angles)
+    return identity

@@ -232,7 +232,8 @@ class McapFile(StoredFile):
                 self.unaccounted.append(
                     f"its statistics count {count} messages of channel {number}, defined nowhere"
                 )
-        lacking = self.count - sum(self.claims["message index"].values())
+        indexed = self.claims.get("message index", Counter())
+        lacking = self.count - sum(indexed.values())
         if self._chunks and not self.unfinished and lacking > 0:
             self.remarks.append(f"its message index lacks {lacking} messages; they are read")
 

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import lz4.frame  # type: ignore[import-untyped]  # comes with rosbags
-from rosbags.typesys.msg import normalize_msgtype
 
 from wm_mpc.data.storage.stored import Channel, StorageError, StoredFile, UnreadableError
 
@@ -102,7 +101,7 @@ class Ros1File(StoredFile):
             topic = slash + "/".join(part for part in topic.split("/") if part)
             self.channels.setdefault(
                 _number(fields, b"conn"),
-                Channel(topic, normalize_msgtype(name), "ros1", "ros1msg", text),
+                Channel(topic, _long_name(name), "ros1", "ros1msg", text),
             )
 
     def _record(self, at: int) -> tuple[_Fields, int, int, int]:
@@ -162,6 +161,12 @@ def _fields(data: bytes) -> _Fields:
             raise _CutError("the fields of a record make no sense")
         fields[name], at = value, at + 4 + size
     return fields
+
+
+def _long_name(name: str) -> str:
+    """ROS 2's name of a type: "geometry_msgs/msg/Twist" of "geometry_msgs/Twist"."""
+    package, _, rest = name.rpartition("/")
+    return f"{package}/msg/{rest}" if package and not package.endswith("/msg") else name
 
 
 def _number(fields: _Fields, name: bytes) -> int:

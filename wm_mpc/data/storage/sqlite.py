@@ -8,8 +8,11 @@ temporary folder first, where sqlite completes it. The recording itself is never
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import shutil
 import sqlite3
+import struct
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -44,10 +47,14 @@ class SqliteFile(StoredFile):
 
     def _connect(self) -> sqlite3.Connection:
         journal, wal, shared = (_beside(self.path, end) for end in ("-journal", "-wal", "-shm"))
+        with self.path.open("rb") as file:
+            head = file.read(32)
         if not journal and not wal:
-            # Nothing to be completed. In mode WAL, sqlite would make files beside it.
-            with self.path.open("rb") as file:
-                is_wal = file.read(20)[18:] == b"\2\2"
+            if (missing := _full_size(head) - self.path.stat().st_size) > 0:
+                self.unknown.append(f"it was cut: its last {missing} bytes are missing")
+                return self._completed(_full_size(head))
+            # Nothing is to be completed. In mode WAL, sqlite would make files next to it.
+            is_wal = head[18:20] == b"\2\2"
             return self._try(self.path, "immutable=1" if is_wal and not shared else "mode=ro")
         if journal or shared:
             try:
@@ -55,10 +62,12 @@ class SqliteFile(StoredFile):
             except sqlite3.OperationalError as error:
                 if _is_locked(error):
                     raise
-        return self._completed()
+        kinds = " and ".join(file.name for file in (journal, wal) if file)
+        self.remarks.append(f"it was never closed; what {kinds} says is taken into account")
+        return self._completed(0)
 
-    def _completed(self) -> sqlite3.Connection:
-        """A connection to a copy, in which sqlite has completed what the journal says."""
+    def _completed(self, size: int) -> sqlite3.Connection:
+        """A connection to a copy that sqlite may change. size: its least size, bytes."""
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wm_mpc_bag_")))
         files = [self.path, *(f for end in ("-journal", "-wal") if (f := _beside(self.path, end)))]
         before = [_state(file) for file in files]
@@ -67,9 +76,10 @@ class SqliteFile(StoredFile):
         if before != [_state(file) for file in files]:
             raise StorageError("it is being written: stop its recorder first")
         self.unfinished = True
-        kinds = ", ".join(file.name for file in files[1:])
-        self.remarks.append(f"it was never closed; its messages in {kinds} are read, too")
-        return self._try(folder / self.path.name, "mode=rw")
+        copy = folder / self.path.name
+        if copy.stat().st_size < size:  # or sqlite would read nothing of it
+            os.truncate(copy, size)
+        return self._try(copy, "mode=rw")
 
     def _try(self, path: Path, mode: str) -> sqlite3.Connection:
         uri = f"file:{quote(str(path.resolve()))}?{mode}"
@@ -121,7 +131,9 @@ class SqliteFile(StoredFile):
                 self.unreadable[channel] += 1
         for channel, count in nowhere.items():
             self.unaccounted.append(f"{count} messages are of topic {channel}, defined nowhere")
-        if gaps and len(self.channels) == 1:
+        if self.unknown:  # it was cut, and how many messages that took is not known
+            self.unattributed = gaps
+        elif gaps and len(self.channels) == 1:
             self.unreadable[next(iter(self.channels))] += gaps
             self.remarks.append(f"{gaps} messages lie in damaged pages and cannot be read")
         elif gaps:
@@ -155,13 +167,19 @@ class SqliteFile(StoredFile):
         """The next messages after number `last`; None where a page is damaged."""
         query = "SELECT id, topic_id, timestamp FROM messages WHERE id > ? ORDER BY id LIMIT ?"
         try:
-            return self._connection.execute(query, (last, count)).fetchall()
+            rows = self._connection.execute(query, (last, count)).fetchall()
         except sqlite3.OperationalError as error:
             if _is_locked(error):
                 raise
             return None
         except sqlite3.DatabaseError:
             return None
+        # Damaged pages give any numbers.
+        numbers = [last, *(row[0] for row in rows)]
+        good = [b > a for a, b in itertools.pairwise(numbers)]
+        if all(good):
+            return rows
+        return rows[: good.index(False)] or None
 
     def _behind_damage(self, last: int) -> int | None:
         """The smallest number after which messages can be read again; None without one."""
@@ -204,6 +222,14 @@ def _beside(path: Path, ending: str) -> Path | None:
         return file if file.stat().st_size else None
     except FileNotFoundError:
         return None
+
+
+def _full_size(head: bytes) -> int:
+    """Bytes that a file should have, by its first ones."""
+    if len(head) < 32:
+        return 0
+    page, pages = struct.unpack_from(">H", head, 16)[0], struct.unpack_from(">I", head, 28)[0]
+    return int(pages * (65536 if page == 1 else page))
 
 
 def _state(file: Path) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Launch files written in Python; the XML and YAML formats are refused by name."""
+"""Launch files in Python, XML and YAML."""
 
 from __future__ import annotations
 
@@ -45,14 +45,22 @@ def get_launch_description_from_python_launch_file(path: str) -> LaunchDescripti
 
 
 def get_launch_description_from_any_launch_file(path: str) -> LaunchDescription:
-    """Read a launch file of any format; here that means Python."""
+    """Read a launch file of any format."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"launch file '{path}' does not exist")
-    if Path(path).suffix in (".xml", ".yaml", ".yml"):
-        raise InvalidLaunchFileError(
-            f"launch file '{path}': ros2_pip reads Python launch files (.py) only; "
-            "XML and YAML need the complete ROS 2"
-        )
+    from . import _frontend
+
+    readers = {
+        ".xml": _frontend.read_xml,
+        ".yaml": _frontend.read_yaml,
+        ".yml": _frontend.read_yaml,
+    }
+    suffix = Path(path).suffix
+    if suffix in readers:
+        try:
+            return readers[suffix](path)
+        except (_frontend.InvalidFrontendLaunchFileError, ValueError) as error:
+            raise InvalidLaunchFileError(f"launch file '{path}': {error}") from error
     try:
         return get_launch_description_from_python_launch_file(path)
     except InvalidPythonLaunchFileError:
@@ -75,7 +83,7 @@ class PythonLaunchDescriptionSource(LaunchDescriptionSource):
 
 
 class AnyLaunchDescriptionSource(LaunchDescriptionSource):
-    """A launch file of any format, by path; here that means Python."""
+    """A launch file of any format, by path."""
 
     def __init__(self, launch_file_path: SomeSubstitutionsType) -> None:
         super().__init__(None, launch_file_path, "interpreted launch file")

@@ -137,8 +137,15 @@ def node_names(node: Node, *, hidden: bool = False) -> list[NodeName]:
     )
 
 
-def find_node(args: argparse.Namespace, node: Node, name: str) -> NodeName | None:
-    """Wait for the node of this name; None if it does not appear."""
+def find_node(
+    args: argparse.Namespace, node: Node, name: str, *, exact: bool = False
+) -> NodeName | None:
+    """Wait for the node of this name; None if it does not appear.
+
+    exact: a name without its leading slash is none.
+    """
+    if exact and name != absolute(name):
+        return None
     wanted = absolute(name)
     hidden = getattr(args, "include_hidden_nodes", False)
 

@@ -93,10 +93,11 @@ def set_values(node: Node, target: str, parameters: Sequence[Parameter]) -> list
 
 
 def from_file(path: str, target: str, *, wildcard: bool) -> list[Parameter]:
-    """Return the parameters that a YAML file holds for ``target``, and for all ('/**').
+    """Return all parameters that a YAML file holds, whatever nodes it names, for ``target``.
 
-    What is given for the node by name comes after, and so overrides, what is given for all.
-    Raises RuntimeError if there is nothing for this node.
+    This is what the genuine command does: the node itself refuses what it does not have. What is
+    given for all ('/**') comes first, and what is given by name overrides it.
+    Raises RuntimeError for what is no parameter file.
     """
     try:
         with open(path) as file:
@@ -105,12 +106,11 @@ def from_file(path: str, target: str, *, wildcard: bool) -> list[Parameter]:
         raise RuntimeError(f"cannot read the parameter file '{path}': {error}") from error
     if not isinstance(content, dict):
         raise RuntimeError(f"'{path}' is not a ROS parameter file: it is not a dictionary")
-    keys = [*(["/**"] if wildcard else []), target, target.lstrip("/")]
-    present = [key for key in keys if key in content]
+    present = [key for key in ["/**"] if wildcard and key in content]
+    present += [key for key in content if key not in ("/**", target)]
+    present += [key for key in [target] if key in content]
     if not present:
-        raise RuntimeError(
-            f"Param file does not contain parameters for {target}, only for nodes: {list(content)}"
-        )
+        raise RuntimeError("Param file does not contain selected parameters")
     values: dict[str, Any] = {}
     for key in present:
         section = content[key]

@@ -56,7 +56,7 @@ class InfoVerb:
     @staticmethod
     def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_graph_arguments(parser)
-        parser.add_argument("node_name", help="Node name to request information")
+        parser.add_argument("node_name", help="Fully qualified node name to request information")
         parser.add_argument(
             "--include-hidden",
             dest="include_hidden_nodes",
@@ -70,7 +70,7 @@ class InfoVerb:
         from rclpy.topic_or_service_is_hidden import topic_or_service_is_hidden
 
         with cli_node(args) as node:
-            found = find_node(args, node, args.node_name)
+            found = find_node(args, node, args.node_name, exact=True)
             if found is None:
                 return f"Unable to find node '{args.node_name}'"
 

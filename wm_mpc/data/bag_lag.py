@@ -1,0 +1,55 @@
+"""Whether actions and motion belong together: the delay at which the motion fits the actions best.
+
+A command comes before the motion that it causes, by little. Where the motion clearly fits the
+actions at another delay, stamps or clocks are wrong, whatever they say.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from wm_mpc.data.bag_import import Drafts
+from wm_mpc.data.lag import correlations
+from wm_mpc.spec import RobotSpec
+
+_LONGEST = 10.0  # s
+_CAUSAL = 0.5  # s that a robot takes to follow at most, or three steps
+_CLEAR = 0.7  # a correlation that is no chance
+_FEWEST = 100  # steps
+
+
+def wrong_delay(drafts: Drafts, spec: RobotSpec) -> str:
+    """A warning; empty when the motion fits the actions of its own step, or nobody can tell."""
+    best = (0.0, 0, 0.0)
+    period = spec.control_period
+    soon = max(3, round(_CAUSAL / period))
+    for episode in drafts.episodes:
+        states, actions = episode.states.astype(float), episode.actions.astype(float)
+        if len(actions) < _FEWEST or not spec.state.size:
+            continue
+        most = min(round(_LONGEST / period), len(actions) // 3)
+        angles = list(spec.state.angle_columns)
+        moves = np.diff(states, axis=0)
+        moves[:, angles] = (moves[:, angles] + np.pi) % (2 * np.pi) - np.pi
+        wishes = [actions]
+        if spec.action.kind == "position":
+            wishes = [np.diff(actions, axis=0, prepend=actions[:1])]
+        signals = np.concatenate([moves, states[:-1]], axis=1)
+        for action, signal in itertools.product(wishes[0].T, signals.T):
+            fits = np.abs(correlations(action, signal, most))
+            inside = fits[most : most + soon + 1].max()
+            peak = int(fits.argmax())
+            if fits[peak] > max(best[0], _CLEAR):
+                best = (float(fits[peak]), peak - most, float(inside))
+    fit, delay, inside = best
+    # Motion that comes first is impossible, motion that comes late is only odd.
+    if not fit or -1 <= delay <= soon or inside > (0.6 if delay > 0 else 0.85) * fit:
+        return ""
+    return (
+        f"WARNING the motion fits the actions of {abs(delay) * period:.2g} s "
+        f"{'earlier' if delay > 0 else 'later'} (correlation {fit:.2f}, {inside:.2f} as it is): "
+        "are the clocks right, and is it the topic that moves the robot? See --stamps, "
+        "--clock-offset and --trajectory-points"
+    )

@@ -1,0 +1,123 @@
+"""Who cannot hear this node, and whom it cannot hear: topics on which two nodes meet and no message
+passes, because their types or their qualities of service differ.
+
+The middleware says nothing to a robot that stands still for such a reason. This looks at the graph,
+at most once a second and never in a thread that plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
+
+# The middleware's own, or of no use to the robot.
+_IGNORED = ("/rosout", "/parameter_events", "/clock", "/diagnostics")
+_LOOKS = 2  # in a row that must find a fault: nodes that start up are seen one topic at a time
+
+
+class Connections:
+    """The topics of one node.
+
+    Args:
+        node: whose publishers and subscriptions are looked at.
+        hint: gives advice (a short text, or none) for a topic on which subscribers want another
+            type: called with the topic, our type and theirs.
+    """
+
+    def __init__(self, node: Any, hint: Callable[[str, str, str], str] = lambda *_: "") -> None:
+        self._node, self._hint = node, hint
+        self._seen: dict[str, int] = {}  # how many looks in a row have found a fault
+        self._told: set[str] = set()
+        self.faults: list[str] = []  # one sentence each; what the last looks found
+
+    def look(self, unused: Collection[str] = ()) -> None:
+        """Look at the graph, log what is new, and exchange `faults`.
+
+        Args:
+            unused: topics (as given to `create_publisher`) on which nothing is published at
+                present, so that nobody misses it.
+        """
+        skipped = {self._node.resolve_topic_name(name) for name in unused} | set(_IGNORED)
+        found = []
+        for subscription in list(self._node.subscriptions):
+            if subscription.topic_name not in skipped:
+                found += self._unheard(subscription)
+        for publisher in list(self._node.publishers):
+            if publisher.topic_name not in skipped:
+                found += self._unhearing(publisher)
+        self._seen = {fault: self._seen.get(fault, 0) + 1 for fault in dict.fromkeys(found)}
+        self.faults = [fault for fault, looks in self._seen.items() if looks >= _LOOKS]
+        for fault in self.faults:
+            if fault not in self._told:
+                self._told.add(fault)
+                self._node.get_logger().warning(fault)
+        self._told &= set(self._seen)  # what has gone is said again when it comes back
+
+    def _unheard(self, subscription: Any) -> Iterable[str]:
+        """Publishers that a subscription of ours cannot hear."""
+        topic, own = subscription.topic_name, type_name(subscription.msg_type)
+        for other in self._others(self._node.get_publishers_info_by_topic(topic)):
+            if other.topic_type != own:
+                yield (
+                    f"{topic}: {_name(other)} publishes {other.topic_type}, but this node reads "
+                    f"{own}: nothing of it is received"
+                )
+            elif reason := mismatch(other.qos_profile, subscription.qos_profile):
+                yield (
+                    f"{topic}: nothing is received from {_name(other)}, whose quality of service "
+                    f"does not match: {reason}"
+                )
+
+    def _unhearing(self, publisher: Any) -> Iterable[str]:
+        """Subscribers that cannot hear a publisher of ours."""
+        topic, own = publisher.topic_name, type_name(publisher.msg_type)
+        others = self._others(self._node.get_subscriptions_info_by_topic(topic))
+        has_ears = any(other.topic_type == own for other in others)
+        for other in others:
+            if other.topic_type != own:
+                if not has_ears:
+                    hint = self._hint(topic, own, other.topic_type)
+                    yield (
+                        f"{topic}: {_name(other)} reads {other.topic_type}, but this node "
+                        f"publishes {own}: nobody hears it{f'; {hint}' if hint else ''}"
+                    )
+            elif reason := mismatch(publisher.qos_profile, other.qos_profile):
+                yield (
+                    f"{topic}: {_name(other)} receives nothing, because its quality of service "
+                    f"does not match: {reason}"
+                )
+
+    def _others(self, endpoints: Iterable[Any]) -> list[Any]:
+        """Those that are not this node's own."""
+        own = self._node.get_name(), self._node.get_namespace()
+        return [e for e in endpoints if (e.node_name, e.node_namespace) != own]
+
+
+def type_name(message_type: Any) -> str:
+    """As the graph writes it, e.g. "sensor_msgs/msg/Image"."""
+    package, kind, *_ = message_type.__module__.split(".")
+    return f"{package}/{kind}/{message_type.__name__}"
+
+
+def mismatch(offered: QoSProfile, requested: QoSProfile) -> str:
+    """Which policies of a publisher and a subscription do not fit; empty when they do.
+
+    Reliability and durability are compared, which is where nodes differ. An unlimited deadline or
+    lease comes from the graph as a huge number and would seem to differ from none.
+    """
+    plain = [
+        QoSProfile(depth=1, reliability=profile.reliability, durability=profile.durability)
+        for profile in (offered, requested)
+    ]
+    verdict, reason = qos_check_compatible(*plain)
+    if verdict != QoSCompatibility.ERROR:
+        return ""
+    return str(reason).replace("ERROR: ", "").strip().rstrip(";")
+
+
+def _name(endpoint: Any) -> str:
+    if endpoint.node_name == "_NODE_NAME_UNKNOWN_":  # just discovered
+        return "a node"
+    return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
