@@ -295,7 +295,9 @@ def _load(path: Path, values: Mapping[str, Any]) -> WorldModel:
     controller = RecedingHorizon(model)
     image = np.zeros((model.spec.image.height, model.spec.image.width, 3), np.uint8)
     state = model.state_mean.numpy()
-    measured = dict.fromkeys(model.spec.action.names, 0.0)
+    action = model.spec.action
+    middle = ((low + high) / 2 for low, high in zip(action.low, action.high, strict=True))
+    measured = dict(zip(action.names, middle, strict=True))  # zero may be outside the limits
     # Few iterations, each like all others: another model may be planning meanwhile.
     planner = dataclasses.replace(planner_config(values), iterations=2)
     try:
