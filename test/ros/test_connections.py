@@ -34,7 +34,8 @@ def fault(observer, connections, unused=()):
 
     def look():
         connections.look(unused)
-        return connections.faults
+        # The name of a node that was just discovered comes a moment later.
+        return [found for found in connections.faults if "/observer" in found]
 
     observer.wait_until(look, "a fault")
     (found,) = connections.faults
@@ -113,6 +114,24 @@ def test_a_fault_is_logged_once_and_again_when_it_came_back(
         assert len(logged) == round_
         observer.node.destroy_publisher(wrong)
         assert is_well(observer, connections)
+
+
+@pytest.mark.parametrize("profile", [*qos.GOALS, qos.SENSOR_DATA, qos.STATUS])
+def test_of_several_subscriptions_to_a_topic_one_that_hears_is_enough(
+    node, observer, connections, profile
+):
+    for own in qos.GOALS:
+        node.create_subscription(Image, "goal/image", id, own)
+    observer.node.create_publisher(Image, "/left/goal/image", profile)
+    observer.wait_until(lambda: node.count_publishers("goal/image") == 1, "the publisher")
+    assert is_well(observer, connections)
+
+
+def test_several_subscriptions_none_of_which_hears_are_one_fault(node, observer, connections):
+    for own in qos.GOALS[:2]:  # both reliable
+        node.create_subscription(Image, "goal/image", id, own)
+    observer.node.create_publisher(Image, "/left/goal/image", qos.SENSOR_DATA)
+    assert "Best effort publisher" in fault(observer, connections)
 
 
 class Log:
