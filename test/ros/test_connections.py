@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import rclpy
 from geometry_msgs.msg import Twist, TwistStamped
@@ -68,7 +70,13 @@ def test_one_that_hears_is_enough(node, observer, connections):
     publisher = node.create_publisher(TwistStamped, "cmd_vel", qos.COMMAND)
     observer.node.create_subscription(TwistStamped, "/left/cmd_vel", id, 10)
     observer.wait_until(publisher.get_subscription_count, "the connection")
-    observer.node.create_subscription(Twist, "/left/cmd_vel", id, 10)
+    # Of one participant, all endpoints of a topic have one type.
+    with contextlib.closing(type(observer)(observer.domain_id)) as other:
+        hears_amid_others(node, observer, connections, other)
+
+
+def hears_amid_others(node, observer, connections, other):
+    other.node.create_subscription(Twist, "/left/cmd_vel", id, 10)
     observer.wait_until(lambda: node.count_subscribers("cmd_vel") == 2, "the other")
     assert is_well(observer, connections)
 
@@ -111,7 +119,7 @@ def test_a_fault_is_logged_once_and_again_when_it_came_back(
         wrong = observer.node.create_publisher(CompressedImage, "/left/camera", 10)
         fault(observer, connections)
         connections.look()
-        assert len(logged) == round_
+        assert len([line for line in logged if "/observer" in line]) == round_
         observer.node.destroy_publisher(wrong)
         assert is_well(observer, connections)
 
