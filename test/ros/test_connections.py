@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import rclpy
 from geometry_msgs.msg import Twist, TwistStamped
@@ -34,7 +36,8 @@ def fault(observer, connections, unused=()):
 
     def look():
         connections.look(unused)
-        return connections.faults
+        # The name of a node that was just discovered comes a moment later.
+        return [found for found in connections.faults if "/observer" in found]
 
     observer.wait_until(look, "a fault")
     (found,) = connections.faults
@@ -67,7 +70,13 @@ def test_one_that_hears_is_enough(node, observer, connections):
     publisher = node.create_publisher(TwistStamped, "cmd_vel", qos.COMMAND)
     observer.node.create_subscription(TwistStamped, "/left/cmd_vel", id, 10)
     observer.wait_until(publisher.get_subscription_count, "the connection")
-    observer.node.create_subscription(Twist, "/left/cmd_vel", id, 10)
+    # Of one participant, all endpoints of a topic have one type.
+    with contextlib.closing(type(observer)(observer.domain_id)) as other:
+        hears_amid_others(node, observer, connections, other)
+
+
+def hears_amid_others(node, observer, connections, other):
+    other.node.create_subscription(Twist, "/left/cmd_vel", id, 10)
     observer.wait_until(lambda: node.count_subscribers("cmd_vel") == 2, "the other")
     assert is_well(observer, connections)
 
@@ -110,9 +119,27 @@ def test_a_fault_is_logged_once_and_again_when_it_came_back(
         wrong = observer.node.create_publisher(CompressedImage, "/left/camera", 10)
         fault(observer, connections)
         connections.look()
-        assert len(logged) == round_
+        assert len([line for line in logged if "/observer" in line]) == round_
         observer.node.destroy_publisher(wrong)
         assert is_well(observer, connections)
+
+
+@pytest.mark.parametrize("profile", [*qos.GOALS, qos.SENSOR_DATA, qos.STATUS])
+def test_of_several_subscriptions_to_a_topic_one_that_hears_is_enough(
+    node, observer, connections, profile
+):
+    for own in qos.GOALS:
+        node.create_subscription(Image, "goal/image", id, own)
+    observer.node.create_publisher(Image, "/left/goal/image", profile)
+    observer.wait_until(lambda: node.count_publishers("goal/image") == 1, "the publisher")
+    assert is_well(observer, connections)
+
+
+def test_several_subscriptions_none_of_which_hears_are_one_fault(node, observer, connections):
+    for own in qos.GOALS[:2]:  # both reliable
+        node.create_subscription(Image, "goal/image", id, own)
+    observer.node.create_publisher(Image, "/left/goal/image", qos.SENSOR_DATA)
+    assert "Best effort publisher" in fault(observer, connections)
 
 
 class Log:

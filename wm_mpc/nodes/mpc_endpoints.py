@@ -5,6 +5,7 @@ So they are found, and connected, before the node is active. They are silent unt
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from wm_mpc.nodes.mpc_goals import Goals
 from wm_mpc.nodes.mpc_inputs import Inputs
 from wm_mpc.nodes.mpc_outputs import PlanPictures, PlanPublisher
 from wm_mpc.spec import RobotSpec
+
+_LEFT = 1.0  # s that leaving the topics may take
 
 
 class Endpoints:
@@ -50,8 +53,21 @@ class Endpoints:
         return self._made_for == self._needs(spec, values)
 
     def close(self) -> None:
-        """Leave all topics."""
+        """Leave all topics, and wait until that is done: of one node, all endpoints of a topic have
+        one type, and the next ones may be of another."""
         self._goals.end()
         self.inputs.close()
         self.plans.close()
         self.pictures.close()
+        deadline = time.monotonic() + _LEFT
+        while self._is_there() and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+    def _is_there(self) -> bool:
+        """Whether an executor still holds an endpoint whose type depends on parameters."""
+        node = self._node
+        own = node.get_name(), node.get_namespace()
+        found = node.get_publishers_info_by_topic("cmd_vel")
+        for topic in ("goal/state", "goal/append/state"):
+            found += node.get_subscriptions_info_by_topic(topic)
+        return any((e.node_name, e.node_namespace) == own for e in found)

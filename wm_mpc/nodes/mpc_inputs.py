@@ -81,15 +81,16 @@ class Inputs:
         transport: str,
         state_type: str,
         on_image: Callable[[], None] | None = None,
+        on_wait: Callable[[], None] = _nothing,
     ) -> None:
-        """on_image: see `begin`, which need not be called then."""
+        """on_image, on_wait: see `begin`, which need not be called where they are given."""
         self.spec = spec
         self._node = node
         compressed = transport == "compressed"
         self._source = spec.state.source if state_type == "auto" else state_type
         self._changed = threading.Condition()
         self._image_number = 0
-        self._forget(on_image)
+        self._forget(on_image, on_wait)
         image_type = CompressedImage if compressed else Image
         topic = "camera/image_raw/compressed" if compressed else "camera/image_raw"
         topic = image_topic(node, topic)
@@ -108,8 +109,8 @@ class Inputs:
         self._names = str(camera.topic_name), str(heard[self._source].topic_name)
         self._check = self._new_check()
 
-    def _forget(self, on_image: Callable[[], None] | None) -> None:
-        self._on_image, self._on_wait = on_image, _nothing
+    def _forget(self, on_image: Callable[[], None] | None, on_wait: Callable[[], None]) -> None:
+        self._on_image, self._on_wait = on_image, on_wait
         self._camera = FrozenCamera(angles={"yaw", *self.spec.state.angles})
         self._looks = PictureLooks()
         self._clock = ClockWatch()
@@ -135,8 +136,7 @@ class Inputs:
             on_wait: called by `snapshot` before it waits for what a callback is to bring.
         """
         with self._changed:
-            self._forget(on_image)
-            self._on_wait = on_wait
+            self._forget(on_image, on_wait)
             self._check = self._new_check()
 
     def end(self) -> None:

@@ -41,9 +41,11 @@ class Connections:
         """
         skipped = {self._node.resolve_topic_name(name) for name in unused} | set(_IGNORED)
         found = []
+        heard: dict[str, list[Any]] = {}
         for subscription in list(self._node.subscriptions):
-            if subscription.topic_name not in skipped:
-                found += self._unheard(subscription)
+            heard.setdefault(subscription.topic_name, []).append(subscription)
+        for topic in heard.keys() - skipped:
+            found += self._unheard(topic, heard[topic])
         for publisher in list(self._node.publishers):
             if publisher.topic_name not in skipped:
                 found += self._unhearing(publisher)
@@ -55,19 +57,22 @@ class Connections:
                 self._node.get_logger().warning(fault)
         self._told &= set(self._seen)  # what has gone is said again when it comes back
 
-    def _unheard(self, subscription: Any) -> Iterable[str]:
-        """Publishers that a subscription of ours cannot hear."""
-        topic, own = subscription.topic_name, type_name(subscription.msg_type)
+    def _unheard(self, topic: str, subscriptions: list[Any]) -> Iterable[str]:
+        """Publishers that none of our subscriptions to a topic can hear."""
         for other in self._others(self._node.get_publishers_info_by_topic(topic)):
-            if other.topic_type != own:
+            fitting = [s for s in subscriptions if type_name(s.msg_type) == other.topic_type]
+            if not fitting:
+                own = ", ".join(sorted({type_name(s.msg_type) for s in subscriptions}))
                 yield (
                     f"{topic}: {_name(other)} publishes {other.topic_type}, but this node reads "
                     f"{own}: nothing of it is received"
                 )
-            elif reason := mismatch(other.qos_profile, subscription.qos_profile):
+                continue
+            reasons = [mismatch(other.qos_profile, s.qos_profile) for s in fitting]
+            if all(reasons):
                 yield (
                     f"{topic}: nothing is received from {_name(other)}, whose quality of service "
-                    f"does not match: {reason}"
+                    f"does not match: {reasons[0]}"
                 )
 
     def _unhearing(self, publisher: Any) -> Iterable[str]:
