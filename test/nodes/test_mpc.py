@@ -440,7 +440,7 @@ def test_nan_image_makes_the_robot_hold_and_is_named(mpc):
         return "32FC1" in mpc.message()
 
     mpc.wait_until(send, "the reason")
-    mpc.wait_for_hold("accepted encodings")
+    mpc.wait_for_hold("image.value_range")
 
 
 def test_covered_lens_makes_the_robot_hold_until_it_is_uncovered(start_mpc):
