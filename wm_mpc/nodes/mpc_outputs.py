@@ -22,6 +22,7 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc_watch import Rivals
 from wm_mpc.ros import qos
 from wm_mpc.ros.controller import position_at, to_controller
+from wm_mpc.ros.course import Course
 from wm_mpc.ros.messages import rgb_to_image
 from wm_mpc.ros.reading import TWIST_FIELDS
 from wm_mpc.ros.serialized_plans import SerializedPlans
@@ -81,6 +82,9 @@ class PlanPublisher:
             self._trajectory: JointTrajectory | None = None  # the last that was sent
             # Where joints are held; None: not held.
             self._held: Mapping[str, float] | None = None
+            self._course: Course | None = None  # of a robot moved by positions
+            if self._spec.rest_is_measured:
+                self._course = Course(self._spec.action, self._spec.control_period)
         self.rivals.forget()
 
     def use(self, values: Mapping[str, Any], present: Callable[[], dict[str, float]]) -> None:
@@ -145,6 +149,8 @@ class PlanPublisher:
         trajectory = to_controller(
             actions, self._spec.action, self._spec.control_period, stamp, now, measured
         )
+        if self._course is not None:
+            self._course.follow(trajectory, now, self._measured)
         if trajectory.points:
             self._trajectories.publish(trajectory)
             self._trajectory = trajectory
@@ -188,6 +194,8 @@ class PlanPublisher:
         if _TRAJECTORY in outputs:
             self._send_trajectory(now, np.zeros((0, self._spec.action.size)))
             self._trajectory = self._held = None  # others may move them now
+            if self._course is not None:
+                self._course.clear()
 
     def end(self) -> None:
         """Say the last word and be silent. It waits, for a moment at most, until all who listen
