@@ -702,7 +702,7 @@ def test_odd_messages_on_any_topic_end_nothing(mpc):
     for publisher in (*states, *images, plans, announced):
         mpc.observer.node.destroy_publisher(publisher)
     assert mpc.observer.call(Trigger, "mpc/clear_goals").success
-    mpc.send_goal(mpc.goal)
+    mpc.append_goal(mpc.goal)
     mpc.wait_for_plans(2)
     assert mpc.value("callback errors") == "0"
 

@@ -300,6 +300,7 @@ def test_after_a_pause_a_position_robot_is_measured_again(start):
     outputs.plans.end()
     outputs.plans.begin()
     outputs.use("commands")
+    time.sleep(0.3)  # until all that was sent is heard
     heard = len(outputs.commands)
     assert outputs.plans.hold(outputs.now()) is None
     time.sleep(0.4)
