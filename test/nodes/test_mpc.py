@@ -701,6 +701,7 @@ def test_odd_messages_on_any_topic_end_nothing(mpc):
     assert mpc.state() == "active"  # and callbacks still run
     for publisher in (*states, *images, plans, announced):
         mpc.observer.node.destroy_publisher(publisher)
+    mpc.wait_until(lambda: "goal image is 2x0" in mpc.message(), "the last odd goal")
     assert mpc.observer.call(Trigger, "mpc/clear_goals").success
     mpc.append_goal(mpc.goal)
     mpc.wait_for_plans(2)
