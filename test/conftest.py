@@ -66,15 +66,6 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = 10.0) -
     return value
 
 
-def slowdown() -> float:
-    """How many times longer than on an idle machine work takes at present, from 1: the time that
-    passes during a fifth of a second of processor time. For limits that hold on an idle machine."""
-    started, busy_since = time.monotonic(), time.thread_time()
-    while time.thread_time() - busy_since < 0.2:
-        pass
-    return max(1.0, (time.monotonic() - started) / 0.2)
-
-
 class Observer:
     """A node `observer` in a domain of its own; callbacks run in the background."""
 
