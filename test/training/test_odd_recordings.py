@@ -181,7 +181,7 @@ def test_a_yaw_across_pi_is_learned_as_an_angle(turner, tmp_path, capsys):
 
 def test_a_run_of_before_is_not_continued_with_another_model(turner, tmp_path, monkeypatch):
     recording = turner()
-    monkeypatch.setattr("wm_mpc.spec._ALWAYS_ANGLES", {})
+    monkeypatch.setattr("wm_mpc.spec_parts._ALWAYS_ANGLES", {})
     before = Trainer(recording, TINY, tmp_path / "run")
     before.run()
     monkeypatch.undo()
