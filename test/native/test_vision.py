@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from wm_mpc.control.receding_horizon import RecedingHorizon
+from wm_mpc.control.surprise import SurpriseMonitor
 from wm_mpc.model.familiarity import Familiarity, image_error
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.native.library import library
 from wm_mpc.native.selection import native_vision
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
-from wm_mpc.planning.surprise import SurpriseMonitor
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no C++ compiler here")
@@ -139,6 +139,6 @@ def test_surprise_is_told_by_machine_code_and_torch_alike(monkeypatch):
     model.familiarity = Familiarity(0.1, 0.05, 0.2, 1000, "data", "checkpoint")
     monitor, latent = SurpriseMonitor(model), torch.randn(model.latent_size)
     told = monitor.look(picture(model).numpy(), latent)
-    monkeypatch.setattr("wm_mpc.planning.surprise.native_vision", lambda _: None)
+    monkeypatch.setattr("wm_mpc.control.surprise.native_vision", lambda _: None)
     assert told == pytest.approx(monitor.look(picture(model).numpy(), latent), rel=1e-4)
     assert told > 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import contextlib
 import dataclasses
+import functools
 import math
 import os
 import shutil
@@ -612,6 +613,99 @@ def test_deactivation_holds_and_activation_goes_on(mpc):
     assert mpc.change_state(3)  # activate
     mpc.send_goal(mpc.goal)
     mpc.wait_for_plans(2)
+
+
+def test_a_lifecycle_manager_finds_all_topics_before_the_node_is_active(start_mpc):
+    """autostart off; each transition is asked for, as by nav2's manager."""
+    mpc = start_mpc(autostart=False)
+    graph = mpc.observer.node
+    topics = ("planned_actions", "cmd_vel", "commands", "joint_trajectory")
+    mpc.wait_until(lambda: mpc.diagnostics, "diagnostics")
+    assert not any(graph.count_publishers(topic) for topic in topics)
+    assert mpc.change_state(1)  # configure
+    for topic in topics:
+        mpc.wait_until(lambda t=topic: graph.count_publishers(t), topic)
+    for topic in ("camera/image_raw", "odom", "goal/image", "goal/append/image"):
+        mpc.wait_until(lambda t=topic: graph.count_subscribers(t), topic)
+    mpc.send_goal(mpc.goal)
+    mpc.camera(True)
+    time.sleep(0.5)
+    assert mpc.plans == []
+    assert mpc.message() == "configured, not active"
+    assert mpc.change_state(3)  # activate
+    mpc.wait_for_plans(2)  # the goal that came before counts
+    assert mpc.change_state(4)  # deactivate
+    mpc.wait_until(lambda: not mpc.plans[-1].points, "the hold")
+    silent = len(mpc.plans)
+    time.sleep(0.5)
+    assert len(mpc.plans) == silent
+    assert graph.count_publishers("planned_actions") == 1
+    assert mpc.change_state(3)
+    mpc.wait_for_plans(2)
+
+
+def test_what_is_set_while_inactive_counts_at_the_next_transition(start_mpc, announcer):
+    mpc = start_mpc(**{"output.cmd_vel": True})
+    mpc.start()
+    types = functools.partial(mpc.observer.node.get_publishers_info_by_topic, "cmd_vel")
+    assert not mpc.set("output.cmd_vel_type", "twist").successful
+    assert mpc.change_state(4)  # deactivate
+    assert mpc.set("output.cmd_vel_type", "twist").successful
+    assert mpc.change_state(3)  # activate
+    mpc.wait_for_plans(2)
+    mpc.wait_until(
+        lambda: [e.topic_type for e in types()] == ["geometry_msgs/msg/Twist"], "the type"
+    )
+    assert mpc.change_state(4)
+    assert mpc.change_state(2)  # clean up
+    mpc.wait_until(lambda: not types(), "the end of the topic")
+    path = announcer.make("other.safetensors", control_period=0.2)
+    assert mpc.set("checkpoint", str(path)).successful
+    assert mpc.change_state(1)  # configure
+    mpc.wait_until(lambda: mpc.value("checkpoint") == str(path), "the other checkpoint")
+    assert mpc.change_state(3)
+    mpc.send_goal(mpc.goal)
+    mpc.wait_for_plans(2)
+    assert mpc.change_state(7)  # shut down
+    mpc.wait_until(lambda: not mpc.plans[-1].points, "the hold")
+    assert mpc.state() == "finalized"
+
+
+def test_odd_messages_on_any_topic_end_nothing(mpc):
+    """Numbers too large for what reads them, none at all, and lists of wrong lengths."""
+    odd = (1e200, 1e39, math.nan, math.inf)
+    create = mpc.observer.node.create_publisher
+    topics = {"odom": qos.ROBOT_STATE, "goal/state": qos.LATCHED, "goal/append/state": qos.APPENDED}
+    states = [create(Odometry, topic, profile) for topic, profile in topics.items()]
+    images = [
+        create(Image, "goal/append/image", qos.APPENDED),
+        create(Image, "goal/image", qos.LATCHED),
+        create(Image, "camera/image_raw", qos.SENSOR_DATA),
+    ]
+    plans = create(JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS)
+    announced = create(String, "learner/checkpoint", qos.LATCHED)
+    for value in odd:
+        message = Odometry()
+        message.header.stamp = to_stamp(mpc.now())
+        message.pose.pose.orientation.x = message.twist.twist.linear.x = value
+        for publisher in states:
+            publisher.publish(message)
+    for change in ({"height": 2**32 - 1}, {"step": 1}, {"encoding": "\x00"}, {"width": 0}):
+        message = Image(**{"height": 2, "width": 2, "step": 6, "encoding": "rgb8", **change})
+        message.data = array.array("B", b"odd")
+        message.header.stamp = to_stamp(mpc.now())
+        for publisher in images:
+            publisher.publish(message)
+    for publisher, message in ((plans, JointTrajectory()), (announced, String(data="\n" * 9999))):
+        publisher.publish(message)
+    assert mpc.state() == "active"  # and callbacks still run
+    for publisher in (*states, *images, plans, announced):
+        mpc.observer.node.destroy_publisher(publisher)
+    mpc.wait_until(lambda: "goal image is 2x0" in mpc.message(), "the last odd goal")
+    assert mpc.observer.call(Trigger, "mpc/clear_goals").success
+    mpc.append_goal(mpc.goal)
+    mpc.wait_for_plans(2)
+    assert mpc.value("callback errors") == "0"
 
 
 def test_missing_checkpoint_is_named_and_can_be_mended(start_mpc):

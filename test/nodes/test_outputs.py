@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
 import time
 
 import numpy as np
@@ -11,7 +17,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 import rclpy
-from geometry_msgs.msg import TwistStamped
+from geometry_msgs.msg import Twist, TwistStamped
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
@@ -33,7 +39,9 @@ VALUES = {
 class Outputs:
     """A `PlanPublisher` in a node that runs, and what is heard of it."""
 
-    def __init__(self, observer, task, kind=None, limit=None, control_period=None):
+    def __init__(
+        self, observer, task, kind=None, limit=None, control_period=None, twist="twist_stamped"
+    ):
         self.observer, self.present, self.measured = observer, {}, {}
         spec = make_task(task).spec
         action = spec.action
@@ -41,7 +49,9 @@ class Outputs:
             action = dataclasses.replace(action, kind=kind, rate_limit=limit)
         period = control_period or spec.control_period
         self.spec = dataclasses.replace(spec, action=action, control_period=period)
-        self.twists = observer.listen(TwistStamped, "cmd_vel", qos.COMMAND)
+        self.twists = observer.listen(
+            Twist if twist == "twist" else TwistStamped, "cmd_vel", qos.COMMAND
+        )
         self.commands = observer.listen(Float64MultiArray, "commands", qos.COMMAND)
         self.trajectories = observer.listen(
             JointTrajectory, "joint_trajectory", qos.PLANNED_ACTIONS
@@ -49,7 +59,7 @@ class Outputs:
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=observer.domain_id)
         self.node = rclpy.create_node("outputs", context=self.context)
-        self.plans = PlanPublisher(self.node, self.spec)
+        self.plans = PlanPublisher(self.node, self.spec, twist)
         for name in ("cmd_vel", "commands", "joint_trajectory"):
             observer.wait_until(lambda n=name: self.node.count_subscribers(n), f"ears for {name}")
 
@@ -68,6 +78,18 @@ class Outputs:
 
     def wait_until(self, condition, what, timeout=5.0):
         return self.observer.wait_until(condition, what, timeout)
+
+
+LISTENER = """
+import sys, rclpy
+from trajectory_msgs.msg import JointTrajectory
+from wm_mpc.ros import qos
+rclpy.init()
+node = rclpy.create_node("slow")
+hear = lambda message: print(len(message.points), flush=True)
+node.create_subscription(JointTrajectory, "planned_actions", hear, qos.PLANNED_ACTIONS)
+rclpy.spin(node)
+"""
 
 
 @pytest.fixture
@@ -256,3 +278,73 @@ def test_where_joints_are_not_known_now_a_hold_is_where_they_are_wanted(start, e
     assert (np.abs(moved) > 0.4 * 0.55 * np.abs(action)).all()
     assert (np.abs(moved) <= seconds * np.abs(action) + 1e-6).all()
     assert not any(hold.points[-1].velocities)
+
+
+def test_cmd_vel_may_be_twists_without_a_stamp(start):
+    outputs = start("wall", twist="twist")
+    outputs.use("cmd_vel")
+    action = outputs.move()
+    outputs.wait_until(lambda: outputs.twists and outputs.twists[-1].linear.x, "motion")
+    assert [outputs.twists[-1].linear.x, outputs.twists[-1].linear.y] == action.tolist()
+    outputs.plans.hold(outputs.now())
+    outputs.plans.end()
+    outputs.wait_until(lambda: outputs.twists[-1] == Twist(), "rest")
+
+
+def test_after_a_pause_a_position_robot_is_measured_again(start):
+    """Meanwhile others may have moved it."""
+    outputs = start("wall", kind="position", limit=(1.0, 1.0))
+    outputs.use("commands")
+    outputs.measured = {"vx": 0.4, "vy": -0.2}
+    assert outputs.plans.hold(outputs.now(), outputs.measured).tolist() == [0.4, -0.2]
+    outputs.plans.end()
+    outputs.plans.begin()
+    outputs.use("commands")
+    time.sleep(0.3)  # until all that was sent is heard
+    heard = len(outputs.commands)
+    assert outputs.plans.hold(outputs.now()) is None
+    time.sleep(0.4)
+    assert len(outputs.commands) == heard
+    outputs.measured = {"vx": -0.3, "vy": 0.1}
+    assert outputs.plans.hold(outputs.now(), outputs.measured).tolist() == [-0.3, 0.1]
+
+
+@contextlib.contextmanager
+def listening_process(outputs):
+    """A process that prints how many points a plan has; connected."""
+    environment = os.environ | {"ROS_DOMAIN_ID": str(outputs.observer.domain_id)}
+    with subprocess.Popen(
+        [sys.executable, "-c", LISTENER], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            ears = outputs.node.count_subscribers
+            before = ears("planned_actions")
+            outputs.wait_until(lambda: ears("planned_actions") > before, "the process", 15.0)
+            outputs.move(points=3)
+            assert process.stdout.readline() == "3\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def ended_after(outputs, pause):
+    """How long (s) the end takes while the listener is stopped for `pause` s."""
+    with listening_process(outputs) as process:
+        process.send_signal(signal.SIGSTOP)
+        awake = threading.Timer(pause, process.send_signal, [signal.SIGCONT])
+        awake.start()
+        outputs.plans.hold(outputs.now())
+        began = time.monotonic()
+        outputs.plans.close()
+        lasted = time.monotonic() - began
+        awake.join()
+        assert process.stdout.readline() == "0\n"
+    return lasted
+
+
+def test_the_end_waits_until_a_slow_listener_has_the_last_word(start):
+    assert 0.1 < ended_after(start("wall"), 0.15) < 0.3
+
+
+def test_the_end_does_not_wait_for_ever(start):
+    assert 0.29 < ended_after(start("wall"), 1.0) < 0.7

@@ -6,9 +6,9 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from wm_mpc.control.surprise import Surprise
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.nodes.mpc_trust import HoldError, Trust
-from wm_mpc.planning.surprise import Surprise
 from wm_mpc.resources import resolve_checkpoint
 
 SECOND = 1_000_000_000

@@ -72,13 +72,9 @@ def test_one_that_hears_is_enough(node, observer, connections):
     observer.wait_until(publisher.get_subscription_count, "the connection")
     # Of one participant, all endpoints of a topic have one type.
     with contextlib.closing(type(observer)(observer.domain_id)) as other:
-        hears_amid_others(node, observer, connections, other)
-
-
-def hears_amid_others(node, observer, connections, other):
-    other.node.create_subscription(Twist, "/left/cmd_vel", id, 10)
-    observer.wait_until(lambda: node.count_subscribers("cmd_vel") == 2, "the other")
-    assert is_well(observer, connections)
+        other.node.create_subscription(Twist, "/left/cmd_vel", id, 10)
+        observer.wait_until(lambda: node.count_subscribers("cmd_vel") == 2, "the other")
+        assert is_well(observer, connections)
 
 
 def test_a_publisher_of_another_type_is_named(node, observer, connections):
@@ -152,5 +148,6 @@ def test_own_topics_and_those_that_match_are_well(node, observer, connections):
     node.create_publisher(String, "plans", qos.LATCHED)
     node.create_subscription(String, "plans", id, qos.STATUS)
     observer.node.create_publisher(Image, "/left/camera", qos.ROBOT_STATE)
+    observer.node.create_subscription(String, "/left/plans", id, qos.LATCHED)
     observer.wait_until(lambda: node.count_publishers("camera") == 1, "the camera")
     assert is_well(observer, connections)

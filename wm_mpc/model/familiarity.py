@@ -1,7 +1,7 @@
 """How wrong a world model usually is, so that one can tell when it is out of its depth.
 
 Measured on held-out recordings (`training/calibration.py`), kept in the checkpoint, and compared
-with what happens while a robot runs (`planning/surprise.py`).
+with what happens while a robot runs (`control/surprise.py`).
 """
 
 from __future__ import annotations

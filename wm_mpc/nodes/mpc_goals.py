@@ -12,10 +12,10 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
+from wm_mpc.control.goals import Goal, GoalQueue, GoalStatus
 from wm_mpc.control.same_goal import differs_by_noise, same_picture
 from wm_mpc.nodes.mpc_inputs import Inputs, Snapshot
 from wm_mpc.nodes.mpc_states import STATE_TYPES
-from wm_mpc.planning.goals import Goal, GoalQueue, GoalStatus
 from wm_mpc.ros import qos
 from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.timing import stamp_text, to_nanoseconds

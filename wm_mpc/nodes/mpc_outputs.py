@@ -33,6 +33,7 @@ _TWISTS, _COMMANDS, _TRAJECTORY = "output.cmd_vel", "output.commands", "output.j
 _OUTPUTS = (_TWISTS, _COMMANDS, _TRAJECTORY)
 _TWIST_TYPES = {"twist_stamped": TwistStamped, "twist": Twist}
 _ACKNOWLEDGED = 0.3  # s to wait for until everybody has the last word
+_NO_TIME = Duration(seconds=0)
 _PLAN_TIMEOUT = 1.0  # s, after which the streams rest; three plans, if those take longer
 
 
@@ -204,10 +205,12 @@ class PlanPublisher:
             self._rest(self._outputs - {_TRAJECTORY})
             self._outputs = frozenset()
         deadline = time.monotonic() + _ACKNOWLEDGED
-        for publisher in self._publishers:
-            if publisher.get_subscription_count():
-                remaining = max(0.0, deadline - time.monotonic())
-                publisher.wait_for_all_acked(Duration(seconds=remaining))
+        heard = [p for p in self._publishers if p.get_subscription_count()]
+        # Asked again and again: while rclpy waits, no other thread of the node runs.
+        while not all(publisher.wait_for_all_acked(_NO_TIME) for publisher in heard):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.002)
 
     @property
     def _publishers(self) -> tuple[Any, ...]:

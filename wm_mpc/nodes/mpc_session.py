@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from wm_mpc.control.goals import Goal
 from wm_mpc.control.receding_horizon import ControlPlan, PlanningError, RecedingHorizon
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.validator import Validation, Verdict
@@ -23,7 +24,6 @@ from wm_mpc.nodes.mpc_inputs import Snapshot
 from wm_mpc.nodes.mpc_parameters import Configs
 from wm_mpc.nodes.mpc_statistics import Statistics
 from wm_mpc.nodes.mpc_trust import ERROR, OK, WARN, HoldError, Trust
-from wm_mpc.planning.goals import Goal
 from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.handover import Handover
 from wm_mpc.ros.schedule import PlanSchedule

@@ -13,10 +13,10 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from wm_mpc.control.receding_horizon import ControlPlan
+from wm_mpc.control.surprise import Surprise, SurpriseMonitor
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.validator import PlanValidator, Validation, Verdict
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.surprise import Surprise, SurpriseMonitor
 from wm_mpc.ros.timing import from_seconds
 from wm_mpc.units import SECOND
 

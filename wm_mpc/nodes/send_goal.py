@@ -16,7 +16,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
-from wm_mpc.planning.goals import GoalStatus
+from wm_mpc.control.goals import GoalStatus
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image
 from wm_mpc.ros.reading import decoded

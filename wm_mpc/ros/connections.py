@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from rclpy.duration import Duration, Infinite
 from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 
 # The middleware's own, or of no use to the robot.
@@ -107,19 +108,29 @@ def type_name(message_type: Any) -> str:
 
 
 def mismatch(offered: QoSProfile, requested: QoSProfile) -> str:
-    """Which policies of a publisher and a subscription do not fit; empty when they do.
-
-    Reliability and durability are compared, which is where nodes differ. An unlimited deadline or
-    lease comes from the graph as a huge number and would seem to differ from none.
-    """
-    plain = [
-        QoSProfile(depth=1, reliability=profile.reliability, durability=profile.durability)
-        for profile in (offered, requested)
-    ]
-    verdict, reason = qos_check_compatible(*plain)
+    """Which policies of a publisher and a subscription do not fit; empty when they do."""
+    verdict, reason = qos_check_compatible(_comparable(offered), _comparable(requested))
     if verdict != QoSCompatibility.ERROR:
         return ""
     return str(reason).replace("ERROR: ", "").strip().rstrip(";")
+
+
+def _comparable(profile: QoSProfile) -> QoSProfile:
+    """The graph writes "infinite" where a node's own profile says "not specified"; rclpy takes the
+    two for a mismatch."""
+    never = Duration(nanoseconds=0)
+    deadline, lease = (
+        never if duration == Infinite else duration
+        for duration in (profile.deadline, profile.liveliness_lease_duration)
+    )
+    return QoSProfile(
+        depth=1,
+        reliability=profile.reliability,
+        durability=profile.durability,
+        liveliness=profile.liveliness,
+        deadline=deadline,
+        liveliness_lease_duration=lease,
+    )
 
 
 def _name(endpoint: Any) -> str:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from wm_mpc.planning.goals import GoalQueue, GoalStatus
+from wm_mpc.control.goals import GoalQueue, GoalStatus
 
 WAITING, EXECUTING, REACHED, ABORTED, CANCELLED = GoalStatus
 
