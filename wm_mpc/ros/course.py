@@ -17,7 +17,8 @@ from wm_mpc.spec import ActionSpec
 from wm_mpc.units import SECOND
 
 _MARGIN = SECOND // 50  # ns; twice of what a message may take
-_ROUNDING = 1.001  # of the way
+_ROUNDING = 1.0 + 1e-5  # of the way
+_SAME = 1e-3  # of the way in a control period
 
 
 class Course:
@@ -92,7 +93,7 @@ class Course:
         if not len(self._times) or time > self._times[-1]:
             return False
         there = [np.interp(time, self._times, column) for column in self._places.T]
-        return bool((np.abs(row - there) <= (_ROUNDING - 1.0) * self._change).all())
+        return bool((np.abs(row - there) <= _SAME * self._change).all())
 
     def _far(self, way: np.ndarray, time: int) -> bool:
         """Whether that is too far for the time."""
