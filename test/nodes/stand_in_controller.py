@@ -79,15 +79,15 @@ class StandInController:
     Attributes:
         accepted: How many trajectories.
         rejected: Why the others were not.
-        steps: The largest steps (joints,) rad between points of each accepted trajectory, the first
-            from where the joints were.
+        steps: The largest steps (joints,) rad between points of each accepted trajectory.
+        speeds: How fast (joints,) rad/s each was from where the joints were to its first point.
     """
 
     def __init__(self, observer, simulation, speed):
         self._observer, self._simulation, self._spec = observer, simulation, simulation.task.spec
         self._lock = threading.Lock()
         self._controller = Interpolator(self._spec.action.names, simulation.task.measure(), speed)
-        self.accepted, self.rejected, self.steps = 0, [], []
+        self.accepted, self.rejected, self.steps, self.speeds = 0, [], [], []
         node = observer.node
         self._states = node.create_publisher(JointState, "joint_states", qos.ROBOT_STATE)
         self._images = node.create_publisher(Image, "camera/image_raw", qos.SENSOR_DATA)
@@ -108,9 +108,11 @@ class StandInController:
         with self._lock:
             return self._controller.at(self.now())
 
-    def _on_trajectory(self, message):
+    def _on_trajectory(self, message, info):
+        """The real one runs in real time: what counts is when the message came, not when this busy
+        process looks at it."""
         with self._lock:
-            now = self.now()
+            now = info["received_timestamp"]
             here = self._controller.at(now)
             try:
                 self._controller.receive(message, now)
@@ -119,7 +121,11 @@ class StandInController:
                 return
             self.accepted += 1
             places = np.array([point.positions for point in message.points])
-            self.steps.append(np.abs(np.diff(np.vstack([here, places]), axis=0)).max(0))
+            self.steps.append(np.abs(np.diff(places, axis=0)).max(0, initial=0.0))
+            first = to_nanoseconds(message.header.stamp) + to_nanoseconds(
+                message.points[0].time_from_start
+            )
+            self.speeds.append(np.abs(places[0] - here) / ((first - now) / SECOND))
 
     def _run(self):
         number = 0

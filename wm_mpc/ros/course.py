@@ -12,12 +12,13 @@ from collections.abc import Mapping
 import numpy as np
 from trajectory_msgs.msg import JointTrajectory
 
-from wm_mpc.ros.timing import from_seconds, to_nanoseconds
+from wm_mpc.ros.timing import from_seconds, to_duration, to_nanoseconds
 from wm_mpc.spec import ActionSpec
 from wm_mpc.units import SECOND
 
 _MARGIN = SECOND // 50  # ns; twice of what a message may take
-_ROUNDING = 1.001  # of the way
+_ROUNDING = 1.0 + 1e-5  # of the way
+_SAME = 1e-3  # of the way in a control period
 
 
 class Course:
@@ -53,28 +54,30 @@ class Course:
         """Bring a trajectory's points into reach from where the robot is, and note it as sent.
 
         Args:
-            message: Changed in place; a first point that comes too soon is left out.
+            message: Changed in place. A first point that is due at once is left out; an only one
+                comes a period later.
             now: When it is sent.
             measured: Positions by name, as far as known.
 
         Returns:
-            Whether it had to be changed.
+            Whether a point had to be moved.
         """
         here = self.at(now, measured)
         start = to_nanoseconds(message.header.stamp)
         times = [start + to_nanoseconds(point.time_from_start) for point in message.points]
         rows = [np.array(point.positions, float) for point in message.points]
         changed = False
+        if times and times[0] - now < 2 * _MARGIN and len(times) == 1:
+            times[0] = now + self._period
+            message.points[0].time_from_start = to_duration(times[0] - start)
         if here is not None and rows:
-            first = self._as_before(rows[0], times[0]) or not self._far(
-                rows[0] - here, times[0] - now - _MARGIN
-            )
-            if not first and len(rows) > 1 and times[0] - now < 2 * _MARGIN:
+            place, since = here, now + _MARGIN
+            if self._as_before(rows[0], times[0]):  # wherever it is by then, it gets there
+                place, since = rows[0], times[0]
+            if times[0] - now < 2 * _MARGIN:  # the message may come later than that
                 del message.points[0], times[0], rows[0]
-                changed = True
-            place, since = here, now + (0 if first else _MARGIN)
             for number, (time, row) in enumerate(zip(times, rows, strict=True)):
-                if not (first and number == 0) and self._far(row - place, time - since):
+                if time > since and self._far(row - place, time - since):
                     reach = self._change * (max(0, time - since) / self._period)
                     rows[number] = np.clip(row, place - reach, place + reach)
                     message.points[number].positions = rows[number].tolist()
@@ -90,7 +93,7 @@ class Course:
         if not len(self._times) or time > self._times[-1]:
             return False
         there = [np.interp(time, self._times, column) for column in self._places.T]
-        return bool((np.abs(row - there) <= (_ROUNDING - 1.0) * self._change).all())
+        return bool((np.abs(row - there) <= _SAME * self._change).all())
 
     def _far(self, way: np.ndarray, time: int) -> bool:
         """Whether that is too far for the time."""
