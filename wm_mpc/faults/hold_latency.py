@@ -167,3 +167,9 @@ def failures(latencies: Mapping[str, Sequence[float]], *, fewest: int = 1) -> li
         elif told["p99"] >= 1e3 * LONGEST:
             found.append(f"{name}: p99 of holds is {told['p99']:.1f} ms; 5 ms are allowed")
     return found
+
+
+def lost(latencies: Mapping[str, Sequence[float]]) -> list[str]:
+    """Outputs on which a hold never came."""
+    counts = {name: sum(map(math.isinf, seconds)) for name, seconds in latencies.items()}
+    return [f"{name}: {count} holds never came" for name, count in counts.items() if count]
