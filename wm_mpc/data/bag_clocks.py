@@ -33,6 +33,7 @@ _PROMPT = 0.1  # s that states and commands travel at most; or a control period,
 _CAMERA = 0.5  # s that a picture is old at most when it arrives
 _AMBIGUOUS = 3.0  # s that a picture may be old, but hardly is
 _FEWEST = 100  # steps from which a delay can be told
+_DRIFT = 0.05  # share by which no clock of a computer is too fast or too slow
 _START = 2.0  # s that a trajectory may start before or after it arrives
 _RECORDER = ClockOffset.constant(0.0)
 _REMEDY = (
@@ -111,6 +112,16 @@ def _find_clocks(
     clocks: list[ClockOffset] = [_RECORDER]
     quick = [role for role in stamped if role != "image" and not (role == "action" and plans)]
     image = stamped.get("image")
+    if image and abs(image.late.speed - 1.0) > _DRIFT:
+        # Played, or simulated, at another speed: all stamps are of the time in there.
+        for each in stamped.values():
+            each.clock = image.late
+        streams.action.is_paced = True
+        notes.append(
+            f"stamps run at {image.late.speed:.2f} times the recorder's clock (played, or "
+            "simulated): taken as of one clock"
+        )
+        return
     for role in sorted(quick, key=lambda role: role != "state"):
         each = stamped[role]
         fitting = [clock for clock in clocks if _within(each.late, clock, early, prompt)]

@@ -73,6 +73,15 @@ class ClockOffset:
         return float(np.median(self.values)) / SECOND
 
     @property
+    def speed(self) -> float:
+        """How fast the clock of the stamps runs, as multiples of the recorder's; 1 where it was set
+        meanwhile, or where there is too little to tell."""
+        span = float(self.at[-1] - self.at[0])
+        if self.steps or span <= 0:
+            return 1.0
+        return 1.0 - float(self.values[-1] - self.values[0]) / span
+
+    @property
     def ends(self) -> tuple[float, float]:
         """Least and most, in seconds."""
         return float(self.values.min()) / SECOND, float(self.values.max()) / SECOND

@@ -34,6 +34,7 @@ class CommandStream(Stream):
         self, type_name: str, spec: ActionSpec, clock: Clock, meaning: str = "from"
     ) -> None:
         super().__init__(spec.size, clock)
+        self.is_paced = False  # time ran at another speed: arrivals say nothing exact
         self.type, self.spec, self.meaning = type_name, spec, meaning
         self.plans: list[tuple[np.ndarray, np.ndarray]] = []
         self.by_positions = True  # whether all points say where to be
@@ -92,7 +93,7 @@ class CommandStream(Stream):
         if self.type == TRAJECTORY and self.meaning == "at":
             return self._setpoints(chosen, robot.control_period, timeout, measured)
         if self.type == TRAJECTORY:
-            if other_clock(self):
+            if other_clock(self) or self.is_paced:
                 received = times  # when it arrived is not known on the clock of the stamps
             plans = [
                 Plan(int(r), int(t), *self.plans[i])
