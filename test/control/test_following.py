@@ -259,3 +259,12 @@ def test_a_robot_that_was_moved_outside_its_limits_is_not_sent_back():
     assert subject.status is Following.UNKNOWN
     subject.offer(T0, np.zeros((0, 2)), T0, {"a": 0.9, "b": -1.5})
     assert subject.action_at(T0).tolist() == [0.9, -1.5]
+
+
+def test_a_moving_robot_measured_outside_its_limits_holds_at_its_last_command():
+    subject = arm()
+    subject.measure({"a": 0.9, "b": -1.5})
+    subject.offer(T0, np.array([[1.0, -1.5], [1.0, -1.5]]), T0)
+    assert subject.action_at(T0)[0] == 1.0
+    subject.offer(T0 + 1, np.zeros((0, 2)), T0 + 1, {"a": 1.05, "b": -1.5})
+    assert subject.action_at(T0 + 2).tolist() == [1.0, -1.5]

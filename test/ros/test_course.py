@@ -106,3 +106,20 @@ def test_a_point_due_at_once_is_not_sent(count):
     assert not Course(SPEC, PERIOD).follow(trajectory, now, {"shoulder": 0.0, "elbow": 0.0})
     (point,) = trajectory.points
     assert START + to_nanoseconds(point.time_from_start) >= now + TICK
+
+
+@pytest.mark.parametrize("period", [0.1, 0.05, 0.04, 0.03, 0.02, 0.01, 0.005])
+def test_a_hold_leaves_at_any_control_period(period):
+    here = dict(zip(SPEC.names, (0.3, -0.2), strict=True))
+    trajectory = to_controller(np.zeros((0, 2)), SPEC, period, START, START, here)
+    Course(SPEC, period).follow(trajectory, START, here)
+    (point,) = trajectory.points
+    np.testing.assert_allclose(point.positions, (0.3, -0.2))
+
+
+def test_after_the_clock_was_set_back_a_robot_is_where_it_is_measured():
+    course = Course(SPEC, PERIOD)
+    before = dict(zip(SPEC.names, (0.8, 0.8), strict=True))
+    course.follow(message([[0.8, 0.8]] * 10, START, START), START, before)
+    measured = dict(zip(SPEC.names, (0.0, 0.0), strict=True))
+    np.testing.assert_array_equal(course.at(START - 10**9, measured), [0.0, 0.0])

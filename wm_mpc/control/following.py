@@ -145,6 +145,8 @@ class PlanFollower:
         rest = self._action.rest(measured)
         if not self._action.rest_is_measured:
             return
+        if moving and rest is None:  # it holds where its plan has brought it, inside the limits
+            return
         if moving and rest is not None and self._change is not None and self._rest is not None:
             self._rest = np.clip(rest, self._rest - self._change, self._rest + self._change)
         else:

@@ -43,7 +43,7 @@ class Course:
     def at(self, now: int, measured: Mapping[str, float]) -> np.ndarray | None:
         """Where the robot is (joints,): on its way, or measured where that is over; None where
         nobody knows."""
-        if len(self._times) and now < self._times[-1]:
+        if len(self._times) and self._times[0] <= now < self._times[-1]:
             here = [np.interp(now, self._times, column) for column in self._places.T]
             return np.array(here)
         if all(name in measured for name in self._names):
@@ -55,7 +55,7 @@ class Course:
 
         Args:
             message: Changed in place. A first point that is due at once is left out; an only one
-                comes a period later.
+                comes a period later, and never so soon that it is left out.
             now: When it is sent.
             measured: Positions by name, as far as known.
 
@@ -68,13 +68,15 @@ class Course:
         rows = [np.array(point.positions, float) for point in message.points]
         changed = False
         if times and times[0] - now < 2 * _MARGIN and len(times) == 1:
-            times[0] = now + self._period
+            times[0] = now + max(self._period, 2 * _MARGIN)
             message.points[0].time_from_start = to_duration(times[0] - start)
         if here is not None and rows:
             place, since = here, now + _MARGIN
             if self._as_before(rows[0], times[0]):  # wherever it is by then, it gets there
                 place, since = rows[0], times[0]
-            if times[0] - now < 2 * _MARGIN:  # the message may come later than that
+            if (
+                len(rows) > 1 and times[0] - now < 2 * _MARGIN
+            ):  # the message may come later than that
                 del message.points[0], times[0], rows[0]
             for number, (time, row) in enumerate(zip(times, rows, strict=True)):
                 if time > since and self._far(row - place, time - since):
@@ -90,7 +92,7 @@ class Course:
 
     def _as_before(self, row: np.ndarray, time: int) -> bool:
         """Whether the robot is on its way there already."""
-        if not len(self._times) or time > self._times[-1]:
+        if not len(self._times) or not self._times[0] <= time <= self._times[-1]:
             return False
         there = [np.interp(time, self._times, column) for column in self._places.T]
         return bool((np.abs(row - there) <= _SAME * self._change).all())
