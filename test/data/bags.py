@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,13 @@ import numpy as np
 from rosbags import rosbag1, rosbag2
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.typesys import Stores, get_typestore
+
+from wm_mpc.data.bag import Bag
+from wm_mpc.data.bag_config import BagConfig
+from wm_mpc.data.bag_import import Drafts, draft_episodes
+from wm_mpc.data.bag_report import outcome
+from wm_mpc.data.bag_spec import Description, describe
+from wm_mpc.data.bag_streams import Streams, read_streams
 
 SECOND = 1_000_000_000
 FORMATS = ("mcap", "sqlite3", "ros1")
@@ -131,3 +141,29 @@ def write_bag(path: Path, recorded: Iterable[Recorded], kind: str = "mcap") -> P
 def gray(value: int, height: int = 20, width: int = 20) -> np.ndarray:
     """A picture that can be told from others: uint8 (height, width, 3)."""
     return np.full((height, width, 3), value, np.uint8)
+
+
+@dataclasses.dataclass
+class Read:
+    """A recording as far as the import comes before it writes."""
+
+    description: Description
+    streams: Streams
+    drafts: Drafts
+    report: str
+
+    def joined(self, field: str, part: slice = slice(None)) -> np.ndarray:
+        """A field of all drafted episodes, one after the other; part: rows of each."""
+        return np.concatenate([getattr(d, field)[part] for d in self.drafts.episodes])
+
+
+@contextlib.contextmanager
+def reading(path: Path, **settings: Any) -> Iterator[Read]:
+    """Read a recording with these settings over small ones; pictures last as long as the block."""
+    small = {"frame_skip": 1, "min_steps": 1, "image": {"height": 20, "width": 20}}
+    config = BagConfig.from_dict(small | settings)
+    with Bag(path) as bag, tempfile.TemporaryFile() as spool:
+        description = describe(bag, config)
+        streams = read_streams(bag, description.spec, description.topics, config, spool)
+        drafts = draft_episodes(streams, description.spec, config)
+        yield Read(description, streams, drafts, outcome(bag, description, streams, drafts, config))

@@ -10,12 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wm_mpc.data.bag import Bag, BagError
-from wm_mpc.data.bag_config import BagConfig
-from wm_mpc.data.bag_import import draft_episodes
-from wm_mpc.data.bag_report import outcome
-from wm_mpc.data.bag_spec import describe
-from wm_mpc.data.bag_streams import read_streams
+from wm_mpc.data.bag import BagError
 
 START = 1000.0  # s
 PERIOD = 0.1
@@ -74,25 +69,15 @@ class Result:
 @pytest.fixture
 def imported(bags, tmp_path):
     def run(drive, more=(), **settings):
-        settings = {
-            "frame_skip": 1,
-            "min_steps": 1,
-            "image": {"height": 20, "width": 20},
-        } | settings
-        config = BagConfig.from_dict(settings)
         folder = tempfile.mkdtemp(dir=tmp_path)
         path = bags.write_bag(Path(folder) / "bag", [*drive.messages(bags), *more])
-        with Bag(path) as bag, tempfile.TemporaryFile() as spool:
-            description = describe(bag, config)
-            streams = read_streams(bag, description.spec, description.topics, config, spool)
-            drafts = draft_episodes(streams, description.spec, config)
-            report = outcome(bag, description, streams, drafts, config)
-            values = streams.image.pictures[:, 0, 0, 0]
-        speeds = np.concatenate([d.states[:-1, 0] for d in drafts.episodes])
-        actions = np.concatenate([d.actions[:, 0] for d in drafts.episodes])
-        pictures = np.concatenate([values[d.pictures[:-1]] for d in drafts.episodes])
-        fit = np.corrcoef(speeds, actions)[0, 1]
-        return Result(report, float(fit), pictures, speeds, len(actions))
+        with bags.reading(path, **settings) as read:
+            values = read.streams.image.pictures[:, 0, 0, 0]
+            speeds = read.joined("states", slice(-1))[:, 0]
+            actions = read.joined("actions")[:, 0]
+            pictures = values[read.joined("pictures", slice(-1))]
+            fit = np.corrcoef(speeds, actions)[0, 1]
+            return Result(read.report, float(fit), pictures, speeds, len(actions))
 
     return run
 

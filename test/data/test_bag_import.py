@@ -5,18 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sqlite3
-import tempfile
 from typing import Any
 
 import numpy as np
 import pytest
 
 from wm_mpc.data.bag import Bag, BagError
-from wm_mpc.data.bag_config import BagConfig
-from wm_mpc.data.bag_import import Drafts, draft_episodes, write_episodes
-from wm_mpc.data.bag_report import outcome
-from wm_mpc.data.bag_spec import Description, describe
-from wm_mpc.data.bag_streams import read_streams
+from wm_mpc.data.bag_import import Drafts, write_episodes
+from wm_mpc.data.bag_spec import Description
 from wm_mpc.data.episodes import Dataset, Episode
 
 START = 100.0  # s
@@ -44,18 +40,12 @@ def imported(bags, tmp_path):
     """Import recorded messages with these settings."""
 
     def run(recorded: Any, kind: str = "mcap", **settings: Any) -> Imported:
-        settings = {"frame_skip": 1, "min_steps": 1, **settings}
         settings["image"] = IMAGE | settings.get("image", {})
-        config = BagConfig.from_dict(settings)
         path = bags.write_bag(tmp_path / "bag", recorded, kind)
-        with Bag(path) as bag, tempfile.TemporaryFile() as spool:
-            description = describe(bag, config)
-            streams = read_streams(bag, description.spec, description.topics, config, spool)
-            drafts = draft_episodes(streams, description.spec, config)
-            dataset = Dataset.create(tmp_path / "dataset", description.spec)
-            write_episodes(streams, drafts, dataset)
-            report = outcome(bag, description, streams, drafts, config)
-        return Imported(list(dataset), drafts, description, report)
+        with bags.reading(path, **settings) as read:
+            dataset = Dataset.create(tmp_path / "dataset", read.description.spec)
+            write_episodes(read.streams, read.drafts, dataset)
+        return Imported(list(dataset), read.drafts, read.description, read.report)
 
     return run
 

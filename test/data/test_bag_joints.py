@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-
 import numpy as np
 import pytest
 
-from wm_mpc.data.bag import Bag, BagError
-from wm_mpc.data.bag_config import BagConfig
-from wm_mpc.data.bag_import import draft_episodes
+from wm_mpc.data.bag import BagError
 from wm_mpc.data.bag_joints import Joints, Newest, joint_row
-from wm_mpc.data.bag_report import outcome
-from wm_mpc.data.bag_spec import describe
-from wm_mpc.data.bag_streams import read_streams
 from wm_mpc.ros.errors import MessageError
 
 START, PERIOD, STEPS = 1000.0, 0.1, 60
@@ -34,20 +27,9 @@ def j2(t):
 @pytest.fixture
 def imported(bags, tmp_path):
     def run(messages, **settings):
-        settings = {
-            "frame_skip": 1,
-            "min_steps": 1,
-            "image": {"height": 20, "width": 20},
-        } | settings
-        config = BagConfig.from_dict(settings)
-        path = bags.write_bag(tmp_path / "bag", messages)
-        with Bag(path) as bag, tempfile.TemporaryFile() as spool:
-            description = describe(bag, config)
-            streams = read_streams(bag, description.spec, description.topics, config, spool)
-            drafts = draft_episodes(streams, description.spec, config)
-            report = outcome(bag, description, streams, drafts, config)
-        states = np.concatenate([d.states for d in drafts.episodes])
-        return description.spec, states, "\n".join([*description.notes, report])
+        with bags.reading(bags.write_bag(tmp_path / "bag", messages), **settings) as read:
+            found = read.description
+            return found.spec, read.joined("states"), "\n".join([*found.notes, read.report])
 
     return run
 

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-
 import numpy as np
 import pytest
 from rosbags.typesys import Stores, get_typestore
 
-from wm_mpc.data.bag import Bag, BagError
-from wm_mpc.data.bag_config import BagConfig
-from wm_mpc.data.bag_import import draft_episodes
-from wm_mpc.data.bag_report import outcome
-from wm_mpc.data.bag_spec import describe
-from wm_mpc.data.bag_streams import read_streams
+from wm_mpc.data.bag import BagError
 from wm_mpc.ros.controller import to_controller
 from wm_mpc.spec import ActionSpec
 
@@ -51,22 +44,10 @@ def seen(bags, k, names, position, velocity=()):
 @pytest.fixture
 def imported(bags, tmp_path):
     def run(messages, **settings):
-        settings = {
-            "frame_skip": 1,
-            "min_steps": 1,
-            "image": {"height": 20, "width": 20},
-        } | settings
-        config = BagConfig.from_dict(settings)
-        path = bags.write_bag(tmp_path / "bag", messages)
-        with Bag(path) as bag, tempfile.TemporaryFile() as spool:
-            description = describe(bag, config)
-            streams = read_streams(bag, description.spec, description.topics, config, spool)
-            drafts = draft_episodes(streams, description.spec, config)
-            report = outcome(bag, description, streams, drafts, config)
-        states = np.concatenate([d.states[:-1] for d in drafts.episodes])
-        after = np.concatenate([d.states[1:] for d in drafts.episodes])
-        actions = np.concatenate([d.actions for d in drafts.episodes])
-        return states, after, actions, "\n".join([*description.notes, report]), description
+        with bags.reading(bags.write_bag(tmp_path / "bag", messages), **settings) as read:
+            notes = "\n".join([*read.description.notes, read.report])
+            before, after = (read.joined("states", s) for s in (slice(-1), slice(1, None)))
+            return before, after, read.joined("actions"), notes, read.description
 
     return run
 

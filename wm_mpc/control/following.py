@@ -142,15 +142,16 @@ class PlanFollower:
         """Drop all plans; a position robot rests near where it is."""
         moving = self.action_at(now) is not None and self.status is Following.EXECUTING
         self._timeline.clear()
-        rest = self._action.rest(measured)
         if not self._action.rest_is_measured:
             return
-        if moving and rest is None:  # it holds where its plan has brought it, inside the limits
-            return
-        if moving and rest is not None and self._change is not None and self._rest is not None:
-            self._rest = np.clip(rest, self._rest - self._change, self._rest + self._change)
-        else:
+        if not moving:
             self.measure(measured or {})
+            return
+        rest = self._action.rest(measured)  # None: it holds where its plan has brought it
+        if rest is not None:
+            assert self._change is not None
+            assert self._rest is not None
+            self._rest = np.clip(rest, self._rest - self._change, self._rest + self._change)
 
     def refuse(self, now: int) -> None:
         """Hold because what arrived is not a usable plan."""

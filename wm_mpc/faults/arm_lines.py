@@ -234,30 +234,3 @@ ARM_LINES = (
     ArmLine("alternating JointState publishers", "goes on planning", publishers),
     ArmLine("checkpoint without familiarity", "says which checks are off", without_familiarity),
 )  # fmt: skip
-
-
-def many_starts(rig: ArmRig, count: int) -> dict[str, float]:
-    """The largest figures of so many starts of the node's session, each from another place.
-
-    Returns:
-        Largest step between two consecutive commanded positions, and of the first one from where
-        the arm was measured, in rate limits; how many starts; and how many went wrong.
-    """
-    rng = np.random.default_rng(1)
-    largest, first, wrong = 0.0, 0.0, 0
-    begin(rig, Report())
-    for number in range(count):
-        report = Report()
-        report.must(rig.change_state(DEACTIVATE), "it cannot be deactivated")
-        rig.place, rig.follows = rng.uniform(-2.5, 2.5, len(JOINTS)), STREAMS[number % 3]
-        rig.pass_time(0.1)
-        began = time.time_ns()
-        report.must(rig.change_state(ACTIVATE), "it cannot be activated")
-        report.must(rig.wait_for_plans(4), "it does not plan")
-        _judge(rig, report, began)
-        largest = max(largest, report.figures["largest step (rate limits)"])
-        first = max(first, report.figures["first step (rate limits)"])
-        wrong += bool(report.failures)
-        if report.failures:
-            print(report.failures)
-    return {"largest step": largest, "first step": first, "starts": count, "wrong": wrong}
