@@ -33,6 +33,7 @@ _TWISTS, _COMMANDS, _TRAJECTORY = "output.cmd_vel", "output.commands", "output.j
 _OUTPUTS = (_TWISTS, _COMMANDS, _TRAJECTORY)
 _TWIST_TYPES = {"twist_stamped": TwistStamped, "twist": Twist}
 _ACKNOWLEDGED = 0.3  # s to wait for until everybody has the last word
+_READ = 0.05  # s, for those who listen to read it
 _NO_TIME = Duration(seconds=0)
 _PLAN_TIMEOUT = 1.0  # s, after which the streams rest; three plans, if those take longer
 
@@ -211,6 +212,8 @@ class PlanPublisher:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.002)
+        if heard:  # acknowledged is not yet read, and who leaves may take the message along
+            time.sleep(_READ)
 
     @property
     def _publishers(self) -> tuple[Any, ...]:
