@@ -27,7 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
         new = pages.updated(text, MAKERS, str(path.relative_to(pages.ROOT)))
         if new != text:
             outdated += 1
-            print(f"{path.relative_to(pages.ROOT)} {'is out of date' if options.check else 'updated'}")
+            print(
+                f"{path.relative_to(pages.ROOT)} {'is out of date' if options.check else 'updated'}"
+            )
             if not options.check:
                 path.write_text(new, encoding="utf-8")
     return 1 if options.check and outdated else 0

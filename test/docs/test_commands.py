@@ -219,7 +219,9 @@ def test_a_wrong_command_would_be_found(command):
 
 
 def test_several_commands_on_a_line_are_all_looked_at():
-    text = "```sh\ncd x && A=1 make sim \\\n  ARGS='a b'  # why\nros2 param dump /mpc > mine.yaml\n```"
+    text = (
+        "```sh\ncd x && A=1 make sim \\\n  ARGS='a b'  # why\nros2 param dump /mpc > mine.yaml\n```"
+    )
     assert list(commands(text)) == [
         (2, ["cd", "x"]),
         (2, ["make", "sim", "ARGS=a b"]),

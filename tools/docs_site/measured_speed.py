@@ -53,14 +53,13 @@ def _contender(task: str, name: str) -> Row:
 
 def node() -> str:
     """From the camera to the published plan, stage by stage."""
+    found = results("benchmark_node")["sections"]["node"]["rows"]
     rows = []
-    for row in results("benchmark_node")["sections"]["node"]["rows"]:
-        times = [
-            f"{row['stage_ms'][stage]['p50']:.1f} / {row['stage_ms'][stage]['p99']:.1f}"
-            for stage in STAGES
-        ]
-        rows.append((f"`{row['task']}`", row["beside"], *times))
-    return table(("task", "images from", *STAGES), rows)
+    for stage in STAGES:
+        times = (row["stage_ms"][stage] for row in found)
+        rows.append((stage, *(f"{each['p50']:.1f} / {each['p99']:.1f}" for each in times)))
+    header = ("stage", *(f"`{row['task']}`, {row['beside']}" for row in found))
+    return table(header, rows)
 
 
 def image_to_plan() -> str:

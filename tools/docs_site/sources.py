@@ -9,6 +9,7 @@ import argparse
 import ast
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -56,7 +57,13 @@ def parameters(node: str) -> str:
     for entry in find(PARAMETERS[node]):
         text = entry.description[0].upper() + entry.description[1:]
         rows.append(
-            (f"`{entry.name}`", _default(entry.default), _accepted(entry), plain(text), _when(entry))
+            (
+                f"`{entry.name}`",
+                _default(entry.default),
+                _accepted(entry),
+                plain(text),
+                _when(entry),
+            )
         )
     return table(("parameter", "default", "accepted", "meaning", "may change"), rows)
 
@@ -163,24 +170,41 @@ def options(command: str) -> str:
     for action in parser._actions:
         if isinstance(action, argparse._HelpAction):
             continue
-        names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.dest}`"
         text = (action.help or "").replace("%(default)s", str(action.default)).replace("%%", "%")
+        text, default = _split_default(text)
         if action.choices:
-            text += f" (one of: {', '.join(f'`{choice}`' for choice in action.choices)})"
-        rows.append((names, _option_default(action), plain(text[:1].upper() + text[1:])))
+            text += f" One of {', '.join(f'`{choice}`' for choice in action.choices)}."
+        text = text.strip()
+        rows.append(
+            (_option_names(action), _option_default(action, default),
+             plain(text[:1].upper() + text[1:]))
+        )  # fmt: skip
     return table(("option", "default", "meaning"), rows)
 
 
-def _option_default(action: argparse.Action) -> str:
+def _option_names(action: argparse.Action) -> str:
+    """With what they take, where that is said."""
+    if not action.option_strings:
+        return f"`{action.metavar or action.dest}`"
+    takes = f" {action.metavar}" if isinstance(action.metavar, str) else ""
+    return ", ".join(f"`{name}{takes}`" for name in action.option_strings)
+
+
+def _split_default(text: str) -> tuple[str, str]:
+    """The help of an option without what it says of its default, and that."""
+    match = re.search(r"(?:^|; )default:? ([^;]+)$", text)
+    return (text[: match.start()], match[1]) if match else (text, "")
+
+
+def _option_default(action: argparse.Action, told: str) -> str:
     if action.required or (not action.option_strings and action.nargs not in ("?", "*")):
         return "(needed)"
     default = action.default
-    if action.dest == "workers":
-        return "(cores)"  # of the machine this runs on
-    if default is None or default is False or default == "" or default == []:
-        return ""
     if isinstance(default, list | tuple):
         default = ",".join(str(each) for each in default)
+    # Cores are those of the machine this runs on.
+    if default is None or default is False or default == "" or action.dest == "workers":
+        return plain(told)
     return f"`{default}`"
 
 
