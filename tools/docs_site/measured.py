@@ -57,7 +57,7 @@ def cells(folder: str, **wanted: Any) -> list[Row]:
 
 def shipped(task: str, planner: str) -> Row:
     """The cell of a task's shipped checkpoint, in the comparison with CEM."""
-    return [cell for cell in cells(AGAINST_CEM[task], planner=planner)][-1]
+    return cells(AGAINST_CEM[task], planner=planner)[-1]
 
 
 def machine(folder: str) -> str:

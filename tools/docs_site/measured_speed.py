@@ -31,7 +31,12 @@ def peers() -> str:
             True,
         ),
         ("speed-up over their Adam, our first plans", "adam (native)", THEIR_ADAM, False),
-        ("speed-up over their Adam, the same starts", "adam, their starts (native)", THEIR_ADAM, False),
+        (
+            "speed-up over their Adam, the same starts",
+            "adam, their starts (native)",
+            THEIR_ADAM,
+            False,
+        ),
     ):  # fmt: skip
         row = [text]
         for task in TASKS:
