@@ -14,9 +14,8 @@ import numpy as np
 
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.spec import ActionSpec
-from wm_mpc.units import SECOND
+from wm_mpc.units import SECOND, STAMP_TOLERANCE
 
-_STAMP_TOLERANCE = 1_000  # ns; forgives a stamp that went through a float
 _LIMIT_TOLERANCE = 1e-6  # of the range; forgives float32
 
 
@@ -61,7 +60,7 @@ class PlanFollower:
         self._low, self._high = np.asarray(action.low), np.asarray(action.high)
         self._tolerance = (self._high - self._low) * _LIMIT_TOLERANCE
         self._change = action.largest_change(control_period)
-        self._timeline = Timeline(round(control_period * SECOND), None, tolerance=_STAMP_TOLERANCE)
+        self._timeline = Timeline(round(control_period * SECOND), None, tolerance=STAMP_TOLERANCE)
         self._rest = action.rest()  # of positions: the last one commanded, or measured
         self.reset()
 
