@@ -22,8 +22,8 @@ from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.ros import qos
 
-from ..nodes.conftest import RunningSim
-from ..nodes.test_mpc import SPEC, RunningMpc, velocities
+from ...nodes.conftest import RunningSim
+from ...nodes.test_mpc import SPEC, RunningMpc, velocities
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 EXAMPLES = settings(
