@@ -327,7 +327,7 @@ def test_ticks_that_jitter_follow_a_plan_at_full_speed_to_the_point():
 
 
 def test_a_hold_is_one_step_from_the_last_command_not_from_a_point_that_was_never_sent():
-    """As the plan's next point is due, a hold comes in its place: back to where the arm is stuck."""
+    """As the plan's next point is due, a hold comes in its place: back to the blocked arm."""
     subject = moving_arm()
     for k in range(3):
         assert subject.action_at(T0 + k * PERIOD)[0] == pytest.approx(0.6 - 0.1 * k)
@@ -373,3 +373,22 @@ def test_commands_are_within_reach_of_all_before_them(data):
     moved = np.abs(places[:, None] - places).max(2)
     assert (moved <= 0.1 * periods + 1e-4).all()
     assert (np.abs(np.diff(places, axis=0)) <= 0.1 + 1e-4).all()
+
+
+def test_a_blocked_arm_is_never_led_farther_away_than_its_lag_allows():
+    subject = moving_arm()
+    subject.lag = 0.3  # 0.1 + 0.3 s at 1 rad/s
+    sent = [subject.action_at(T0 + k * PERIOD, ARM)[0] for k in range(9)]
+    assert min(sent) == pytest.approx(0.7 - 0.4)
+    assert sent[:4] == pytest.approx([0.6, 0.5, 0.4, 0.3])
+    free = [subject.action_at(T0 + 9 * PERIOD + k * MS, {})[0] for k in range(3)]
+    assert free == pytest.approx([0.2] * 3, abs=0.01)
+
+
+def test_the_last_word_of_an_output_is_a_step_towards_where_the_arm_is_and_the_plan_goes_on():
+    subject = moving_arm()
+    for k in range(4):
+        subject.action_at(T0 + k * PERIOD)
+    now = T0 + 4 * PERIOD
+    assert subject.rest_at(now, {"a": 0.6, "b": -1.5})[0] == pytest.approx(0.4)
+    assert subject.action_at(now + 50 * MS)[0] < 0.4

@@ -9,6 +9,7 @@ control period's motion at once. Times are integer nanoseconds of one clock.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -54,14 +55,15 @@ class PlanFollower:
 
     Attributes:
         status: What the last `action_at` did.
+        lag: How long (s) a position robot may be behind its commands, see `action_at`.
     """
 
     def __init__(
         self, action: ActionSpec, control_period: float, plan_timeout: float = 1.0
     ) -> None:
-        self.plan_timeout = plan_timeout
+        self.plan_timeout, self.lag = plan_timeout, math.inf
         self.status = Following.WAITING
-        self._action = action
+        self._action, self._period = action, control_period
         self._low, self._high = np.asarray(action.low), np.asarray(action.high)
         self._tolerance = (self._high - self._low) * _LIMIT_TOLERANCE
         period = round(control_period * SECOND)
@@ -169,16 +171,8 @@ class PlanFollower:
 
     def _stop(self, now: int, measured: Mapping[str, float] | None) -> None:
         """Drop all plans; a position robot rests near where it is."""
-        moving = self._point_at(now) is not None
+        self._approach(now, measured)
         self._timeline.clear()
-        if self._pace is None:
-            return
-        if not moving or self._pace.last is None:
-            self.measure(measured or {})
-            return
-        rest = self._action.rest(measured)  # None: it holds at its last command
-        if rest is not None:
-            self._pace.command(rest, now)
 
     def refuse(self, now: int) -> None:
         """Hold because what arrived is not a usable plan."""
@@ -203,13 +197,18 @@ class PlanFollower:
                 f"{self._action.unit}; accepted: {self._low[i]:g} to {self._high[i]:g}"
             )
 
-    def action_at(self, now: int) -> np.ndarray | None:
+    def action_at(self, now: int, measured: Mapping[str, float] | None = None) -> np.ndarray | None:
         """The action (action size,) that applies at `now`, inside the limits.
 
         Point k of a plan applies during [start + k * period, start + (k + 1) * period). Without a
         point the robot rests: velocities and efforts as near to zero as their limits allow,
         positions at the last one commanded or measured. A position that is out of reach is
         approached at the rate limit. None where the robot's rest is unknown.
+
+        Args:
+            now: The time, ns.
+            measured: Positions by name at that time, as far as known. No plan leads a position
+                robot farther away from there than it moves in a period and in `lag`.
         """
         point = self._point_at(now)
         action = None if point is None else np.clip(point, self._low, self._high)
@@ -219,13 +218,42 @@ class PlanFollower:
         if self._pace.last is None:
             self.status = Following.UNKNOWN
             return None
-        return self._pace.command(self._pace.last if action is None else action, now)
+        if action is None:
+            return self._pace.command(self._pace.last, now)
+        return self._pace.command(self._led(action, measured or {}), now)
 
-    def rest_at(self, now: int) -> np.ndarray | None:
+    def _led(self, action: np.ndarray, measured: Mapping[str, float]) -> np.ndarray:
+        """An action not too far ahead of where the robot is."""
+        assert self._change is not None
+        here = np.array([measured.get(name, math.nan) for name in self._action.names])
+        reach = self._change * (1.0 + self.lag / self._period)
+        led = np.where(np.isfinite(here), np.clip(action, here - reach, here + reach), action)
+        return np.clip(led, self._low, self._high)
+
+    def moves(self, now: int) -> bool:
+        """Whether a plan has a point for `now`."""
+        return self._point_at(now) is not None
+
+    def rest_at(self, now: int, measured: Mapping[str, float] | None = None) -> np.ndarray | None:
         """The action (action size,) that stops what is executed at `now`: rest for velocities and
-        efforts, the present position for positions; None where that is unknown. The plan stays."""
-        action = self.action_at(now)
-        return action if self._rest is None else self._rest.copy()
+        efforts; for positions the one that a hold would have (`offer`), None where that is unknown.
+        The plan stays."""
+        if self._pace is None:
+            assert self._rest is not None
+            return self._rest.copy()
+        self._approach(now, measured)
+        return None if self._pace.last is None else self._pace.last.copy()
+
+    def _approach(self, now: int, measured: Mapping[str, float] | None) -> None:
+        """A position robot rests near where it is."""
+        if self._pace is None:
+            return
+        if self._pace.last is None or not self.moves(now):
+            self.measure(measured or {})
+            return
+        rest = self._action.rest(measured)  # None: it holds at its last command
+        if rest is not None:
+            self._pace.command(rest, now)
 
     def _point_at(self, now: int) -> np.ndarray | None:
         if self._received is None:
