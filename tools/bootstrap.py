@@ -616,7 +616,7 @@ def build_fingerprint():
     """
     described = [ROOT / name for name in ("package.xml", "setup.cfg", "setup.py")]
     linked = [ROOT / "resource" / "wm_mpc"]
-    for pattern in ("launch/*.py", "config/*", "checkpoints/**/*.safetensors"):
+    for pattern in ("launch/*.py", "config/*", "checkpoints/*.safetensors"):
         linked += sorted(ROOT.glob(pattern))
     total = hashlib.sha256(digest(described).encode())
     total.update("\0".join(str(path) for path in linked).encode())

@@ -14,7 +14,7 @@ from wm_mpc.cli.common import code_version, positive, recorded_command, seed
 from wm_mpc.evaluation.variants import Checkpoint, check_fits, open_checkpoint
 from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.planning.registry import PLANNERS
-from wm_mpc.resources import checkpoint_folders, resolve_checkpoint
+from wm_mpc.resources import checkpoint_folder, resolve_checkpoint
 from wm_mpc.sim.tasks import TASKS, make_task
 
 DESCRIPTION = """\
@@ -156,7 +156,7 @@ def _checkpoints(options: argparse.Namespace) -> dict[str, Checkpoint]:
 
 def _shipped() -> list[str]:
     """Tasks with a world model of their name."""
-    folder = checkpoint_folders()[0]
+    folder = checkpoint_folder()
     tasks = [task for task in TASKS if (folder / f"{task}.safetensors").is_file()]
     if not tasks:
         raise CheckpointError(f"no task's world model is in {folder}")
