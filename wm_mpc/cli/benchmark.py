@@ -15,7 +15,7 @@ from wm_mpc.experiments.speed.workbench import MEASURED_BACKENDS, Options
 from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.planning.registry import PLANNERS
 from wm_mpc.provenance import code_version, recorded_command
-from wm_mpc.resources import checkpoint_folders, resolve_checkpoint
+from wm_mpc.resources import checkpoint_folder, resolve_checkpoint
 from wm_mpc.sim.tasks import TASKS, make_task
 
 DESCRIPTION = """\
@@ -157,7 +157,7 @@ def _checkpoints(options: argparse.Namespace) -> dict[str, Checkpoint]:
 
 def _shipped() -> list[str]:
     """Tasks with a world model of their name."""
-    folder = checkpoint_folders()[0]
+    folder = checkpoint_folder()
     tasks = [task for task in TASKS if (folder / f"{task}.safetensors").is_file()]
     if not tasks:
         raise CheckpointError(f"no task's world model is in {folder}")

@@ -87,7 +87,7 @@ def test_without_training_seeds_the_plain_file_is_taken_else_the_lowest_seed(sav
 
 
 def test_given_folder_wins_over_shipped_ones(save, tmp_path, monkeypatch):
-    shipped = tmp_path / "share" / "checkpoints" / "variants"
+    shipped = tmp_path / "share" / "checkpoints"
     shipped.mkdir(parents=True)
     (tmp_path / "share" / "config").mkdir()
     monkeypatch.setattr("wm_mpc.resources.share_directory", lambda: tmp_path / "share")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wm_mpc.model.checkpoint import CheckpointError, read_metadata
-from wm_mpc.resources import checkpoint_folders, resolve_checkpoint
+from wm_mpc.resources import checkpoint_folder, resolve_checkpoint
 from wm_mpc.sim.task import Task
 from wm_mpc.spec import RobotSpec, SpecError
 from wm_mpc.training.config import SYNTHESIS
@@ -111,7 +111,7 @@ def find_checkpoints(
 def _named(
     task: str, variant: str, training_seeds: Sequence[int], folder: Path | None
 ) -> list[Checkpoint]:
-    folders = ([folder] if folder else []) + checkpoint_folders()[::-1]
+    folders = [*([folder] if folder else []), checkpoint_folder()]
     plain, seeded = _files(task, variant, folders)
     if training_seeds:
         chosen = [

@@ -3,4 +3,4 @@
 Used only where the genuine ros2cli, launch and launch_ros are absent; see ``ros2_pip.available``.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

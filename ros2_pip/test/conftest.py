@@ -19,25 +19,46 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-SOURCE = HERE.parents[1] / "tools" / "ros2_pip" / "src"
+SOURCE = HERE.parent / "src"
 ROS2 = [sys.executable, "-c", "from ros2_pip.cli import run; run()"]
 PATIENCE = 20.0  # seconds a condition may take to become true on a busy machine
 PACKAGE = "demo_pkg"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in (
+        "live: with processes or nodes in real time, one test at a time",
+        "flaky: gets a second chance, because Fast DDS now and then loses a service for good",
+    ):
+        config.addinivalue_line("markers", marker)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder: all of them run processes in real time."""
+    has_reruns = config.pluginmanager.hasplugin("rerunfailures")
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.live)
+            if has_reruns:
+                item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _only_where_needed() -> None:
     """Skip all of these tests where the genuine launch is installed, or no ROS 2 at all."""
     pytest.importorskip("rclpy")
-    sys.path.insert(0, str(SOURCE))
-    try:
-        from ros2_pip.available import genuine_location
-
-        location = genuine_location("launch")
-    finally:
-        sys.path.remove(str(SOURCE))
-    if location is not None:
-        pytest.skip(f"the genuine launch is installed, in {location}")
+    # In a process of its own: in this one `ros2_pip` may be the folder above.
+    done = subprocess.run(
+        [sys.executable, "-m", "ros2_pip.available"],
+        env={**os.environ, "PYTHONPATH": f"{SOURCE}:{os.environ.get('PYTHONPATH', '')}"},
+        cwd=SOURCE,
+        capture_output=True,
+        text=True,
+    )
+    found = [line for line in done.stdout.splitlines() if line.startswith("launch: /")]
+    if found:
+        pytest.skip(f"the genuine launch is installed, in {found[0].removeprefix('launch: ')}")
 
 
 @pytest.fixture(scope="session")

@@ -34,21 +34,21 @@ def script(code: str) -> str:
 
 def test_arguments_have_defaults_and_the_last_one_given_wins(ros2, launch_file):
     path = launch_file(
-        "DeclareLaunchArgument('task', default_value='wall'),"
+        "DeclareLaunchArgument('task', default_value='walk'),"
         "DeclareLaunchArgument('size', default_value=['x', LaunchConfiguration('task')]),"
         "LogInfo(msg=['task=', LaunchConfiguration('task'), ' size=',"
         " LaunchConfiguration('size')])"
     )
-    assert "[INFO] [launch.user]: task=wall size=xwall" in ros2("launch", path).stdout
-    done = ros2("launch", path, "task:=maze", "task:=push:=t")
-    assert "task=push:=t size=xpush:=t" in done.stdout
+    assert "[INFO] [launch.user]: task=walk size=xwalk" in ros2("launch", path).stdout
+    done = ros2("launch", path, "task:=roam", "task:=turn:=t")
+    assert "task=turn:=t size=xturn:=t" in done.stdout
     assert done.returncode == 0
 
 
 def test_show_args_explains_every_argument(ros2, launch_file):
     path = launch_file(
-        "DeclareLaunchArgument('task', default_value='wall', description='what to do',"
-        " choices=['wall', 'maze']),"
+        "DeclareLaunchArgument('task', default_value='walk', description='what to do',"
+        " choices=['walk', 'roam']),"
         "GroupAction([DeclareLaunchArgument('inner')],"
         " condition=IfCondition(LaunchConfiguration('task')))"
     )
@@ -58,8 +58,8 @@ def test_show_args_explains_every_argument(ros2, launch_file):
         "Arguments (pass arguments as '<name>:=<value>'):\n"
         "\n"
         "    'task':\n"
-        "        what to do. Valid choices are: ['wall', 'maze']\n"
-        "        (default: 'wall')\n"
+        "        what to do. Valid choices are: ['walk', 'roam']\n"
+        "        (default: 'walk')\n"
         "\n"
         "    'inner':*\n"
         "        no description given\n"
@@ -77,7 +77,7 @@ def test_show_args_explains_every_argument(ros2, launch_file):
     ],
 )
 def test_wrong_arguments_are_refused(ros2, launch_file, arguments, message):
-    path = launch_file("DeclareLaunchArgument('task', choices=['wall', 'maze'])")
+    path = launch_file("DeclareLaunchArgument('task', choices=['walk', 'roam'])")
     done = ros2("launch", path, *arguments)
     assert done.returncode == 1
     assert message in done.stdout + done.stderr
@@ -175,9 +175,7 @@ def test_include_passes_arguments_and_knows_its_own_place(ros2, launch_file, tmp
     ],
 )
 def test_substitution_yields(substitution, text, monkeypatch):
-    monkeypatch.syspath_prepend(
-        str(Path(__file__).resolve().parents[2] / "tools" / "ros2_pip" / "src")
-    )
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "src"))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     import launch.substitutions
     from launch import LaunchContext
