@@ -116,7 +116,6 @@ data_files = [
     (f"share/{NAME}/launch", sorted(glob("launch/*.py"))),
     (f"share/{NAME}/config", sorted(path for path in glob("config/*") if Path(path).is_file())),
     (f"share/{NAME}/checkpoints", sorted(glob("checkpoints/*.safetensors"))),
-    (f"share/{NAME}/checkpoints/variants", sorted(glob("checkpoints/variants/*.safetensors"))),
 ]
 console_scripts = [f"{name} = {target}" for name, target in EXECUTABLES.items()]
 

@@ -25,13 +25,16 @@ _DOMAINS = range(20, 100)
 # Tests of several live processes. Fast DDS now and then loses a service for good
 # (ros2/rmw_fastrtps#792) and a busy machine stalls one for seconds: a second failure counts.
 _LIVE = {"ros", "launch"}
-_LIVE_FOLDERS = {"launch", "nodes", "ros2_pip"}
+_LIVE_FOLDERS = {"launch", "nodes"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     has_reruns = config.pluginmanager.hasplugin("rerunfailures")
+    here = pathlib.Path(__file__).parent
     for item in items:
+        if here not in item.path.parents:
+            continue  # of ros2_pip, which marks its own
         marks = {mark.name for mark in item.iter_markers()}
         is_live = bool(marks & _LIVE) or item.path.parent.name in _LIVE_FOLDERS
         item.add_marker(pytest.mark.live if is_live else pytest.mark.computing)
@@ -136,8 +139,8 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Four short episodes of the task `wall`."""
     import torch
 
-    from wm_mpc.data.collection import collect
     from wm_mpc.data.episodes import Dataset, Recording
+    from wm_mpc.sim.collection import collect
     from wm_mpc.sim.tasks import make_task
     from wm_mpc.sim.workers import LocalWorkers
 

@@ -3,7 +3,7 @@
 
 It makes `.venv`, installs tools/requirements.txt into it and builds the package with colcon. Where
 a ROS 2 installation (Jazzy or later) is sourced, that one is used; elsewhere ROS 2 comes from
-PyPI, and tools/ros2_pip supplies the `ros2` command. Whatever is already done is skipped, so a
+PyPI, and ros2_pip supplies the `ros2` command. Whatever is already done is skipped, so a
 second run takes a fraction of a second and an interrupted one continues.
 
 Standard library only, and nothing newer than Python 3.6, so that an old interpreter still gets as
@@ -30,7 +30,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STATE = VENV / "setup"
 REQUIREMENTS = ROOT / "tools" / "requirements.txt"
-ROS2_PIP = ROOT / "tools" / "ros2_pip"
+ROS2_PIP = ROOT / "ros2_pip"
 
 SUPPORTED_PYTHONS = [(3, minor) for minor in range(10, 15)]
 PYBULLET_WHEELS = [(3, 10), (3, 11)]
@@ -571,7 +571,7 @@ def check_imports(environment):
 
 
 def install_ros2_pip(ros, environment):
-    """Install the `ros2` command of tools/ros2_pip where there is no genuine one."""
+    """Install the `ros2` command of ros2_pip where there is no genuine one."""
     if not (ROS2_PIP / "pyproject.toml").exists():
         return
     wanted = digest(path for path in sorted(ROS2_PIP.rglob("*")) if is_source(path))
@@ -587,7 +587,7 @@ def install_ros2_pip(ros, environment):
         stamp.write_text("genuine")
         return
     check_writable(STATE, ROS2_PIP)
-    say("installing the ros2 command of tools/ros2_pip")
+    say("installing the ros2 command of ros2_pip")
     stamp.write_text("")
     # A folder left by an earlier build would put removed modules back.
     shutil.rmtree(str(ROS2_PIP / "build"), ignore_errors=True)
@@ -599,7 +599,7 @@ def install_ros2_pip(ros, environment):
 
 
 def is_source(path):
-    """Return whether what pip installs from tools/ros2_pip depends on this file."""
+    """Return whether what pip installs from ros2_pip depends on this file."""
     parts = path.relative_to(ROS2_PIP).parts
     made = any(part in ("build", "__pycache__") or part.endswith(".egg-info") for part in parts)
     hidden = any(part.startswith(".") for part in parts)
@@ -616,7 +616,7 @@ def build_fingerprint():
     """
     described = [ROOT / name for name in ("package.xml", "setup.cfg", "setup.py")]
     linked = [ROOT / "resource" / "wm_mpc"]
-    for pattern in ("launch/*.py", "config/*", "checkpoints/**/*.safetensors"):
+    for pattern in ("launch/*.py", "config/*", "checkpoints/*.safetensors"):
         linked += sorted(ROOT.glob(pattern))
     total = hashlib.sha256(digest(described).encode())
     total.update("\0".join(str(path) for path in linked).encode())

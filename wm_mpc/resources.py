@@ -1,4 +1,4 @@
-"""Where the package's installed files are: configuration and shipped checkpoints."""
+"""Where files are: the installed configuration and checkpoints, a task's data and training."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def share_directory() -> Path:
     )
 
 
-def checkpoint_folders() -> list[Path]:
-    """Where shipped checkpoints are: those of the tasks, and their variants for comparison.
+def checkpoint_folder() -> Path:
+    """The folder of the shipped checkpoints.
 
-    Raises CheckpointError when the package's installed files are not found.
+    Raises:
+        CheckpointError: The package's installed files are not found.
     """
     try:
-        folder = share_directory() / "checkpoints"
+        return share_directory() / "checkpoints"
     except FileNotFoundError as error:
         raise CheckpointError(str(error)) from None
-    return [folder, folder / "variants"]
 
 
 def resolve_checkpoint(name: str) -> Path:
@@ -45,13 +45,22 @@ def resolve_checkpoint(name: str) -> Path:
     if path.is_file():
         return path
     try:
-        folders = checkpoint_folders()
+        folder = checkpoint_folder()
     except CheckpointError as error:
         raise CheckpointError(f"no checkpoint {name!r}: {error}") from None
-    for folder in folders:
-        path = folder / f"{name}.safetensors"
-        if path.is_file():
-            return path
-    stems = [path.stem for folder in folders for path in sorted(folder.glob("*.safetensors"))]
+    path = folder / f"{name}.safetensors"
+    if path.is_file():
+        return path
+    stems = [path.stem for path in sorted(folder.glob("*.safetensors"))]
     shipped = ", ".join(stems) or "none"
     raise CheckpointError(f"no checkpoint {name!r}: it is no file, and shipped ones are: {shipped}")
+
+
+def data_directory(task: str) -> Path:
+    """Where a task's episodes go unless a command says otherwise."""
+    return Path("data") / task
+
+
+def runs_directory(task: str) -> Path:
+    """Where a task's training goes unless a command says otherwise."""
+    return Path("runs") / task

@@ -11,7 +11,7 @@ import torch
 import yaml
 from docs_site import sources
 
-from wm_mpc.data.collection import record_episode
+from wm_mpc.sim.collection import record_episode
 from wm_mpc.planning import registry
 from wm_mpc.planning.planner import PlanStatus
 from wm_mpc.sim import tasks

@@ -28,6 +28,7 @@ def requirement_names():
     return {name.group(0).lower() for name in names if name}
 
 
+NAME = setup_py_value("NAME")
 EXECUTABLES = setup_py_value("EXECUTABLES")
 PACKAGE = ElementTree.parse(ROOT / "package.xml").getroot()
 
@@ -101,3 +102,28 @@ def test_messages_used_are_declared():
             if isinstance(node, ast.ImportFrom) and re.search(r"\.(msg|srv)$", node.module or ""):
                 used.add(node.module.split(".")[0])
     assert used <= declared
+
+
+def test_the_stand_in_for_ros2_does_not_name_the_package_it_serves():
+    naming = [
+        path.relative_to(ROOT)
+        for path in (ROOT / "ros2_pip").rglob("*")
+        if path.is_file()
+        and path.suffix in (".py", ".md", ".toml", ".xml")
+        and "build" not in path.relative_to(ROOT).parts
+        and NAME in path.read_text(encoding="utf-8")
+    ]
+    assert naming == []
+
+
+def test_the_versions_of_the_stand_in_for_ros2_agree():
+    folder = ROOT / "ros2_pip"
+    said = [
+        re.search(pattern, (folder / file).read_text(encoding="utf-8"), re.MULTILINE).group(1)
+        for file, pattern in (
+            ("pyproject.toml", r'^version = "(.+)"'),
+            ("src/ros2_pip/__init__.py", r'^__version__ = "(.+)"'),
+            ("CHANGELOG.md", r"^## (\S+)"),
+        )
+    ]
+    assert len(set(said)) == 1, said

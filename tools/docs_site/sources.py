@@ -25,7 +25,7 @@ PARAMETERS = {
     "explore": "wm_mpc.nodes.explore:TABLE",
 }
 CHECKPOINTS = "wm_mpc.model.checkpoint:read_metadata"
-CLAIMS = "wm_mpc.benchmark.claims"
+CLAIMS = "wm_mpc.experiments.speed.claims"
 TASKS = ("wall", "maze", "push_t", "reach", "reach_joints")  # in the order in which pages name them
 
 

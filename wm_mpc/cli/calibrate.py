@@ -13,7 +13,7 @@ import numpy as np
 from wm_mpc.data.episodes import Dataset, DatasetError, Recording
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from wm_mpc.model.familiarity import familiarity_notes
-from wm_mpc.resources import checkpoint_folders, resolve_checkpoint
+from wm_mpc.resources import checkpoint_folder, resolve_checkpoint
 from wm_mpc.training.calibration import measure_familiarity
 
 DESCRIPTION = """\
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         path = resolve_checkpoint(options.checkpoint)
-        if options.out is None and path.parent in checkpoint_folders():
+        if options.out is None and path.parent == checkpoint_folder():
             raise CheckpointError(f"{path} is a shipped checkpoint and stays as it is: give --out")
         model, metadata = load_checkpoint(path, exact=True)
         recording = Recording(Dataset(options.dataset))

@@ -1,0 +1,203 @@
+"""Which checkpoints are compared: variants of a task's world model, and their training seeds.
+
+A variant is named after the synthesis it was trained with (`none`, `random`, ..., `all`). Its files
+are `<task>_<variant>.safetensors`, or `<task>_<variant>_s<seed>.safetensors` when there are several
+training seeds; the task's own `<task>.safetensors` stands for the variant it was trained as.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wm_mpc.model.checkpoint import CheckpointError, read_metadata
+from wm_mpc.resources import checkpoint_folder, resolve_checkpoint
+from wm_mpc.sim.task import Task
+from wm_mpc.spec import RobotSpec, SpecError
+from wm_mpc.training.config import SYNTHESIS
+
+# What a checkpoint and a task must agree on; the history, for one, is the model's own affair.
+_SHARED = ("task", "action", "state", "image", "control_period", "frame_skip")
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """One world model to evaluate. task: that it was made for. sha256: of the file."""
+
+    task: str
+    variant: str
+    training_seed: int | None
+    path: Path
+    sha256: str
+    provenance: Mapping[str, Any]
+
+    def describe(self) -> dict[str, Any]:
+        """For the results: what it is and how it was made, without where it lies."""
+        text = json.dumps(self.provenance, sort_keys=True)
+        return {
+            "variant": self.variant,
+            "training_seed": self.training_seed,
+            "file": self.path.name,
+            "sha256": self.sha256,
+            "provenance_sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "provenance": dict(self.provenance),
+        }
+
+
+def variant_of(provenance: Mapping[str, Any]) -> str:
+    """A variant's name from how a checkpoint was trained: `none`, `all`, or methods joined by +."""
+    methods = [str(method) for method in provenance.get("synthesis", [])]
+    if not methods:
+        return "none"
+    return "all" if set(methods) == set(SYNTHESIS) else "+".join(methods)
+
+
+def open_checkpoint(path: Path, variant: str | None = None) -> Checkpoint:
+    """Describe a checkpoint file; its variant by its provenance unless given.
+
+    Raises CheckpointError.
+    """
+    metadata = read_metadata(path)
+    provenance = metadata.get("provenance") or {}
+    seed = provenance.get("seed")
+    return Checkpoint(
+        str(metadata.get("task", "")),
+        variant or variant_of(provenance),
+        seed if isinstance(seed, int) else None,
+        path,
+        hashlib.sha256(path.read_bytes()).hexdigest(),
+        provenance,
+    )
+
+
+def find_checkpoints(
+    task: str,
+    variants: Sequence[str] = (),
+    training_seeds: Sequence[int] = (),
+    folder: Path | None = None,
+) -> list[Checkpoint]:
+    """The checkpoints of each variant and training seed, in the order given.
+
+    variants: names ("all") or names with a file ("all=path/to.safetensors", or a shipped
+    checkpoint's name after the "="); none: the task's own shipped checkpoint. training_seeds: none:
+    the file without a seed in its name, else the lowest seed there is. folder: where to look
+    before the shipped ones. Raises CheckpointError naming what is missing and what there is.
+    """
+    if not variants:
+        found = [open_checkpoint(resolve_checkpoint(task))]
+    else:
+        found = []
+        for text in variants:
+            name, equals, path = text.partition("=")
+            if equals:
+                found.append(open_checkpoint(resolve_checkpoint(path), name))
+            else:
+                found += _named(task, name, training_seeds, folder)
+    if training_seeds:
+        found = [checkpoint for checkpoint in found if checkpoint.training_seed in training_seeds]
+        _require_seeds(found, variants, training_seeds)
+    keys = [(checkpoint.variant, checkpoint.training_seed) for checkpoint in found]
+    repeated = sorted({name for name, seed in keys if keys.count((name, seed)) > 1})
+    if repeated:
+        raise CheckpointError(f"variants are given twice: {', '.join(repeated)}")
+    return found
+
+
+def _named(
+    task: str, variant: str, training_seeds: Sequence[int], folder: Path | None
+) -> list[Checkpoint]:
+    folders = [*([folder] if folder else []), checkpoint_folder()]
+    plain, seeded = _files(task, variant, folders)
+    if training_seeds:
+        chosen = [
+            dataclasses.replace(open_checkpoint(path, variant), training_seed=seed)
+            for seed, path in seeded.items()
+            if seed in training_seeds
+        ]
+        missing = set(training_seeds) - {checkpoint.training_seed for checkpoint in chosen}
+        if missing and plain and open_checkpoint(plain).training_seed in missing:
+            chosen.append(open_checkpoint(plain, variant))
+        return sorted(chosen, key=lambda c: training_seeds.index(c.training_seed or 0))
+    if plain:
+        return [open_checkpoint(plain, variant)]
+    if seeded:
+        seed = min(seeded)
+        return [dataclasses.replace(open_checkpoint(seeded[seed], variant), training_seed=seed)]
+    raise CheckpointError(
+        f"no checkpoint {task}_{variant}.safetensors (or {task}_{variant}_s<seed>.safetensors); "
+        f"{_there_is(task, folders)}; or name a file: --variants {variant}=FILE"
+    )
+
+
+def _files(task: str, variant: str, folders: Sequence[Path]) -> tuple[Path | None, dict[int, Path]]:
+    """The file without a seed in its name, and those with one; folders given first win."""
+    plain: Path | None = None
+    seeded: dict[int, Path] = {}
+    for folder in folders:
+        path = folder / f"{task}_{variant}.safetensors"
+        plain = plain or (path if path.is_file() else None)
+        for path in folder.glob(f"{task}_{variant}_s*.safetensors"):
+            match = re.fullmatch(r".*_s(\d+)", path.stem)
+            if match:
+                seeded.setdefault(int(match.group(1)), path)
+    for folder in folders:
+        path = folder / f"{task}.safetensors"
+        if plain is None and path.is_file() and open_checkpoint(path).variant == variant:
+            plain = path
+    return plain, seeded
+
+
+def _there_is(task: str, folders: Iterable[Path]) -> str:
+    names = sorted(
+        {path.stem for folder in folders for path in folder.glob(f"{task}*.safetensors")}
+    )
+    return f"for this task there is: {', '.join(names) or 'none'}"
+
+
+def _require_seeds(
+    found: Sequence[Checkpoint], variants: Sequence[str], training_seeds: Sequence[int]
+) -> None:
+    names = [text.partition("=")[0] for text in variants] or ["the shipped checkpoint"]
+    for name in dict.fromkeys(names):
+        seeds = [c.training_seed for c in found if c.variant == name or not variants]
+        missing = [seed for seed in training_seeds if seed not in seeds]
+        if missing:
+            there = ", ".join(str(seed) for seed in seeds) or "none"
+            raise CheckpointError(
+                f"variant {name}: no checkpoint of training seed "
+                f"{', '.join(str(seed) for seed in missing)} (found of those asked for: {there})"
+            )
+
+
+def check_fits(checkpoint: Checkpoint, task: Task) -> None:
+    """Raise CheckpointError when a checkpoint is of another task or robot than the simulation."""
+    try:
+        spec = RobotSpec.from_dict(read_metadata(checkpoint.path))
+    except SpecError as error:
+        raise CheckpointError(f"{checkpoint.path} describes no usable robot: {error}") from None
+    for name in _SHARED:
+        has, wants = getattr(spec, name), getattr(task.spec, name)
+        if has != wants:
+            raise CheckpointError(
+                f"{checkpoint.path} does not fit the task {task.spec.task!r}: its {name} is "
+                f"{has}, the simulation's is {wants}"
+            )
+
+
+def doubts(checkpoints: Iterable[Checkpoint]) -> list[str]:
+    """Variants whose name and provenance differ, one line each."""
+    lines = []
+    for checkpoint in checkpoints:
+        trained = variant_of(checkpoint.provenance)
+        known = checkpoint.variant in (*SYNTHESIS, "none", "all")
+        if known and checkpoint.variant != trained:
+            lines.append(
+                f"{checkpoint.path.name} is evaluated as variant {checkpoint.variant!r}, but was "
+                f"trained as {trained!r}"
+            )
+    return lines
