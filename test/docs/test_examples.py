@@ -11,11 +11,11 @@ import torch
 import yaml
 from docs_site import sources
 
-from wm_mpc.sim.collection import record_episode
 from wm_mpc.planning import registry
 from wm_mpc.planning.planner import PlanStatus
 from wm_mpc.sim import tasks
 from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.collection import record_episode
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 

@@ -90,6 +90,26 @@ def test_a_marker_that_cannot_be_filled_is_an_error(text, told):
         tools.updated(text, {"one": lambda: "1"}, "page.md")
 
 
+WORDS = {
+    "low-level": "control step",
+    "control period": "control step (the period is its length)",
+    "redraw": "draw",
+    "anew": "again",
+    "frameskip": "frame skip",
+    "warm-start": "warm start",
+    "at so many": "multiple",
+}
+
+
+def test_pages_use_the_words_of_the_glossary(pages):
+    for name, text in pages.items():
+        if name == "docs/glossary.md":
+            continue
+        for number, line in enumerate(tools.typed_by_hand(text).splitlines(), 1):
+            for word, better in WORDS.items():
+                assert word not in line.lower(), f"{name}:{number}: {word!r}; say {better!r}"
+
+
 def test_readme_is_short(pages):
     assert len(pages["README.md"].splitlines()) <= README_LINES
 
