@@ -119,7 +119,7 @@ def soak() -> str:
     rows = [
         ("memory of `mpc`", f"{100 * growth['mpc']:+.2f} %"),
         ("memory of `sim`", f"{100 * growth['sim']:+.2f} %"),
-        ("missed control periods", f"{found['missed_periods']} of {found['plans']:,}"),
+        ("missed control steps", f"{found['missed_periods']} of {found['plans']:,}"),
         *((f"more {name.partition(' ')[2]} of `{name.partition(' ')[0]}`", count)
           for name, count in sorted(found["added"].items())),
     ]  # fmt: skip
