@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 # Tables of parameters by node
 PARAMETERS = {
@@ -25,6 +27,8 @@ PARAMETERS = {
     "explore": "wm_mpc.nodes.explore:TABLE",
 }
 CHECKPOINTS = "wm_mpc.model.checkpoint:read_metadata"
+CODES = {"hold": "wm_mpc.control.codes:HoldCode", "status": "wm_mpc.control.codes:StatusCode"}
+ADVICE = Path(__file__).with_name("advice.yaml")
 CLAIMS = "wm_mpc.experiments.speed.claims"
 TASKS = ("wall", "maze", "push_t", "reach", "reach_joints")  # in the order in which pages name them
 
@@ -208,6 +212,19 @@ def _option_default(action: argparse.Action, told: str) -> str:
     return f"`{default}`"
 
 
+# ------------------------------------------------------------------------------------ statuses
+
+
+def codes(kind: str) -> str:
+    """The status codes of the controller, `hold` or `status`, with what to do about each."""
+    advice = yaml.safe_load(ADVICE.read_text(encoding="utf-8"))
+    known = {code.value for where in CODES.values() for code in find(where)}
+    if known != set(advice):
+        raise ValueError(f"advice.yaml: {sorted(known ^ set(advice))} on one side only")
+    rows = [(f"`{code.value}`", *advice[code.value]) for code in find(CODES[kind])]
+    return table(("code", "meaning", "what to do"), rows)
+
+
 # ------------------------------------------------------------------------ checkpoints, examples
 
 
@@ -268,6 +285,7 @@ MAKERS: dict[str, Callable[..., str]] = {
     "parameter": parameter,
     "launch": launch,
     "options": options,
+    "codes": codes,
     "shipped": shipped,
     "example": example,
     "aim": aim,
