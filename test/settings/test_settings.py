@@ -85,8 +85,11 @@ def test_dotted_names_become_tables():
 def test_entries_come_in_order_with_those_of_sections():
     found = [(name, default, entry.unit) for name, default, entry in entries(Robot)]
     assert found == [
-        ("name", "tim", ""), ("fast", False, ""), ("wheel.radius", 0.1, "m"), ("wheel.count", 4, ""),
-    ]  # fmt: skip
+        ("name", "tim", ""),
+        ("fast", False, ""),
+        ("wheel.radius", 0.1, "m"),
+        ("wheel.count", 4, ""),
+    ]
 
 
 def test_every_setting_of_the_control_loop_is_described_and_its_default_accepted():
