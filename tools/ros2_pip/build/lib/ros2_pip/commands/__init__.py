@@ -1,1 +1,0 @@
-"""The commands of ``ros2``, one module each."""
