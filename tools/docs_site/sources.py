@@ -91,7 +91,8 @@ def _accepted(entry: Any) -> str:
         return ", ".join(f"`{choice}`" for choice in entry.choices)
     if isinstance(entry.default, bool | str):
         return "true, false" if isinstance(entry.default, bool) else "text"
-    low, high = (None if x is None else f"{x:g}" for x in (entry.low, entry.high))
+    shown = "{:d}" if isinstance(entry.default, int) else "{:g}"
+    low, high = (None if x is None else shown.format(x) for x in (entry.low, entry.high))
     whole = "whole number, " if isinstance(entry.default, int) else ""
     if low is not None and high is not None:
         text = f"{low} to {high}"
