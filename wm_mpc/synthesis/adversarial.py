@@ -24,8 +24,14 @@ from wm_mpc.model.world_model import WorldModel
 
 @dataclasses.dataclass(frozen=True)
 class AdversarialConfig:
-    """Radii as multiples of the batch's standard deviation (paper: 0.05, 0.02, 0.02); step as a
-    multiple of the radius (1.25)."""
+    """Settings of adversarial inputs. Radii are multiples of the standard deviation in the batch.
+
+    Attributes:
+        scene_radius: Of the scene latent (paper: 0.05).
+        state_radius: Of the state (paper: 0.02).
+        action_radius: Of the actions (paper: 0.02).
+        step: Step of the ascent, as a multiple of the radius.
+    """
 
     scene_radius: float = 0.05
     state_radius: float = 0.02

@@ -32,11 +32,18 @@ _CHUNK = 8  # plans of a job: enough work to be worth sending
 
 @dataclasses.dataclass(frozen=True)
 class OnlineConfig:
-    """every: updates between two rounds. plans: plans made and executed in a round. attempts: plans
-    to one goal, the first from a recorded state, each other one from where the one before it ended
-    (1: as in the paper). The planner is Adam over `horizon` model steps with `restarts` starts and
-    `iterations` iterations; as strong as the one that will be used, or it misses the phantom ways
-    that one finds."""
+    """Settings of online rollouts. The planner is Adam; it must be as strong as the one that will
+    be used, or it misses the phantom ways that one finds.
+
+    Attributes:
+        every: Updates between two rounds.
+        plans: Plans made and executed in a round.
+        attempts: Plans for one goal. The first begins at a recorded state, each other one where the
+            one before it ended (1: as in the paper).
+        horizon: Model steps of a plan.
+        restarts: Starts of a plan.
+        iterations: Iterations of a plan.
+    """
 
     every: int = 500
     plans: int = 250

@@ -23,8 +23,12 @@ _CHUNK = 16  # rollouts of a job: enough work to be worth sending
 
 @dataclasses.dataclass(frozen=True)
 class RandomRolloutConfig:
-    """count: rollouts; steps: model steps of each (kept short: a rollout must stay near the
-    data)."""
+    """Settings of random rollouts.
+
+    Attributes:
+        count: Number of rollouts.
+        steps: Model steps of each; few, so that a rollout stays near the data.
+    """
 
     count: int = 3000
     steps: int = 5
@@ -37,8 +41,13 @@ class RandomRolloutConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Rollouts:
-    """Executed rollouts: images uint8 (count, steps + 1, height, width, 3), states float32 (count,
-    steps + 1, state size), actions float32 (count, steps, block size), normalised."""
+    """Executed rollouts.
+
+    Attributes:
+        images: uint8 (count, steps + 1, height, width, 3).
+        states: float32 (count, steps + 1, state size).
+        actions: float32 (count, steps, block size), normalised.
+    """
 
     images: np.ndarray
     states: np.ndarray
