@@ -157,7 +157,8 @@ class RecedingHorizon:
             image: uint8 (height, width, 3) rgb.
             state: (state size,), in its units.
             stamp: When both were taken, s.
-            planner, objective: How to search, and what for.
+            planner: How to search.
+            objective: What to search for.
             committed: (n, action size) in the action's unit, executed from `stamp` on whatever is
                 planned.
             budget: Seconds for first plans and the search.

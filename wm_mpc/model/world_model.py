@@ -34,20 +34,29 @@ _SCENE_SCALE = 2.0
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """Sizes of a world model's parts.
+    """Sizes of the parts of a world model.
 
-    keypoints: points the encoder finds in the scene; robot_points: blobs the decoder draws the
-    robot with; robot_from_state: whether it draws it from the measured state. Goals are compared by
-    the keypoints alone: where the goal is a posture of the robot itself and the state says
-    everything about it, this must be false, or the keypoints see nothing of it.
-    embedding: coordinates in which distances to a goal are measured, at most.
-    dynamics: a key of `DYNAMICS`; hidden: its width. layers, heads, context: of the transformer;
-    context is how many model steps it looks back on, the present one included (more than the
-    training windows hold is never trained). gate: whether the scene changes only as far as a
-    learned gate opens (`dynamics.change_through_gate`).
-    proposals: first plans that are learned beside the model (0: none); proposal_steps: model steps
-    of each.
-    pose_names: what `WorldModel.read_pose` reads out of a latent, e.g. ("x", "y"); for pictures.
+    Attributes:
+        keypoints: Points that the encoder finds in the scene.
+        encoder_width: Channels of the first layer of the encoder, a multiple of 4.
+        decoder_width: Channels of the last layer of the decoder, a multiple of 4.
+        embedding: Largest number of coordinates in which the distance to a goal is measured.
+        dynamics: A key of `DYNAMICS`.
+        hidden: Width of the dynamics.
+        layers: Of the transformer.
+        heads: Of the transformer.
+        context: Model steps that the transformer looks back on, the present one included. More than
+            the training windows hold is never trained.
+        gate: Whether the scene changes only as far as a learned gate opens
+            (`dynamics.change_through_gate`).
+        robot_points: Blobs with which the decoder draws the robot.
+        robot_from_state: Whether the decoder draws the robot from its measured state. Goals are
+            compared by keypoints alone. If the goal is a posture of the robot itself, and the state
+            says everything about it, this must be false, or the keypoints see nothing of it.
+        proposals: Learned first plans; 0: none.
+        proposal_steps: Model steps of each learned first plan.
+        pose_names: What `WorldModel.read_pose` reads out of a latent, such as ("x", "y"); for
+            pictures.
     """
 
     keypoints: int = 8
@@ -129,16 +138,19 @@ DYNAMICS: dict[str, Callable[[int, int, int, Architecture], Dynamics]] = {
 
 
 class WorldModel(nn.Module):
-    """Encoder, dynamics and decoder of one robot, and what else a planner asks.
+    """Encoder, dynamics and decoder of one robot, and what else a planner asks for.
 
-    state_mean, state_std: normalisation of the measured robot state, (state size,) buffers: mean
-    and spread of each entry, of an angle its mean direction and its spread on the unit circle.
-    scene_mean, scene_map, scene_unmap: the affine map from keypoints to the scene latent and back,
-    (scene size,) and twice (scene size, scene size) buffers; a mere scale until
-    `training/readout.py` fits it.
-    pose_weight, pose_bias: a linear read-out of the recorded pose from the scene latent, fitted
-    after training. It draws predicted paths for people; no loss and no planner ever uses it.
-    familiarity: how wrong the model usually is; None where nobody measured it.
+    Attributes:
+        state_mean: (state size,), mean of each entry of the state; of an angle, its mean direction.
+        state_std: (state size,), spread of each entry; of an angle, its spread on the unit circle.
+        scene_mean: (scene size,), of the affine map from keypoints to the scene latent.
+        scene_map: (scene size, scene size), of that map; a mere scale until `training/readout.py`
+            fits it.
+        scene_unmap: (scene size, scene size), of the way back.
+        pose_weight: Of a linear read-out of the recorded pose from the scene latent, fitted after
+            training. It draws predicted paths for people; no loss and no planner ever uses it.
+        pose_bias: Of the same read-out.
+        familiarity: How wrong the model usually is; None if nobody measured it.
     """
 
     state_mean: Tensor

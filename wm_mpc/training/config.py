@@ -23,24 +23,43 @@ class ConfigError(SettingError):
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """All settings of a run.
+    """All settings of a training. `config/train.yaml` says what each of them means.
 
-    representation_seed: of all phases before `dynamics` (-1: the seed).
-    horizon: model steps of the multi-step loss. history: model steps of past observations that the
-    dynamics sees, the present one included (0: as the dataset says). episodes: how many are trained
-    on, the first ones (0: all); the held-out ones, the last `validation` share of the dataset, stay
-    the same. representation_*: the first phase (encoder, decoder and dynamics from pixels);
-    dynamics_*: the last (dynamics on the finished latents, where synthesis happens). *_batch:
-    windows per update and process. prediction_weight: of the latent prediction loss in the first
-    phase. pixel_emphasis: extra weight of pixels that differ from the mean image.
-    ema: decay of the moving average of the weights that is kept (0: the last weights). whitening:
-    how far the scene's principal components are brought to equal variance (0: not, 1: wholly; see
-    `readout.fit_scene_map`). threads: 0 = all cores.
-    embedding_*: the phase after the first (the distance to a goal); its lags are times between two
-    frames, in control steps. proposals_*: the phase after that (first plans).
-    synthesis_share: part of every dynamics batch that comes from synthesised rollouts, the same
-    from each method that has some; so every variant makes the same number of updates on the same
-    number of windows.
+    Attributes:
+        seed: Of all random numbers.
+        representation_seed: Of all phases before `dynamics`; -1: the seed.
+        horizon: Model steps of the multi-step loss.
+        history: Model steps that the dynamics sees, up to the present one; 0: as the dataset says.
+        episodes: How many are trained on, the first ones; 0: all. The last `validation` share of
+            the dataset is held out in any case.
+        representation_updates: Of the first phase: encoder, decoder and dynamics, from pixels.
+        representation_batch: Windows in an update of it, in each process.
+        representation_rate: Its learning rate.
+        prediction_weight: Weight of the latent prediction loss in the first phase.
+        pixel_emphasis: Extra weight of pixels that differ from the mean image.
+        embedding_updates: Of the second phase: the distance to a goal.
+        embedding_rate: Its learning rate.
+        embedding_lags: Times between two frames, in control steps.
+        proposals_updates: Of the third phase: learned first plans.
+        proposals_rate: Its learning rate.
+        dynamics_updates: Of the last phase: the dynamics on finished latents, with data synthesis.
+        dynamics_batch: Windows in an update of it, in each process.
+        dynamics_rate: Its learning rate.
+        weight_decay: Of all phases.
+        ema: Decay of the moving average of the weights that is kept; 0: the last weights.
+        whitening: How far the principal components of the scene are brought to equal variance (0:
+            not, 1: fully); see `readout.fit_scene_map`.
+        validation: Share of the episodes that is held out.
+        checkpoint_interval: Seconds between two saved states.
+        threads: Of PyTorch; 0: all cores.
+        synthesis: Methods of data synthesis.
+        synthesis_share: Share of each dynamics batch that comes from synthesised rollouts, evenly
+            from each method that has some. So every variant makes the same number of updates on the
+            same number of windows.
+        architecture: Of the world model.
+        random: Of random rollouts.
+        online: Of online rollouts.
+        adversarial: Of adversarial inputs.
     """
 
     seed: int = 0
