@@ -38,8 +38,8 @@ class Architecture:
 
     Attributes:
         keypoints: Points that the encoder finds in the scene.
-        encoder_width: Channels of the first layer of the encoder, a multiple of 4.
-        decoder_width: Channels of the last layer of the decoder, a multiple of 4.
+        encoder_width: Channels of the layers of the encoder, a multiple of 4.
+        decoder_width: Channels of the layers of the decoder, a multiple of 4.
         embedding: Largest number of coordinates in which the distance to a goal is measured.
         dynamics: A key of `DYNAMICS`.
         hidden: Width of the dynamics.
