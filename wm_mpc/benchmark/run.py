@@ -19,13 +19,13 @@ from typing import Any
 
 import torch
 
+from wm_mpc.atomic import write
 from wm_mpc.benchmark import budget, latency, limit, node, peers, repeat, success
 from wm_mpc.benchmark.claims import judge
 from wm_mpc.benchmark.plot import draw
 from wm_mpc.benchmark.report import markdown
 from wm_mpc.benchmark.workbench import Options, Workbench
 from wm_mpc.evaluation.machine import describe_machine, today
-from wm_mpc.evaluation.report import write
 from wm_mpc.evaluation.through_ros import LaunchError
 
 # What each one answers, for people; in the order in which they are measured: what takes the
@@ -119,7 +119,7 @@ class BenchmarkRun:
     def _save(self, *, picture: bool) -> dict[str, Any]:
         results = self.results()
         write(self._out / "results.json", _json(results))
-        write(self._out / "results.md", (markdown(results) + "\n").encode())
+        write(self._out / "results.md", markdown(results) + "\n")
         if picture:
             write(self._out / "results.png", draw(results))
         return results

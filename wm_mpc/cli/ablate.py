@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from wm_mpc.atomic import replacing
 from wm_mpc.cli import train
 from wm_mpc.cli.common import add_workers, data_directory, seed
 from wm_mpc.data.episodes import Dataset, DatasetError
@@ -168,9 +169,8 @@ def _train(
     except KeyboardInterrupt:
         return 130
     if code == 0:
-        temporary = final.with_suffix(".tmp")
-        shutil.copyfile(run / f"{options.task}.safetensors", temporary)
-        temporary.replace(final)
+        with replacing(final) as temporary:
+            shutil.copyfile(run / f"{options.task}.safetensors", temporary)
     return code
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from wm_mpc.atomic import write
 from wm_mpc.cli.common import code_version, positive, recorded_command, seed
 from wm_mpc.evaluation.adaptation import adapt
 from wm_mpc.evaluation.machine import describe_machine, today
@@ -68,8 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
         **found,
     }
     save_checkpoint(model, out, {**metadata["provenance"], "adapted": results})
-    (options.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    (options.out / "results.md").write_text(markdown(results) + "\n")
+    write(options.out / "results.json", json.dumps(results, indent=2) + "\n")
+    write(options.out / "results.md", markdown(results) + "\n")
     print(markdown(results))
     return 0
 

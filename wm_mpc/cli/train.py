@@ -13,6 +13,7 @@ from typing import Any
 from safetensors import SafetensorError
 from tqdm import tqdm
 
+from wm_mpc.atomic import write
 from wm_mpc.cli.common import (
     add_workers,
     code_version,
@@ -233,7 +234,7 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
     model.familiarity = measure_familiarity(model, recording, episodes)
     checkpoint = run / f"{recording.spec.task}.safetensors"
     save_checkpoint(model, checkpoint, provenance)
-    (run / "metrics.json").write_text(json.dumps(provenance, indent=2, default=_plain) + "\n")
+    write(run / "metrics.json", json.dumps(provenance, indent=2, default=_plain) + "\n")
     picture = run / "report.png"
     report.draw_report(
         model, recording, episodes, trainer.history, metrics, picture, config.horizon, quality
