@@ -139,8 +139,8 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Four short episodes of the task `wall`."""
     import torch
 
-    from wm_mpc.data.collection import collect
     from wm_mpc.data.episodes import Dataset, Recording
+    from wm_mpc.sim.collection import collect
     from wm_mpc.sim.tasks import make_task
     from wm_mpc.sim.workers import LocalWorkers
 

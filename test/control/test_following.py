@@ -152,9 +152,10 @@ def test_rounding_of_float32_is_forgiven_but_not_executed():
 
 def test_positions_are_held_not_zeroed():
     subject = follower("position")
-    subject.reset(rest=np.array([0.5, 0.6]))
-    np.testing.assert_array_equal(subject.action_at(T0), [0.5, 0.6])
+    subject.reset(rest=np.array([0.15, 0.2]))
+    np.testing.assert_array_equal(subject.action_at(T0), [0.15, 0.2])
     subject.offer(T0, ramp(2), T0)
+    assert subject.action_at(T0)[0] == pytest.approx(0.1)
     assert subject.action_at(T0 + PERIOD)[0] == pytest.approx(0.2)
     np.testing.assert_allclose(subject.action_at(T0 + 2 * PERIOD), [0.2, 0.2])
 
@@ -231,6 +232,7 @@ def test_a_hold_in_motion_is_one_step_towards_where_the_robot_is():
     subject.measure(ARM)
     subject.offer(T0, np.array([[0.6, -1.5], [0.5, -1.5], [0.4, -1.5]]), T0)
     now = T0 + 2 * PERIOD
+    assert [subject.action_at(T0 + k * PERIOD)[0] for k in range(2)] == [0.6, 0.5]
     assert subject.action_at(now)[0] == 0.4
     subject.offer(now, np.zeros((0, 2)), now, {"a": 0.55, "b": -1.48})
     np.testing.assert_allclose(subject.action_at(now + 1), [0.5, -1.48])
@@ -241,6 +243,7 @@ def test_a_plan_that_makes_no_sense_holds_a_position_robot_where_its_plan_has_br
     subject = arm()
     subject.measure(ARM)
     subject.offer(T0, np.array([[0.6, -1.5], [0.5, -1.5]]), T0)
+    assert [subject.action_at(T0 + k * PERIOD)[0] for k in range(2)] == [0.6, 0.5]
     with pytest.raises(PlanError):
         subject.offer(T0 + PERIOD, np.array([[9.0, 0.0]]), T0 + PERIOD)
     np.testing.assert_array_equal(subject.action_at(T0 + 3 * PERIOD), [0.5, -1.5])
@@ -268,3 +271,124 @@ def test_a_moving_robot_measured_outside_its_limits_holds_at_its_last_command():
     assert subject.action_at(T0)[0] == 1.0
     subject.offer(T0 + 1, np.zeros((0, 2)), T0 + 1, {"a": 1.05, "b": -1.5})
     assert subject.action_at(T0 + 2).tolist() == [1.0, -1.5]
+
+
+def descent(points, start=0.7, step=0.1):
+    """Full speed downwards from where the arm is measured."""
+    return np.stack([start - step * np.arange(1, points + 1), np.full(points, -1.5)], 1)
+
+
+def moving_arm(points=12):
+    subject = arm()
+    subject.measure(ARM)
+    subject.offer(T0, descent(points), T0)
+    return subject
+
+
+def test_a_late_plan_makes_no_jump():
+    """0.48 s late, its fifth point applies: 0.5 away, where 0.1 a period is the limit."""
+    subject = arm()
+    subject.measure(ARM)
+    now = T0 + 480 * MS
+    subject.offer(T0, descent(12), now)
+    assert subject.action_at(now)[0] == pytest.approx(0.6, abs=1e-5)
+    assert subject.status is Following.EXECUTING
+
+
+@pytest.mark.parametrize("silence", [150, 500, 900])  # ms
+def test_after_a_stall_a_stream_catches_up_at_the_rate_limit(silence):
+    subject = moving_arm()
+    assert subject.action_at(T0)[0] == pytest.approx(0.6)
+    resumed = T0 + silence * MS
+    after = [subject.action_at(resumed + k * PERIOD)[0] for k in range(3)]
+    steps = -np.diff([0.6, *after])
+    assert (steps <= 0.1 + 1e-5).all()
+    assert steps[0] == pytest.approx(0.1, abs=1e-5)
+
+
+@pytest.mark.parametrize("pause", [0, 1, 2 * MS, 20 * MS, 50 * MS])  # ns
+def test_two_calls_in_one_period_are_not_two_steps(pause):
+    """A tick, and a plan that comes right behind it and is a point further."""
+    subject = moving_arm()
+    assert subject.action_at(T0 + PERIOD - 2_000)[0] == pytest.approx(0.6)
+    first = subject.action_at(T0 + PERIOD)[0]
+    subject.offer(T0 - 2 * PERIOD, descent(12), T0 + PERIOD + pause)
+    second = subject.action_at(T0 + PERIOD + pause)[0]
+    rest = subject.rest_at(T0 + PERIOD + pause)[0]
+    assert first >= second == rest
+    assert 0.6 - second <= 0.1 * (1.0 + pause / PERIOD) + 1e-5
+
+
+def test_ticks_that_jitter_follow_a_plan_at_full_speed_to_the_point():
+    subject, rng = moving_arm(16), np.random.default_rng(0)
+    for k in range(10):
+        now = T0 + k * PERIOD + int(rng.integers(0, 20)) * MS
+        assert subject.action_at(now)[0] == pytest.approx(0.6 - 0.1 * k, abs=1e-4)
+
+
+def test_a_hold_is_one_step_from_the_last_command_not_from_a_point_that_was_never_sent():
+    """As the plan's next point is due, a hold comes in its place: back to the blocked arm."""
+    subject = moving_arm()
+    for k in range(3):
+        assert subject.action_at(T0 + k * PERIOD)[0] == pytest.approx(0.6 - 0.1 * k)
+    now = T0 + 3 * PERIOD + 1
+    subject.offer(now, np.zeros((0, 2)), now, ARM)
+    assert subject.action_at(now)[0] == pytest.approx(0.5, abs=1e-5)
+
+
+def test_who_lets_others_execute_the_plan_holds_where_it_has_brought_them():
+    """Nobody asks for actions, as with plans every half a second and no stream."""
+    subject = moving_arm()
+    subject.go_along(T0 + 5 * PERIOD)
+    now = T0 + 5 * PERIOD
+    subject.offer(now, np.zeros((0, 2)), now, {"a": 0.12, "b": -1.5})
+    assert subject.action_at(now)[0] == pytest.approx(0.12)
+
+
+def test_a_plan_begins_where_it_was_measured_if_nothing_was_before():
+    subject = arm()
+    subject.offer(T0, descent(3), T0, ARM)
+    assert subject.action_at(T0)[0] == pytest.approx(0.6)
+
+
+@given(st.data())
+def test_commands_are_within_reach_of_all_before_them(data):
+    """At any times, with any plans and holds: however many there are, in a time they move no
+    farther than the rate limit allows in it, and a step; or to where the arm is measured."""
+    subject, now, sent = arm(), T0, []
+    subject.measure({"a": 0.0, "b": 0.0})
+    for _ in range(data.draw(st.integers(1, 20))):
+        now += data.draw(st.integers(0, 400)) * MS
+        kind = data.draw(st.sampled_from(("ask", "ask", "plan", "hold")))
+        here = subject._pace.last + data.draw(st.floats(-0.1, 0.1))
+        if kind == "plan":
+            late = data.draw(st.integers(-3, 6)) * PERIOD
+            goal = data.draw(st.floats(-1, 1))
+            subject.offer(now - late, np.full((8, 2), goal), now)
+        elif kind == "hold":
+            subject.offer(now, np.zeros((0, 2)), now, {"a": here[0], "b": here[1]})
+        sent.append((now, subject.action_at(now)))
+    times, places = np.array([time for time, _ in sent]), np.array([place for _, place in sent])
+    periods = 1.25 + np.abs(times[:, None] - times) / PERIOD  # early ticks are forgiven
+    moved = np.abs(places[:, None] - places).max(2)
+    assert (moved <= 0.1 * periods + 1e-4).all()
+    assert (np.abs(np.diff(places, axis=0)) <= 0.1 + 1e-4).all()
+
+
+def test_a_blocked_arm_is_never_led_farther_away_than_its_lag_allows():
+    subject = moving_arm()
+    subject.lag = 0.3  # 0.1 + 0.3 s at 1 rad/s
+    sent = [subject.action_at(T0 + k * PERIOD, ARM)[0] for k in range(9)]
+    assert min(sent) == pytest.approx(0.7 - 0.4)
+    assert sent[:4] == pytest.approx([0.6, 0.5, 0.4, 0.3])
+    free = [subject.action_at(T0 + 9 * PERIOD + k * MS, {})[0] for k in range(3)]
+    assert free == pytest.approx([0.2] * 3, abs=0.01)
+
+
+def test_the_last_word_of_an_output_is_a_step_towards_where_the_arm_is_and_the_plan_goes_on():
+    subject = moving_arm()
+    for k in range(4):
+        subject.action_at(T0 + k * PERIOD)
+    now = T0 + 4 * PERIOD
+    assert subject.rest_at(now, {"a": 0.6, "b": -1.5})[0] == pytest.approx(0.4)
+    assert subject.action_at(now + 50 * MS)[0] < 0.4

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wm_mpc.control.state_history import StateHistory
-from wm_mpc.data.resample import interpolate, wrapped
+from wm_mpc.data.resample import interpolate
+from wm_mpc.units import wrapped
 
 MS = 1_000_000
 T0 = 1_700_000_000_123_456_789  # a time of day, as on a robot

@@ -10,7 +10,7 @@ import pytest
 from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.control.surprise import Surprise, SurpriseMonitor
 from wm_mpc.control.timeline import Timeline
-from wm_mpc.evaluation.settings import task_settings
+from wm_mpc.experiments.common.settings import task_settings
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.sim.bullet import Simulation, episode_rng

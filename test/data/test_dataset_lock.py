@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from wm_mpc.cli import import_bag, train
-from wm_mpc.data.collection import collect
 from wm_mpc.data.dataset_lock import writing
 from wm_mpc.data.episodes import Dataset, DatasetError, Episode
 from wm_mpc.data.import_journal import whole_import
+from wm_mpc.sim.collection import collect
 from wm_mpc.sim.tasks.wall import Wall
 from wm_mpc.sim.workers import LocalWorkers
 

@@ -20,7 +20,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.control.following import PlanFollower
-from wm_mpc.evaluation.settings import task_parameter_file
+from wm_mpc.experiments.common.settings import task_parameter_file
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image, state_to_odometry
 from wm_mpc.ros.timing import to_nanoseconds, to_stamp

@@ -33,6 +33,7 @@ VALUES = {
     "output.joint_trajectory": False,
     "frame_id": "odom",
     "rate": 0.5,
+    "limits.lag": 0.3,
 }
 
 

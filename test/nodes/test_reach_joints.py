@@ -16,7 +16,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from wm_mpc.evaluation.settings import mpc_parameters, task_parameter_file
+from wm_mpc.experiments.common.settings import mpc_parameters, task_parameter_file
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image
 from wm_mpc.ros.timing import to_duration, to_stamp

@@ -123,3 +123,42 @@ def test_after_the_clock_was_set_back_a_robot_is_where_it_is_measured():
     course.follow(message([[0.8, 0.8]] * 10, START, START), START, before)
     measured = dict(zip(SPEC.names, (0.0, 0.0), strict=True))
     np.testing.assert_array_equal(course.at(START - 10**9, measured), [0.0, 0.0])
+
+
+@pytest.mark.parametrize("period", [0.002, 0.005, 0.01, 0.013, 0.04, 0.1, 0.25, 1.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_each_point_is_in_reach_at_any_control_period(period, seed):
+    """Plans and holds at any time, early and late, whose first points are where the robot is going
+    or anywhere: in time, the robot turns where the plan turns, and else it is limited."""
+    rng = np.random.default_rng(seed)
+    change, tick = LIMIT * period, round(period * 1e9)
+    spec, now = SPEC, START
+    controller, course = Controller([0.3, -0.4]), Course(spec, period)
+    for _ in range(120):
+        now += int(rng.uniform(0.02, 3.0) * tick) + 1
+        begin = now - int(rng.uniform(-0.5, 4.0) * tick)
+        place = controller.at(begin) if rng.random() < 0.7 else rng.uniform(-1.0, 1.0, 2)
+        steps = rng.choice([-1.0, 0.0, 1.0], (25, 2)) * change
+        planned = np.clip(place + np.cumsum(steps, 0), -2.0, 2.0)
+        if rng.random() < 0.2:  # as the plan before it says, and then something else
+            planned[0] = np.clip(controller.at(begin + tick), -2.0, 2.0)
+        if rng.random() < 0.15:
+            planned = planned[:0]
+        measured = dict(zip(spec.names, controller.at(now), strict=True))
+        trajectory = to_controller(planned, spec, period, begin, now, measured)
+        course.follow(trajectory, now, measured)
+        assert trajectory.points
+        arrived = now + int(rng.integers(0, 10_000_001))
+        controller.receive(trajectory, arrived)
+        now = max(now, arrived)
+        assert controller.fastest <= 1.002 * LIMIT
+
+
+def test_a_point_of_a_short_period_is_not_reached_at_once():
+    """0.8 rad, 13 ms from now, at a control period of 5 ms."""
+    here = {"shoulder": 0.0, "elbow": 0.0}
+    trajectory = to_controller(np.full((14, 2), 0.8), SPEC, 0.005, START, START + 2_000_000, here)
+    assert Course(SPEC, 0.005).follow(trajectory, START + 2_000_000, here)
+    for point in trajectory.points:
+        seconds = (START + to_nanoseconds(point.time_from_start) - (START + 2_000_000)) / 1e9
+        assert max(point.positions) <= LIMIT * seconds

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wm_mpc.data.collection import record_episode
 from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.collection import record_episode
 from wm_mpc.sim.tasks import TASKS, make_task
 
 STEPS = 40

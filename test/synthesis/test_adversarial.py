@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 import torch
 
+from wm_mpc.model.losses import one_step
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.sim.tasks import make_task
 from wm_mpc.synthesis.adversarial import AdversarialConfig, perturb, radius
-from wm_mpc.training.losses import one_step
 
 CONFIG = AdversarialConfig()
 

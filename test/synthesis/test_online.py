@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from wm_mpc.control.receding_horizon import RecedingHorizon
-from wm_mpc.data.collection import record_episode
 from wm_mpc.data.episodes import Dataset, Recording
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.collection import record_episode
 from wm_mpc.sim.tasks.wall import Wall
 from wm_mpc.sim.workers import LocalWorkers
 from wm_mpc.synthesis import online

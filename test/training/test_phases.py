@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from wm_mpc.model import losses
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.synthesis.random_rollouts import Rollouts
-from wm_mpc.training import losses
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.phases import DynamicsPhase, RepresentationPhase
 from wm_mpc.training.replay import Replay, encode_all

@@ -14,10 +14,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from wm_mpc.arguments import seed
 from wm_mpc.atomic import replacing
-from wm_mpc.cli import train
-from wm_mpc.cli.common import add_workers, data_directory, seed
 from wm_mpc.data.episodes import Dataset, DatasetError
+from wm_mpc.resources import data_directory
+from wm_mpc.sim.worker_arguments import add_workers
+from wm_mpc.training import command
 from wm_mpc.training.compute import PRECISIONS
 from wm_mpc.training.config import SYNTHESIS, ConfigError, TrainConfig
 
@@ -120,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
         chosen = ["--task", options.task]
         if options.config:
             chosen += ["--config", str(options.config)]
-        config = train.settings(train.parser().parse_args(chosen))
+        config = command.settings(command.parser().parse_args(chosen))
         trainings = plan_trainings(dataset, config, variants, seeds)
     except (ConfigError, DatasetError, ValueError, argparse.ArgumentTypeError) as error:
         print(f"ablate: {error}", file=sys.stderr)

@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from wm_mpc.arguments import positive, seed
 from wm_mpc.atomic import write
-from wm_mpc.cli.common import code_version, positive, recorded_command, seed
-from wm_mpc.evaluation.adaptation import adapt
-from wm_mpc.evaluation.machine import describe_machine, today
+from wm_mpc.experiments.adaptation.adaptation import adapt
+from wm_mpc.experiments.common.machine import describe_machine, today
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from wm_mpc.provenance import code_version, recorded_command
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.sim.disturbance import Disturbance
 from wm_mpc.training.finetune import PARTS, FineTuneConfig, FineTuneError

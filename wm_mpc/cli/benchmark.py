@@ -7,13 +7,14 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from wm_mpc.benchmark.report import markdown
-from wm_mpc.benchmark.run import SECTIONS, BenchmarkRun
-from wm_mpc.benchmark.workbench import MEASURED_BACKENDS, Options
-from wm_mpc.cli.common import code_version, positive, recorded_command, seed
-from wm_mpc.evaluation.variants import Checkpoint, check_fits, open_checkpoint
+from wm_mpc.arguments import positive, seed
+from wm_mpc.experiments.common.variants import Checkpoint, check_fits, open_checkpoint
+from wm_mpc.experiments.speed.sections import SECTIONS, BenchmarkRun
+from wm_mpc.experiments.speed.tables import markdown
+from wm_mpc.experiments.speed.workbench import MEASURED_BACKENDS, Options
 from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.planning.registry import PLANNERS
+from wm_mpc.provenance import code_version, recorded_command
 from wm_mpc.resources import checkpoint_folder, resolve_checkpoint
 from wm_mpc.sim.tasks import TASKS, make_task
 

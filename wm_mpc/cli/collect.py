@@ -8,18 +8,14 @@ import sys
 
 from tqdm import tqdm
 
-from wm_mpc.cli.common import (
-    add_workers,
-    code_version,
-    data_directory,
-    positive,
-    recorded_command,
-    seed,
-)
-from wm_mpc.data.collection import collect, moving_share
+from wm_mpc.arguments import positive, seed
 from wm_mpc.data.episodes import Dataset, DatasetError
+from wm_mpc.provenance import code_version, recorded_command
+from wm_mpc.resources import data_directory
+from wm_mpc.sim.collection import collect, moving_share
 from wm_mpc.sim.rate import bare_frame_rate
 from wm_mpc.sim.tasks import TASKS, make_task
+from wm_mpc.sim.worker_arguments import add_workers
 from wm_mpc.sim.workers import JobError, Workers, WorkersError, make_workers
 
 _MEASURED_SECONDS = 0.7  # of bare PyBullet, before and after collecting, to compare with

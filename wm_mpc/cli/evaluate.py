@@ -8,21 +8,22 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from wm_mpc.cli.common import code_version, positive, recorded_command, seed
-from wm_mpc.evaluation.benchmark import LOOPS, Benchmark
-from wm_mpc.evaluation.journal import JournalError
-from wm_mpc.evaluation.report import markdown
-from wm_mpc.evaluation.run import Evaluation
-from wm_mpc.evaluation.settings import SettingError, planner_names, task_settings
-from wm_mpc.evaluation.through_ros import LaunchError
-from wm_mpc.evaluation.variants import (
+from wm_mpc.arguments import positive, seed
+from wm_mpc.experiments.common.journal import JournalError
+from wm_mpc.experiments.common.protocol import LOOPS, Benchmark
+from wm_mpc.experiments.common.settings import SettingError, planner_names, task_settings
+from wm_mpc.experiments.common.variants import (
     Checkpoint,
     check_fits,
     doubts,
     find_checkpoints,
     open_checkpoint,
 )
+from wm_mpc.experiments.success.evaluation import Evaluation
+from wm_mpc.experiments.success.tables import markdown
+from wm_mpc.experiments.success.through_ros import LaunchError
 from wm_mpc.model.checkpoint import CheckpointError
+from wm_mpc.provenance import code_version, recorded_command
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.sim.tasks import TASKS, make_task
 

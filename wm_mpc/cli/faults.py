@@ -9,11 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from wm_mpc.arguments import seed
 from wm_mpc.atomic import write
-from wm_mpc.cli.common import code_version, recorded_command, seed
-from wm_mpc.evaluation.machine import describe_machine, today
-from wm_mpc.evaluation.through_ros import LaunchError, free_domain
+from wm_mpc.experiments.common.machine import describe_machine, today
+from wm_mpc.experiments.success.through_ros import LaunchError, free_domain
 from wm_mpc.model.checkpoint import CheckpointError
+from wm_mpc.provenance import code_version, recorded_command
 from wm_mpc.resources import resolve_checkpoint
 
 DESCRIPTION = """\
@@ -39,8 +40,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    from wm_mpc.faults.rig import RigError  # rclpy, which --help does not need
-    from wm_mpc.faults.run import run_table
+    from wm_mpc.experiments.faults.judging import run_table
+    from wm_mpc.experiments.faults.rig import RigError  # rclpy, which --help does not need
 
     options = parser().parse_args(arguments)
     names = [text.strip() for text in options.only.split("|")]

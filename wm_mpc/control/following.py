@@ -2,21 +2,23 @@
 
 The consumer's side of `planned_actions`: it stands between the planner and the motors, so it
 trusts nobody. It executes points by time, holds when they run out, when the planner falls silent
-and when a plan makes no sense. Times are integer nanoseconds of one clock.
+and when a plan makes no sense. A robot moved by positions is never commanded more than one
+control period's motion at once. Times are integer nanoseconds of one clock.
 """
 
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
+from wm_mpc.control.pace import Pace
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.spec import ActionSpec
-from wm_mpc.units import SECOND
+from wm_mpc.units import SECOND, STAMP_TOLERANCE
 
-_STAMP_TOLERANCE = 1_000  # ns; forgives a stamp that went through a float
 _LIMIT_TOLERANCE = 1e-6  # of the range; forgives float32
 
 
@@ -41,7 +43,9 @@ class PlanFollower:
     """Holds the newest plan and gives the action of any moment. Not thread-safe.
 
     A robot moved by positions rests where it is measured (`measure`, `reset`); until it was
-    measured once, there is no action for any moment.
+    measured once, there is no action for any moment. Each of its actions is within reach of the
+    ones before it (`Pace`), so ask for one each control period. A plan that comes late, or a
+    silence, makes no jump: the robot catches up at its rate limit.
 
     Args:
         action: Names, kind and limits of an action.
@@ -50,19 +54,27 @@ class PlanFollower:
 
     Attributes:
         status: What the last `action_at` did.
+        lag: How long (s) a position robot may be behind its commands, see `action_at`.
     """
 
     def __init__(
         self, action: ActionSpec, control_period: float, plan_timeout: float = 1.0
     ) -> None:
-        self.plan_timeout = plan_timeout
+        self.plan_timeout, self.lag = plan_timeout, math.inf
         self.status = Following.WAITING
-        self._action = action
+        self._action, self._period = action, control_period
         self._low, self._high = np.asarray(action.low), np.asarray(action.high)
         self._tolerance = (self._high - self._low) * _LIMIT_TOLERANCE
+        period = round(control_period * SECOND)
+        self._timeline = Timeline(
+            period, None, keeps_last=action.rest_is_measured, tolerance=STAMP_TOLERANCE
+        )
+        self._rest = action.rest()  # None: of positions, which rest at the last one commanded
+        self._pace: Pace | None = None
         self._change = action.largest_change(control_period)
-        self._timeline = Timeline(round(control_period * SECOND), None, tolerance=_STAMP_TOLERANCE)
-        self._rest = action.rest()  # of positions: the last one commanded, or measured
+        if action.rest_is_measured:
+            assert self._change is not None
+            self._pace = Pace(self._change, period)
         self.reset()
 
     def reset(self, *, not_before: int = 0, rest: np.ndarray | None = None) -> None:
@@ -78,8 +90,8 @@ class PlanFollower:
         self._not_before = not_before
         self._without_plan = Following.WAITING
         self.status = Following.WAITING
-        if rest is not None and self._action.rest_is_measured:
-            self._rest = np.clip(np.asarray(rest, np.float64), self._low, self._high)
+        if rest is not None and self._pace is not None:
+            self._pace.begin(np.clip(np.asarray(rest, np.float64), self._low, self._high))
 
     def measure(self, measured: Mapping[str, float]) -> None:
         """Where the robot is, positions by name, while no plan moves it: there it rests from now
@@ -89,13 +101,28 @@ class PlanFollower:
         again at where it is, it would creep away.
         """
         rest = self._action.rest(measured)
-        if not self._action.rest_is_measured or self._action.unmeasured(measured):
+        if self._pace is None or self._action.unmeasured(measured):
             return
-        assert self._change is not None
+        last = self._pace.last
         if rest is None:  # moved outside its limits: to send it back would make it jump
-            self._rest = None
-        elif self._rest is None or (np.abs(rest - self._rest) > self._change).any():
-            self._rest = rest
+            self._pace.forget()
+        elif last is None or (np.abs(rest - last) > self._change).any():
+            self._pace.begin(rest)
+
+    def forget_rest(self) -> None:
+        """Forget where a position robot rests: it has to be measured before it moves again."""
+        if self._pace is not None:
+            self._pace.forget()
+
+    def go_along(self, now: int) -> None:
+        """Somebody else has executed the plan up to `now`: a position robot is where that brought
+        it, without a step of our own."""
+        if self._pace is None or self._received is None or self._pace.last is None:
+            return
+        ended = min(now, self._received + round(self.plan_timeout * SECOND))
+        place = self._timeline.at(ended)
+        if place is not None:
+            self._pace.begin(np.clip(place, self._low, self._high))
 
     def offer(
         self,
@@ -111,7 +138,8 @@ class PlanFollower:
             actions: (points, action size) in the action's unit; no points mean: hold now.
             now: The time of arrival, ns.
             measured: Positions by name at that time, as far as known. A position robot that is
-                moving holds there, or as near to there as it can get in one control period.
+                moving holds there, or as near to there as it can get at once. A plan begins there
+                where nothing was measured before.
 
         Returns:
             False when the plan is ignored because it starts before this episode.
@@ -133,6 +161,8 @@ class PlanFollower:
             self._received = now
             self._without_plan = Following.REQUESTED
             return True
+        if self._pace is not None and self._pace.last is None:
+            self.measure(measured or {})
         self._received = now
         self._timeline.put(start, actions)
         self._timeline.forget_before(now)  # nobody may ask for actions, and old plans pile up
@@ -140,18 +170,8 @@ class PlanFollower:
 
     def _stop(self, now: int, measured: Mapping[str, float] | None) -> None:
         """Drop all plans; a position robot rests near where it is."""
-        moving = self.action_at(now) is not None and self.status is Following.EXECUTING
+        self._approach(now, measured)
         self._timeline.clear()
-        if not self._action.rest_is_measured:
-            return
-        if not moving:
-            self.measure(measured or {})
-            return
-        rest = self._action.rest(measured)  # None: it holds where its plan has brought it
-        if rest is not None:
-            assert self._change is not None
-            assert self._rest is not None
-            self._rest = np.clip(rest, self._rest - self._change, self._rest + self._change)
 
     def refuse(self, now: int) -> None:
         """Hold because what arrived is not a usable plan."""
@@ -176,29 +196,63 @@ class PlanFollower:
                 f"{self._action.unit}; accepted: {self._low[i]:g} to {self._high[i]:g}"
             )
 
-    def action_at(self, now: int) -> np.ndarray | None:
+    def action_at(self, now: int, measured: Mapping[str, float] | None = None) -> np.ndarray | None:
         """The action (action size,) that applies at `now`, inside the limits.
 
         Point k of a plan applies during [start + k * period, start + (k + 1) * period). Without a
         point the robot rests: velocities and efforts as near to zero as their limits allow,
-        positions at the last one commanded or measured. None where that is unknown.
+        positions at the last one commanded or measured. A position that is out of reach is
+        approached at the rate limit. None where the robot's rest is unknown.
+
+        Args:
+            now: The time, ns.
+            measured: Positions by name at that time, as far as known. No plan leads a position
+                robot farther away from there than it moves in a period and in `lag`.
         """
         point = self._point_at(now)
-        if point is None:
-            if self._rest is None:
-                self.status = Following.UNKNOWN
-                return None
-            return self._rest.copy()
-        action = np.clip(point, self._low, self._high)
-        if self._action.rest_is_measured:
-            self._rest = action
-        return action.copy()
+        action = None if point is None else np.clip(point, self._low, self._high)
+        if self._pace is None:
+            assert self._rest is not None
+            return self._rest.copy() if action is None else action
+        if self._pace.last is None:
+            self.status = Following.UNKNOWN
+            return None
+        if action is None:
+            return self._pace.command(self._pace.last, now)
+        return self._pace.command(self._led(action, measured or {}), now)
 
-    def rest_at(self, now: int) -> np.ndarray | None:
+    def _led(self, action: np.ndarray, measured: Mapping[str, float]) -> np.ndarray:
+        """An action not too far ahead of where the robot is."""
+        assert self._change is not None
+        here = np.array([measured.get(name, math.nan) for name in self._action.names])
+        reach = self._change * (1.0 + self.lag / self._period)
+        led = np.where(np.isfinite(here), np.clip(action, here - reach, here + reach), action)
+        return np.clip(led, self._low, self._high)
+
+    def moves(self, now: int) -> bool:
+        """Whether a plan has a point for `now`."""
+        return self._point_at(now) is not None
+
+    def rest_at(self, now: int, measured: Mapping[str, float] | None = None) -> np.ndarray | None:
         """The action (action size,) that stops what is executed at `now`: rest for velocities and
-        efforts, the present position for positions; None where that is unknown. The plan stays."""
-        self.action_at(now)
-        return None if self._rest is None else self._rest.copy()
+        efforts; for positions the one that a hold would have (`offer`), None where that is unknown.
+        The plan stays."""
+        if self._pace is None:
+            assert self._rest is not None
+            return self._rest.copy()
+        self._approach(now, measured)
+        return None if self._pace.last is None else self._pace.last.copy()
+
+    def _approach(self, now: int, measured: Mapping[str, float] | None) -> None:
+        """A position robot rests near where it is."""
+        if self._pace is None:
+            return
+        if self._pace.last is None or not self.moves(now):
+            self.measure(measured or {})
+            return
+        rest = self._action.rest(measured)  # None: it holds at its last command
+        if rest is not None:
+            self._pace.command(rest, now)
 
     def _point_at(self, now: int) -> np.ndarray | None:
         if self._received is None:

@@ -20,8 +20,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from wm_mpc.data.resample import TOLERANCE, wrapped
-from wm_mpc.units import SECOND
+from wm_mpc.units import SECOND, STAMP_TOLERANCE, wrapped
 
 _MOST = 20_000  # measurements of an entry that are kept
 _MARGIN = 1.0  # s, that is kept beyond what is asked for
@@ -100,9 +99,9 @@ class _Track:
     def around(self, stamp: int) -> tuple[int, float, int, float]:
         """The measurement before (or at) a moment and the one after it, each by stamp and value;
         twice the same at the ends."""
-        index = bisect_right(self.stamps, stamp + TOLERANCE)
+        index = bisect_right(self.stamps, stamp + STAMP_TOLERANCE)
         before, after = max(0, index - 1), min(index, len(self.stamps) - 1)
-        if abs(self.stamps[before] - stamp) <= TOLERANCE:
+        if abs(self.stamps[before] - stamp) <= STAMP_TOLERANCE:
             after = before
         return self.stamps[before], self.values[before], self.stamps[after], self.values[after]
 
@@ -160,7 +159,7 @@ class StateHistory:
     def is_told(self, stamp: int) -> bool:
         """Whether every entry was measured at a moment or after it."""
         return all(
-            track.stamps and track.stamps[-1] >= stamp - TOLERANCE
+            track.stamps and track.stamps[-1] >= stamp - STAMP_TOLERANCE
             for track in self._tracks.values()
         )
 
@@ -183,8 +182,8 @@ class StateHistory:
         change[self._angles] = wrapped(change[self._angles])
         gap = after - before
         share = np.where(gap > 0, (stamp - before) / np.maximum(gap, 1), 0.0)
-        is_line = (gap <= _LONGEST_GAP) & (before <= stamp + TOLERANCE)
-        is_line &= after >= stamp - TOLERANCE
+        is_line = (gap <= _LONGEST_GAP) & (before <= stamp + STAMP_TOLERANCE)
+        is_line &= after >= stamp - STAMP_TOLERANCE
         share = np.where(is_line, np.clip(share, 0.0, 1.0), nearest_is_after)
         values = first + share * change
         values[self._angles] = wrapped(values[self._angles])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -89,7 +90,8 @@ class PlanValidator:
                 f"the plan is of an observation {age:.2f} s old (observation_timeout {timeout} s)"
             )
             return Validation(Verdict.HOLD, nothing, reason)
-        unsafe = self._out_of_reach(actions, fixed, measured, lag)
+        first = range(min(fixed, len(actions) - 1) + 1)  # executed already, and the first free one
+        unsafe = self._out_of_reach(actions, first, measured, lag)
         if unsafe:
             return Validation(Verdict.HOLD, nothing, unsafe)
         reasons = []
@@ -102,13 +104,18 @@ class PlanValidator:
         limited = self._limited(inside, fixed, before, None if lag else measured)
         if (np.abs(limited - inside) > self._tolerance).any():
             reasons.append(f"changed faster than the limit {self._where(limited != inside)}")
+        # Of a plan that took longer than thought: what is executed as soon as it is sent.
+        present = min(max(0, int(age / self._spec.control_period)), len(actions) - 1)
+        unsafe = self._out_of_reach(limited, range(present, present + 1), measured, lag)
+        if unsafe:
+            return Validation(Verdict.HOLD, nothing, unsafe)
         verdict = Verdict.DEGRADED if reasons else Verdict.SUCCESS
         return Validation(verdict, limited, "; ".join(reasons))
 
     def _out_of_reach(
-        self, actions: np.ndarray, fixed: int, measured: np.ndarray | None, lag: float
+        self, actions: np.ndarray, numbers: Iterable[int], measured: np.ndarray | None, lag: float
     ) -> str:
-        """Why a position robot must not be sent to the first points of a plan; empty if it may.
+        """Why a position robot must not be sent to some of a plan's points; empty if it may.
 
         A point may be as far from where the robot is as it moves until that point's end; at rest a
         period's motion farther, for what it sags; in motion as far as it moves within `lag`.
@@ -117,7 +124,7 @@ class PlanValidator:
             return ""
         if measured is None or not np.isfinite(measured).all():
             return "where the robot is has not been measured; a plan of positions begins there"
-        for number in sorted({0, min(fixed, len(actions) - 1)}):
+        for number in numbers:
             slack = lag / self._spec.control_period if lag else 1.0
             reach = self._change * (number + 1 + slack)
             away = np.abs(actions[number] - measured)

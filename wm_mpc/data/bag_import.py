@@ -18,10 +18,10 @@ from wm_mpc.data.bag_clocks import STEP_MARGIN
 from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.bag_streams import Stream, Streams, other_clock
 from wm_mpc.data.episodes import Dataset, Episode
-from wm_mpc.data.resample import TOLERANCE, Commands, latest, pieces, runs, split_at_gaps
+from wm_mpc.data.resample import Commands, latest, pieces, runs, split_at_gaps
 from wm_mpc.data.setpoints import Setpoints
 from wm_mpc.spec import RobotSpec
-from wm_mpc.units import SECOND
+from wm_mpc.units import SECOND, STAMP_TOLERANCE
 
 _LIMIT_TOLERANCE = 1e-6  # of the range; forgives float32
 
@@ -164,7 +164,7 @@ def _draft_segment(
     angles = [i for i, name in enumerate(spec.state.names) if _is_angle(name, spec)]
     max_gap = round(config.state.max_gap * SECOND)
     period = spec.control_period * SECOND
-    tolerance = max(TOLERANCE, round(config.image.tolerance * period))
+    tolerance = max(STAMP_TOLERANCE, round(config.image.tolerance * period))
     gaps = split_at_gaps(image_times, round(config.image.max_gap * SECOND))
     drafts.splits["gap in the pictures"] += max(0, len(gaps) - 1)
     for part in gaps:
@@ -227,8 +227,8 @@ def _is_angle(name: str, spec: RobotSpec) -> bool:
 
 def _within(moments: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Whether any of the moments, ascending, is within (begin, end], for each."""
-    first = np.searchsorted(moments, begin + TOLERANCE, "right")
-    return np.searchsorted(moments, end + TOLERANCE, "right") > first
+    first = np.searchsorted(moments, begin + STAMP_TOLERANCE, "right")
+    return np.searchsorted(moments, end + STAMP_TOLERANCE, "right") > first
 
 
 def _limited(actions: np.ndarray, spec: RobotSpec, drafts: Drafts) -> np.ndarray:

@@ -14,12 +14,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from wm_mpc.control.timeline import FOREVER, Timeline
-from wm_mpc.units import SECOND
-
-TOLERANCE = 1_000  # ns; forgives a stamp that went through a float
+from wm_mpc.units import SECOND, STAMP_TOLERANCE, wrapped
 
 
-def latest(times: np.ndarray, at: np.ndarray, tolerance: int = TOLERANCE) -> np.ndarray:
+def latest(times: np.ndarray, at: np.ndarray, tolerance: int = STAMP_TOLERANCE) -> np.ndarray:
     """Index of the newest sample at each moment, int64 (moments,); -1 before the first.
 
     times: int64 (samples,); at: int64 (moments,). tolerance: ns by which a sample may be younger
@@ -46,10 +44,10 @@ def interpolate(
     if len(times) == 0:
         return np.zeros((len(at), size)), np.zeros(len(at), bool)
     before = np.clip(latest(times, at), 0, len(times) - 1)
-    after = np.clip(np.searchsorted(times, at - TOLERANCE), 0, len(times) - 1)
+    after = np.clip(np.searchsorted(times, at - STAMP_TOLERANCE), 0, len(times) - 1)
     after = np.maximum(after, before)
     span = times[after] - times[before]
-    valid = (times[before] <= at + TOLERANCE) & (times[after] >= at - TOLERANCE)
+    valid = (times[before] <= at + STAMP_TOLERANCE) & (times[after] >= at - STAMP_TOLERANCE)
     valid &= span <= max_gap
     share = np.where(span > 0, (at - times[before]) / np.maximum(span, 1), 0.0)
     first, change = values[before], values[after] - values[before]
@@ -58,11 +56,6 @@ def interpolate(
     result = first + np.clip(share, 0.0, 1.0)[:, None] * change
     result[:, columns] = wrapped(result[:, columns])
     return result, valid
-
-
-def wrapped(angles: np.ndarray) -> np.ndarray:
-    """Angles (rad) between -pi and pi."""
-    return (angles + np.pi) % (2.0 * np.pi) - np.pi
 
 
 @dataclasses.dataclass
@@ -83,7 +76,7 @@ class Commands:
         self._next = np.append(self.times[1:], FOREVER)
         self._end = self._next if self.rest is None else np.minimum(self.until, self._next)
 
-    def held(self, at: np.ndarray, tolerance: int = TOLERANCE) -> np.ndarray:
+    def held(self, at: np.ndarray, tolerance: int = STAMP_TOLERANCE) -> np.ndarray:
         """The command in force at each moment: float64 (moments, size). Before the first command,
         rest; where there is no rest, the first command."""
         if len(self.times) == 0:

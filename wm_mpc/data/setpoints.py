@@ -13,8 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from wm_mpc.data.resample import TOLERANCE
-from wm_mpc.units import SECOND
+from wm_mpc.units import SECOND, STAMP_TOLERANCE
 
 _SHORT = SECOND // 1000  # ns; lines shorter than this say nothing about a speed
 
@@ -140,14 +139,14 @@ class Setpoints:
         ns."""
         if not len(self.times):
             return np.zeros(len(at), bool)
-        known = (at >= self.times[0] - TOLERANCE) & np.isfinite(self._value(at + self.period)).all(
-            1
-        )
+        known = (at >= self.times[0] - STAMP_TOLERANCE) & np.isfinite(
+            self._value(at + self.period)
+        ).all(1)
         if self.speeds:
             known &= np.isfinite(self._value(np.maximum(at, self.times[0]))).all(1)
         if self.speeds or self.rates:
             begins, ends = np.array(self._busy, np.int64).T
-            index = np.maximum(np.searchsorted(begins, at + TOLERANCE, "right") - 1, 0)
+            index = np.maximum(np.searchsorted(begins, at + STAMP_TOLERANCE, "right") - 1, 0)
             following = np.append(begins[1:], np.iinfo(np.int64).max)[index]
             known &= (at < ends[index]) | (following - ends[index] <= max_silence)
         return known

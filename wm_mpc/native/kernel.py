@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.embedding import TemporalEmbedding
 from wm_mpc.model.gru_rollout import FusedWeights
+from wm_mpc.native.descent import Descent
 from wm_mpc.native.packing import Matrix, Packer
-from wm_mpc.planning.planner import Descent
 
 _int, _float, _pointer = ctypes.c_int32, ctypes.c_float, ctypes.c_void_p
 

@@ -45,11 +45,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _train(arguments: list[str], send: Callable[..., None], stop: threading.Event) -> int:
-    from wm_mpc.cli import common, train
     from wm_mpc.data.dataset_lock import writing
     from wm_mpc.data.episodes import Dataset, DatasetError, Recording
+    from wm_mpc.provenance import recorded_command
+    from wm_mpc.resources import data_directory, runs_directory
     from wm_mpc.sim.workers import JobError, WorkersError, make_workers
+    from wm_mpc.training import command
     from wm_mpc.training.config import ConfigError
+    from wm_mpc.training.finish import write_results
     from wm_mpc.training.trainer import Trainer, TrainingError
 
     mistakes = (
@@ -61,13 +64,13 @@ def _train(arguments: list[str], send: Callable[..., None], stop: threading.Even
         send("checkpoint", path=str(path))
 
     try:
-        parser = train.parser()
+        parser = command.parser()
         parser.exit_on_error = False
         options = parser.parse_args(arguments)
-        train.settle_task(options)
-        run = options.run or common.runs_directory(options.task)
-        config = train.settings(options)
-        recording = Recording(Dataset(options.dataset or common.data_directory(options.task)))
+        command.settle_task(options)
+        run = options.run or runs_directory(options.task)
+        config = command.settings(options)
+        recording = Recording(Dataset(options.dataset or data_directory(options.task)))
         with writing(run, "learner", "run"), make_workers(options.workers) as workers:
             trainer = Trainer(
                 recording,
@@ -83,7 +86,7 @@ def _train(arguments: list[str], send: Callable[..., None], stop: threading.Even
             send("stopped")
             return 0
         send("progress", stage="report", done=0, total=1, values={})
-        announce(train.write_results(trainer, run, common.recorded_command("train", arguments)))
+        announce(write_results(trainer, run, recorded_command("train", arguments)))
     except mistakes as error:
         send("failed", reason=str(error))  # which says what is wrong and what would be right
         return 1

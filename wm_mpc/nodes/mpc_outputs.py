@@ -1,33 +1,29 @@
-"""What the node `mpc` publishes: plans, streams of commands and pictures."""
+"""What the node `mpc` sends to a robot: plans, and streams of commands."""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Point, Twist, TwistStamped
+from geometry_msgs.msg import Twist, TwistStamped
 from rclpy.duration import Duration
-from sensor_msgs.msg import Image
-from std_msgs.msg import Float64, Float64MultiArray
+from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
-from visualization_msgs.msg import Marker, MarkerArray
 
 from wm_mpc.control.following import PlanFollower
-from wm_mpc.control.receding_horizon import ControlPlan
-from wm_mpc.model.paths import in_space, paths
-from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc_watch import Rivals
 from wm_mpc.ros import qos
 from wm_mpc.ros.controller import position_at, to_controller
 from wm_mpc.ros.course import Course
-from wm_mpc.ros.messages import rgb_to_image
 from wm_mpc.ros.reading import TWIST_FIELDS
 from wm_mpc.ros.serialized_plans import SerializedPlans
-from wm_mpc.ros.timing import to_stamp
+from wm_mpc.ros.timing import from_seconds, to_stamp
 from wm_mpc.spec import RobotSpec
+from wm_mpc.units import SECOND
 
 _TWISTS, _COMMANDS, _TRAJECTORY = "output.cmd_vel", "output.commands", "output.joint_trajectory"
 _OUTPUTS = (_TWISTS, _COMMANDS, _TRAJECTORY)
@@ -44,7 +40,8 @@ class PlanPublisher:
 
     Plans and holds leave at once on every output. An output that ends tells the robot to rest
     before. A robot moved by positions rests where it was measured: until then nothing is sent but
-    the request to hold, which names no position.
+    the request to hold, which names no position. Its streams keep the rate limit, whatever plans
+    say and however late they come, and never lead it farther away than `limits.lag` allows.
 
     It lives as long as the node is configured, and is silent before `begin` and after `end`.
 
@@ -68,6 +65,8 @@ class PlanPublisher:
         )
         self._lock = threading.Lock()  # of the outputs beside `planned_actions`
         self._outputs = frozenset[str]()  # names of the parameters that are on
+        self._present: Callable[[], Mapping[str, float]] = dict
+        self._plan_timeout, self._lag = _PLAN_TIMEOUT, math.inf
         self._frame_id = "odom"
         self.left = 0.0
         self._serialized = SerializedPlans(spec.action, spec.control_period)
@@ -79,28 +78,58 @@ class PlanPublisher:
         """Know nothing of what was sent and measured before: meanwhile, others may have moved the
         robot."""
         with self._lock:
-            self._follower = PlanFollower(self._spec.action, self._spec.control_period)
+            self._forget()
             self._measured: Mapping[str, float] = {}  # positions by name, as far as known
-            self._trajectory: JointTrajectory | None = None  # the last that was sent
-            # Where joints are held; None: not held.
-            self._held: Mapping[str, float] | None = None
-            self._course: Course | None = None  # of a robot moved by positions
-            if self._spec.rest_is_measured:
-                self._course = Course(self._spec.action, self._spec.control_period)
         self.rivals.forget()
 
-    def use(self, values: Mapping[str, Any], present: Callable[[], dict[str, float]]) -> None:
-        """Publish as the node's parameters say. present: tells where the joints are now."""
+    def _forget(self) -> None:
+        self._follower = PlanFollower(
+            self._spec.action, self._spec.control_period, self._plan_timeout
+        )
+        self._follower.lag = self._lag
+        self._latest = 0  # ns, when the clock was last read
+        self._trajectory: JointTrajectory | None = None  # the last that was sent
+        # Where joints are held; None: not held.
+        self._held: Mapping[str, float] | None = None
+        self._course: Course | None = None  # of a robot moved by positions
+        if self._spec.rest_is_measured:
+            self._course = Course(self._spec.action, self._spec.control_period)
+
+    def use(
+        self,
+        values: Mapping[str, Any],
+        present: Callable[[], Mapping[str, float]],
+        newest: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
+        """Publish as the node's parameters say.
+
+        Args:
+            values: Of the parameters.
+            present: Tells where the joints are now.
+            newest: Tells where those joints are that were measured within the last moment.
+        """
         outputs = frozenset(name for name in _OUTPUTS if values[name])
         with self._lock:
-            if self._outputs != outputs:
-                self._measured = present()
-                self._follower.measure(self._measured)
+            self._present = newest
             self._frame_id = values["frame_id"]
             # Whoever plans seldom is not dead for that.
-            self._follower.plan_timeout = max(_PLAN_TIMEOUT, 3.0 / values["rate"])
-            self._rest(self._outputs - outputs)
-            self._outputs = outputs
+            self._plan_timeout = max(_PLAN_TIMEOUT, 3.0 / values["rate"])
+            self._lag = values.get("limits.lag", math.inf)
+            self._follower.plan_timeout, self._follower.lag = self._plan_timeout, self._lag
+            if self._outputs != outputs:
+                self._switch(outputs, present())
+
+    def _switch(self, outputs: frozenset[str], measured: Mapping[str, float]) -> None:
+        now = self._look()
+        self._measured = measured
+        self._rest(self._outputs - outputs, now)
+        if self._spec.rest_is_measured and outputs - self._outputs - {_TRAJECTORY}:
+            # It begins where the robot is, not where a plan wants it that others have executed.
+            self._follower.reset()
+            self._follower.forget_rest()
+        self._outputs = outputs
+        if not self._follower.moves(now):
+            self._follower.measure(measured)
 
     def publish(
         self, stamp: int, actions: np.ndarray, measured: Mapping[str, float] | None = None
@@ -118,14 +147,15 @@ class PlanPublisher:
         self.rivals.sent(plan)
         self._plans.publish(plan)
         self.left = time.monotonic()
+        newest = self._present() if len(actions) else {}
         with self._lock:
-            now = self._now()
+            now = self._look()
             self._measured = measured or {}
             self._follower.offer(stamp, actions, now, measured)
-            action = self._follower.action_at(now)
+            action = self._follower.action_at(now, newest)
             self._send(self._outputs, action, now)
             if _TRAJECTORY in self._outputs:
-                self._send_trajectory(stamp, actions)
+                self._send_trajectory(stamp, actions, now, action)
             if self._outputs - {_TRAJECTORY}:
                 self._timer.reset()  # the next point is due a period from now
             return action
@@ -137,11 +167,26 @@ class PlanPublisher:
     def _now(self) -> int:
         return int(self._node.get_clock().now().nanoseconds)
 
-    def _send_trajectory(self, stamp: int, actions: np.ndarray) -> None:
-        now = self._now()
+    def _look(self) -> int:
+        """The time (ns), and what follows from it."""
+        now, late = self._now(), self._latest
+        if now < late - from_seconds(self._spec.control_period):
+            self._forget()
+            self._node.get_logger().warning(
+                f"the clock was set back by {(late - now) / SECOND:.2f} s: what was sent before is "
+                "forgotten"
+            )
+        self._latest = now
+        if not self._outputs - {_TRAJECTORY}:
+            self._follower.go_along(now)  # others execute the plan
+        return now
+
+    def _send_trajectory(
+        self, stamp: int, actions: np.ndarray, now: int, rest: np.ndarray | None
+    ) -> None:
+        """rest: where a robot moved by positions holds, if there are no actions."""
         measured = self._measured
         if self._spec.rest_is_measured:
-            rest = self._follower.rest_at(now)
             measured = {} if rest is None else dict(zip(self._spec.action.names, rest, strict=True))
         elif len(actions):
             self._held = None
@@ -164,10 +209,11 @@ class PlanPublisher:
         return {} if self._trajectory is None else position_at(self._trajectory, now)
 
     def _stream(self) -> None:
+        newest = self._present()
         with self._lock:
             if self._outputs - {_TRAJECTORY}:
-                now = self._now()
-                self._send(self._outputs, self._follower.action_at(now), now)
+                now = self._look()
+                self._send(self._outputs, self._follower.action_at(now, newest), now)
 
     def _send(self, outputs: frozenset[str], action: np.ndarray | None, now: int) -> None:
         """An action on those of the streams; nothing where it is unknown."""
@@ -187,14 +233,14 @@ class PlanPublisher:
                     setattr(getattr(twist, part), axis, float(value))
             self._twists.publish(message)
 
-    def _rest(self, outputs: frozenset[str]) -> None:
+    def _rest(self, outputs: frozenset[str], now: int) -> None:
         """The last word on outputs: a controller would go on with the one before for ever."""
         if not outputs:
             return
-        now = self._now()
-        self._send(outputs, self._follower.rest_at(now), now)
+        rest = self._follower.rest_at(now, self._measured)
+        self._send(outputs, rest, now)
         if _TRAJECTORY in outputs:
-            self._send_trajectory(now, np.zeros((0, self._spec.action.size)))
+            self._send_trajectory(now, np.zeros((0, self._spec.action.size)), now, rest)
             self._trajectory = self._held = None  # others may move them now
             if self._course is not None:
                 self._course.clear()
@@ -203,7 +249,7 @@ class PlanPublisher:
         """Say the last word and be silent. It waits, for a moment at most, until all who listen
         have the last messages."""
         with self._lock:  # a callback of the timer that runs is over then, and none follows
-            self._rest(self._outputs - {_TRAJECTORY})
+            self._rest(self._outputs - {_TRAJECTORY}, self._look())
             self._outputs = frozenset()
         deadline = time.monotonic() + _ACKNOWLEDGED
         heard = [p for p in self._publishers if p.get_subscription_count()]
@@ -226,74 +272,3 @@ class PlanPublisher:
         self._node.destroy_timer(self._timer)
         for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
-
-
-class PlanPictures:
-    """Pictures of a plan for people: markers, imagined frames, cost. Made only when watched."""
-
-    def __init__(self, node: Any, model: WorldModel) -> None:
-        self._node, self._model = node, model
-        self._markers = node.create_publisher(MarkerArray, "mpc/plan_markers", qos.STATUS)
-        self._imagined = node.create_publisher(Image, "mpc/imagined/image_raw", qos.SENSOR_DATA)
-        self._cost = node.create_publisher(Float64, "mpc/cost", qos.STATUS)
-
-    def use(self, model: WorldModel) -> None:
-        """Draw plans of another world model from now on."""
-        self._model = model
-
-    def publish(
-        self,
-        plan: ControlPlan,
-        stamp: int,
-        frame_id: str,
-        pose: tuple[float, float, float] | None,
-    ) -> None:
-        """pose: the robot's (x, y, yaw), for paths of models without a pose read-out."""
-        self._cost.publish(Float64(data=plan.result.cost))
-        if self._markers.get_subscription_count():
-            self._markers.publish(self._draw_paths(plan, stamp, frame_id, pose))
-        if self._imagined.get_subscription_count():
-            self._imagined.publish(self._draw_frames(plan, stamp))
-
-    def _draw_paths(self, plan: ControlPlan, stamp: int, frame_id: str, pose: Any) -> MarkerArray:
-        drawn = _paths(self._model, plan, pose)
-        array = MarkerArray(markers=[Marker(action=Marker.DELETEALL)])
-        for number, (name, path) in enumerate(drawn):
-            marker = Marker(id=number, type=Marker.LINE_STRIP, action=Marker.ADD, ns=name)
-            marker.header.stamp, marker.header.frame_id = to_stamp(stamp), frame_id
-            marker.pose.orientation.w = 1.0
-            best = name != "elite"
-            marker.scale.x = 0.03 if best else 0.01
-            marker.color.r, marker.color.g, marker.color.b = (
-                (0.1, 0.8, 0.2) if best else (0.4, 0.6, 1.0)
-            )
-            marker.color.a = 1.0 if best else 0.5
-            marker.points = [Point(x=x, y=y, z=z) for x, y, z in path.tolist()]
-            array.markers.append(marker)
-        return array
-
-    def _draw_frames(self, plan: ControlPlan, stamp: int) -> Image:
-        frames = self._model.decode(plan.latents).clamp(0, 1).permute(0, 2, 3, 1)
-        strip = np.concatenate(list((frames.numpy() * 255).astype(np.uint8)), 1)
-        return rgb_to_image(np.ascontiguousarray(strip), to_stamp(stamp))
-
-    def close(self) -> None:
-        for publisher in (self._markers, self._imagined, self._cost):
-            self._node.destroy_publisher(publisher)
-
-
-def _paths(model: WorldModel, plan: ControlPlan, pose: Any) -> list[tuple[str, np.ndarray]]:
-    """Named paths, (points, 3) each: other candidates' ("elite"), then, on top, the plan's."""
-    best = paths(model, plan.latents)
-    if best:
-        first = next(iter(best))
-        elites = [("elite", paths(model, other)[first]) for other in plan.candidates]
-        return elites + [(thing or "robot", path) for thing, path in best.items()]
-    velocity = [n for n in ("vx", "vy") if n in model.spec.action.names]
-    if pose is None or len(velocity) < 2 or model.spec.action.kind != "velocity":
-        return []
-    columns = [model.spec.action.names.index(name) for name in velocity]
-    moves = plan.actions[:, columns] * model.spec.control_period
-    start = np.array(pose[:2])
-    points = np.concatenate([start[None], start + np.cumsum(moves, 0)])
-    return [("robot", in_space(points))]

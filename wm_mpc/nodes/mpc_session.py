@@ -33,6 +33,7 @@ from wm_mpc.units import SECOND
 Report = Callable[[int, str], None]
 _HELD = "holding as asked by the service ~/hold"
 _PRESENT = 0.2  # s, for which a robot's state tells where it is now
+_MOMENT = 0.05  # s, for which it tells where a robot is that moves
 
 
 class Session:
@@ -106,6 +107,10 @@ class Session:
         """Present positions by name."""
         return self._inputs.measured_positions(_PRESENT)
 
+    def _newest(self) -> dict[str, float]:
+        """Positions by name that were measured within the last moment."""
+        return self._inputs.measured_positions(_MOMENT)
+
     def hold_at_once(self) -> None:
         """A person wants it, whatever is being planned: that will not be sent. In lockstep the
         robot stands until it gets an answer, which will be to hold."""
@@ -160,7 +165,7 @@ class Session:
                 return
             if self._stopped is not None:
                 self._know_it_stands(*self._stopped)
-            self._plans.use(values, self._measured)
+            self._plans.use(values, self._measured, self._newest)
         now = self._now()
         if not self._lockstep:
             period = from_seconds(1.0 / values["rate"])

@@ -13,11 +13,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from wm_mpc.native.descent import Descent
 from wm_mpc.planning.planner import (
     BestPlans,
     CostFunction,
     DescendingCost,
-    Descent,
     PlanResult,
     Stopwatch,
     proposal_costs,

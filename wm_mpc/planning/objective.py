@@ -10,9 +10,9 @@ from torch import Tensor
 
 from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.native.descent import Descent
 from wm_mpc.native.kernel import NativeCost
 from wm_mpc.native.selection import native_model
-from wm_mpc.planning.planner import Descent
 
 MODES = ("last", "all")
 DISTANCES = ("root", "squared")

@@ -16,6 +16,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from wm_mpc.native.descent import Descent
+
 # (batch, horizon, action size) -> (batch,). Actions are normalised, inside [-1, 1].
 CostFunction = Callable[[Tensor], Tensor]
 _FEW = 32  # plans of which costs are computed first, to see how long it takes
@@ -56,20 +58,6 @@ class Planner(Protocol):
         budget: float,
         generator: torch.Generator,
     ) -> PlanResult: ...
-
-
-@dataclasses.dataclass(frozen=True)
-class Descent:
-    """How a gradient planner wants to descend. adaptive: by Adam. budget: seconds from now; one
-    step is done in any case. noise: (iterations, batch, horizon, action size), to be added to the
-    actions after each step, or None. See `gradient.GradientPlanner` for the rest."""
-
-    iterations: int
-    learning_rate: float
-    learning_rate_decay: float
-    adaptive: bool
-    budget: float
-    noise: Tensor | None = None
 
 
 class DescendingCost(Protocol):

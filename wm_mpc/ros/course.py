@@ -54,32 +54,34 @@ class Course:
         """Bring a trajectory's points into reach from where the robot is, and note it as sent.
 
         Args:
-            message: Changed in place. A first point that is due at once is left out; an only one
-                comes a period later, and never so soon that it is left out.
+            message: Changed in place. First points that are due at once are left out; the last of
+                them comes a period later if there is no other.
             now: When it is sent.
             measured: Positions by name, as far as known.
 
         Returns:
             Whether a point had to be moved.
         """
+        if len(self._times) and now < self._times[0]:
+            self.clear()  # the clock was set back
         here = self.at(now, measured)
         start = to_nanoseconds(message.header.stamp)
         times = [start + to_nanoseconds(point.time_from_start) for point in message.points]
         rows = [np.array(point.positions, float) for point in message.points]
         changed = False
-        if times and times[0] - now < 2 * _MARGIN and len(times) == 1:
+        place, since = here, now + _MARGIN
+        if rows and self._as_before(rows[0], times[0]):  # it gets there, wherever it is by then
+            # Unless it gets this message later, and has gone on by then.
+            place, since = rows[0], times[0] + max(0, 2 * (now - times[0]) + _MARGIN)
+        # The message may come later than that; but it must have a point.
+        late = sum(time < now + 2 * _MARGIN for time in times[:-1])
+        del message.points[:late], times[:late], rows[:late]
+        if times and times[0] < now + 2 * _MARGIN:
             times[0] = now + max(self._period, 2 * _MARGIN)
             message.points[0].time_from_start = to_duration(times[0] - start)
-        if here is not None and rows:
-            place, since = here, now + _MARGIN
-            if self._as_before(rows[0], times[0]):  # wherever it is by then, it gets there
-                place, since = rows[0], times[0]
-            if (
-                len(rows) > 1 and times[0] - now < 2 * _MARGIN
-            ):  # the message may come later than that
-                del message.points[0], times[0], rows[0]
+        if place is not None:
             for number, (time, row) in enumerate(zip(times, rows, strict=True)):
-                if time > since and self._far(row - place, time - since):
+                if self._far(row - place, time - since):
                     reach = self._change * (max(0, time - since) / self._period)
                     rows[number] = np.clip(row, place - reach, place + reach)
                     message.points[number].positions = rows[number].tolist()

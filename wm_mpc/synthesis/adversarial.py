@@ -18,8 +18,8 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from wm_mpc.model.losses import one_step
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.training.losses import one_step
 
 
 @dataclasses.dataclass(frozen=True)

@@ -69,7 +69,10 @@ class LiveRecorder:
             time = self._start + (len(self._images) - 1) * self._period
             last = number == steps - 1
             action = self._sent.at(time + self._period // 2)
-            assert action is not None  # an episode begins with a plan
+            if action is None:  # the clock was set back: what was planned then is forgotten
+                self.cut()
+                self._open(stamp, image, state)
+                return
             self._actions.append(action)
             self._images.append(image.copy() if last else self._images[-1])
             self._states.append(np.asarray(state, np.float32) if last else self._states[-1])

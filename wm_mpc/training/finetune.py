@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 
 from wm_mpc.data.episodes import Recording
+from wm_mpc.model import losses
 from wm_mpc.model.dynamics import Dynamics
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.synthesis.adversarial import AdversarialConfig, perturb
-from wm_mpc.training import losses
 from wm_mpc.training.diagnostics import predict
 from wm_mpc.training.phases import images_to_float, mean_image
 from wm_mpc.training.replay import encode_all

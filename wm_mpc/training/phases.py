@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from wm_mpc.data.episodes import Recording
+from wm_mpc.model import losses
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.synthesis.adversarial import perturb
-from wm_mpc.training import losses
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.replay import Replay
 

@@ -1,0 +1,80 @@
+"""Intervals of success rates, and comparisons on the same episodes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wm_mpc.experiments.common.statistics import mcnemar_exact, wilson_interval
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [
+        (0, 10, 0.0, 0.2775),
+        (1, 10, 0.0179, 0.4042),
+        (5, 10, 0.2366, 0.7634),
+        (10, 10, 0.7225, 1.0),
+        # Newcombe 1998, Two-sided confidence intervals for the single proportion, table I
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_known_intervals(successes, trials, low, high):
+    assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=6e-5)
+
+
+@given(st.integers(1, 1000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_interval_holds_the_rate_and_is_symmetric(case):
+    successes, trials = case
+    low, high = wilson_interval(successes, trials)
+    rate = successes / trials
+    assert 0.0 <= low <= high <= 1.0
+    assert low - 1e-12 <= rate <= high + 1e-12
+    mirrored = wilson_interval(trials - successes, trials)
+    assert mirrored == pytest.approx((1.0 - high, 1.0 - low), abs=1e-9)
+
+
+def test_more_trials_narrow_the_interval():
+    widths = [high - low for low, high in (wilson_interval(n // 2, n) for n in (10, 100, 1000))]
+    assert widths == sorted(widths, reverse=True)
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 0), (3, 2), (-1, 5)])
+def test_impossible_counts_are_refused(successes, trials):
+    with pytest.raises(ValueError, match=f"{successes} successes in {trials} trials"):
+        wilson_interval(successes, trials)
+
+
+@pytest.mark.parametrize(
+    ("only_first", "only_second", "p_value"),
+    [
+        (0, 0, 1.0),
+        (1, 0, 1.0),
+        (0, 5, 0.0625),
+        (0, 6, 0.03125),
+        (5, 5, 1.0),
+        (2, 8, 0.109375),
+        (1, 9, 0.021484375),
+        (12, 5, 0.1435),
+        # The approval ratings of Agresti 1990, Categorical Data Analysis, p. 350
+        (150, 86, 3.716e-05),
+    ],
+)
+def test_known_mcnemar_values(only_first, only_second, p_value):
+    assert mcnemar_exact(only_first, only_second) == pytest.approx(p_value, rel=1e-3)
+
+
+@given(st.integers(0, 1500), st.integers(0, 1500))
+def test_mcnemar_is_a_probability_and_does_not_depend_on_the_order(first, second):
+    p_value = mcnemar_exact(first, second)
+    assert 0.0 <= p_value <= 1.0
+    assert p_value == mcnemar_exact(second, first)
+
+
+def test_negative_counts_are_refused():
+    with pytest.raises(ValueError, match="-1 and 3; they cannot be negative"):
+        mcnemar_exact(-1, 3)

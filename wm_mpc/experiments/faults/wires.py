@@ -1,0 +1,154 @@
+"""Faults of what comes over the wires: cameras, states, clocks, actions."""
+
+from __future__ import annotations
+
+import array
+import math
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from wm_mpc.experiments.faults.fault import EITHER, HOLDS, PLANS, Begin, Fault, tampered
+from wm_mpc.experiments.faults.rig import Rig, Tamper, nothing, shifted
+
+_NOISE, _PIXELS = random.Random(0), np.random.default_rng(0)
+
+
+def _frozen() -> Begin:
+    def begin(rig: Rig) -> None:
+        first: list[Any] = []
+
+        def tamper(message: Any) -> Iterator[Any]:
+            first.append(message) if not first else None
+            yield first[0]
+
+        rig.image = tamper
+        rig.wait_for(lambda: first, 2.0)
+
+    return begin
+
+
+def _repeated() -> Begin:
+    """The same pixels under new stamps."""
+
+    def begin(rig: Rig) -> None:
+        data: list[Any] = []
+
+        def tamper(message: Any) -> Iterator[Any]:
+            data.append(message.data) if not data else None
+            message.data = data[0]
+            yield message
+
+        rig.wait_for_motion()
+        rig.image = tamper
+        rig.wait_for(lambda: data, 2.0)
+
+    return begin
+
+
+def _jitter(message: Any) -> Iterator[Any]:
+    yield from shifted(_NOISE.uniform(-0.04, 0.04))(message)
+
+
+def _half() -> Tamper:
+    # Of this seed never four in a row: then it would have to hold.
+    rng = random.Random(40)
+
+    def tamper(message: Any) -> Iterator[Any]:
+        if rng.random() < 0.5:
+            yield message
+
+    return tamper
+
+
+def _flood(message: Any) -> Iterator[Any]:
+    for _ in range(50):
+        yield message
+
+
+def _encoding(message: Any) -> Iterator[Any]:
+    message.encoding = "yuv999"
+    yield message
+
+
+def _truncated(message: Any) -> Iterator[Any]:
+    message.data = message.data[: len(message.data) // 2]
+    yield message
+
+
+def _picture(make: Callable[[int, int], np.ndarray]) -> Tamper:
+    def tamper(message: Any) -> Iterator[Any]:
+        pixels = make(message.height, message.width)
+        message.height, message.width = pixels.shape[:2]
+        message.step = 3 * message.width
+        message.data = array.array("B", pixels.tobytes())
+        yield message
+
+    return tamper
+
+
+def _rare(tamper: Tamper, each: int) -> Tamper:
+    count = 0
+
+    def rare(message: Any) -> Iterator[Any]:
+        nonlocal count
+        count += 1
+        if count % each == 0:
+            yield from tamper(message)
+
+    return rare
+
+
+def _dark(height: int, width: int) -> np.ndarray:
+    return _PIXELS.integers(0, 16, (height, width, 3)).astype(np.uint8)
+
+
+def _black(height: int, width: int) -> np.ndarray:
+    return np.zeros((height, width, 3), np.uint8)
+
+
+def _velocity(value: float) -> Tamper:
+    def tamper(message: Any) -> Iterator[Any]:
+        message.twist.twist.linear.x = value
+        yield message
+
+    return tamper
+
+
+WIRES = (
+    Fault("camera falls silent", HOLDS, tampered(image=nothing), reason="no image for"),
+    Fault("camera freezes: old picture, old stamp", HOLDS, _frozen(), reason="stamps are"),
+    Fault("camera repeats one picture under new stamps, robot moves", HOLDS, _repeated(),
+          seconds=3.0, reason="repeated one image"),
+    Fault("camera's stamps jump back by 5 s", HOLDS, tampered(image=shifted(-5.0)),
+          reason="stamps are"),
+    Fault("camera's stamps jump ahead by 5 s", HOLDS, tampered(image=shifted(5.0)),
+          reason="in the future"),
+    Fault("camera's stamps jump ahead by 0.45 s", HOLDS, tampered(image=shifted(0.45)),
+          reason="in the future"),
+    Fault("clock of camera and odometry 0.45 s ahead", HOLDS,
+          tampered(image=shifted(0.45), state=shifted(0.45)), reason="in the future"),
+    Fault("clock of camera and odometry 0.06 s ahead", PLANS,
+          tampered(image=shifted(0.06), state=shifted(0.06)), seconds=4.0,
+          reason="in the future"),
+    Fault("camera's stamps jitter by 40 ms", PLANS, tampered(image=_jitter), seconds=4.0),
+    Fault("half of the images get lost", PLANS, tampered(image=_half()), seconds=4.0),
+    Fault("images at 500 Hz", PLANS, tampered(image=_flood), seconds=4.0),
+    Fault("wrong encoding", HOLDS, tampered(image=_encoding), reason="accepted encodings"),
+    Fault("truncated images", HOLDS, tampered(image=_truncated), reason="truncated"),
+    Fault("images of 8x8", HOLDS, tampered(image=_picture(lambda h, w: _black(8, 8))),
+          reason="the model wants"),
+    Fault("images of 4000x3000", EITHER,
+          tampered(image=_rare(_picture(lambda h, w: _black(3000, 4000)), 5)), seconds=4.0),
+    Fault("lens covered", HOLDS, tampered(image=_picture(_black)), reason="does not know"),
+    Fault("light off", HOLDS, tampered(image=_picture(_dark)), reason="does not know"),
+    Fault("NaN in the state", HOLDS, tampered(state=_velocity(math.nan)), reason="is nan"),
+    Fault("infinity in the state", HOLDS, tampered(state=_velocity(math.inf)), reason="is inf"),
+    Fault("state falls silent", HOLDS, tampered(state=nothing), reason="no robot state for"),
+    Fault("clock jumps ahead by 100 s", HOLDS, tampered(clock=shifted(100.0)),
+          reason="stamps are", simulated_time=True),
+    Fault("clock jumps back by 100 s", HOLDS, tampered(clock=shifted(-100.0)),
+          reason="stamps", simulated_time=True),
+)  # fmt: skip

@@ -1,0 +1,223 @@
+"""The results of a benchmark as Markdown: what must hold, line by line, and a table per section."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from wm_mpc.experiments.speed.peer_solvers import INSTALL
+from wm_mpc.experiments.speed.workbench import WITH_RESTARTS
+
+Row = dict[str, Any]
+_VERDICTS = {True: "yes", False: "**no**", None: "-"}
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """Everything one needs to judge the results without the JSON."""
+    blocks = ["# Benchmark", _conditions(results), "## What must hold", _claims(results["claims"])]
+    for name, (title, write) in _SECTIONS.items():
+        if name in results["sections"]:
+            blocks += [f"## {title}", *write(results["sections"][name])]
+        elif name in results["failures"]:
+            blocks += [f"## {title}", f"Not measured: {results['failures'][name]}"]
+    return "\n\n".join(blocks)
+
+
+def _conditions(results: Mapping[str, Any]) -> str:
+    machine = results["machine"]
+    native = "compiled here" if machine["native"] == "yes" else machine["native"]
+    lines = [
+        f"`{results['command']}`, {results['date']}, code {results['code']}, seed "
+        f"{results['seed']}, {results['seconds']:.0f} s.",
+        f"{results['threads']} thread(s) of {machine['cpu']}, {machine['cores']} cores, Python "
+        f"{machine['python']}, torch {machine['torch']}; native back end: {native}.",
+        "Load of the machine (processes that compute) when a section began: "
+        + ", ".join(f"{name} {load}" for name, load in results["load"].items())
+        + ". What is compared ran in turn, in one process; nodes in processes of their own.",
+        "Checkpoints: " + ", ".join(
+            f"{task} {entry['sha256'][:12]} ({results['fastest'][task]})"
+            for task, entry in results["checkpoints"].items()
+        ) + ".",
+    ]  # fmt: skip
+    if not results["complete"]:
+        lines.insert(0, "**Not finished**: the same command continues.")
+    if results["quick"]:
+        lines.append("`--quick`: few runs; a p99 of less than a hundred is about their maximum.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _claims(claims: Sequence[Row]) -> str:
+    rows = [
+        [row["claim"], row["wanted"], row["measured"], _VERDICTS[row["holds"]]] for row in claims
+    ]
+    return _table(["claim", "wanted", "measured", "holds"], rows)
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [f"| {' | '.join(str(cell) for cell in row)} |" for row in (names, *rows)]
+    return "\n".join([lines[0], "|---" * len(names) + "|", *lines[1:]])
+
+
+def _times(times: Mapping[str, Any]) -> str:
+    return f"{times['p50']:.2f} / {times['p99']:.2f}"
+
+
+def _percent(rate: float | None) -> str:
+    return "-" if rate is None else f"{100 * rate:.0f} %"
+
+
+def _plain(number: float | None) -> str:
+    return "-" if number is None else str(number)
+
+
+def _latency(section: Any) -> list[str]:
+    """A table for each sweep: a row for each planner, a column for each value."""
+    titles = {
+        "horizon": "horizon (model steps)",
+        "count": f"restarts ({', '.join(WITH_RESTARTS)}) or samples (the others)",
+        "hidden": "hidden units of models that were not trained",
+    }
+    blocks = [
+        f"Plan time, p50 / p99 in ms, from the observation to the actions, encoding included; "
+        f"whatever is not varied is as in the task {section['task']}."
+    ]
+    for sweep, title in titles.items():
+        found = [row for row in section["rows"] if row["sweep"] == sweep]
+        values = sorted({row["value"] for row in found})
+        kinds = list(dict.fromkeys((r["planner"], r["dynamics"], r["backend"]) for r in found))
+        rows = []
+        for kind in kinds:
+            by_value = {
+                row["value"]: _times(row["plan_ms"])
+                for row in found
+                if (row["planner"], row["dynamics"], row["backend"]) == kind
+            }
+            rows.append([*kind, *(by_value.get(value, "-") for value in values)])
+        blocks += [f"Against {title}:",
+                   _table(["planner", "dynamics", "back end", *values], rows)]  # fmt: skip
+    return blocks
+
+
+def _success(section: Any) -> list[str]:
+    rows = [
+        [row["task"], row["planner"], f"{_times(row['plan_ms'])}",
+         f"{_percent(row['success_rate'])} of {row['episodes']}",
+         f"{100 * row['ci95'][0]:.0f}-{100 * row['ci95'][1]:.0f} %"]
+        for row in section["rows"]
+    ]  # fmt: skip
+    equal = [
+        [row["task"], row["sampling"], f"{row['plan_ms']:.1f}",
+         _percent(row["sampling_success_rate"]), row["gradient"] or "none is so fast",
+         "-" if row["gradient"] is None else f"{row['gradient_plan_ms']:.1f}",
+         _percent(row["gradient_success_rate"])]
+        for row in section["at_equal_time"]
+    ]  # fmt: skip
+    blocks = [
+        "Closed loop, held-out episodes, a new plan every model step. Planners: starts of first "
+        f"plans x iterations ({', '.join(WITH_RESTARTS)}), samples x iterations (the others).",
+        _table(["task", "planner", "plan p50 / p99 ms", "success", "95 % interval"], rows),
+        "At equal time: of the gradient planners, the slowest that takes no longer.",
+        _table(["task", "sampling planner", "ms", "success", "gradient planner", "ms", "success"],
+               equal),
+    ]  # fmt: skip
+    if section["not_shipped"]:
+        blocks.append(f"No model is shipped for: {', '.join(section['not_shipped'])}.")
+    return blocks
+
+
+def _node(section: Any) -> list[str]:
+    names = list(dict.fromkeys(name for row in section["rows"] for name in row["stage_ms"]))
+    rows = [
+        [row["task"], row["beside"],
+         *(_times(row["stage_ms"][name]) if name in row["stage_ms"] else "-" for name in names),
+         row["plans"], row["overruns"], row["holds"], _plain(row["stolen_percent"])]
+        for row in section["rows"]
+    ]  # fmt: skip
+    return [
+        "p50 / p99 in ms, as the node tells in `diagnostics`. receive: from the camera's publish "
+        "to the callback; wait: for the planning thread, and for the robot state of that moment; "
+        "convert: messages to arrays; publish: the plan. overhead: all but encode and plan.",
+        _table(["task", "beside", *names, "plans", "overruns", "holds", "stolen (%)"], rows),
+        f"Times are of the latest {section['remembered_plans']} plans, those of the start included "
+        "as long as there are not more. stolen: of the processor time wanted meanwhile, what "
+        "other machines on the same host had instead.",
+    ]
+
+
+def _peers(section: Any) -> list[str]:
+    rows = [
+        [row["task"], row["contender"], _times(row["search_ms"]), f"{row['cost_mean']:.4f}",
+         f"{row['lowest_seen_mean']:.4f}" if "lowest_seen_mean" in row else "-"]
+        for row in section["rows"]
+    ]  # fmt: skip
+    count = len(section["rows"][0]["costs"]) if section["rows"] else 0
+    versions = ", ".join(f"{name} {version}" for name, version in section["versions"].items())
+    return [
+        f"First plans for {count} held-out starts and goals, without encoding; costs by one and "
+        "the same function. The others know no limits, so the cost they are given has them; it is "
+        "computed by our fused PyTorch rollout, which is faster than step by step, or, where the "
+        "name says so, by our machine code (native). MPPI of all with as many samples and "
+        "iterations. lowest seen: of all plans a solver looked at, not only the one it returns. "
+        f"{versions}.",
+        _table(["task", "planner", "search p50 / p99 ms", "cost", "lowest seen"], rows),
+        *([f"Not installed: {', '.join(section['missing'])}. To compare with it: {INSTALL}."]
+          if section["missing"] else []),
+    ]  # fmt: skip
+
+
+def _limit(section: Any) -> list[str]:
+    rows = []
+    for row in section["rows"]:
+        for backend, times in row["search_ms"].items():
+            rows.append(
+                [row["task"], row["planner"], backend, f"{row['operations'] / 1e9:.2f}",
+                 f"{row['limit_ms']:.2f}", f"{row['limit_at_highest_rate_ms']:.2f}",
+                 f"{times['p50']:.2f}", row["times_limit"][backend],
+                 row["times_limit_at_highest_rate"][backend]]
+            )  # fmt: skip
+    highest = max(row["highest_gflops"] for row in section["rows"])
+    return [
+        "The matrix products of a search, and how long they alone would take: at the rate measured "
+        "for matrices of the same shapes (the faster of torch and oneDNN for each), and at "
+        f"the highest rate of all ({highest:.0f} GFLOP/s). Below 1: faster than "
+        "the libraries multiply such small matrices: weights stay in the cache.",
+        _table(["task", "planner", "back end", "GFLOP", "limit ms", "at highest rate ms",
+                "search p50 ms", "times limit", "times highest"], rows),
+    ]  # fmt: skip
+
+
+def _budget(section: Any) -> list[str]:
+    rows = [
+        [row["task"], row["planner"], row["backend"], f"{row['budget_ms']:.0f}",
+         f"{row['overrun_ms']['p99']:.2f}", f"{row['overrun_with_rest_ms']['p99']:.2f}",
+         f"{row['iterations_median']:.0f}", ", ".join(row["faults"]) or "none"]
+        for row in section["rows"]
+    ]  # fmt: skip
+    return [
+        "Searches that would never end, stopped by `time_budget`. Overrun, p99 in ms, negative: "
+        "before the budget; of the search, and with all that is done before and after it but "
+        "encoding. One iteration is done in any case, but by lm and cem_gd.",
+        _table(["task", "planner", "back end", "budget ms", "overrun", "with the rest",
+                "iterations", "faults of plans"], rows),
+    ]  # fmt: skip
+
+
+def _repeat(section: Any) -> list[str]:
+    rows = [
+        [row["task"], row["planner"], row["backend"], f"`{row['digest'][:12]}`",
+         "yes" if row["same_again"] else "no", "yes" if row["same_in_another_process"] else "no"]
+        for row in section["rows"]
+    ]  # fmt: skip
+    return [_table(["task", "planner", "back end", "digest", "same again", "in a new process"],
+                   rows)]  # fmt: skip
+
+
+_SECTIONS: dict[str, tuple[str, Callable[[Any], list[str]]]] = {
+    "peers": ("Against other libraries", _peers),
+    "latency": ("Plan time against everything it depends on", _latency),
+    "success": ("Success against plan time", _success),
+    "node": ("From the camera to the published plan", _node),
+    "limit": ("Against the limit of the machine", _limit),
+    "budget": ("Time budget", _budget),
+    "repeat": ("The same from run to run", _repeat),
+}

@@ -1,0 +1,192 @@
+"""From finished episodes to the cells of the results, and comparisons on the same episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from wm_mpc.experiments.common.journal import Journal
+from wm_mpc.experiments.common.protocol import Benchmark, Cell, Record
+from wm_mpc.experiments.common.settings import TRUE_SIMULATOR
+from wm_mpc.experiments.common.statistics import mcnemar_exact, wilson_interval
+
+POOLED = "pooled"
+EARLY = 50  # low-level steps: success within them is told, too
+Row = dict[str, Any]
+
+
+def summarise(benchmark: Benchmark, journal: Journal, episodes: int) -> list[Row]:
+    """All cells with at least one finished episode: per training seed and, with several, pooled."""
+    rows = []
+    for group in _groups(benchmark):
+        found = [(cell, journal.of(cell, episodes)) for cell in group]
+        rows += [_row(benchmark, cell, cell.training_seed, records) for cell, records in found
+                 if records]  # fmt: skip
+        pooled = [record for _, records in found for record in records]
+        if len(group) > 1 and pooled:
+            row = _row(benchmark, group[0], POOLED, pooled)
+            row["training_seeds"] = [cell.training_seed for cell, records in found if records]
+            rows.append(row)
+    _add_time_ratios(rows)
+    return rows
+
+
+def _groups(benchmark: Benchmark) -> list[list[Cell]]:
+    """Cells that differ in their training seed only."""
+    groups: dict[tuple[str, str, str], list[Cell]] = {}
+    for cell in benchmark.cells():
+        groups.setdefault((cell.loop, cell.variant, cell.planner), []).append(cell)
+    return list(groups.values())
+
+
+def _row(
+    benchmark: Benchmark, cell: Cell, training_seed: int | str | None, records: Sequence[Record]
+) -> Row:
+    planner = benchmark.planner_of(cell)
+    steps = [record.steps for record in records if record.success]
+    row: Row = {
+        "task": benchmark.task,
+        "goals": benchmark.goals,
+        "variant": cell.variant,
+        "training_seed": training_seed,
+        "planner": cell.planner,
+        "loop": cell.loop,
+        "episodes": len(records),
+        **_rate("success_rate", "ci95", [record.success for record in records]),
+        "steps_mean": round(float(np.mean(steps)), 1) if steps else None,
+    }
+    if benchmark.steps > EARLY:
+        early = [record.success and record.steps <= EARLY for record in records]
+        row |= _rate(f"success_rate_{EARLY}", f"ci95_{EARLY}", early)
+    if cell.loop == "open":
+        row |= _rate(
+            "success_rate_at_end", "ci95_at_end", [record.success_at_end for record in records]
+        )
+    p50, p99 = _plan_times(records)
+    row |= {
+        "plan_ms_p50": p50,
+        "plan_ms_p99": p99,
+        "plans": sum(len(record.plan_ms) for record in records),
+        "holds": sum(record.holds for record in records),
+        "horizon": planner.horizon,
+        "restarts": planner.restarts,
+        "replan": benchmark.replan_of(cell),
+        "privileged": cell.planner == TRUE_SIMULATOR,
+    }
+    trips = [time for record in records for time in record.extra.get("round_trip_ms", [])]
+    if trips:
+        row["round_trip_ms_p50"], row["round_trip_ms_p99"] = _percentiles(trips)
+    return row
+
+
+def _rate(name: str, interval: str, outcomes: Sequence[bool]) -> Row:
+    low, high = wilson_interval(sum(outcomes), len(outcomes))
+    return {
+        name: round(sum(outcomes) / len(outcomes), 4),
+        interval: [round(low, 4), round(high, 4)],
+    }
+
+
+def _plan_times(records: Iterable[Record]) -> tuple[float | None, float | None]:
+    """p50 and p99 (ms): of all plans, or, for nodes, what they reported of theirs."""
+    records = list(records)
+    times = [time for record in records for time in record.plan_ms]
+    if times:
+        return _percentiles(times)
+    told = [record.extra["plan_ms"] for record in records if "plan_ms" in record.extra]
+    if not told:
+        return None, None
+    return round(float(np.median([p50 for p50, _ in told])), 2), max(p99 for _, p99 in told)
+
+
+def _percentiles(times: Sequence[float]) -> tuple[float, float]:
+    p50, p99 = np.percentile(times, [50, 99])
+    return round(float(p50), 2), round(float(p99), 2)
+
+
+def _add_time_ratios(rows: Sequence[Row]) -> None:
+    """Plan time over CEM's: of the same variant, training seed and loop, and of variant `none`."""
+    times = {
+        (row["variant"], row["training_seed"], row["loop"], row["planner"]): row["plan_ms_p50"]
+        for row in rows
+    }
+    none_seeds = {row["training_seed"] for row in rows if row["variant"] == "none"}
+    for row in rows:
+        loop, seed = row["loop"], row["training_seed"]
+        own = _cem_time(times, row["variant"], seed, loop)
+        row["time_ratio_to_cem"] = _ratio(row, own)
+        if none_seeds:
+            other = seed if seed in none_seeds else next(iter(none_seeds))
+            row["time_ratio_to_cem_none"] = _ratio(row, _cem_time(times, "none", other, loop))
+
+
+def _cem_time(times: dict[Any, float | None], variant: str, seed: Any, loop: str) -> float | None:
+    """The reference is `cem`, or the paper's where only that was run."""
+    ours = times.get((variant, seed, loop, "cem"))
+    return ours or times.get((variant, seed, loop, "paper_cem"))
+
+
+def _ratio(row: Row, reference: float | None) -> float | None:
+    if row["privileged"] or not reference or row["plan_ms_p50"] is None:
+        return None
+    return round(row["plan_ms_p50"] / reference, 4)
+
+
+def compare(benchmark: Benchmark, journal: Journal, episodes: int) -> list[Row]:
+    """Exact McNemar tests on the same episodes: every planner against CEM, every variant against
+    `none`; training seeds that both have count as episodes of their own."""
+    cells = benchmark.cells()
+    present = {(c.loop, c.variant, c.planner) for c in cells if c.planner != TRUE_SIMULATOR}
+    names = list(dict.fromkeys((c.loop, c.variant, c.planner) for c in cells))
+    rows = []
+    for loop, variant, planner in names:
+        if (loop, variant, planner) not in present:
+            continue
+        pairs = []
+        if planner != "cem":
+            pairs.append((loop, variant, "cem"))
+        if variant != "none":
+            pairs.append((loop, "none", planner))
+        rows += [
+            _comparison(journal, cells, (loop, variant, planner), other, episodes)
+            for other in pairs
+            if other in present
+        ]
+    return [row for row in rows if row["pairs"]]
+
+
+def _comparison(
+    journal: Journal,
+    cells: Sequence[Cell],
+    first: tuple[str, str, str],
+    second: tuple[str, str, str],
+    episodes: int,
+) -> Row:
+    outcomes = [_outcomes(journal, cells, names, episodes) for names in (first, second)]
+    shared = outcomes[0].keys() & outcomes[1].keys()
+    pairs = [(outcomes[0][key], outcomes[1][key]) for key in shared]
+    only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
+    return {
+        "loop": first[0],
+        "first": {"variant": first[1], "planner": first[2]},
+        "second": {"variant": second[1], "planner": second[2]},
+        "pairs": len(pairs),
+        "only_first": only_first,
+        "only_second": only_second,
+        "p_value": float(f"{mcnemar_exact(only_first, only_second):.4g}"),
+    }
+
+
+def _outcomes(
+    journal: Journal, cells: Sequence[Cell], names: tuple[str, str, str], episodes: int
+) -> dict[tuple[int | None, int], bool]:
+    """Success by training seed and episode."""
+    mine = [cell for cell in cells if (cell.loop, cell.variant, cell.planner) == names]
+    return {
+        # A single checkpoint is compared whatever its training seed is.
+        (cell.training_seed if len(mine) > 1 else None, record.episode): record.success
+        for cell in mine
+        for record in journal.of(cell, episodes)
+    }

@@ -1,0 +1,142 @@
+"""An evaluation from beginning to end: what is missing is run, what is finished is reported.
+
+With a folder, every finished episode is in its journal at once and the reports follow every few
+seconds, so that a run can be killed at any moment and continued by the same command.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from wm_mpc.experiments.common.films import FilmShelf
+from wm_mpc.experiments.common.journal import NAME, Journal
+from wm_mpc.experiments.common.machine import describe_machine, today
+from wm_mpc.experiments.common.protocol import Benchmark, Job, run_jobs
+from wm_mpc.experiments.success.cells import compare, summarise
+from wm_mpc.experiments.success.tables import save
+from wm_mpc.experiments.success.through_ros import free_domain, run_cell
+
+_REPORT_EVERY = 20.0  # s
+
+
+class Evaluation:
+    """One benchmark over so many episodes.
+
+    out: folder of all files, None for none. fresh: forget what is there. workers: see `run_jobs`;
+    ros_domain: see `free_domain`. command, code: for the record.
+    """
+
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        episodes: int,
+        *,
+        out: Path | None = None,
+        fresh: bool = False,
+        workers: int = 1,
+        ros_domain: int | None = None,
+        command: str = "",
+        code: str = "",
+    ) -> None:
+        """Raises JournalError when `out` holds another evaluation."""
+        films_folder = out / "films" if out else None
+        self._benchmark = dataclasses.replace(benchmark, films_folder=films_folder)
+        self._episodes, self._out, self._workers = episodes, out, workers
+        self._ros_domain = ros_domain
+        self._command, self._date = command, today()
+        path = out / NAME if out else None
+        if path is not None and fresh:
+            path.unlink(missing_ok=True)
+            FilmShelf(films_folder, 0).clear()
+        origin = {"code": code, "machine": describe_machine(), "workers": workers}
+        self._journal = Journal(path, self._benchmark.identity(), origin)
+        self._reported_at = time.monotonic()
+
+    @property
+    def origins(self) -> list[dict[str, Any]]:
+        """On which code and machine its episodes ran; more than one: times do not compare."""
+        return self._journal.origins
+
+    def total(self) -> int:
+        return len(self._benchmark.cells()) * self._episodes
+
+    def done(self) -> int:
+        return sum(len(self._journal.of(c, self._episodes)) for c in self._benchmark.cells())
+
+    def run(self, progress: Callable[[int], Any] = lambda _: None) -> dict[str, Any]:
+        """Run what is missing and return the results. progress: called with 1 for each episode of
+        each cell. Raises CheckpointError and LaunchError."""
+        try:
+            for record in run_jobs(self._benchmark, self._jobs(), self._workers):
+                self._journal.add(record)
+                progress(1)
+                self._report_sometimes()
+            self._run_ros_cells(progress)
+        finally:
+            results = self.results()
+            if self._out is not None and self._journal.records:
+                save(self._out, results, picture=True)
+        return results
+
+    def _jobs(self) -> list[Job]:
+        """What is missing, episode by episode."""
+        cells = [cell for cell in self._benchmark.cells() if cell.loop != "ros"]
+        jobs = [
+            (episode, [cell for cell in cells if (cell, episode) not in self._journal.records])
+            for episode in range(self._episodes)
+        ]
+        return [job for job in jobs if job[1]]
+
+    def _run_ros_cells(self, progress: Callable[[int], Any]) -> None:
+        """Cell by cell: a launch runs all episodes, so only whole cells count."""
+        cells = [
+            cell
+            for cell in self._benchmark.cells()
+            if cell.loop == "ros" and len(self._journal.of(cell, self._episodes)) < self._episodes
+        ]
+        if not cells:
+            return
+        with tempfile.TemporaryDirectory() as temporary, free_domain(self._ros_domain) as domain:
+            folder = self._out / "ros" if self._out else Path(temporary)
+            for cell in cells:
+                known = len(self._journal.of(cell, self._episodes))
+                records = run_cell(self._benchmark, cell, self._episodes, folder, domain, progress)
+                for record in records:
+                    self._journal.add(record)
+                progress(-known)  # they were counted before and have been run again
+                self._report_sometimes()
+
+    def _report_sometimes(self) -> None:
+        now = time.monotonic()
+        if self._out is not None and now - self._reported_at > _REPORT_EVERY:
+            self._reported_at = now
+            save(self._out, self.results(), picture=False)
+
+    def results(self) -> dict[str, Any]:
+        """Everything that is in results.json, of what is finished so far."""
+        benchmark, origins = self._benchmark, self._journal.origins
+        identity = benchmark.identity()
+        return {
+            "command": self._command,
+            "date": self._date,
+            "complete": self.done() == self.total(),
+            "code": origins[-1]["code"],
+            "machine": origins[-1]["machine"],
+            "earlier_parts": origins[:-1],
+            "workers": max(origin["workers"] for origin in origins),
+            **{
+                name: identity[name]
+                for name in ("task", "goals", "seed", "steps", "replan", "open_horizon", "threads")
+            },
+            "episodes": self._episodes,
+            "planners": identity["planners"],
+            "objective": identity["objective"],
+            "checkpoints": [checkpoint.describe() for checkpoint in benchmark.checkpoints],
+            "cells": summarise(benchmark, self._journal, self._episodes),
+            "comparisons": compare(benchmark, self._journal, self._episodes),
+        }

@@ -1,0 +1,131 @@
+"""The results of an evaluation as JSON, as Markdown tables, and as a picture (`plot.py`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wm_mpc.atomic import write
+from wm_mpc.experiments.success.cells import EARLY, POOLED, Row
+from wm_mpc.experiments.success.picture import draw
+
+
+def save(folder: Path, results: Mapping[str, Any], *, picture: bool) -> None:
+    """Write results.json and results.md, and results.png when `picture`; each at once, so that a
+    reader never sees half of one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "results.json", json.dumps(results, indent=2) + "\n")
+    write(folder / "results.md", markdown(results) + "\n")
+    if picture and results["cells"]:
+        write(folder / "results.png", draw(results["cells"]))
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """The table of cells, the table of comparisons, and what one must know to read them."""
+    cells: Sequence[Row] = results["cells"]
+    blocks = [_cells_table(cells, results)]
+    if results.get("comparisons"):
+        blocks.append(_comparisons_table(results["comparisons"]))
+    blocks.append("\n".join(f"- {note}" for note in _notes(cells, results)))
+    return "\n\n".join(blocks)
+
+
+def _cells_table(cells: Sequence[Row], results: Mapping[str, Any]) -> str:
+    early = results["steps"] > EARLY
+    at_end = any("success_rate_at_end" in cell for cell in cells)
+    to_none = any("time_ratio_to_cem_none" in cell for cell in cells)
+    # One seed each needs no column.
+    seeds = any(cell["training_seed"] == POOLED for cell in cells)
+    names = ["task", "goals", "variant", *(["training seed"] if seeds else []), "planner", "loop",
+             "success", "95 % interval", *([f"within {EARLY} steps"] if early else []),
+             *(["at the end"] if at_end else []), "mean steps", "plan p50 / p99 ms", "time / CEM",
+             *(["time / CEM on none"] if to_none else [])]  # fmt: skip
+    rows = []
+    for cell in cells:
+        planner = f"{cell['planner']} (privileged)" if cell["privileged"] else cell["planner"]
+        row = [cell["task"], cell["goals"], cell["variant"]]
+        row += [_text(cell["training_seed"])] if seeds else []
+        row += [planner, cell["loop"]]
+        row += [f"{_percent(cell['success_rate'])} of {cell['episodes']}", _interval(cell["ci95"])]
+        row += [_percent(cell.get(f"success_rate_{EARLY}"))] if early else []
+        row += [_percent(cell.get("success_rate_at_end"))] if at_end else []
+        row += [_text(cell["steps_mean"])]
+        row += [f"{_text(cell['plan_ms_p50'])} / {_text(cell['plan_ms_p99'])}"]
+        row += [_text(cell["time_ratio_to_cem"])]
+        row += [_text(cell.get("time_ratio_to_cem_none"))] if to_none else []
+        rows.append(row)
+    return _table(names, rows)
+
+
+def _comparisons_table(comparisons: Sequence[Row]) -> str:
+    rows = []
+    for row in comparisons:
+        first, second = (f"{row[k]['variant']} {row[k]['planner']}" for k in ("first", "second"))
+        counts = [str(row["pairs"]), str(row["only_first"]), str(row["only_second"])]
+        rows.append([row["loop"], first, second, *counts, f"{row['p_value']:.3g}"])
+    names = ["loop", "A", "B", "same episodes", "only A succeeds", "only B succeeds", "p"]
+    return _table(names, rows)
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in (names, *rows)]
+    return "\n".join([lines[0], "|---" * len(names) + "|", *lines[1:]])
+
+
+def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
+    seen = {cell["loop"] for cell in cells if not cell["privileged"]}
+    machine = results["machine"]
+    notes = [
+        f"{results['steps']} low-level steps at most; success by the true distances, which no "
+        f"planner sees. Held-out episodes, seed {results['seed']}. Intervals: Wilson, 95 %.",
+        f"Plan time: from the observation to the actions, encoding included, "
+        f"{results['threads']} thread(s) of {machine['cpu']}, {machine['cores']} cores, torch "
+        f"{machine['torch']}, inner loop {_arithmetic(machine)}.",
+    ]
+    if not results["complete"]:
+        notes.insert(0, "**Not finished**: the same command continues.")
+    if results["workers"] > 1:
+        notes.append(f"{results['workers']} processes at once: plan times are not comparable.")
+    if "closed" in seen:
+        notes.append(f"closed: a new plan every {results['replan']} low-level step(s).")
+    if "open" in seen:
+        notes.append("open: one plan at the start, executed to its end; success at any step of it.")
+    if "ros" in seen:
+        notes.append(
+            "ros: real nodes over topics, in lockstep, a new plan at every low-level step; cells "
+            "one after the other. Times as the node `mpc` reports them (its latest 500 plans)."
+        )
+    if any(cell["privileged"] for cell in cells):
+        replan = max(cell["replan"] or 0 for cell in cells if cell["privileged"])
+        again = f"; closed: a new plan every {replan} low-level steps" if replan else ""
+        notes.append(
+            "true_simulator is no planner but a ceiling: it plans in the simulator itself, by the "
+            f"true state and the true errors{again}."
+        )
+    if any(cell["training_seed"] == POOLED for cell in cells):
+        notes.append(
+            "pooled: all training seeds; the same episodes count once for each, so the interval "
+            "says nothing about other training seeds than these."
+        )
+    if results.get("comparisons"):
+        notes.append("p: exact McNemar test, two-sided, not corrected for the number of tests.")
+    return notes
+
+
+def _arithmetic(machine: dict[str, Any]) -> str:
+    reason = machine.get("native", "older than compiled planning")
+    return "compiled" if reason == "yes" else f"by PyTorch ({reason})"
+
+
+def _percent(rate: float | None) -> str:
+    return "-" if rate is None else f"{100 * rate:.0f} %"
+
+
+def _interval(bounds: Sequence[float]) -> str:
+    return f"{100 * bounds[0]:.0f}-{100 * bounds[1]:.0f} %"
+
+
+def _text(value: Any) -> str:
+    return "-" if value is None else str(value)

@@ -1,0 +1,117 @@
+"""The training command: its options, and the settings they stand for.
+
+`ros2 run wm_mpc train` and the training process of the node `learner` both take them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from wm_mpc.arguments import positive, seed
+from wm_mpc.data.episodes import Dataset, DatasetError
+from wm_mpc.resources import share_directory
+from wm_mpc.sim.worker_arguments import add_workers
+from wm_mpc.training.compute import ACCELERATORS, PRECISIONS
+from wm_mpc.training.config import SYNTHESIS, TrainConfig
+
+_TASK = "wall"  # where neither --task nor --dataset is given
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="train",
+        description="Train a world model on recorded episodes, closing the train-test gap of "
+        "gradient planning by data synthesis. A run that was stopped, however abruptly, continues "
+        "when the same command is given again.",
+        epilog="example: train --task wall --synthesis random,adversarial --seed 1",
+    )
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "--task", help=f"names the default directories; default: that of --dataset, else {_TASK}"
+    )
+    files.add_argument(
+        "--dataset", type=Path, metavar="DIR", help="recorded episodes; default: ./data/<task>"
+    )
+    files.add_argument(
+        "--run", type=Path, metavar="DIR", help="where results go; default: ./runs/<task>"
+    )
+    files.add_argument(
+        "--representation", type=Path, metavar="DIR",
+        help="another run, of the same data, seed and first phases: its finished encoder is taken "
+        "instead of training the same one again",
+    )  # fmt: skip
+    files.add_argument(
+        "--config", type=Path, metavar="FILE",
+        help="settings (YAML); default: the installed train_<task>.yaml, else train.yaml",
+    )  # fmt: skip
+    overrides = parser.add_argument_group("settings that override those of the file")
+    overrides.add_argument("--seed", type=seed, metavar="N", help="of everything that is random")
+    overrides.add_argument(
+        "--representation-seed", type=seed, metavar="N",
+        help="another seed for the phases before the dynamics; default: the same",
+    )  # fmt: skip
+    overrides.add_argument(
+        "--synthesis",
+        metavar="LIST",
+        help=f"comma-separated out of {', '.join(SYNTHESIS)}; or none",
+    )
+    overrides.add_argument(
+        "--episodes", type=positive, metavar="N", help="train on the first N episodes only"
+    )
+    overrides.add_argument(
+        "--history", type=positive, metavar="N",
+        help="model steps of the past that the dynamics sees, the present one included",
+    )  # fmt: skip
+    compute = parser.add_argument_group("where it runs")
+    compute.add_argument(
+        "--accelerator", choices=ACCELERATORS, default="auto", help="default: auto, a GPU if any"
+    )
+    compute.add_argument(
+        "--devices", type=positive, default=1, metavar="N",
+        help="processes on this machine, each with a GPU of its own or a share of the cores; "
+        "an update then sees N batches; default: 1",
+    )  # fmt: skip
+    compute.add_argument(
+        "--nodes", type=positive, default=1, metavar="N",
+        help="machines with a shared file system; start the same command on each, with "
+        "MASTER_ADDR, MASTER_PORT and NODE_RANK in its environment; default: 1",
+    )  # fmt: skip
+    compute.add_argument(
+        "--precision", choices=PRECISIONS, default=PRECISIONS[0],
+        help="of the dynamics; default: 32-true; bf16-mixed is for hardware that has it, and there "
+        "more than twice as fast",
+    )  # fmt: skip
+    add_workers(compute)
+    return parser
+
+
+def settle_task(options: argparse.Namespace) -> None:
+    """Where parsed options name no task, it is that of their dataset, if there is one."""
+    if options.task is None:
+        options.task = _TASK
+        if options.dataset is not None:
+            with contextlib.suppress(DatasetError):  # told when it is opened
+                options.task = Dataset(options.dataset).spec.task
+
+
+def settings(options: argparse.Namespace) -> TrainConfig:
+    """The settings of parsed options, after `settle_task`. Raises ConfigError."""
+    overrides: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in ("seed", "representation_seed", "episodes", "history")
+        if getattr(options, name) is not None
+    }
+    if options.synthesis is not None:
+        names = [] if options.synthesis == "none" else options.synthesis.split(",")
+        overrides["synthesis"] = tuple(names)
+    return TrainConfig.from_yaml(options.config or _shipped_settings(options.task), **overrides)
+
+
+def _shipped_settings(task: str) -> Path:
+    """The settings made for a task, else those for all."""
+    folder = share_directory() / "config"
+    own = folder / f"train_{task}.yaml"
+    return own if own.is_file() else folder / "train.yaml"

@@ -1,0 +1,59 @@
+"""The end of a training: the model is measured, and its checkpoint and reports are written."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from wm_mpc.atomic import write
+from wm_mpc.model.checkpoint import save_checkpoint
+from wm_mpc.model.familiarity import familiarity_notes
+from wm_mpc.provenance import code_version
+from wm_mpc.training.calibration import measure_familiarity
+from wm_mpc.training.diagnostics import diagnostics, rounded
+from wm_mpc.training.gradient_quality import gradient_quality
+from wm_mpc.training.preparation import data_notes, posture_notes
+from wm_mpc.training.trainer import Trainer
+
+
+def write_results(trainer: Trainer, run: Path, command: str) -> Path:
+    """Measure a finished model and write checkpoint, metrics.json, report.png and TensorBoard
+    pictures into the run's directory; returns the path of the checkpoint."""
+    from wm_mpc.training import report  # matplotlib is slow to import, and --help needs none of it
+
+    recording, model, config = trainer.recording, trainer.model, trainer.config
+    episodes = trainer.validation_episodes
+    metrics = diagnostics(model, recording, episodes, horizon=10)
+    quality = gradient_quality(model, recording, episodes)
+    if quality is not None and len(quality.cosines):
+        metrics["gradient_cosine"] = rounded(quality.quartiles)
+    provenance = {
+        "command": command,
+        "code": code_version(),
+        **trainer.provenance(),
+        "metrics": metrics,
+    }
+    model.familiarity = measure_familiarity(model, recording, episodes)
+    checkpoint = run / f"{recording.spec.task}.safetensors"
+    save_checkpoint(model, checkpoint, provenance)
+    write(run / "metrics.json", json.dumps(provenance, indent=2, default=_plain) + "\n")
+    picture = run / "report.png"
+    report.draw_report(
+        model, recording, episodes, trainer.history, metrics, picture, config.horizon, quality
+    )
+    trainer.add_picture("report", picture)
+    print(f"checkpoint  {checkpoint}\nreport      {picture}")
+    for name, value in metrics.items():
+        print(f"{name:18}{value}")
+    notes = [*data_notes(recording), *posture_notes(model), *familiarity_notes(model.familiarity)]
+    for line in notes:
+        print(f"train: WARNING: {line}", file=sys.stderr)
+    return checkpoint
+
+
+def _plain(value: Any) -> Any:
+    is_record = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return dataclasses.asdict(value) if is_record else str(value)
