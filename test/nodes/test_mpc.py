@@ -29,8 +29,15 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
+from wm_mpc.control.settings import ControlSettings
 from wm_mpc.native.library import library, why_not
-from wm_mpc.nodes.mpc_parameters import TABLE, Configs, objective_config, planner_config
+from wm_mpc.nodes.mpc_parameters import (
+    TABLE,
+    Settings,
+    control_settings,
+    objective_config,
+    planner_config,
+)
 from wm_mpc.ros import qos
 from wm_mpc.ros.executors import UrgentCallbackGroup
 from wm_mpc.ros.messages import rgb_to_image, state_to_odometry
@@ -285,16 +292,21 @@ def test_planner_can_be_exchanged_while_running(mpc, planner):
 
 def test_changed_parameters_make_another_planner_and_objective():
     values = {parameter.name: parameter.default for parameter in TABLE}
-    configs = Configs()
-    planner, objective = configs.of(values)
-    assert (planner, objective) == (planner_config(values), objective_config(values))
-    assert configs.of(values)[0] is planner
+    settings = Settings()
+    first = settings.of(values)
+    assert (first.planner, first.objective) == (planner_config(values), objective_config(values))
+    assert settings.of(values) is first
     changed = {**values, "planner.horizon": 3, "cost.state_weight": 0.25}
-    planner, objective = configs.of(changed)
-    assert (planner.horizon, objective.state_weight) == (3, 0.25)
+    second = settings.of(changed)
+    assert (second.planner.horizon, second.objective.state_weight) == (3, 0.25)
     with pytest.raises(ValueError, match="elites"):
-        configs.of({**values, "planner.type": "cem", "planner.samples": 2, "planner.elites": 3})
-    assert configs.of(changed)[0] == planner
+        settings.of({**values, "planner.type": "cem", "planner.samples": 2, "planner.elites": 3})
+    assert settings.of(changed).planner == second.planner
+
+
+def test_defaults_of_parameters_are_those_of_the_control_loop():
+    values = {parameter.name: parameter.default for parameter in TABLE}
+    assert control_settings(values) == ControlSettings()
 
 
 @pytest.mark.parametrize("is_simulated", [False, True])

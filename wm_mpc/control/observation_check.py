@@ -6,10 +6,12 @@ a while, and names topics and joints. Knows nothing of ROS.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Protocol
 
+from wm_mpc.control.codes import HoldCode
 from wm_mpc.control.observing import (
     GOOD,
     Ahead,
@@ -77,10 +79,13 @@ class ObservationCheck:
     def image(self, image: Stamped | None, ahead: Ahead) -> Finding:
         """What is wrong with the newest image. ahead: of the stamps of images."""
         if image is None:
-            return Finding(f"no image received yet on {self._image_topic}", is_fault=False)
+            text = f"no image received yet on {self._image_topic}"
+            return Finding(text, is_fault=False, code=HoldCode.NO_IMAGE)
         age = (self._now - image.stamp) / SECOND
         finding = self._aged("image", image.received, age)
-        return finding if finding.hold else self._clocks("image", ahead, -age)
+        if finding.hold:
+            return dataclasses.replace(finding, code=HoldCode.STALE_IMAGE)
+        return self._clocks("image", ahead, -age, HoldCode.FUTURE_IMAGE)
 
     def state(self, state: StateAt | None, measured: Measured) -> Finding:
         """What is wrong with the robot's state of that image's moment."""
@@ -88,35 +93,41 @@ class ObservationCheck:
         where, history = self._state_topic, measured.history
         if state is None:
             why, text = measured.why_missing(), f"no robot state received yet on {where}"
-            return Finding(f"{text}: {why}" if why else text, is_fault=bool(why))
+            text = f"{text}: {why}" if why else text
+            return Finding(text, is_fault=bool(why), code=HoldCode.NO_STATE)
         age = (self._now - state.newest) / SECOND
         finding = self._aged("robot state", state.received, age)
         if finding.hold:
-            fault = history.fault(state.silent)
-            return Finding(fault or f"{finding.hold}: {state.silent} on {where}")
-        finding = self._clocks("robot state", measured.ahead, -age)
+            if fault := history.fault(state.silent):
+                return Finding(fault, code=HoldCode.UNREADABLE)
+            text = f"{finding.hold}: {state.silent} on {where}"
+            return Finding(text, code=HoldCode.STALE_STATE)
+        finding = self._clocks("robot state", measured.ahead, -age, HoldCode.FUTURE_STATE)
         if finding.hold:
             return finding
         self._offset = state.offset
         fault = history.fault(state.entry)
-        return self._noted("pair", judge_pair(state, where=where, period=self._period, fault=fault))
+        finding = judge_pair(state, where=where, period=self._period, fault=fault)
+        code = HoldCode.UNREADABLE if fault else HoldCode.OTHER_MOMENT
+        return self._noted("pair", finding, code)
 
     def _aged(self, what: str, received: float, age: float) -> Finding:
         silence = self._moment - received if self._timed else 0.0
         return judge_age(what, silence=silence, age=age, timeout=self._timeout)
 
-    def _clocks(self, what: str, ahead: Ahead, now: float) -> Finding:
+    def _clocks(self, what: str, ahead: Ahead, now: float, code: HoldCode) -> Finding:
         """now: how far (s) the newest stamp is ahead at present."""
         finding = judge_ahead(
             what, ahead, now=now, period=self._period, timeout=self._timeout,
             is_simulated=self._is_simulated,
         )  # fmt: skip
-        return self._noted(what, finding)
+        return self._noted(what, finding, code)
 
-    def _noted(self, kind: str, finding: Finding) -> Finding:
+    def _noted(self, kind: str, finding: Finding, code: HoldCode) -> Finding:
+        """code: of the finding, where it says to hold."""
         if self.warnings.see(kind, finding.warning, self._moment):
             self._warn(finding.warning)
-        return finding if finding.hold else GOOD
+        return dataclasses.replace(finding, code=code) if finding.hold else GOOD
 
     def values(self) -> dict[str, object]:
         """For diagnostics."""

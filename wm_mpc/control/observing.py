@@ -10,6 +10,7 @@ import dataclasses
 import statistics
 from collections import deque
 
+from wm_mpc.control.codes import HoldCode
 from wm_mpc.control.state_history import StateAt
 
 AHEAD_WARN = 0.2  # control periods that stamps may be in the future, as no true stamp is
@@ -30,11 +31,12 @@ _OTHER_ERA = 1e6  # s between stamps and clock: one of the two is simulated time
 @dataclasses.dataclass(frozen=True)
 class Finding:
     """hold: why the robot must not move; empty: it may. is_fault: whether something is wrong, not
-    only still to come. warning: what people should know; empty for nothing."""
+    only still to come. warning: what people should know; empty for nothing. code: of hold."""
 
     hold: str = ""
     is_fault: bool = True
     warning: str = ""
+    code: HoldCode | None = None
 
 
 GOOD = Finding()

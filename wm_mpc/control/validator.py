@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from wm_mpc.control.codes import HoldCode
 from wm_mpc.spec import RobotSpec
 
 _ROUNDING = 1e-5  # of an action's range: what arithmetic in float32 may be off
@@ -29,11 +30,12 @@ class Verdict(enum.Enum):
 @dataclasses.dataclass(frozen=True)
 class Validation:
     """actions: float64 (points, action size) to be executed; none for HOLD. reason: what was wrong;
-    empty for SUCCESS."""
+    empty for SUCCESS. code: of HOLD."""
 
     verdict: Verdict
     actions: np.ndarray
     reason: str = ""
+    code: HoldCode | None = None
 
 
 class PlanValidator:
@@ -77,23 +79,21 @@ class PlanValidator:
                 stands, where the first free point is brought into reach of `measured`, too.
         """
         actions = np.asarray(actions, np.float64)
-        nothing = np.zeros((0, self._spec.action.size))
         if actions.ndim != 2 or actions.shape[1] != self._spec.action.size or not len(actions):
             wanted = f"(points, {self._spec.action.size})"
-            return Validation(
-                Verdict.HOLD, nothing, f"the plan has shape {actions.shape}; {wanted} is needed"
-            )
+            reason = f"the plan has shape {actions.shape}; {wanted} is needed"
+            return self._refused(HoldCode.INVALID_PLAN, reason)
         if not np.isfinite(actions).all():
-            return Validation(Verdict.HOLD, nothing, "the plan is not finite")
+            return self._refused(HoldCode.INVALID_PLAN, "the plan is not finite")
         if not age <= timeout:
             reason = (
                 f"the plan is of an observation {age:.2f} s old (observation_timeout {timeout} s)"
             )
-            return Validation(Verdict.HOLD, nothing, reason)
+            return self._refused(HoldCode.STALE_PLAN, reason)
         first = range(min(fixed, len(actions) - 1) + 1)  # executed already, and the first free one
         unsafe = self._out_of_reach(actions, first, measured, lag)
         if unsafe:
-            return Validation(Verdict.HOLD, nothing, unsafe)
+            return self._refused(HoldCode.JUMP, unsafe)
         reasons = []
         if pace < 1.0:
             actions = self._slower(actions, fixed, before, pace)
@@ -108,9 +108,13 @@ class PlanValidator:
         present = min(max(0, int(age / self._spec.control_period)), len(actions) - 1)
         unsafe = self._out_of_reach(limited, range(present, present + 1), measured, lag)
         if unsafe:
-            return Validation(Verdict.HOLD, nothing, unsafe)
+            return self._refused(HoldCode.JUMP, unsafe)
         verdict = Verdict.DEGRADED if reasons else Verdict.SUCCESS
         return Validation(verdict, limited, "; ".join(reasons))
+
+    def _refused(self, code: HoldCode, reason: str) -> Validation:
+        nothing = np.zeros((0, self._spec.action.size))
+        return Validation(Verdict.HOLD, nothing, reason, code)
 
     def _out_of_reach(
         self, actions: np.ndarray, numbers: Iterable[int], measured: np.ndarray | None, lag: float

@@ -21,6 +21,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
+from wm_mpc.control.codes import HoldCode, StatusCode
 from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
 from wm_mpc.model.familiarity import checkpoint_complaint, describe_familiarity
@@ -33,11 +34,11 @@ from wm_mpc.nodes.mpc_reload import Reloader
 from wm_mpc.nodes.mpc_session import Session
 from wm_mpc.nodes.mpc_statistics import Statistics
 from wm_mpc.nodes.mpc_status import Status
-from wm_mpc.nodes.mpc_trust import ERROR, WARN
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.ros.lifecycle import ManagedNode, reported
 from wm_mpc.ros.parameters import declare
 from wm_mpc.ros.running import Stopped, run
+from wm_mpc.ros.status import ERROR, WARN
 
 _LOOK = 1.0  # s between two diagnostics
 _PATIENCE = 1.0  # s at the end of the node
@@ -111,7 +112,9 @@ class Mpc(ManagedNode):
 
     def _on_loop_error(self, error: Exception) -> None:
         self.callback_errors.caught("planning loop", error)
-        self._status.report(ERROR, f"holding: fault of the planning loop: {error!r}")
+        self._status.report(
+            ERROR, HoldCode.FAULT, f"holding: fault of the planning loop: {error!r}"
+        )
         time.sleep(0.05)
         session = self._session
         if session is not None:
@@ -130,20 +133,20 @@ class Mpc(ManagedNode):
             path = resolve_checkpoint(values["checkpoint"])
             model = _load(path, values)
         except CheckpointError as error:
-            self._status.report(ERROR, f"cannot configure: {error}")
+            self._status.report(ERROR, StatusCode.FAILED, f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
         self._checkpoint, self._model = path, model
         self._meet(model, values)
         self.get_logger().info(
             f"world model {path.name}: task {model.spec.task}; arithmetic: {self._arithmetic()}"
         )
-        self._status.report(WARN, "configured, not active")
+        self._status.report(WARN, StatusCode.INACTIVE, "configured, not active")
         self._reloader.follow(again=True)
         return TransitionCallbackReturn.SUCCESS
 
     @reported
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._status.report(WARN, "waiting for the camera")
+        self._status.report(WARN, StatusCode.WAITING, "waiting for the camera")
         model, values = self._model, self._settings.values()
         assert model is not None
         session = Session(
@@ -164,22 +167,23 @@ class Mpc(ManagedNode):
     @reported
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._end_session()
-        self._status.report(WARN, "not active")
+        self._status.report(WARN, StatusCode.INACTIVE, "not active")
         return super().on_deactivate(state)
 
     @reported
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._forget("not configured")
+        self._forget(StatusCode.UNCONFIGURED, "not configured")
         return TransitionCallbackReturn.SUCCESS
 
     @reported
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._forget("shut down")
+        self._forget(StatusCode.SHUT_DOWN, "shut down")
         return TransitionCallbackReturn.SUCCESS
 
     @reported
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._forget(f"not configured: a transition failed: {self.callback_errors.last}", ERROR)
+        reason = f"not configured: a transition failed: {self.callback_errors.last}"
+        self._forget(StatusCode.FAILED, reason, ERROR)
         return TransitionCallbackReturn.SUCCESS
 
     def _end_session(self) -> None:
@@ -200,13 +204,13 @@ class Mpc(ManagedNode):
         if endpoints is not None:
             endpoints.close()
 
-    def _forget(self, message: str, level: int = WARN) -> None:
+    def _forget(self, code: StatusCode, message: str, level: int = WARN) -> None:
         """Let go of whatever belongs to a configured node."""
         self._end_session()
         self._leave()
         self._model = self._checkpoint = None
         self._goals.forget()
-        self._status.report(level, message)
+        self._status.report(level, code, message)
 
     # -------------------------------------------------------------------------------- services
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from std_srvs.srv import Trigger
 
 from wm_mpc.control.goals import Goal, GoalQueue, GoalStatus
 from wm_mpc.control.same_goal import differs_by_noise, same_picture
+from wm_mpc.control.settings import GoalSettings
 from wm_mpc.nodes.mpc_inputs import Inputs, Snapshot
 from wm_mpc.nodes.mpc_states import STATE_TYPES
 from wm_mpc.ros import qos
@@ -181,13 +182,13 @@ class Goals:
         reason = f": {last.reason}" if last.reason else ""
         return f"no goal any more; goal {last.number} was {last.status.value}{reason}"
 
-    def see(self, number: int, distance: float, now: int, values: Mapping[str, Any]) -> None:
+    def see(self, number: int, distance: float, now: int, settings: GoalSettings) -> None:
         """A plan for a goal has left. distance: of what was planned from, in model steps. now:
         ns."""
-        self._tolerance = values["goal.tolerance"]
+        self._tolerance = settings.tolerance
         ended = self._queue.see(
             number, distance, 1e-9 * now,
-            tolerance=self._tolerance, timeout=values["goal.timeout"],
+            tolerance=self._tolerance, timeout=settings.timeout,
         )  # fmt: skip
         if ended is not None:
             text = f"goal {number} {ended.status.value} after {ended.seconds:.1f} s"

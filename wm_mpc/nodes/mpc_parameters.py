@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from wm_mpc.control.settings import ControlSettings, GoalSettings, SurpriseSettings
 from wm_mpc.planning.objective import DISTANCES, MODES, ObjectiveConfig
 from wm_mpc.planning.registry import BACKENDS, INITS, PLANNERS, PlannerConfig
 from wm_mpc.ros.parameters import Parameter
@@ -179,31 +180,44 @@ TABLE = (
 
 def planner_config(values: Mapping[str, Any]) -> PlannerConfig:
     """From a snapshot of the parameters. Raises ValueError when they contradict each other."""
-    prefix = "planner."
-    return PlannerConfig(**{k.removeprefix(prefix): v for k, v in values.items()
-                            if k.startswith(prefix)})  # fmt: skip
+    return PlannerConfig(**_group(values, "planner."))
 
 
 def objective_config(values: Mapping[str, Any]) -> ObjectiveConfig:
     """From a snapshot of the parameters."""
-    prefix = "cost."
-    return ObjectiveConfig(**{k.removeprefix(prefix): v for k, v in values.items()
-                              if k.startswith(prefix)})  # fmt: skip
+    return ObjectiveConfig(**_group(values, "cost."))
 
 
-class Configs:
-    """`planner_config` and `objective_config` of a snapshot of the parameters, made once as long as
-    it stays the same object."""
+def control_settings(values: Mapping[str, Any]) -> ControlSettings:
+    """From a snapshot of the parameters. Raises ValueError when they contradict each other."""
+    return ControlSettings(
+        planner=planner_config(values),
+        objective=objective_config(values),
+        rate=values["rate"],
+        time_budget=values["time_budget"],
+        observation_timeout=values["observation_timeout"],
+        lag=values["limits.lag"],
+        surprise=SurpriseSettings(**_group(values, "surprise.")),
+        goal=GoalSettings(**_group(values, "goal.")),
+    )
+
+
+def _group(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
+
+
+class Settings:
+    """`control_settings` of a snapshot of the parameters, made once as long as it stays the same
+    object."""
 
     def __init__(self) -> None:
         self._values: Mapping[str, Any] | None = None
-        self._made: tuple[PlannerConfig, ObjectiveConfig]
+        self._made: ControlSettings
 
-    def of(self, values: Mapping[str, Any]) -> tuple[PlannerConfig, ObjectiveConfig]:
-        """values: an immutable snapshot. Raises ValueError as `planner_config` does."""
+    def of(self, values: Mapping[str, Any]) -> ControlSettings:
+        """values: an immutable snapshot. Raises ValueError as `control_settings` does."""
         if values is not self._values:
-            self._made = planner_config(values), objective_config(values)
-            self._values = values
+            self._made, self._values = control_settings(values), values
         return self._made
 
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from wm_mpc.nodes.mpc_trust import ERROR, OK, WARN
+from wm_mpc.control.codes import HoldCode, StatusCode
 from wm_mpc.ros.callback_errors import CallbackErrors
 from wm_mpc.ros.connections import Connections
-from wm_mpc.ros.status import DiagnosticsPublisher
+from wm_mpc.ros.status import ERROR, OK, WARN, DiagnosticsPublisher
 
 _TWISTS = {
     "geometry_msgs/msg/Twist": "twist",
@@ -39,14 +39,22 @@ class Status:
     ) -> None:
         self._node, self._errors, self._values, self._unused = node, errors, values, unused
         self._complaint = complaint
+        self._code: HoldCode | StatusCode = StatusCode.UNCONFIGURED
         self._now: tuple[int, str] = (WARN, "not configured")
         self._connections = Connections(node, _advice)
         self._publisher = DiagnosticsPublisher(node, "mpc")
 
-    def report(self, level: int, message: str) -> None:
-        """Set the sentence; log and publish it at once when it is of another kind than before."""
+    def report(self, level: int, code: HoldCode | StatusCode, message: str) -> None:
+        """Set the status; log and publish it at once when it is of another kind than before.
+
+        Args:
+            level: OK, WARN or ERROR.
+            code: For programs.
+            message: For people.
+        """
         if level == OK and (complaint := self._complaint()):
             level, message = WARN, f"{message}; {complaint}"
+        self._code = code
         before, self._now = self._now, (level, message)
         if level == before[0] and _kind(message) == _kind(before[1]):
             return
@@ -74,6 +82,7 @@ class Status:
             troubles.insert(0, f"a callback failed: {error}")
             level = max(level, ERROR)
         values = {
+            "code": self._code.value,
             **self._values(),
             "connections": "; ".join(self._connections.faults) or "no mismatch",
             "callback errors": self._errors.count,

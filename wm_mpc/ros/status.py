@@ -13,6 +13,9 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from wm_mpc.ros import qos
 
+OK, WARN, ERROR = (
+    DiagnosticStatus.OK[0], DiagnosticStatus.WARN[0], DiagnosticStatus.ERROR[0]
+)  # fmt: skip
 TOPIC = "/diagnostics"
 _NO_NAMESPACE = "wm_mpc"  # hardware_id of a robot without a namespace
 

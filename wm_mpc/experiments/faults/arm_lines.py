@@ -18,7 +18,7 @@ from wm_mpc.experiments.faults.arm import (
     Driver,
 )
 from wm_mpc.experiments.faults.commanded import STREAMS, applied, farthest, jumps, steps, within
-from wm_mpc.nodes.mpc_trust import OK, WARN
+from wm_mpc.ros.status import OK, WARN
 from wm_mpc.units import SECOND
 
 _LATE = round(0.2 * SECOND)  # ns, how old the measurement may be that a command is made from

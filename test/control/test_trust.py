@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("rclpy")
-
+from wm_mpc.control.codes import HoldError
+from wm_mpc.control.settings import SurpriseSettings
 from wm_mpc.control.surprise import Surprise
+from wm_mpc.control.trust import Trust
 from wm_mpc.model.checkpoint import load_checkpoint
-from wm_mpc.nodes.mpc_trust import HoldError, Trust
 from wm_mpc.resources import resolve_checkpoint
 
 SECOND = 1_000_000_000
-VALUES = {
-    "surprise.image": 3.0, "surprise.hold": 3.5, "surprise.slow": 2.0, "surprise.pace": 0.5,
-    "surprise.pause": 1.0,
-}  # fmt: skip
+VALUES = SurpriseSettings()
 
 
 @pytest.fixture(scope="module")

@@ -84,10 +84,11 @@ class PlanSchedule:
     def planned(self, now: int, period: int) -> int:
         """Note that planning started at `now`; returns the number of due times missed."""
         assert self._due is not None
-        waiting = self._last_arrival is not None and self._due - self._last_arrival > _SLEW * period
-        if self._is_late(period):
-            self._due = self._last_arrival
-        self._due += period - (round(_SLEW * period) if waiting else 0)
-        missed = max(0, (now - self._due) // period + 1) if now >= self._due else 0
-        self._due += missed * period
+        due, arrival = self._due, self._last_arrival
+        waiting = arrival is not None and due - arrival > _SLEW * period
+        if arrival is not None and self._is_late(period):
+            due = arrival
+        due += period - (round(_SLEW * period) if waiting else 0)
+        missed = max(0, (now - due) // period + 1) if now >= due else 0
+        self._due = due + missed * period
         return int(missed)

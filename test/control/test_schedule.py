@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from wm_mpc.ros.schedule import PlanSchedule
+from wm_mpc.control.schedule import PlanSchedule
 
 MS, SECOND = 1_000_000, 1_000_000_000
 TICK = 1 * MS  # how often the loop looks

@@ -1,40 +1,26 @@
-"""Whether the node `mpc` may trust a plan: the model knows what it sees, its predictions came true,
-and the plan passes the last check before the robot.
+"""Whether a plan may be trusted: the model knows what it sees, its predictions came true, and the
+plan passes the last check before the robot.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticStatus
 
+from wm_mpc.control.codes import HoldCode, HoldError
 from wm_mpc.control.receding_horizon import ControlPlan
+from wm_mpc.control.settings import ControlSettings, SurpriseSettings
 from wm_mpc.control.surprise import Surprise, SurpriseMonitor
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.validator import PlanValidator, Validation, Verdict
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.ros.timing import from_seconds
 from wm_mpc.units import SECOND
-
-OK, WARN, ERROR = (
-    DiagnosticStatus.OK[0], DiagnosticStatus.WARN[0], DiagnosticStatus.ERROR[0]
-)  # fmt: skip
-
-
-class HoldError(Exception):
-    """A reason not to move now; the level is one of DiagnosticStatus."""
-
-    def __init__(self, reason: str, level: int = WARN) -> None:
-        super().__init__(reason)
-        self.level = level
 
 
 class Trust:
-    """For one session of the node. Times are nanoseconds of the node's clock."""
+    """For one robot, from the moment it may be moved until it may not. Times are nanoseconds."""
 
     def __init__(self, model: WorldModel) -> None:
         self._validator = PlanValidator(model.spec)
@@ -60,7 +46,7 @@ class Trust:
             return
         since, duration, reason = self._pause
         if abs(now - since) < duration:
-            raise HoldError(reason, ERROR)
+            raise HoldError(HoldCode.SURPRISE_PREDICTION, reason, is_fault=True)
         self._pause = None
 
     def check(
@@ -74,15 +60,15 @@ class Trust:
         timeout: float,
         rest: np.ndarray,
         executed: Timeline,
-        values: Mapping[str, Any],
+        settings: ControlSettings,
     ) -> Validation:
         """What to send in place of the plan, made from an image (height, width, 3) taken at
         `stamp`. fixed: first points that cannot be changed any more. timeout: s, how old an
         observation may be. rest: the action (action size,) that keeps the robot where it was at
-        `stamp`. values: of the parameters. Raises HoldError."""
+        `stamp`. Raises HoldError."""
         seen = self._monitor.look(image, plan.latents[0])
         self._surprise = self._shown = dataclasses.replace(self._surprise, image=seen)
-        pace, why = self._pace(now, values)
+        pace, why = self._pace(now, settings.surprise)
         before = executed.at(stamp - executed.period)
         last = executed.entry_at(stamp)
         moves = last is not None and not last.is_rest
@@ -95,11 +81,12 @@ class Trust:
             pace=pace,
             why=why,
             measured=rest,
-            lag=values["limits.lag"] if moves else 0.0,
+            lag=settings.lag if moves else 0.0,
         )
         self._note(validation.verdict)
         if validation.verdict is Verdict.HOLD:
-            raise HoldError(validation.reason, ERROR)
+            assert validation.code is not None
+            raise HoldError(validation.code, validation.reason, is_fault=True)
         return validation
 
     def follow(self, plan: ControlPlan, stamp: int, executed: Timeline) -> None:
@@ -108,26 +95,27 @@ class Trust:
         told = self._monitor.follow(stamp, plan.latents[0], executed)
         self._surprise = self._shown = dataclasses.replace(self._surprise, prediction=told)
 
-    def _pace(self, now: int, values: Mapping[str, Any]) -> tuple[float, str]:
+    def _pace(self, now: int, settings: SurpriseSettings) -> tuple[float, str]:
         """How fast to go, and why not faster. Raises HoldError."""
         seen = self._surprise
-        if seen.image > values["surprise.image"] > 0.0:
+        if seen.image > settings.image > 0.0:
             self._begin_anew()
-            raise HoldError(
+            reason = (
                 f"the camera shows what the model does not know: {seen.image:.1f} times the usual "
-                f"error (surprise.image {values['surprise.image']:g})", ERROR,
-            )  # fmt: skip
+                f"error (surprise.image {settings.image:g})"
+            )
+            raise HoldError(HoldCode.SURPRISE_IMAGE, reason, is_fault=True)
         told = f"{seen.prediction:.1f} times the usual error"
-        if seen.prediction > values["surprise.hold"] > 0.0:
+        if seen.prediction > settings.hold > 0.0:
             self._begin_anew()
             reason = (
                 f"the robot does not do what the model predicts: {told} (surprise.hold "
-                f"{values['surprise.hold']:g})"
+                f"{settings.hold:g})"
             )
-            self._pause = now, from_seconds(values["surprise.pause"]), reason
-            raise HoldError(reason, ERROR)
-        if seen.prediction > values["surprise.slow"] > 0.0:
-            return values["surprise.pace"], f"predictions have {told}"
+            self._pause = now, round(settings.pause * SECOND), reason
+            raise HoldError(HoldCode.SURPRISE_PREDICTION, reason, is_fault=True)
+        if seen.prediction > settings.slow > 0.0:
+            return settings.pace, f"predictions have {told}"
         return 1.0, ""
 
     def _begin_anew(self) -> None:
