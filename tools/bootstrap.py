@@ -67,8 +67,8 @@ from steps.ros import (
 # colcon's scripts and the first lines of executables take these in a path for their own syntax.
 UNUSABLE_IN_PATHS = r"""[\s:;&|<>()*?'"`$\\]"""
 OLDEST_GLIBC = (2, 28)
-ROS_MODULES = "rclpy diagnostic_msgs geometry_msgs lifecycle_msgs nav_msgs sensor_msgs std_msgs"
-ROS_MODULES = [*ROS_MODULES.split(), "std_srvs", "trajectory_msgs", "visualization_msgs"]
+_MODULES = "rclpy diagnostic_msgs geometry_msgs lifecycle_msgs nav_msgs sensor_msgs std_msgs"
+ROS_MODULES = [*_MODULES.split(), "std_srvs", "trajectory_msgs", "visualization_msgs"]
 
 
 def main():

@@ -65,8 +65,8 @@ def pick_python(found, asked=None):
 def make_venv(python, ros, environment):
     shutil.rmtree(str(VENV), ignore_errors=True)
     command = [python["path"], "-m", "venv", str(VENV), *(["--system-site-packages"] * bool(ros))]
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    result = subprocess.run(command, env=environment, check=False, **streams)
+    pipe, merged = subprocess.PIPE, subprocess.STDOUT
+    result = subprocess.run(command, env=environment, check=False, stdout=pipe, stderr=merged)
     if result.returncode:
         shutil.rmtree(str(VENV), ignore_errors=True)
         output, version = result.stdout.decode(errors="replace"), dotted(python["version"][:2])

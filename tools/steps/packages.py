@@ -83,7 +83,7 @@ def of_distro(line, distro):
 
 
 def name_of(line):
-    return re.match(r"[A-Za-z0-9._-]+", line).group(0).lower().replace("_", "-")
+    return re.split(r"[^A-Za-z0-9._-]", line)[0].lower().replace("_", "-")
 
 
 def lacking(lines, environment):

@@ -12,6 +12,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -144,7 +145,7 @@ class Parameters:
         self._lock = threading.Lock()
         self._listeners: list[Callable[[Mapping[str, Value]], None]] = []
 
-    def values(self) -> Mapping[str, Value]:
+    def values(self) -> Mapping[str, Any]:
         """All values as they are now: an immutable snapshot. Thread-safe, does not block."""
         return self._values
 
