@@ -49,7 +49,9 @@ sys.exit({function}())
 
 def version():
     text = Path(NAME, "__init__.py").read_text(encoding="utf-8")
-    return re.search(r'^__version__ = "(.+)"', text, re.MULTILINE).group(1)
+    found = re.search(r'^__version__ = "(.+)"', text, re.MULTILINE)
+    assert found, "wm_mpc/__init__.py has no __version__"
+    return found.group(1)
 
 
 def pip_executables():

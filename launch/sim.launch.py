@@ -1,6 +1,7 @@
 """The simulation and its controller: `ros2 launch wm_mpc sim.launch.py episodes:=5`."""
 
 from pathlib import Path
+from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument
@@ -10,7 +11,7 @@ from launch_ros.substitutions import FindPackageShare
 
 from wm_mpc.ros.launching import Together, description, environment, parameter_files, truth, value
 
-ARGUMENTS = (
+ARGUMENTS: tuple[tuple[str, type, Any, str], ...] = (
     ("task", str, "push_t", "Robot and scene, also the name of its shipped world model."),
     ("planner", str, "adam", "How to plan: adam, gd, cem or mppi."),
     ("episodes", int, "0", "End after so many episodes with one summary line; 0: go on for ever."),
@@ -78,7 +79,7 @@ def start(given, context):
     together = Together(given, respawn=respawn)
     # The sim is the clock unless it runs in plain real time.
     simulated_time = values["lockstep"] or values["real_time_factor"] != 1.0
-    common = {
+    common: dict[str, Any] = {
         "package": "wm_mpc",
         "output": "screen",
         "additional_env": environment(given, context),

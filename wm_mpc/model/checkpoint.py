@@ -16,6 +16,7 @@ import safetensors.torch
 import torch
 
 import wm_mpc
+from wm_mpc.atomic import replacing
 from wm_mpc.model.dynamics import GruDynamics
 from wm_mpc.model.familiarity import Familiarity
 from wm_mpc.model.tensor_file import TensorFile, TensorFileError
@@ -59,17 +60,11 @@ def save_checkpoint(
     }
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         safetensors.torch.save_file(tensors, temporary, {_KEY: json.dumps(metadata)})
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # the library makes files only their owner can read
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -105,8 +105,9 @@ class Learner(Node):
 
     def _kill_when_late(self) -> None:
         with self._lock:
-            is_stopping = self._process is not None and self._progress.state == "stopping"
-            if is_stopping and time.monotonic() > self._kill_at:
+            if self._process is None or self._progress.state != "stopping":
+                return
+            if time.monotonic() > self._kill_at:
                 self.get_logger().warning("training does not stop; ending it by force")
                 self._process.kill()
                 self._kill_at = float("inf")

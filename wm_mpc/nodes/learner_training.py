@@ -52,8 +52,9 @@ def _train(arguments: list[str], send: Callable[..., None], stop: threading.Even
     from wm_mpc.sim.workers import JobError, WorkersError, make_workers
     from wm_mpc.training import command
     from wm_mpc.training.config import ConfigError
+    from wm_mpc.training.directory import TrainingError
     from wm_mpc.training.finish import write_results
-    from wm_mpc.training.trainer import Trainer, TrainingError
+    from wm_mpc.training.trainer import Trainer
 
     mistakes = (
         *(argparse.ArgumentError, ConfigError, DatasetError, TrainingError),

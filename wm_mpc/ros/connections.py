@@ -41,7 +41,7 @@ class Connections:
                 present, so that nobody misses it.
         """
         skipped = {self._node.resolve_topic_name(name) for name in unused} | set(_IGNORED)
-        found = []
+        found: list[str] = []
         heard: dict[str, list[Any]] = {}
         for subscription in list(self._node.subscriptions):
             heard.setdefault(subscription.topic_name, []).append(subscription)

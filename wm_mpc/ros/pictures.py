@@ -145,7 +145,7 @@ def largest_value(message: Any) -> int | None:
     if not full or len(message.data) % 2 or not len(message.data):
         return None
     order = ">" if message.is_bigendian else "<"
-    return int(np.frombuffer(message.data, np.dtype(kind).newbyteorder(order)).max())
+    return int(np.frombuffer(message.data, np.dtype(order + kind)).max())
 
 
 def in_range(

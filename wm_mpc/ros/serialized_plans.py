@@ -28,7 +28,7 @@ class SerializedPlans:
 
     def __init__(self, spec: ActionSpec, control_period: float) -> None:
         self._spec, self._period = spec, control_period
-        self._forms: dict[int, _Form] = {}
+        self._forms: dict[int, _Form | None] = {}
 
     def write(self, stamp: int, actions: np.ndarray) -> bytes:
         """What `actions_to_trajectory` makes of actions (points, action size) that apply from
