@@ -35,6 +35,7 @@ from wm_mpc.nodes.mpc_statistics import Statistics
 from wm_mpc.nodes.mpc_status import Status
 from wm_mpc.nodes.mpc_trust import ERROR, WARN
 from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.ros.dropped import Dropped
 from wm_mpc.ros.lifecycle import ManagedNode, reported
 from wm_mpc.ros.parameters import declare
 from wm_mpc.ros.running import Stopped, run
@@ -60,9 +61,10 @@ class Mpc(ManagedNode):
         self._wake = threading.Event()
         self._planned: Session | None = None  # the session that the planning thread knows
         self._statistics = Statistics()
-        self._goals = Goals(self)
+        self.dropped = Dropped()
+        self._goals = Goals(self, self.dropped)
         self._status = Status(
-            self, self.callback_errors, self._values, self._unused, self._complaint
+            self, self.callback_errors, self._values, self._unused, self._complaint, self.dropped
         )
         # Not the node's clock: simulated time may stand still, and that is worth a diagnosis.
         steady = Clock(clock_type=ClockType.STEADY_TIME)

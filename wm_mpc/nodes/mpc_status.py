@@ -9,6 +9,7 @@ from typing import Any
 from wm_mpc.nodes.mpc_trust import ERROR, OK, WARN
 from wm_mpc.ros.callback_errors import CallbackErrors
 from wm_mpc.ros.connections import Connections
+from wm_mpc.ros.dropped import Dropped
 from wm_mpc.ros.status import DiagnosticsPublisher
 
 _TWISTS = {
@@ -27,6 +28,8 @@ class Status:
         unused: gives the topics on which nothing is published at present.
         complaint: gives what the checkpoint lacks, which makes an OK status a WARN; empty for
             nothing.
+        dropped: messages that could not be used; the newest one makes an OK status a WARN for a
+            while.
     """
 
     def __init__(
@@ -36,9 +39,11 @@ class Status:
         values: Callable[[], Mapping[str, object]],
         unused: Callable[[], Collection[str]],
         complaint: Callable[[], str] = str,
+        dropped: Dropped | None = None,
     ) -> None:
         self._node, self._errors, self._values, self._unused = node, errors, values, unused
         self._complaint = complaint
+        self._dropped = Dropped() if dropped is None else dropped
         self._now: tuple[int, str] = (WARN, "not configured")
         self._connections = Connections(node, _advice)
         self._publisher = DiagnosticsPublisher(node, "mpc")
@@ -70,12 +75,16 @@ class Status:
         troubles = list(self._connections.faults)
         if troubles:
             level = max(level, WARN)
+        if lost := self._dropped.recent():
+            troubles.append(f"a message was dropped: {lost}")
+            level = max(level, WARN)
         if error := self._errors.recent():
             troubles.insert(0, f"a callback failed: {error}")
             level = max(level, ERROR)
         values = {
             **self._values(),
             "connections": "; ".join(self._connections.faults) or "no mismatch",
+            **self._dropped.values(),
             "callback errors": self._errors.count,
             "last callback error": self._errors.last,
         }

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from wm_mpc.control.observing import ClockWatch
 from wm_mpc.control.receding_horizon import ControlPlan
 from wm_mpc.control.surprise import Surprise, SurpriseMonitor
 from wm_mpc.control.timeline import Timeline
@@ -41,6 +42,7 @@ class Trust:
         self._counts = dict.fromkeys(Verdict, 0)
         self._last = Verdict.HOLD
         self._pause: tuple[int, int, str] | None = None  # since, for how long (ns), and why
+        self._clock = ClockWatch()
         self.use(model)
 
     def use(self, model: WorldModel) -> None:
@@ -56,10 +58,11 @@ class Trust:
     def check_pause(self, now: int) -> None:
         """Raises HoldError while the robot holds because predictions failed. A clock that jumps, to
         whatever side, ends it."""
+        went_back = self._clock.went_back(now)
         if self._pause is None:
             return
         since, duration, reason = self._pause
-        if abs(now - since) < duration:
+        if not went_back and abs(now - since) < duration:
             raise HoldError(reason, ERROR)
         self._pause = None
 

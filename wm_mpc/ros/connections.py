@@ -7,6 +7,7 @@ at most once a second and never in a thread that plans.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -15,6 +16,10 @@ from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 
 # The middleware's own, or of no use to the robot.
 _IGNORED = ("/rosout", "/parameter_events", "/clock", "/diagnostics")
+# Nodes that only look on, such as `ros2 topic echo` and `ros2 bag record`: no robot moves by them.
+_ONLOOKERS = re.compile(
+    r"_.*|rosbag2.*|ros2bag.*|rviz.*|rqt.*|foxglove.*|rosbridge.*|plotjuggler.*|viewer|record"
+)
 _LOOKS = 2  # in a row that must find a fault: nodes that start up are seen one topic at a time
 
 
@@ -80,10 +85,13 @@ class Connections:
         """Subscribers that cannot hear a publisher of ours."""
         topic, own = publisher.topic_name, type_name(publisher.msg_type)
         others = self._others(self._node.get_subscriptions_info_by_topic(topic))
-        has_ears = any(other.topic_type == own for other in others)
+        has_ears = any(
+            other.topic_type == own and not _ONLOOKERS.fullmatch(other.node_name)
+            for other in others
+        )
         for other in others:
             if other.topic_type != own:
-                if not has_ears:
+                if not (has_ears or _ONLOOKERS.fullmatch(other.node_name)):
                     hint = self._hint(topic, own, other.topic_type)
                     yield (
                         f"{topic}: {_name(other)} reads {other.topic_type}, but this node "

@@ -21,20 +21,29 @@ class PictureLooks:
         self._frames: dict[str, int] = {}
         self._shapes: dict[str, int] = {}
         self._assumed: dict[str, None] = {}
+        self._last: tuple[str, str] | None = None
+        self._changed = False
 
     def see(self, message: Any) -> list[str]:
         """Note an Image or CompressedImage; what is to be said now, for the first time, a sentence
         each: at most one each of frames, sizes and colours."""
         said = []
-        if _new(self._frames, message.header.frame_id) and len(self._frames) == 2:
+        look = message.header.frame_id, _shape(message)
+        self._changed, self._last = self._last not in (None, look), look
+        if _new(self._frames, look[0]) and len(self._frames) == 2:
             said.append(self._of_frames())
-        if _new(self._shapes, _shape(message)) and len(self._shapes) == 2:
+        if _new(self._shapes, look[1]) and len(self._shapes) == 2:
             said.append(self._of_shapes())
         assumed = ASSUMED.get(getattr(message, "encoding", ""))
         if assumed and assumed not in self._assumed:
             self._assumed[assumed] = None
             said.append(assumed)
         return said
+
+    def mixed(self) -> str:
+        """What to say of the picture seen last: that it is of another camera or kind than the one
+        before it; else an empty text."""
+        return "; ".join(self.summary()) if self._changed else ""
 
     def summary(self) -> list[str]:
         """All that is worth saying of the whole stream."""
