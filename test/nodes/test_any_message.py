@@ -18,7 +18,7 @@ from rclpy.parameter import Parameter
 from .odd_messages import NUMBERS, odd, whole_picture
 
 pytestmark = pytest.mark.ros
-MESSAGES = 1500
+MESSAGES = 1000
 
 
 class Fed:

@@ -6,6 +6,7 @@ main thread plans (`mpc_session.py`).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import threading
@@ -57,6 +58,7 @@ class Mpc(ManagedNode):
         )
         self._model: WorldModel | None = None
         self._checkpoint: Path | None = None
+        self._configured = ""  # the parameter `checkpoint` then
         self._held_by_person = False
         self._wake = threading.Event()
         self._planned: Session | None = None  # the session that the planning thread knows
@@ -135,6 +137,7 @@ class Mpc(ManagedNode):
             self._status.report(ERROR, f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
         self._checkpoint, self._model = path, model
+        self._configured = str(values["checkpoint"])
         self._meet(model, values)
         self.get_logger().info(
             f"world model {path.name}: task {model.spec.task}; arithmetic: {self._arithmetic()}"
@@ -244,9 +247,21 @@ class Mpc(ManagedNode):
     # ----------------------------------------------------------------------------- diagnostics
 
     def _complaint(self) -> str:
-        """What the world model cannot do that a good one can; empty where there is nothing."""
+        """What is not as it should be about the world model; empty where all is well."""
         model = self._model
-        return "" if model is None else checkpoint_complaint(model)
+        if model is None:
+            return ""
+        return "; ".join(filter(None, (checkpoint_complaint(model), self._other_checkpoint())))
+
+    def _other_checkpoint(self) -> str:
+        """Whether the parameter `checkpoint` was set to another one since configuring."""
+        wanted = self._settings.values()["checkpoint"]
+        if wanted == self._configured:
+            return ""
+        with contextlib.suppress(CheckpointError):
+            if resolve_checkpoint(wanted) == self._checkpoint:
+                return ""
+        return f"the parameter checkpoint is {wanted!r}, which counts only after configuring again"
 
     def _tell(self) -> None:
         self._status.look()

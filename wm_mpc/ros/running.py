@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import rclpy
-from rclpy.exceptions import InvalidHandle
+from rclpy.exceptions import InvalidHandle, ParameterException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -156,7 +156,7 @@ def run(
                     work(node, lambda: interrupted() or ended())
             finally:
                 node.destroy_node()
-        except (ParameterError, overrides.OverrideError) as error:
+        except (ParameterError, overrides.OverrideError, ParameterException) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
         finally:
