@@ -12,6 +12,8 @@ from wm_mpc.ros.connections import Connections
 from wm_mpc.ros.dropped import Dropped
 from wm_mpc.ros.status import DiagnosticsPublisher
 
+# Of one camera, and of one source of odometry. Joints may be published by several nodes.
+_SINGLE = ("camera/image_raw", "camera/image_raw/compressed", "odom")
 _TWISTS = {
     "geometry_msgs/msg/Twist": "twist",
     "geometry_msgs/msg/TwistStamped": "twist_stamped",
@@ -67,7 +69,7 @@ class Status:
 
     def look(self) -> None:
         """Look at who is on the node's topics. Not for the thread that plans."""
-        self._connections.look(self._unused())
+        self._connections.look(self._unused(), _SINGLE)
 
     def publish(self) -> None:
         """Send the status as it is now."""
