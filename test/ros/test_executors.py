@@ -205,7 +205,8 @@ def test_the_end_comes_at_once_though_topics_go_right_before_it(node):
 def test_a_process_that_ends_is_not_searched_for_garbage(domain_id):
     """With torch loaded that takes half a second, longer on a busy machine: part of every end."""
     code = (
-        "import atexit, gc; atexit.register(lambda: print('frozen', gc.get_freeze_count() > 1000))\n"
+        "import atexit, gc\n"
+        "atexit.register(lambda: print('frozen', gc.get_freeze_count() > 1000))\n"
         "from rclpy.node import Node; from wm_mpc.ros.running import run\n"
         "run(lambda: Node('short'), lambda node, stopped: None, ['short'])\n"
     )
