@@ -104,7 +104,11 @@ def read_state():
     except (OSError, ValueError):
         return {}
     # A moved checkout leaves its paths behind in .venv.
-    if state.get("root") != str(ROOT) or not PYTHON.exists():
+    try:
+        is_there = PYTHON.exists()
+    except OSError:  # of an interpreter in another user's folder
+        is_there = False
+    if state.get("root") != str(ROOT) or not is_there:
         return {}
     state["python"]["path"] = os.path.realpath(state["python"]["path"])
     state.setdefault("distro", None if state.get("ros") else PYPI_DISTROS[0])

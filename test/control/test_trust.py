@@ -59,3 +59,13 @@ def test_a_clock_that_is_adjusted_does_not_end_the_pause(trust):
 def test_a_pause_that_is_over_does_not_come_back(trust):
     assert not holds(trust, 1002.0)
     assert not holds(trust, 1000.5)
+
+
+def test_a_clock_that_jumps_back_to_within_a_long_pause_ends_it(model):
+    """Else the robot would hold for the pause and for as long as the clock jumped."""
+    trust = Trust(model)
+    trust._surprise = Surprise(prediction=9.0, image=0.1)
+    with pytest.raises(HoldError):
+        trust._pace(1000 * SECOND, VALUES | {"surprise.pause": 60.0})
+    assert [holds(trust, 1000.1), holds(trust, 1020.0)] == [True, True]
+    assert not holds(trust, 1015.0)

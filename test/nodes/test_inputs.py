@@ -268,6 +268,12 @@ def test_a_joint_that_another_node_sends_on_later_is_where_its_driver_says(liste
     assert arm.inputs.measured_positions(10.0) == {"elbow": 1.0, "finger": 0.5}
 
 
+def test_where_a_joint_is_that_is_named_twice_is_unknown(listen):
+    arm = listen(robot(kind="position"))
+    arm.joints(0, ["elbow", "wrist", "elbow"], [1.0, 2.0, 3.0])
+    assert arm.inputs.measured_positions(10.0) == {"wrist": 2.0}
+
+
 def test_positions_that_are_none_are_unknown(listen):
     arm = listen(robot(kind="position"))
     arm.joints(0, ["elbow", "wrist"], [math.nan, 1.0])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from types import SimpleNamespace
 
 import cv2
@@ -229,3 +231,18 @@ def test_a_png_with_a_wrong_byte_is_refused():
     data[len(data) // 2] ^= 4
     with pytest.raises(MessageError, match="a checksum is wrong"):
         read(bytes(data), "png")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_a_picture_larger_than_any_camera_s_is_refused_before_it_is_decoded(suffix):
+    """A small file can claim to be so large that decoding it takes all memory."""
+    data = bytearray(cv2.imencode(suffix, np.zeros((64, 64, 3), np.uint8))[1].tobytes())
+    if suffix == ".png":
+        struct.pack_into(">II", data, 16, 60_000, 60_000)
+        struct.pack_into(">I", data, 29, zlib.crc32(data[12:29]))
+    else:
+        at = data.index(b"\xff\xc0")
+        struct.pack_into(">HH", data, at + 5, 60_000, 60_000)
+    message = SimpleNamespace(data=bytes(data), format=suffix[1:])
+    with pytest.raises(MessageError, match=r"60000x60000; accepted: up to 200 megapixels|damaged"):
+        compressed_to_rgb(message, SPEC)

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from wm_mpc.control.codes import HoldCode, HoldError
+from wm_mpc.control.observing import ClockWatch
 from wm_mpc.control.receding_horizon import ControlPlan
 from wm_mpc.control.settings import ControlSettings, SurpriseSettings
 from wm_mpc.control.surprise import Surprise, SurpriseMonitor
@@ -27,6 +28,7 @@ class Trust:
         self._counts = dict.fromkeys(Verdict, 0)
         self._last = Verdict.HOLD
         self._pause: tuple[int, int, str] | None = None  # since, for how long (ns), and why
+        self._clock = ClockWatch()
         self.use(model)
 
     def use(self, model: WorldModel) -> None:
@@ -42,10 +44,11 @@ class Trust:
     def check_pause(self, now: int) -> None:
         """Raises HoldError while the robot holds because predictions failed. A clock that jumps, to
         whatever side, ends it."""
+        went_back = self._clock.went_back(now)
         if self._pause is None:
             return
         since, duration, reason = self._pause
-        if abs(now - since) < duration:
+        if not went_back and abs(now - since) < duration:
             raise HoldError(HoldCode.SURPRISE_PREDICTION, reason, is_fault=True)
         self._pause = None
 

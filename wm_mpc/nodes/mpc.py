@@ -6,6 +6,7 @@ main thread plans (`mpc_session.py`).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import threading
@@ -35,6 +36,7 @@ from wm_mpc.nodes.mpc_session import Session
 from wm_mpc.nodes.mpc_statistics import Statistics
 from wm_mpc.nodes.mpc_status import Status
 from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.ros.dropped import Dropped
 from wm_mpc.ros.lifecycle import ManagedNode, reported
 from wm_mpc.ros.parameters import declare
 from wm_mpc.ros.running import Stopped, run
@@ -57,13 +59,15 @@ class Mpc(ManagedNode):
         )
         self._model: WorldModel | None = None
         self._checkpoint: Path | None = None
+        self._configured = ""  # the parameter `checkpoint` then
         self._held_by_person = False
         self._wake = threading.Event()
         self._planned: Session | None = None  # the session that the planning thread knows
         self._statistics = Statistics()
-        self._goals = Goals(self)
+        self.dropped = Dropped()
+        self._goals = Goals(self, self.dropped)
         self._status = Status(
-            self, self.callback_errors, self._values, self._unused, self._complaint
+            self, self.callback_errors, self._values, self._unused, self._complaint, self.dropped
         )
         # Not the node's clock: simulated time may stand still, and that is worth a diagnosis.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -136,6 +140,7 @@ class Mpc(ManagedNode):
             self._status.report(ERROR, StatusCode.FAILED, f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
         self._checkpoint, self._model = path, model
+        self._configured = str(values["checkpoint"])
         self._meet(model, values)
         self.get_logger().info(
             f"world model {path.name}: task {model.spec.task}; arithmetic: {self._arithmetic()}"
@@ -246,9 +251,21 @@ class Mpc(ManagedNode):
     # ----------------------------------------------------------------------------- diagnostics
 
     def _complaint(self) -> str:
-        """What the world model cannot do that a good one can; empty where there is nothing."""
+        """What is not as it should be about the world model; empty where all is well."""
         model = self._model
-        return "" if model is None else checkpoint_complaint(model)
+        if model is None:
+            return ""
+        return "; ".join(filter(None, (checkpoint_complaint(model), self._other_checkpoint())))
+
+    def _other_checkpoint(self) -> str:
+        """Whether the parameter `checkpoint` was set to another one since configuring."""
+        wanted = self._settings.values()["checkpoint"]
+        if wanted == self._configured:
+            return ""
+        with contextlib.suppress(CheckpointError):
+            if resolve_checkpoint(wanted) == self._checkpoint:
+                return ""
+        return f"the parameter checkpoint is {wanted!r}, which counts only after configuring again"
 
     def _tell(self) -> None:
         self._status.look()

@@ -41,6 +41,7 @@ class Endpoints:
             model.spec,
             transport=values["image.transport"],
             state_type=values["state.type"],
+            dropped=node.dropped,
         )
         goals.begin(self.inputs)
 

@@ -18,6 +18,7 @@ from wm_mpc.control.settings import GoalSettings
 from wm_mpc.nodes.mpc_inputs import Inputs, Snapshot
 from wm_mpc.nodes.mpc_states import STATE_TYPES
 from wm_mpc.ros import qos
+from wm_mpc.ros.dropped import Dropped
 from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.timing import stamp_text, to_nanoseconds
 
@@ -45,8 +46,10 @@ class Goals:
     Goals are checked when they come: one that cannot be read is refused, and no other is lost.
     """
 
-    def __init__(self, node: Any) -> None:
+    def __init__(self, node: Any, dropped: Dropped | None = None) -> None:
+        """dropped: where goals that are refused are noted."""
         self._node = node
+        self._dropped = Dropped() if dropped is None else dropped
         self._inputs: Inputs | None = None
         self._on_none: Callable[[], None] = lambda: None
         self._queue = GoalQueue()
@@ -142,7 +145,7 @@ class Goals:
             assert self._inputs is not None
             self._inputs.state_array(message)
         except MessageError as error:
-            self._node.get_logger().warning(f"goal state refused: {error}")
+            self._refuse("goal/append/state", "goal state", error)
             return
         self._states[stamp] = message
         while len(self._states) > _STATES:
@@ -163,9 +166,13 @@ class Goals:
             self._inputs.goal_arrays(goal.image, goal.state)
             self._queue.append(goal)
         except (MessageError, ValueError) as error:
-            self._node.get_logger().warning(f"goal refused: {error}")
+            self._refuse("goal/append/image", "goal", error)
             return
         self.publish()
+
+    def _refuse(self, topic: str, what: str, error: Exception) -> None:
+        self._dropped.note(self._node.resolve_topic_name(topic), f"{what} refused: {error}")
+        self._node.get_logger().warning(f"{what} refused: {error}", throttle_duration_sec=1.0)
 
     # --------------------------------------------------------------------------- they are used
 

@@ -21,6 +21,7 @@ from wm_mpc.control.state_history import StateAt
 from wm_mpc.nodes.mpc_goal_inputs import GoalInputs
 from wm_mpc.nodes.mpc_states import STATE_TYPES, States, sources_of
 from wm_mpc.ros import qos
+from wm_mpc.ros.dropped import Dropped
 from wm_mpc.ros.executors import UrgentCallbackGroup
 from wm_mpc.ros.messages import (
     MessageError,
@@ -82,12 +83,16 @@ class Inputs:
         state_type: str,
         on_image: Callable[[], None] | None = None,
         on_wait: Callable[[], None] = _nothing,
+        dropped: Dropped | None = None,
     ) -> None:
-        """on_image, on_wait: see `begin`, which need not be called where they are given."""
+        """on_image, on_wait: see `begin`, which need not be called where they are given. dropped:
+        where messages that cannot be used are noted."""
         self.spec = spec
         self._node = node
+        self._dropped = Dropped() if dropped is None else dropped
         compressed = transport == "compressed"
         self._source = spec.state.source if state_type == "auto" else state_type
+        self._names = "camera/image_raw", self._source  # of topics, until they are resolved
         self._changed = threading.Condition()
         self._image_number = 0
         self._forget(on_image, on_wait)
@@ -181,6 +186,8 @@ class Inputs:
         on_image()
         for remark in looks.see(message):
             self._node.get_logger().warning(remark)
+        if mixed := looks.mixed():
+            self._check.warnings.see("pictures", mixed, received)
 
     def _store_state(self, message: Any) -> None:
         with self._changed:
@@ -188,7 +195,8 @@ class Inputs:
                 return
             received, now = time.monotonic(), self._now()
             stamp = to_nanoseconds(message.header.stamp) or now
-            self._states.add(message, stamp, now, received)
+            if reason := self._states.add(message, stamp, now, received):
+                self._dropped.note(self._names[1], reason)
             self._changed.notify_all()
 
     # ------------------------------------------------------------------------- they are read

@@ -68,8 +68,9 @@ class States:
         ]
         return max(heard, key=lambda ahead: ahead.newest, default=Ahead())
 
-    def add(self, message: Any, stamp: int, now: int, received: float) -> None:
-        """A message, just come; now: of the clock of the stamps."""
+    def add(self, message: Any, stamp: int, now: int, received: float) -> str:
+        """A message, just come; now: of the clock of the stamps. Returns what of it could not be
+        used, and why; empty for nothing."""
         is_odometry = isinstance(message, Odometry)
         key = _BASE if is_odometry else tuple(message.name)
         self._newest.pop(key, None)
@@ -79,7 +80,7 @@ class States:
             del self._newest[oldest]
             self._aheads.pop(oldest, None)
         if is_odometry != (self._source == "odom") or not self.history.names:
-            return
+            return ""
         values, faults = self._read(message)
         if values:
             if key not in self._aheads:
@@ -90,6 +91,8 @@ class States:
             self.refused += 1
             self.last_fault = next(iter(faults.values()))
             self.history.refuse(faults)
+            return self.last_fault
+        return ""
 
     def _read(self, message: Any) -> tuple[dict[str, float], dict[str, str]]:
         names = self.history.names
@@ -171,4 +174,8 @@ def _positions(message: Any) -> dict[str, float]:
     if len(message.position) != len(names):
         return {}
     named = zip(names, message.position, strict=True)
-    return {name: float(value) for name, value in named if abs(value) <= LARGEST}
+    found = {name: float(value) for name, value in named if abs(value) <= LARGEST}
+    if len(set(names)) == len(names):
+        return found
+    # Of a joint that is named twice, nobody knows which one is right.
+    return {name: value for name, value in found.items() if names.count(name) == 1}

@@ -9,8 +9,11 @@ from typing import Any
 from wm_mpc.control.codes import HoldCode, StatusCode
 from wm_mpc.ros.callback_errors import CallbackErrors
 from wm_mpc.ros.connections import Connections
+from wm_mpc.ros.dropped import Dropped
 from wm_mpc.ros.status import ERROR, OK, WARN, DiagnosticsPublisher
 
+# Of one camera, and of one source of odometry. Joints may be published by several nodes.
+_SINGLE = ("camera/image_raw", "camera/image_raw/compressed", "odom")
 _TWISTS = {
     "geometry_msgs/msg/Twist": "twist",
     "geometry_msgs/msg/TwistStamped": "twist_stamped",
@@ -27,6 +30,8 @@ class Status:
         unused: gives the topics on which nothing is published at present.
         complaint: gives what the checkpoint lacks, which makes an OK status a WARN; empty for
             nothing.
+        dropped: messages that could not be used; the newest one makes an OK status a WARN for a
+            while.
     """
 
     def __init__(
@@ -36,10 +41,12 @@ class Status:
         values: Callable[[], Mapping[str, object]],
         unused: Callable[[], Collection[str]],
         complaint: Callable[[], str] = str,
+        dropped: Dropped | None = None,
     ) -> None:
         self._node, self._errors, self._values, self._unused = node, errors, values, unused
         self._complaint = complaint
         self._code: HoldCode | StatusCode = StatusCode.UNCONFIGURED
+        self._dropped = Dropped() if dropped is None else dropped
         self._now: tuple[int, str] = (WARN, "not configured")
         self._connections = Connections(node, _advice)
         self._publisher = DiagnosticsPublisher(node, "mpc")
@@ -70,13 +77,16 @@ class Status:
 
     def look(self) -> None:
         """Look at who is on the node's topics. Not for the thread that plans."""
-        self._connections.look(self._unused())
+        self._connections.look(self._unused(), _SINGLE)
 
     def publish(self) -> None:
         """Send the status as it is now."""
         level, message = self._now
         troubles = list(self._connections.faults)
         if troubles:
+            level = max(level, WARN)
+        if lost := self._dropped.recent():
+            troubles.append(f"a message was dropped: {lost}")
             level = max(level, WARN)
         if error := self._errors.recent():
             troubles.insert(0, f"a callback failed: {error}")
@@ -85,6 +95,7 @@ class Status:
             "code": self._code.value,
             **self._values(),
             "connections": "; ".join(self._connections.faults) or "no mismatch",
+            **self._dropped.values(),
             "callback errors": self._errors.count,
             "last callback error": self._errors.last,
         }

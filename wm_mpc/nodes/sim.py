@@ -69,7 +69,12 @@ class Sim(Node):
             self._film = Film(str(values["record"]), self._simulation)
         except RecorderError as error:
             raise ParameterError(str(error)) from None
-        self._topics = Topics(self, self._simulation, is_time_source=is_time_source)
+        self._topics = Topics(
+            self,
+            self._simulation,
+            is_time_source=is_time_source,
+            has_camera_info=bool(values["camera_info"]),
+        )
         self._clock_of_steps = self._make_clock(is_time_source, factor)
         self._inbox = PlanInbox(
             self._spec, self._clock_of_steps.now, self.get_logger(), lockstep=self._lockstep

@@ -45,6 +45,7 @@ PARAMETERS = (
         high=100.0,
         read_only=True,
     ),
+    Parameter("camera_info", True, "publish camera/camera_info beside the images", read_only=True),
     Parameter("gui", False, "open PyBullet's window", read_only=True),
     Parameter(
         "plan_timeout", 1.0, "hold when no plan has come for so long", unit="s", low=0.01, high=60.0

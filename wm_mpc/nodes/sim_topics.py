@@ -37,14 +37,25 @@ _ACKNOWLEDGE = Duration(seconds=1)
 class Topics:
     """The publishers of `sim`. Stamps are nanoseconds."""
 
-    def __init__(self, node: Node, simulation: Simulation, *, is_time_source: bool) -> None:
+    def __init__(
+        self,
+        node: Node,
+        simulation: Simulation,
+        *,
+        is_time_source: bool,
+        has_camera_info: bool = True,
+    ) -> None:
         self._simulation = simulation
         self._spec = simulation.task.spec
         state_type = Odometry if self._spec.state.source == "odom" else JointState
         # An absolute name, because that is where every node looks for it in any namespace.
         self._clock = node.create_publisher(Clock, "/clock", qos.CLOCK) if is_time_source else None
         self._image = node.create_publisher(Image, "camera/image_raw", qos.SENSOR_DATA)
-        self._info = node.create_publisher(CameraInfo, "camera/camera_info", qos.SENSOR_DATA)
+        self._info = (
+            node.create_publisher(CameraInfo, "camera/camera_info", qos.SENSOR_DATA)
+            if has_camera_info
+            else None
+        )
         self._state = node.create_publisher(state_type, self._spec.state.source, qos.ROBOT_STATE)
         self._goal_image = node.create_publisher(Image, "goal/image", qos.LATCHED)
         self._goal_state = node.create_publisher(state_type, "goal/state", qos.LATCHED)
@@ -63,9 +74,10 @@ class Topics:
         if isinstance(message, JointState):
             add_joints(message, self._simulation.task.joints())
         self._state.publish(message)
-        self._info.publish(
-            camera_info(self._simulation.camera.intrinsics(), self._spec.image, stamp)
-        )
+        if self._info is not None:
+            self._info.publish(
+                camera_info(self._simulation.camera.intrinsics(), self._spec.image, stamp)
+            )
         self._image.publish(rgb_to_image(observation.image, stamp))
 
     def publish_goal(self, now: int, *, wait: bool) -> None:

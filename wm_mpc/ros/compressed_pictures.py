@@ -19,6 +19,7 @@ from wm_mpc.ros.pictures import FULL_RANGE, check_size, in_range, to_model
 from wm_mpc.spec import ImageSpec
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_MOST_PIXELS = 200_000_000
 _DEPTH_HEADER = 12  # bytes in front of a compressedDepth picture: its format, and two numbers
 _GREY_SAVING = (cv2.COLOR_GRAY2RGB, None, cv2.COLOR_BGR2RGB, cv2.COLOR_BGRA2RGB)
 
@@ -37,6 +38,7 @@ def compressed_to_rgb(message: Any, spec: ImageSpec | None) -> np.ndarray:
     what = f"compressed image ({message.format or 'no format'}, {len(data)} bytes)"
     if data.startswith(START):
         data = whole_jpeg(data, what)
+        _check_header(data, what)
         pixels = decoded(data)
     else:
         pixels = _decoded_as_it_is(data, message.format, what)
@@ -66,6 +68,7 @@ def _decoded_as_it_is(data: bytes, name: str, what: str) -> np.ndarray | None:
         data = data[_DEPTH_HEADER:]
     if data.startswith(_PNG):
         data = _whole_png(data, what)
+        _check_header(data, what)
     elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         size = 8 + struct.unpack_from("<I", data, 4)[0]
         if len(data) < size:
@@ -75,6 +78,15 @@ def _decoded_as_it_is(data: bytes, name: str, what: str) -> np.ndarray | None:
     if pixels is not None and pixels.ndim == 3 and pixels.shape[2] == 2:  # grey and alpha
         pixels = np.ascontiguousarray(pixels[..., 0])
     return pixels
+
+
+def _check_header(data: bytes, what: str) -> None:
+    """Raises MessageError before memory is taken for a picture that no camera makes."""
+    height, width = size_of_file(data)
+    if height * width > _MOST_PIXELS:
+        raise MessageError(
+            f"{what} is {height}x{width}; accepted: up to {_MOST_PIXELS // 1_000_000} megapixels"
+        )
 
 
 def _whole_png(data: bytes, what: str) -> bytes:
@@ -92,6 +104,21 @@ def _whole_png(data: bytes, what: str) -> bytes:
             return data[:end]
         at = end
     raise MessageError(f"{what} is truncated: it has no end")
+
+
+def size_of_file(data: Any) -> tuple[int, int]:
+    """Height and width in the header of a JPEG or PNG file; zeros when they are not found."""
+    view = memoryview(data)
+    if bytes(view[:4]) == _PNG[:4] and len(view) >= 24:
+        width, height = struct.unpack_from(">II", view, 16)
+        return height, width
+    at = 2
+    while bytes(view[:2]) == b"\xff\xd8" and at + 9 <= len(view) and view[at] == 0xFF:
+        if view[at + 1] in (0xC0, 0xC1, 0xC2):
+            height, width = struct.unpack_from(">HH", view, at + 5)
+            return height, width
+        at += 2 + struct.unpack_from(">H", view, at + 2)[0]
+    return 0, 0
 
 
 def _read(data: bytes, flags: int) -> np.ndarray | None:

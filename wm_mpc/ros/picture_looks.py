@@ -6,9 +6,9 @@ can learn or plan. Whoever reads a stream says so, once.
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
+from wm_mpc.ros.compressed_pictures import size_of_file
 from wm_mpc.ros.pictures import ASSUMED
 
 _MOST = 8  # different ones that are remembered
@@ -21,20 +21,29 @@ class PictureLooks:
         self._frames: dict[str, int] = {}
         self._shapes: dict[str, int] = {}
         self._assumed: dict[str, None] = {}
+        self._last: tuple[str, str] | None = None
+        self._changed = False
 
     def see(self, message: Any) -> list[str]:
         """Note an Image or CompressedImage; what is to be said now, for the first time, a sentence
         each: at most one each of frames, sizes and colours."""
         said = []
-        if _new(self._frames, message.header.frame_id) and len(self._frames) == 2:
+        look = message.header.frame_id, _shape(message)
+        self._changed, self._last = self._last not in (None, look), look
+        if _new(self._frames, look[0]) and len(self._frames) == 2:
             said.append(self._of_frames())
-        if _new(self._shapes, _shape(message)) and len(self._shapes) == 2:
+        if _new(self._shapes, look[1]) and len(self._shapes) == 2:
             said.append(self._of_shapes())
         assumed = ASSUMED.get(getattr(message, "encoding", ""))
         if assumed and assumed not in self._assumed:
             self._assumed[assumed] = None
             said.append(assumed)
         return said
+
+    def mixed(self) -> str:
+        """What to say of the picture seen last: that it is of another camera or kind than the one
+        before it; else an empty text."""
+        return "; ".join(self.summary()) if self._changed else ""
 
     def summary(self) -> list[str]:
         """All that is worth saying of the whole stream."""
@@ -66,20 +75,5 @@ def _shape(message: Any) -> str:
     encoding = getattr(message, "encoding", None)
     if encoding is not None:
         return f"{message.height}x{message.width} {encoding}"
-    size = _size_of_file(message.data)
-    return f"{size} {message.format}" if size else message.format
-
-
-def _size_of_file(data: Any) -> str:
-    """Height and width in the header of a JPEG or PNG file; empty when they are not found."""
-    view = memoryview(data)
-    if bytes(view[:4]) == b"\x89PNG" and len(view) >= 24:
-        width, height = struct.unpack_from(">II", view, 16)
-        return f"{height}x{width}"
-    at = 2
-    while bytes(view[:2]) == b"\xff\xd8" and at + 9 <= len(view) and view[at] == 0xFF:
-        if view[at + 1] in (0xC0, 0xC1, 0xC2):
-            height, width = struct.unpack_from(">HH", view, at + 5)
-            return f"{height}x{width}"
-        at += 2 + struct.unpack_from(">H", view, at + 2)[0]
-    return ""
+    height, width = size_of_file(message.data)
+    return f"{height}x{width} {message.format}" if height else message.format

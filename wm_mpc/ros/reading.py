@@ -149,8 +149,15 @@ def joint_entries(message: Any, names: Sequence[str]) -> tuple[dict[str, float],
     return values, faults
 
 
-@functools.lru_cache(maxsize=256)
 def _places(
+    joints: tuple[str, ...], names: tuple[str, ...]
+) -> tuple[tuple[str, str, str, int], ...]:
+    """As `_found_places`, which remembers; but not what is too large to be a robot's."""
+    find = _remembered_places if len(joints) <= _MOST_JOINTS else _found_places
+    return find(joints, names)
+
+
+def _found_places(
     joints: tuple[str, ...], names: tuple[str, ...]
 ) -> tuple[tuple[str, str, str, int], ...]:
     """Of entries (names) that a message with these joints has: name, joint, field and the joint's
@@ -162,6 +169,10 @@ def _places(
             index = joints.index(joint) if joints.count(joint) == 1 else -1
             found.append((name, joint, field, index))
     return tuple(found)
+
+
+_MOST_JOINTS = 200
+_remembered_places = functools.lru_cache(maxsize=256)(_found_places)
 
 
 def _field_fault(message: Any, joint: str, field: str) -> str:
