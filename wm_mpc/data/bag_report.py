@@ -139,6 +139,11 @@ def _remarks(streams: Streams, drafts: Drafts, names: tuple[str, ...], repeated:
             "the stamps of the plans are of another clock than the recorder's (simulated time?): "
             "when they arrived is not known, they act from their stamps on"
         )
+    for name, count in streams.state.unknown.items():
+        lines.append(
+            f"{count} messages of the state have no finite number for {name}: it is taken from the "
+            "line between its neighbours"
+        )
     lines += _constant(streams, drafts, names)
     if len(drafts.episodes) < 2:
         lines.append(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections import Counter
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -88,7 +89,7 @@ def read_streams(
             pixels = functools.partial(picture, item.type, message, spec.image)
             streams.image.add_picture(message, received, pixels)
         elif role == "state":
-            row = functools.partial(_state_row, item.type, message, spec)
+            row = functools.partial(_state_row, item.type, message, spec, streams.state.unknown)
             streams.state.add(message, received, row)
         elif role == "action":
             streams.action.add_command(message, received)
@@ -115,9 +116,11 @@ def _check_joints(stream: Stream, spec: RobotSpec, topics: dict[str, Topic]) -> 
         )
 
 
-def _state_row(type_name: str, message: Any, spec: RobotSpec) -> np.ndarray:
+def _state_row(
+    type_name: str, message: Any, spec: RobotSpec, unknown: Counter[str]
+) -> np.ndarray:
     if type_name == JOINTS:
-        return joint_row(message, spec.state.names)
+        return joint_row(message, spec.state.names, unknown)
     return state(type_name, message, spec.state)
 
 

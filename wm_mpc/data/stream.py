@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import IO, Any
 
@@ -128,7 +129,14 @@ class PictureStream(Stream):
 
 
 class StateStream(Stream):
-    """A stream of states. Those of joints may come in parts: what a message does not say is NaN."""
+    """A stream of states. Those of joints may come in parts: what a message does not say is NaN.
+
+    unknown: messages that name a joint without saying its number, by the state's name.
+    """
+
+    def __init__(self, size: int, clock: Clock) -> None:
+        super().__init__(size, clock)
+        self.unknown: Counter[str] = Counter()
 
     def interpolated(
         self, chosen: np.ndarray, at: np.ndarray, max_gap: int, angles: Sequence[int]
