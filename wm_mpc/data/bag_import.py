@@ -23,6 +23,7 @@ from wm_mpc.data.setpoints import Setpoints
 from wm_mpc.spec import RobotSpec
 from wm_mpc.units import SECOND
 
+_STRAGGLERS = 2  # messages in a row that may come late without a clock being set
 _LIMIT_TOLERANCE = 1e-6  # of the range; forgives float32
 
 
@@ -107,14 +108,16 @@ def _near(edges: list[int], step: int) -> bool:
 
 
 def _jumps_back(stream: Stream, max_gap: float) -> list[int]:
-    """Times of arrival at which the stamps jump back by more than `max_gap` s. Smaller disorder is
-    sorted out."""
+    """Times of arrival at which the stamps jump back by more than `max_gap` s, and go on from there.
+    Smaller disorder, and single messages that come late, are sorted out."""
     times = stream.times
     newest = np.maximum.accumulate(times)
     edges = []
     base = 0
     while True:  # after a jump, the maximum begins anew
-        back = np.flatnonzero(times[base:] < newest[base:] - max_gap * SECOND)
+        behind = np.append(times[base:] < newest[base:], [True] * _STRAGGLERS)
+        stays = np.all([behind[k : len(behind) - _STRAGGLERS + k] for k in range(_STRAGGLERS + 1)], axis=0)
+        back = np.flatnonzero((times[base:] < newest[base:] - max_gap * SECOND) & stays)
         if not len(back):
             break
         base += int(back[0])
