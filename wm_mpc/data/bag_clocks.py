@@ -76,12 +76,14 @@ def put_on_one_clock(streams: Streams, period: float, config: BagConfig) -> list
         return []
     named = {"image": streams.image, "state": streams.state, "action": streams.action}
     named |= streams.splits
+    notes: list[str] = []
+    if not isinstance(config.stamp_offset, float):
+        _align_publishers(streams, period, notes)
     stamped = {
         role: _Stamped(role, ClockOffset.measured(*stream.stamped(), _step(period)))
         for role, stream in named.items()
         if len(stream.stamped()[0])
     }
-    notes: list[str] = []
     if isinstance(config.stamp_offset, float):
         offset = ClockOffset.constant(config.stamp_offset * SECOND)
         for each in stamped.values():
@@ -98,6 +100,30 @@ def put_on_one_clock(streams: Streams, period: float, config: BagConfig) -> list
         stream.move(clock, home)
     streams.steps = sorted(steps)
     return notes
+
+
+def _align_publishers(streams: Streams, period: float, notes: list[str]) -> None:
+    """Put joints whose publisher stamps by another clock than that of the other joints on the clock
+    of those."""
+    received, stamps = streams.state.received, streams.state.times
+    (_, first), *others = streams.state.publishers() or [([], np.zeros(0, np.int64))]
+    if not others:
+        return
+    home = ClockOffset.measured(received[first], stamps[first], _step(period))
+    for columns, rows in others:
+        if not len(rows):
+            continue
+        late = ClockOffset.measured(received[rows], stamps[rows], _step(period))
+        apart = late(received[rows]) - home(received[rows])
+        middle = float(np.median(apart)) / SECOND
+        if not -max(0.01, 0.25 * period) <= middle <= _CAMERA:
+            streams.state.restamp(rows, apart)
+            names = ", ".join(streams.state_names[k] for k in columns)
+            notes.append(
+                f"WARNING the stamps of {names} are {abs(middle):.3f} s "
+                f"{'behind' if middle > 0 else 'ahead of'} those of the other joints, by when they "
+                "arrive: moved by it. --stamps receive counts arrival for all"
+            )
 
 
 def _step(period: float) -> int:

@@ -161,7 +161,9 @@ def _joint_names(
         raise BagError(f"{topic.name} has no joint positions; give state.names")
     notes.append(f"state {', '.join(names)}, from {topic.name}")
     if unmeasured := joints.unmeasured(names):
-        notes.append(f"not in the state: {', '.join(unmeasured)}, which no message has a position of")
+        notes.append(
+            f"not in the state: {', '.join(unmeasured)}, which no message has a position of"
+        )
     if others:
         notes.append(
             f"not in the state: {', '.join(others)}, which another publisher of {topic.name} has "

@@ -105,7 +105,9 @@ def _steps(received: np.ndarray, late: np.ndarray, smallest: int) -> list[int]:
     """Numbers of the messages from which on the clock is another one for good."""
     found = []
     for i in (np.flatnonzero(np.abs(np.diff(late)) > smallest) + 1).tolist():
-        before = late[(received >= received[i] - _WINDOW) & (received < received[i])]
+        # Nothing may have come for longer than the window: then the last message before counts.
+        begin = min(received[i] - _WINDOW, received[i - 1])
+        before = late[(received >= begin) & (received < received[i])]
         after = late[(received >= received[i]) & (received < received[i] + _WINDOW)]
         change = np.percentile(after, _LOW) - np.percentile(before, _LOW)
         jump = late[i] - late[i - 1]
