@@ -156,8 +156,8 @@ class Bag:
             steady, back = steady_times(file)
             self._steady.append(steady)
             self.remarks += [
-                f"{prefix}the recorder's clock was set back by {step:.3g} s: the order of its messages "
-                "counts there"
+                f"{prefix}the recorder's clock was set back by {step:.3g} s: the order of its "
+                "messages counts there"
                 for step in back
             ]
         if not files:

@@ -108,8 +108,8 @@ def _near(edges: list[int], step: int) -> bool:
 
 
 def _jumps_back(stream: Stream, max_gap: float) -> list[int]:
-    """Times of arrival at which the stamps jump back by more than `max_gap` s, and go on from there.
-    Smaller disorder, and single messages that come late, are sorted out."""
+    """Times of arrival at which the stamps jump back by more than `max_gap` s, and go on from
+    there. Smaller disorder, and single messages that come late, are sorted out."""
     times = stream.times
     newest = np.maximum.accumulate(times)
     edges = []
@@ -249,9 +249,9 @@ def _limited(actions: np.ndarray, spec: RobotSpec, drafts: Drafts) -> np.ndarray
 def repeated_stamps(role: str, stream: Stream) -> str:
     """What is wrong with stamps that do not tell messages apart."""
     return (
-        f"{stream.repeated:.0%} of the stamps of the {role} are those of the message before, though "
-        "they arrive one after the other: are they cut to whole seconds? --stamps receive counts "
-        "arrival"
+        f"{stream.repeated:.0%} of the stamps of the {role} are those of the message before, "
+        "though they arrive one after the other: are they cut to whole seconds? --stamps receive "
+        "counts arrival"
     )
 
 

@@ -15,6 +15,7 @@ from wm_mpc.data.bag_streams import TIMEOUT, Stream, Streams, other_clock
 from wm_mpc.units import SECOND
 
 _LOOKS = 50  # pictures that are compared
+_BURSTS = 0.6  # share of messages that may come right after another
 _REPEATED = 0.1  # share of stamps that may be those of the message before
 
 
@@ -166,12 +167,12 @@ def _coarse_stamps(streams: Streams) -> list[str]:
             lines.append(f"WARNING {repeated_stamps(role, stream)}")
     arrived = np.sort(streams.action.received)
     steps = np.diff(arrived)
-    if len(steps) > _LOOKS and not len(streams.action.stamped()[0]):
-        if (steps < 0.1 * steps.mean()).mean() > 0.5:
-            lines.append(
-                "WARNING the commands, which have no stamps, arrive in bursts: when they were sent is "
-                "not known, and most steps have the wrong one"
-            )
+    bare = len(steps) > _LOOKS and not len(streams.action.stamped()[0])
+    if bare and (steps < 0.1 * steps.mean()).mean() > _BURSTS:
+        lines.append(
+            "WARNING the commands, which have no stamps, arrive in bursts: when they were sent is "
+            "not known, and most steps have the wrong one"
+        )
     return lines
 
 

@@ -137,9 +137,9 @@ def _state(
     names = names or _state_names(bag, topic, source, notes)
     unit = wanted.unit
     if unit is None:
-        joints = source == "joint_states" and topic.type != ARRAY
+        of_joints = source == "joint_states" and topic.type != ARRAY
         unit = tuple(
-            _JOINT_UNITS[split_joint(name)[1]] if joints else _UNITS.get(name, "1")
+            _JOINT_UNITS[split_joint(name)[1]] if of_joints else _UNITS.get(name, "1")
             for name in names
         )
         notes.append(f"state units {', '.join(unit)}")

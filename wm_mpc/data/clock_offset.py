@@ -15,6 +15,7 @@ from wm_mpc.units import SECOND
 
 _DENSE = SECOND // 50  # ns; messages nearer together than this say nothing more
 _WINDOW = 3 * SECOND  # ns before and after a step that are compared
+_FEW = 5  # messages that are compared at least
 _BLOCK = 2 * SECOND  # ns in which the offset is one number
 _LOW = 20  # percentile that counts as quick
 
@@ -105,10 +106,10 @@ def _steps(received: np.ndarray, late: np.ndarray, smallest: int) -> list[int]:
     """Numbers of the messages from which on the clock is another one for good."""
     found = []
     for i in (np.flatnonzero(np.abs(np.diff(late)) > smallest) + 1).tolist():
-        # Nothing may have come for longer than the window: then the last message before counts.
-        begin = min(received[i] - _WINDOW, received[i - 1])
-        before = late[(received >= begin) & (received < received[i])]
-        after = late[(received >= received[i]) & (received < received[i] + _WINDOW)]
+        begin, end = np.searchsorted(received, [received[i] - _WINDOW, received[i] + _WINDOW])
+        # After a pause there may be few in the window, and those may be odd ones.
+        before = late[max(0, min(begin, i - _FEW)) : i]
+        after = late[i : max(end, i + _FEW)]
         change = np.percentile(after, _LOW) - np.percentile(before, _LOW)
         jump = late[i] - late[i - 1]
         # What merely travels for different times has quick messages before and after.

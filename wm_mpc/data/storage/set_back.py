@@ -29,7 +29,7 @@ def steady_times(file: StoredFile) -> tuple[dict[int, np.ndarray], list[float]]:
     every = np.concatenate(list(times.values()))
     order = np.argsort(np.concatenate(list(places.values())), kind="stable")
     every, at = every[order], np.concatenate(list(places.values()))[order]
-    parts = np.split(every, np.searchsorted(at, edges))
+    parts = np.split(every, np.searchsorted(at, edges).tolist())
     usual = int(np.median(np.abs(np.diff(every))))
     back = [
         int(before.max()) - int(after.min()) + usual for before, after in itertools.pairwise(parts)
@@ -43,25 +43,25 @@ def _edges(times: dict[int, np.ndarray], places: dict[int, np.ndarray]) -> list[
     """Places in the file, ascending, from which on the clock was another one."""
     drops: list[tuple[int, int]] = []  # of each channel: places before and behind one
     for number, of_channel in times.items():
-        found = np.flatnonzero(np.diff(of_channel) < -_LEAST)
+        found = np.flatnonzero(np.diff(of_channel) < -_LEAST).tolist()
         if len(found) > _MOST:
             return []
-        for i, end in itertools.pairwise([*found.tolist(), len(of_channel) - 1]):
-            begin = max((k for k in found.tolist() if k < i), default=-1) + 1
-            before, after = of_channel[begin : i + 1], of_channel[i + 1 : end + 1]
+        ends = [-1, *found, len(of_channel) - 1]
+        for first, last, end in zip(ends, ends[1:], ends[2:], strict=False):
+            before, after = of_channel[first + 1 : last + 1], of_channel[last + 1 : end + 1]
             overlaps = after.min() < before.max() and before.min() < after.max()
             if not overlaps or np.isin(after, before).mean() > 0.5:  # in parts, or twice
                 return []
-            drops.append((int(places[number][i]), int(places[number][i + 1])))
+            drops.append((int(places[number][last]), int(places[number][last + 1])))
     edges: list[int] = []
     low = high = 0
-    for before, behind in sorted(drops, key=lambda drop: drop[1]):
-        if edges and before < high:  # the same moment, seen by another channel
-            low, high = max(low, before), min(high, behind)
+    for left, right in sorted(drops, key=lambda drop: drop[1]):
+        if edges and left < high:  # the same moment, seen by another channel
+            low, high = max(low, left), min(high, right)
             if low >= high:
                 return []
             edges[-1] = high
         else:
-            low, high = before, behind
+            low, high = left, right
             edges.append(high)
     return edges
