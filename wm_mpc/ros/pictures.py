@@ -191,10 +191,10 @@ def _converted(pixels: np.ndarray, conversion: int | None) -> np.ndarray:
 
 def check_size(what: str, height: int, width: int, spec: ImageSpec | None) -> None:
     """Raises MessageError for a picture without pixels, or smaller than the model's."""
-    if not height or not width:
-        raise MessageError(f"{what}, which is no picture")
     if spec is not None and (height < spec.height or width < spec.width):
         raise MessageError(f"{what}; the model wants {spec.height}x{spec.width} or larger")
+    if not height or not width:
+        raise MessageError(f"{what}, which is no picture")
 
 
 def to_model(pixels: np.ndarray, conversion: int | None, spec: ImageSpec | None) -> np.ndarray:
