@@ -149,3 +149,14 @@ def test_a_row_that_is_gone_is_unreadable(bags, tmp_path):
     with pytest.raises(UnreadableError, match="no longer there"):
         file.fetch(10_000)
     file.close()
+
+
+def test_a_file_that_is_missing_by_the_numbers_of_the_others_is_said(bags, tmp_path):
+    folder = tmp_path / "split"
+    folder.mkdir()
+    for number in (0, 2, 3):
+        recorded(bags, tmp_path / f"{number}", 10).rename(folder / f"split_{number}.db3")
+    (folder / "split_4.db3").symlink_to(tmp_path / "nowhere.db3")
+    with Bag(folder) as bag:
+        assert "by the numbers of its files, some are missing: split_1.db3" in bag.remarks
+        assert "split_4.db3 is a link to nothing and is left out" in bag.remarks

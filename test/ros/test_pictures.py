@@ -235,7 +235,8 @@ def test_other_encodings_are_refused_with_a_list_of_what_is_accepted(encoding):
 
 @pytest.mark.parametrize("encoding", ["rgb8", "mono8", "mono16", "bayer_rggb8", "yuv422", "nv12"])
 def test_a_picture_without_pixels_is_refused(encoding):
-    empty = message(np.zeros((0, 0), np.uint8), encoding, 0, False, 0, 0)
+    empty = message(np.zeros((1, 1), np.uint8), encoding, 0, False, 0, 0)
+    empty.data, empty.step = b"", 0
     with pytest.raises(MessageError, match="which is no picture"):
         image_to_rgb(empty, None)
 
