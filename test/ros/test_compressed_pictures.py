@@ -246,3 +246,25 @@ def test_a_picture_larger_than_any_camera_s_is_refused_before_it_is_decoded(suff
     message = SimpleNamespace(data=bytes(data), format=suffix[1:])
     with pytest.raises(MessageError, match=r"60000x60000; accepted: up to 200 megapixels|damaged"):
         compressed_to_rgb(message, SPEC)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_zeros_do_not_complete_a_jpeg_that_was_cut(progressive, share):
+    data = encoded(Image.fromarray(busy(0)), "JPEG", quality=90, progressive=progressive)
+    for zeros in (200, 3000, 40000):
+        with pytest.raises(MessageError, match=r"truncated|damaged"):
+            read(data[: int(share * len(data))] + bytes(zeros) + b"\xff\xd9", "jpeg")
+
+
+@pytest.mark.parametrize("optimize", [False, True])
+@pytest.mark.parametrize("picture", ["busy", "flat", "half flat"])
+def test_zeros_behind_the_coded_data_of_a_whole_jpeg_do_not_matter(picture, optimize):
+    pixels = {"busy": busy(0), "flat": np.full((96, 128, 3), 90, np.uint8)}.get(picture, busy(0))
+    pixels = pixels.copy()
+    if picture == "half flat":
+        pixels[len(pixels) // 2 :] = 30
+    data = encoded(Image.fromarray(pixels), "JPEG", quality=80, optimize=optimize)
+    for zeros in (1, 7, 300):
+        padded = data[:-2] + bytes(zeros) + data[-2:]
+        np.testing.assert_array_equal(read(padded, "jpeg"), read(data, "jpeg"))

@@ -233,6 +233,24 @@ def test_other_encodings_are_refused_with_a_list_of_what_is_accepted(encoding):
         image_to_rgb(message(plain((1, 2, 3)), encoding), SPEC)
 
 
+@pytest.mark.parametrize("encoding", ["rgb8", "mono8", "mono16", "bayer_rggb8", "yuv422", "nv12"])
+def test_a_picture_without_pixels_is_refused(encoding):
+    empty = message(np.zeros((1, 1), np.uint8), encoding, 0, False, 0, 0)
+    empty.data, empty.step = b"", 0
+    with pytest.raises(MessageError, match="which is no picture"):
+        image_to_rgb(empty, None)
+
+
+@pytest.mark.parametrize("encoding", ["YUYV", "UYVY", "NV12", "NV21"])
+def test_names_in_capitals_as_video4linux_has_them_are_known(encoding):
+    rows = HEIGHT * 3 // 2 if encoding.startswith("NV") else HEIGHT
+    row = WIDTH if encoding.startswith("NV") else 2 * WIDTH
+    data = np.full((rows, row), 128, np.uint8)
+    got = image_to_rgb(message(data, encoding, 0, False, HEIGHT, WIDTH), None)
+    wanted = image_to_rgb(message(data, encoding.lower(), 0, False, HEIGHT, WIDTH), None)
+    np.testing.assert_array_equal(got, wanted)
+
+
 def test_a_scaled_picture_keeps_left_and_right():
     rgb = plain(COLOURS["red"])
     rgb[:, WIDTH // 2 :] = COLOURS["blue"]

@@ -24,6 +24,8 @@ _FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
 _STANDALONE = (0x01, *range(0xD0, 0xD8))
 _JUNK = np.random.default_rng(17).integers(0, 255, 300, np.uint8).tobytes()  # no 0xff: no marker
 _RESTART = re.compile(rb"(\xff[\xd0-\xd7])", re.DOTALL)
+_ZEROS = bytes(16)  # more at the end of the coded data are rarely data
+_FLAT = 64  # bytes of coded data that are not 0, of pictures that may well be all one colour
 _FEW_UNITS = 2  # what a few surplus bits or bytes at a picture's end decode to
 
 
@@ -64,6 +66,9 @@ def whole_jpeg(data: bytes, what: str) -> bytes:
     else:
         _check_restarts(data, layout, what)
         _check_blocks(data, layout, what)
+    coded = len(data[: layout.end].rstrip(b"\0")) - layout.scans[0]
+    if data[: layout.end].endswith(_ZEROS) and coded > _FLAT:
+        _check_zeros(data, layout, what)
     return data[: layout.end] + _END
 
 
@@ -165,12 +170,17 @@ def _check_restarts(data: bytes, layout: _Layout, what: str) -> None:
         raise MessageError(f"{what} is truncated: coded data are missing in the middle of it")
 
 
+def _taller(layout: _Layout) -> bytes:
+    """The two bytes of the height of a picture with one more row of units."""
+    rows = -(-layout.height // layout.mcu[0])
+    return struct.pack(">H", min((rows + 1) * layout.mcu[0], 65535))
+
+
 def _check_blocks(data: bytes, layout: _Layout, what: str) -> None:
     """Decodes the picture, small, as if it had one more row of units. Where data are missing, what
     is put in their place shows inside the picture; where there are too many, they fill that row."""
     rows = -(-layout.height // layout.mcu[0])
-    taller = struct.pack(">H", min((rows + 1) * layout.mcu[0], 65535))
-    head = data[: layout.height_at] + taller + data[layout.height_at + 2 : layout.end]
+    head = data[: layout.height_at] + _taller(layout) + data[layout.height_at + 2 : layout.end]
     plain = _grey(head + _END)
     if plain is None:
         raise MessageError(f"{what} cannot be decoded: it is damaged")
@@ -186,6 +196,31 @@ def _check_blocks(data: bytes, layout: _Layout, what: str) -> None:
         bare = _grey(_without_padding(head) + _END)
         if bare is None or _surplus(bare[inside:]) > _FEW_UNITS * unit[0] * unit[1]:
             raise MessageError(f"{what} is truncated: coded data of another picture follow in it")
+
+
+def _check_zeros(data: bytes, layout: _Layout, what: str) -> None:
+    """Zeros are valid codes: many of them complete any picture that was cut short. So the picture
+    must be complete without them, or they must be just as many as it needs."""
+    rows = -(-layout.height // layout.mcu[0]) * (layout.mcu[0] // 8)
+    head = data[: layout.height_at] + _taller(layout) + data[layout.height_at + 2 : layout.end]
+    bare = _without_padding(head)
+    eighth = layout.frame != 0xC2
+    for count in (0, 1, 2, 4, 8, len(_ZEROS)):
+        begin = bare + bytes(count)
+        plain, filled = (
+            _grey(begin + _END, eighth=eighth),
+            _grey(begin + _JUNK + _END, eighth=eighth),
+        )
+        inside = rows if eighth else layout.height
+        if plain is not None and filled is not None and (plain == filled)[:inside].all():
+            return
+    if eighth:
+        plain, filled = _grey(head + _END), _grey(head + _JUNK + _END)
+        if plain is not None and filled is not None:
+            ends = np.flatnonzero((plain != filled)[rows:].any(axis=0))
+            if len(ends) and ends[0] <= _FEW_UNITS * (layout.mcu[1] // 8):
+                return
+    raise MessageError(f"{what} is truncated: zeros are in place of its end")
 
 
 def _surplus(row: np.ndarray) -> int:

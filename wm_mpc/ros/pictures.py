@@ -109,6 +109,8 @@ def _rows(message: Any, what: str, needed: int, rows: int) -> np.ndarray:
 def _other(message: Any, spec: ImageSpec | None, what: str) -> np.ndarray:
     """Pictures that are converted before they are scaled."""
     height, width, encoding = message.height, message.width, message.encoding
+    if encoding.lower() in {*_PAIRS, *_PLANES} - {encoding}:  # as video4linux writes them
+        return image_to_rgb(_Renamed(message, encoding.lower()), spec)
     if encoding not in ENCODINGS:
         raise MessageError(f"{what}; accepted encodings: {', '.join(ENCODINGS)}")
     check_size(what, height, width, spec)
@@ -124,6 +126,15 @@ def _other(message: Any, spec: ImageSpec | None, what: str) -> np.ndarray:
         return to_model(_converted(pixels, _PLANES[encoding]), None, spec)
     pixels = _rows(message, what, width, height)[:, :width]
     return to_model(_converted(pixels, _BAYER[encoding[6:10]]), None, spec)
+
+
+class _Renamed:
+    """An Image under another name of its encoding."""
+
+    def __init__(self, message: Any, encoding: str) -> None:
+        self.encoding = encoding
+        self.height, self.width, self.step = message.height, message.width, message.step
+        self.data, self.is_bigendian = message.data, message.is_bigendian
 
 
 def _deep(message: Any, spec: ImageSpec | None, what: str) -> np.ndarray:
@@ -179,9 +190,11 @@ def _converted(pixels: np.ndarray, conversion: int | None) -> np.ndarray:
 
 
 def check_size(what: str, height: int, width: int, spec: ImageSpec | None) -> None:
-    """Raises MessageError for a picture smaller than the model's."""
+    """Raises MessageError for a picture without pixels, or smaller than the model's."""
     if spec is not None and (height < spec.height or width < spec.width):
         raise MessageError(f"{what}; the model wants {spec.height}x{spec.width} or larger")
+    if not height or not width:
+        raise MessageError(f"{what}, which is no picture")
 
 
 def to_model(pixels: np.ndarray, conversion: int | None, spec: ImageSpec | None) -> np.ndarray:
