@@ -251,6 +251,7 @@ class World:
         self.course = [(self.node.time, self.place)]  # where the arm was
         self.knots, self.fastest = [(self.node.time, self.place)], 0.0
         self.begins = []  # numbers of commands that are the first ones of an activation
+        self.switched = []  # and after it was switched on: a plan may have come already
         self.outputs = PlanPublisher(self.node, self.spec)
         self.executed, self.validator = Timeline.of(self.spec), PlanValidator(self.spec)
         self.values = dict(VALUES)
@@ -321,12 +322,15 @@ class World:
         for _ in range(periods):
             if self.chance("hand"):
                 self.place = np.clip(self.place + self.rng.uniform(-0.5, 0.5, 2), -3.0, 3.0)
+                self.course.append((self.node.time, self.place))
             if self.chance("restart"):
                 self.restart()
             if self.chance("switch"):
                 names = ("output.commands", "output.joint_trajectory")
                 name = names[int(self.rng.integers(2))]
                 self.values[name] = not self.values[name]
+                if name == "output.commands" and self.values[name]:
+                    self.switched.append(len(self.node.topics["commands"].sent))
                 self.use()
             stamp, measured = self.node.nanoseconds, self.place
             late = (
@@ -375,13 +379,11 @@ class World:
         self.executed.put(stamp, found.actions)
         self.plans += 1
 
-    def was_near(self, place, time):
-        """Whether the arm was there within the time for which it may have been measured."""
+    def was_near(self, place, time, far=0.0):
+        """Whether the arm was there, or so far away, when it may have been measured."""
         oldest = time - 6 * self.period - 900 * MS
-        recent = (
-            np.abs(at - place).max() < 1e-9 for then, at in reversed(self.course) if then >= oldest
-        )
-        return any(recent)
+        recent = [at for then, at in self.course if oldest <= then <= time]
+        return (np.abs(np.array(recent) - place).max(1) <= far + 1e-9).any()
 
     def judge(self):
         sent = self.node.topics["commands"].sent
@@ -393,7 +395,9 @@ class World:
                 assert self.was_near(place, time), "the first command is not where the arm is"
                 begun = number
                 continue
-            if number == 0:
+            if number in self.switched:
+                assert self.was_near(place, time, self.change), f"command {number} begins elsewhere"
+                begun = number
                 continue
             step = np.abs(place - rows[number - 1][1]).max() / self.change
             if step > 1.0 + 1e-6:
@@ -401,7 +405,7 @@ class World:
                 begun = number
                 continue
             for then, before in reversed(rows[max(begun, number - 12) : number]):
-                periods = 1.25 + (time - then) / self.period  # an early tick is forgiven
+                periods = 1.25 + (time - then) / (0.75 * self.period)  # early ones are forgiven
                 away = np.abs(place - before).max() / self.change
                 if away > periods + 1e-6:
                     assert self.was_near(place, time), f"command {number}: {away:.2f} in {periods}"
