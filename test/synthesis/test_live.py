@@ -124,7 +124,6 @@ def test_an_image_from_before_all_plans_ends_the_episode_of_a_position_robot():
     for number in range(5):
         recorder.observe(START + number * PERIOD, IMAGE, STATE)
     recorder.plan(START - 10 * PERIOD, np.zeros((0, 2)))
-    recorder._sent.clear()
     recorder.plan(START + 9 * PERIOD, np.full((3, 2), 0.3))
     recorder.observe(START + 5 * PERIOD, IMAGE, STATE)
     assert not recorder._images
