@@ -127,6 +127,8 @@ class PlanPublisher:
             # It begins where the robot is, not where a plan wants it that others have executed.
             self._follower.reset()
             self._follower.forget_rest()
+        if self._course is not None and _TRAJECTORY in outputs - self._outputs:
+            self._course.begin(now)
         self._outputs = outputs
         if not self._follower.moves(now):
             self._follower.measure(measured)
@@ -155,7 +157,7 @@ class PlanPublisher:
             action = self._follower.action_at(now, newest)
             self._send(self._outputs, action, now)
             if _TRAJECTORY in self._outputs:
-                self._send_trajectory(stamp, actions, now, action)
+                self._send_trajectory(stamp, actions, now, action, newest)
             if self._outputs - {_TRAJECTORY}:
                 self._timer.reset()  # the next point is due a period from now
             return action
@@ -182,9 +184,15 @@ class PlanPublisher:
         return now
 
     def _send_trajectory(
-        self, stamp: int, actions: np.ndarray, now: int, rest: np.ndarray | None
+        self,
+        stamp: int,
+        actions: np.ndarray,
+        now: int,
+        rest: np.ndarray | None,
+        newest: Mapping[str, float],
     ) -> None:
-        """rest: where a robot moved by positions holds, if there are no actions."""
+        """rest: where a robot moved by positions holds, if there are no actions. newest: positions
+        by name of this moment, where they are newer than those the plan begins from."""
         measured = self._measured
         if self._spec.rest_is_measured:
             measured = {} if rest is None else dict(zip(self._spec.action.names, rest, strict=True))
@@ -197,7 +205,7 @@ class PlanPublisher:
             actions, self._spec.action, self._spec.control_period, stamp, now, measured
         )
         if self._course is not None:
-            self._course.follow(trajectory, now, self._measured)
+            self._course.follow(trajectory, now, {**self._measured, **newest})
         if trajectory.points:
             self._trajectories.publish(trajectory)
             self._trajectory = trajectory
@@ -240,10 +248,8 @@ class PlanPublisher:
         rest = self._follower.rest_at(now, self._measured)
         self._send(outputs, rest, now)
         if _TRAJECTORY in outputs:
-            self._send_trajectory(now, np.zeros((0, self._spec.action.size)), now, rest)
+            self._send_trajectory(now, np.zeros((0, self._spec.action.size)), now, rest, {})
             self._trajectory = self._held = None  # others may move them now
-            if self._course is not None:
-                self._course.clear()
 
     def end(self) -> None:
         """Say the last word and be silent. It waits, for a moment at most, until all who listen
