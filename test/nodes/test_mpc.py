@@ -527,11 +527,14 @@ def _is_number(text):
         return False
 
 
-def test_goal_of_the_wrong_size_makes_the_robot_hold_until_a_good_one(mpc):
+def test_goal_of_the_wrong_size_is_refused_and_the_working_goal_stays(mpc):
+    seen = len(mpc.plans)
     mpc.send_goal(np.zeros((10, 10, 3), np.uint8))
-    mpc.wait_for_hold("goal image is 10x10")
-    mpc.send_goal(mpc.goal)
-    mpc.wait_for_plans(2)
+    mpc.wait_until(lambda: "goal refused: goal image is 10x10" in mpc.message(), "the refusal")
+    assert mpc.diagnostics[-1].status[0].level == DiagnosticStatus.WARN
+    assert "goal image is 10x10" in mpc.value("goals refused")
+    mpc.wait_for_plans(3)
+    assert all(plan.points for plan in mpc.plans[seen:])
 
 
 def test_hold_service_stops_and_releases(mpc):
@@ -701,7 +704,9 @@ def test_odd_messages_on_any_topic_end_nothing(mpc):
     assert mpc.state() == "active"  # and callbacks still run
     for publisher in (*states, *images, plans, announced):
         mpc.observer.node.destroy_publisher(publisher)
-    mpc.wait_until(lambda: "goal image is 2x0" in mpc.message(), "the last odd goal")
+    mpc.wait_until(
+        lambda: "goal image is 2x0" in (mpc.value("goals refused") or ""), "the last odd goal"
+    )
     assert mpc.observer.call(Trigger, "mpc/clear_goals").success
     mpc.append_goal(mpc.goal)
     mpc.wait_for_plans(2)
