@@ -98,7 +98,7 @@ TABLE = (
     Parameter(
         "limits.largest_jump", 0.05,
         "Largest step between two commanded positions, as a share of their range; only for robots "
-        "moved by positions whose checkpoint has no rate limit",
+        "moved by positions whose checkpoint has no rate limit; counts from the next activation on",
         "", 1e-4, 1.0, only_inactive=True,
     ),
     Parameter(

@@ -267,7 +267,7 @@ class Session:
             committed=committed,
             budget=math.inf if self._lockstep else budget,
             searching=self._handover.over,
-            measured=measured,
+            rest=rest,
         )
         checked = self._trust.check(
             plan, image, stamp,
