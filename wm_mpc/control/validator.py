@@ -28,11 +28,12 @@ class Verdict(enum.Enum):
 @dataclasses.dataclass(frozen=True)
 class Validation:
     """actions: float64 (points, action size) to be executed; none for HOLD. reason: what was wrong;
-    empty for SUCCESS."""
+    empty for SUCCESS. is_out_of_reach: whether a position robot is too far from its commands."""
 
     verdict: Verdict
     actions: np.ndarray
     reason: str = ""
+    is_out_of_reach: bool = False
 
 
 class PlanValidator:
@@ -91,7 +92,7 @@ class PlanValidator:
             return Validation(Verdict.HOLD, nothing, reason)
         unsafe = self._out_of_reach(actions, fixed, measured, lag)
         if unsafe:
-            return Validation(Verdict.HOLD, nothing, unsafe)
+            return Validation(Verdict.HOLD, nothing, unsafe, is_out_of_reach=True)
         reasons = []
         if pace < 1.0:
             actions = self._slower(actions, fixed, before, pace)

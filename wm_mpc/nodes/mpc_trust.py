@@ -25,6 +25,10 @@ OK, WARN, ERROR = (
 )  # fmt: skip
 
 
+_AGAIN = 2.0  # s; a robot too far from its commands twice in that time does not follow them
+_SWING = 3.0  # control periods of motion at the rate limit that a robot may go beyond it
+
+
 class HoldError(Exception):
     """A reason not to move now; the level is one of DiagnosticStatus."""
 
@@ -37,10 +41,13 @@ class Trust:
     """For one session of the node. Times are nanoseconds of the node's clock."""
 
     def __init__(self, model: WorldModel) -> None:
+        self._spec = model.spec
         self._validator = PlanValidator(model.spec)
         self._counts = dict.fromkeys(Verdict, 0)
         self._last = Verdict.HOLD
         self._pause: tuple[int, int, str] | None = None  # since, for how long (ns), and why
+        self._place: tuple[int, np.ndarray] | None = None  # stamp (ns), where it was measured
+        self._behind: int | None = None  # when (ns) the robot was last too far from its commands
         self.use(model)
 
     def use(self, model: WorldModel) -> None:
@@ -54,7 +61,8 @@ class Trust:
         self._surprise = self._shown = Surprise()
 
     def check_pause(self, now: int) -> None:
-        """Raises HoldError while the robot holds because predictions failed. A clock that jumps, to
+        """Raises HoldError while the robot holds because predictions failed, or because it did not
+        follow its commands. A clock that jumps, to
         whatever side, ends it."""
         if self._pause is None:
             return
@@ -98,9 +106,32 @@ class Trust:
             lag=values["limits.lag"] if moves else 0.0,
         )
         self._note(validation.verdict)
+        was_there, self._place = self._place, (stamp, rest)
+        if validation.is_out_of_reach and moves and not self._was_moved(was_there, self._place):
+            self._see_behind(now, validation.reason, values)
         if validation.verdict is Verdict.HOLD:
             raise HoldError(validation.reason, ERROR)
         return validation
+
+    def _was_moved(self, before: tuple[int, np.ndarray] | None, here: tuple[int, Any]) -> bool:
+        """Whether a position robot was put where it is, rather than went there, since it was last
+        looked at. before, here: stamp (ns) and measured positions."""
+        change = self._spec.largest_change
+        if before is None or change is None:
+            return False
+        periods = abs(here[0] - before[0]) / SECOND / self._spec.control_period
+        return bool((np.abs(here[1] - before[1]) > change * (periods + _SWING)).any())
+
+    def _see_behind(self, now: int, reason: str, values: Mapping[str, Any]) -> None:
+        """A moving robot is too far from its commands. When it is so again soon, it does not follow
+        them: then raises HoldError, and begins a pause."""
+        before, self._behind = self._behind, now
+        patience = from_seconds(_AGAIN + values["surprise.pause"])
+        if before is not None and 0 <= now - before <= patience:
+            text = f"the robot does not follow its commands: {reason}"
+            self._pause = now, from_seconds(values["surprise.pause"]), text
+            self._monitor.forget()
+            raise HoldError(text, ERROR)
 
     def follow(self, plan: ControlPlan, stamp: int, executed: Timeline) -> None:
         """Compare what a plan was made from with what had been predicted; counts from the next plan
