@@ -257,7 +257,6 @@ def test_positions_of_all_joints_heard_and_of_the_base_are_known_by_name(listen)
     assert found == pytest.approx(
         {"elbow": 1.5, "wrist": 2.0, "finger": 0.25, "x": 3.0, "y": 4.0, "yaw": 0.5}
     )
-    assert arm.inputs.present_joints(10.0) == found
     assert arm.inputs.measured_positions(-1.0) == {}
 
 

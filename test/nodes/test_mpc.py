@@ -43,6 +43,7 @@ from wm_mpc.ros.timing import to_nanoseconds, to_stamp
 from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.tasks.maze import Maze
 from wm_mpc.sim.tasks.wall import Wall
+from wm_mpc.spec import ActionSpec
 
 pytestmark = pytest.mark.ros
 ROOT = Path(__file__).parents[2]
@@ -537,11 +538,14 @@ def _is_number(text):
         return False
 
 
-def test_goal_of_the_wrong_size_makes_the_robot_hold_until_a_good_one(mpc):
+def test_goal_of_the_wrong_size_is_refused_and_the_working_goal_stays(mpc):
+    seen = len(mpc.plans)
     mpc.send_goal(np.zeros((10, 10, 3), np.uint8))
-    mpc.wait_for_hold("goal image is 10x10")
-    mpc.send_goal(mpc.goal)
-    mpc.wait_for_plans(2)
+    mpc.wait_until(lambda: "goal refused: goal image is 10x10" in mpc.message(), "the refusal")
+    assert mpc.diagnostics[-1].status[0].level == DiagnosticStatus.WARN
+    assert "goal image is 10x10" in mpc.value("goals refused")
+    mpc.wait_for_plans(3)
+    assert all(plan.points for plan in mpc.plans[seen:])
 
 
 def test_hold_service_stops_and_releases(mpc):
@@ -711,7 +715,9 @@ def test_odd_messages_on_any_topic_end_nothing(mpc):
     assert mpc.state() == "active"  # and callbacks still run
     for publisher in (*states, *images, plans, announced):
         mpc.observer.node.destroy_publisher(publisher)
-    mpc.wait_until(lambda: "goal image is 2x0" in mpc.message(), "the last odd goal")
+    mpc.wait_until(
+        lambda: "goal image is 2x0" in (mpc.value("goals refused") or ""), "the last odd goal"
+    )
     assert mpc.observer.call(Trigger, "mpc/clear_goals").success
     mpc.append_goal(mpc.goal)
     mpc.wait_for_plans(2)
@@ -879,6 +885,39 @@ def test_file_that_was_written_again_is_loaded_again(start_mpc, announcer, monke
     mpc.wait_until(lambda: loaded == [path, path], "the second loading")
     mpc.wait_for_plans(5)
     assert loaded == [path, path]
+
+
+def largest_step(plans):
+    positions = [np.array([point.positions for point in plan.points]) for plan in plans]
+    return max(float(np.abs(np.diff(rows, axis=0)).max()) for rows in positions)
+
+
+def test_the_largest_jump_counts_from_the_next_activation_on_and_for_exchanged_checkpoints(
+    start_mpc, announcer
+):
+    """Its range is 2 m: 0.05 of that is 0.1 m a control period."""
+    action = ActionSpec(("x", "y"), "position", "m", (-1.0, -1.0), (1.0, 1.0))
+    path = announcer.make("arm.safetensors", action=action)
+    mpc = start_mpc(checkpoint=str(path), **{"limits.lag": 0.0})
+    mpc.start()
+    assert 0.03 < largest_step(mpc.wait_for_plans(3)) < 0.1001
+    refused = mpc.set("limits.largest_jump", 0.01)
+    assert not refused.successful
+    assert "limits.largest_jump stays 0.05" in refused.reason
+    assert "deactivate the node first" in refused.reason
+    assert mpc.change_state(4)  # deactivate
+    assert mpc.set("limits.largest_jump", 0.01).successful
+    reloaded = mpc.observer.call(Trigger, "mpc/reload")
+    assert reloaded.success, reloaded.message
+    assert mpc.change_state(3)  # activate
+    assert 0.006 < largest_step(mpc.wait_for_plans(3)) < 0.0201
+    other = announcer.make("other.safetensors", action=action)
+    announcer.announce(other)
+    mpc.wait_until(
+        lambda: mpc.observer.call(Trigger, "mpc/reload").message == f"loaded {other}", "it"
+    )
+    mpc.wait_until(lambda: diagnosis(mpc, "checkpoint") == str(other), "the exchange")
+    assert 0.006 < largest_step(mpc.wait_for_plans(5)) < 0.0201
 
 
 def test_checkpoint_of_another_robot_is_refused(start_mpc, announcer):

@@ -268,7 +268,7 @@ class ControlLoop:
             committed=committed,
             budget=math.inf if self._lockstep else settings.time_budget,
             searching=self._searching,
-            measured=measured,
+            rest=rest,
         )
         checked = self._check(plan, image, stamp, len(committed), rest, settings)
         reason = checked.reason if checked.verdict is Verdict.DEGRADED else ""

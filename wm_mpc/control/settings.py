@@ -16,7 +16,7 @@ class LimitSettings:
     largest_jump: float = setting(
         0.05,
         "Largest step between two commanded positions, as a share of their range; only for robots "
-        "moved by positions whose checkpoint has no rate limit",
+        "moved by positions whose checkpoint has no rate limit; counts from the next activation on",
         "",
         1e-4,
         1.0,

@@ -41,9 +41,11 @@ from wm_mpc.ros.lifecycle import ManagedNode, reported
 from wm_mpc.ros.parameters import declare
 from wm_mpc.ros.running import Stopped, run
 from wm_mpc.ros.status import ERROR, WARN
+from wm_mpc.spec import LARGEST_JUMP, RobotSpec
 
 _LOOK = 1.0  # s between two diagnostics
 _PATIENCE = 1.0  # s at the end of the node
+_JUMP = "limits.largest_jump"
 _SWITCH = 2e-4  # s, of the interpreter between threads; Python's own is 5 ms
 
 
@@ -58,6 +60,7 @@ class Mpc(ManagedNode):
             self, TABLE, is_active=lambda: self._session is not None, validate=validate
         )
         self._model: WorldModel | None = None
+        self._robot: RobotSpec | None = None  # as its checkpoint has it: without our limits
         self._checkpoint: Path | None = None
         self._configured = ""  # the parameter `checkpoint` then
         self._held_by_person = False
@@ -139,7 +142,7 @@ class Mpc(ManagedNode):
         except CheckpointError as error:
             self._status.report(ERROR, StatusCode.FAILED, f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
-        self._checkpoint, self._model = path, model
+        self._take(path, model, values)
         self._configured = str(values["checkpoint"])
         self._meet(model, values)
         self.get_logger().info(
@@ -154,6 +157,12 @@ class Mpc(ManagedNode):
         self._status.report(WARN, StatusCode.WAITING, "waiting for the camera")
         model, values = self._model, self._settings.values()
         assert model is not None
+        self._limit(model, values)
+        if model.spec is self._robot and values[_JUMP] != LARGEST_JUMP:
+            has = "a rate limit" if model.spec.rest_is_measured else "no positions to command"
+            self.get_logger().warning(
+                f"{_JUMP} counts for nothing: the checkpoint's robot has {has}"
+            )
         session = Session(
             self,
             self._meet(model, values),
@@ -196,6 +205,16 @@ class Mpc(ManagedNode):
         if session is not None:
             session.close()
 
+    def _take(self, path: Path, model: WorldModel, values: Mapping[str, Any]) -> None:
+        """Plan with a world model, as it was loaded, from now on."""
+        self._checkpoint, self._model, self._robot = path, model, model.spec
+        self._limit(model, values)
+
+    def _limit(self, model: WorldModel, values: Mapping[str, Any]) -> None:
+        """Have plans of a model keep to the limits that the parameters give its robot."""
+        assert self._robot is not None
+        model.spec = self._robot.with_largest_jump(values[_JUMP])
+
     def _meet(self, model: WorldModel, values: Mapping[str, Any]) -> Endpoints:
         """The topics for this robot and these parameters, which may be set while inactive."""
         if self._endpoints is not None and not self._endpoints.fit(model.spec, values):
@@ -213,7 +232,7 @@ class Mpc(ManagedNode):
         """Let go of whatever belongs to a configured node."""
         self._end_session()
         self._leave()
-        self._model = self._checkpoint = None
+        self._model = self._checkpoint = self._robot = None
         self._goals.forget()
         self._status.report(level, code, message)
 
@@ -240,13 +259,14 @@ class Mpc(ManagedNode):
     def _exchange(self, path: Path, model: WorldModel) -> None:
         """Use another world model of the same robot. Raises CheckpointError when it is not."""
         with self.transitions:
-            if self._model is None:
+            if self._robot is None:
                 raise CheckpointError("the node is not configured")
-            if not model.spec.is_same_robot(self._model.spec):
+            if not model.spec.is_same_robot(self._robot):
                 raise CheckpointError(f"{path} is of another robot; deactivate and configure")
-            self._checkpoint, self._model = path, model
+            values = self._settings.values()
+            self._take(path, model, values)
             if self._session is not None:
-                self._session.use(model, self._settings.values()["seed"])
+                self._session.use(model, values["seed"])
 
     # ----------------------------------------------------------------------------- diagnostics
 
@@ -312,13 +332,11 @@ def _load(path: Path, values: Mapping[str, Any]) -> WorldModel:
     """A world model used a few times already, so that the first real plan is as fast as any.
     Raises CheckpointError."""
     model, _ = load_checkpoint(path)
-    model.spec = model.spec.with_largest_jump(values["limits.largest_jump"])
     controller = RecedingHorizon(model)
     image = np.zeros((model.spec.image.height, model.spec.image.width, 3), np.uint8)
     state = model.state_mean.numpy()
     action = model.spec.action
-    middle = ((low + high) / 2 for low, high in zip(action.low, action.high, strict=True))
-    measured = dict(zip(action.names, middle, strict=True))  # zero may be outside the limits
+    middle = np.add(action.low, action.high) / 2  # zero may be outside the limits
     # Few iterations, each like all others: another model may be planning meanwhile.
     settings = control_settings(values)
     planner = dataclasses.replace(settings.planner, iterations=2)
@@ -332,7 +350,7 @@ def _load(path: Path, values: Mapping[str, Any]) -> WorldModel:
                 planner=planner,
                 objective=settings.cost,
                 budget=1.0,
-                measured=measured,
+                rest=middle if action.rest_is_measured else None,
             )
     except PlanningError as error:
         raise CheckpointError(f"{path} cannot be planned with: {error}") from None

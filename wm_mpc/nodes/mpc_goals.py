@@ -143,9 +143,9 @@ class Goals:
         stamp = to_nanoseconds(message.header.stamp)
         try:
             assert self._inputs is not None
-            self._inputs.state_array(message)
+            self._inputs.check_goal(None, message)
         except MessageError as error:
-            self._refuse("goal/append/state", "goal state", error)
+            self._refuse("goal/append/state", error)
             return
         self._states[stamp] = message
         while len(self._states) > _STATES:
@@ -163,16 +163,18 @@ class Goals:
         goal = GoalMessages(message, self._states.get(stamp) if stamp else None)
         try:
             assert self._inputs is not None
-            self._inputs.goal_arrays(goal.image, goal.state)
+            self._inputs.check_goal(goal.image, goal.state)
             self._queue.append(goal)
         except (MessageError, ValueError) as error:
-            self._refuse("goal/append/image", "goal", error)
+            self._refuse("goal/append/image", error)
             return
+        self._inputs.refused_goals.accept()
         self.publish()
 
-    def _refuse(self, topic: str, what: str, error: Exception) -> None:
-        self._dropped.note(self._node.resolve_topic_name(topic), f"{what} refused: {error}")
-        self._node.get_logger().warning(f"{what} refused: {error}", throttle_duration_sec=1.0)
+    def _refuse(self, topic: str, error: Exception) -> None:
+        self._dropped.note(self._node.resolve_topic_name(topic), f"goal refused: {error}")
+        if self._inputs is not None:
+            self._inputs.refused_goals.refuse(f"{error} ({topic})")
 
     # --------------------------------------------------------------------------- they are used
 
@@ -182,12 +184,14 @@ class Goals:
 
     def why_none(self) -> str:
         """Why there is no goal, for a person."""
+        refused = "" if self._inputs is None else self._inputs.refused_goals.newest
+        refusal = f"; the newest was refused: {refused}" if refused else ""
         ended = self._queue.all()
         if not ended:
-            return "no goal received yet"
+            return f"no goal received yet{refusal}"
         last = ended[-1]
         reason = f": {last.reason}" if last.reason else ""
-        return f"no goal any more; goal {last.number} was {last.status.value}{reason}"
+        return f"no goal any more; goal {last.number} was {last.status.value}{reason}{refusal}"
 
     def see(self, number: int, distance: float, now: int, settings: GoalSettings) -> None:
         """A plan for a goal has left. distance: of what was planned from, in model steps. now:

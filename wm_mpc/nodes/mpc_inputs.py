@@ -18,7 +18,7 @@ from wm_mpc.control.frozen_camera import FrozenCamera
 from wm_mpc.control.observation_check import ObservationCheck
 from wm_mpc.control.observing import AWAY_WARN, Ahead, ClockWatch, Finding
 from wm_mpc.control.state_history import StateAt
-from wm_mpc.nodes.mpc_goal_inputs import GoalInputs
+from wm_mpc.nodes.mpc_goal_inputs import GoalInputs, RefusedGoals, check_goal_state
 from wm_mpc.nodes.mpc_states import STATE_TYPES, States, sources_of
 from wm_mpc.ros import qos
 from wm_mpc.ros.dropped import Dropped
@@ -103,7 +103,14 @@ class Inputs:
         self._is_simulated = bool(node.get_parameter("use_sim_time").value)
         group = None if self._is_simulated else UrgentCallbackGroup()
         subscribe = functools.partial(node.create_subscription, callback_group=group)
-        self._goals = GoalInputs(STATE_TYPES[self._source], subscribe, self.same_state)
+        self.refused_goals = RefusedGoals(lambda text: node.get_logger().warning(text))
+        self._goals = GoalInputs(
+            STATE_TYPES[self._source],
+            subscribe,
+            same_state=self.same_state,
+            read=self.check_goal,
+            refused=self.refused_goals,
+        )
         heard = {
             source: subscribe(STATE_TYPES[source], source, self._store_state, qos.STATES)
             for source in sources_of(spec, self._source)
@@ -248,7 +255,9 @@ class Inputs:
     @property
     def warning(self) -> str:
         """What people should know though the robot goes on; empty for nothing."""
-        return self._check.warnings.text(time.monotonic())
+        now = time.monotonic()
+        texts = self._check.warnings.text(now), self.refused_goals.warning(now)
+        return "; ".join(filter(None, texts))
 
     def values(self) -> dict[str, object]:
         """For diagnostics."""
@@ -256,7 +265,7 @@ class Inputs:
             values = self._check.values()
             if self._image is not None:
                 values["image age on arrival (ms)"] = f"{-1e3 * self._ahead.usual:.1f}"
-            return {**values, **self._states.values()}
+            return {**values, **self._states.values(), **self.refused_goals.values()}
 
     @property
     def state_source(self) -> str:
@@ -314,11 +323,25 @@ class Inputs:
         with self._changed:
             return self._states.positions(time.monotonic() - longest)
 
-    present_joints = measured_positions
-
     def goal_arrays(self, image: Any, state: Any | None) -> tuple[np.ndarray, np.ndarray | None]:
         """Of messages: goal image, and state (None when unknown). Raises MessageError."""
         try:
-            return self.image_array(image), None if state is None else self.state_array(state)
+            return self.image_array(image), None if state is None else self._goal_state(state)
         except MessageError as error:
             raise MessageError(f"goal {error}") from None
+
+    def check_goal(self, image: Any | None, state: Any | None) -> None:
+        """Of messages, each None where there is none. Raises MessageError for what cannot be
+        read."""
+        try:
+            if image is not None:
+                self.image_array(image)
+            if state is not None:
+                self._goal_state(state)
+        except MessageError as error:
+            raise MessageError(f"goal {error}") from None
+
+    def _goal_state(self, message: Any) -> np.ndarray:
+        values = self.state_array(message)
+        check_goal_state(values, self.spec.state.names)
+        return values
