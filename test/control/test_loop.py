@@ -188,7 +188,8 @@ def step(loop, settings=SETTINGS):
     if isinstance(decision, Send):
         loop.sent(decision)
     elif isinstance(decision, Hold):
-        loop.stands(loop._world.now(), None)
+        world = loop._world
+        loop.stands(world.now(), loop.model.spec.rest(world.measured()))
     return decision
 
 
