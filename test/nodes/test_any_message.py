@@ -166,8 +166,8 @@ def test_what_is_dropped_is_said_in_the_status_and_planning_goes_on(feed, topic,
     fed.send("/goal/image", fed.good("/goal/image", rng))
 
     def observe():
-        for topic in ("/odom", "/camera/image_raw"):
-            fed.send(topic, fed.good(topic, rng))
+        for each in ("/odom", "/camera/image_raw"):
+            fed.send(each, fed.good(each, rng))
         fed.step()
         fed.node._status.publish()
         return published[-1]
@@ -179,8 +179,8 @@ def test_what_is_dropped_is_said_in_the_status_and_planning_goes_on(feed, topic,
     fed.send(topic, message)
     level, message, values = observe()
     assert level == 1
-    assert message.startswith("planning; a message was dropped: ")
-    assert reason in message
+    assert message == f"planning; a message on {topic} was dropped (see last dropped message)"
+    assert reason in values["last dropped message"]
     assert values["messages dropped"].startswith("1 on ")
 
 

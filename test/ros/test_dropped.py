@@ -17,7 +17,7 @@ def test_they_are_counted_by_topic_and_the_last_reason_is_told_for_a_while():
     dropped.note("/odom", "odometry: vx is nan")
     dropped.note("/odom", "odometry: vx is inf")
     dropped.note("goal/append/image", "goal refused: image is 0x0")
-    assert dropped.recent() == "goal/append/image: goal refused: image is 0x0"
+    assert dropped.recent() == "goal/append/image"
     assert dropped.values() == {
         "messages dropped": "2 on /odom, 1 on goal/append/image",
         "last dropped message": "goal/append/image: goal refused: image is 0x0",
@@ -30,4 +30,4 @@ def test_they_are_counted_by_topic_and_the_last_reason_is_told_for_a_while():
 def test_a_reason_of_any_length_is_cut():
     dropped = Dropped()
     dropped.note("topic", "x" * 100_000)
-    assert len(dropped.recent()) < 400
+    assert len(str(dropped.values()["last dropped message"])) < 400

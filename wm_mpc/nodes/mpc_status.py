@@ -86,7 +86,7 @@ class Status:
         if troubles:
             level = max(level, WARN)
         if lost := self._dropped.recent():
-            troubles.append(f"a message was dropped: {lost}")
+            troubles.append(f"a message on {lost} was dropped (see last dropped message)")
             level = max(level, WARN)
         if error := self._errors.recent():
             troubles.insert(0, f"a callback failed: {error}")

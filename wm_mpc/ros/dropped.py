@@ -32,10 +32,10 @@ class Dropped:
             self._last = self._now(), f"{topic}: {short}"
 
     def recent(self) -> str:
-        """Topic and reason of the newest one if it came less than `SHOWN` seconds ago, else an
-        empty text."""
+        """The topic of the newest one if it came less than `SHOWN` seconds ago, else an empty
+        text. The reason is among the values."""
         last = self._last
-        return "" if last is None or self._now() - last[0] > SHOWN else last[1]
+        return "" if last is None or self._now() - last[0] > SHOWN else last[1].partition(":")[0]
 
     def values(self) -> dict[str, object]:
         """For diagnostics: how many there were on each topic, and the last reason."""
