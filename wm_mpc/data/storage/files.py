@@ -116,7 +116,7 @@ def storage_files(path: Path, metadata: Metadata | None) -> tuple[list[Path], li
 
 
 def _lacking(there: Iterable[str]) -> list[str]:
-    """Names of the files that are missing in a recording of several, which are numbered."""
+    """Names of files that a recording of several, numbered at their ends, should have as well."""
     numbered = [found for name in there if (found := _NUMBERED.fullmatch(name))]
     lacking = []
     for begin, end in dict.fromkeys((found[1], found[3]) for found in numbered):
