@@ -2,7 +2,7 @@
 # of a second once it is done.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim collect train ablate evaluate benchmark faults soak test lint format clean
+.PHONY: help setup sim collect train ablate evaluate benchmark faults soak test lint format docs clean
 SHELL := bash
 ARGS ?=
 
@@ -61,6 +61,21 @@ lint: setup ## Check style and types
 format: setup ## Put the sources into the common format
 	@source tools/env.bash; set -x; ruff check --fix --exit-zero . && ruff format .
 
+# The tools for pages have an environment of their own, which nothing else waits for.
+docs_tools = .venv-docs/made-of-$(shell cksum < tools/requirements-docs.txt | cut -d ' ' -f 1)
+
+$(docs_tools):
+	@echo "[docs] installing tools/requirements-docs.txt into .venv-docs"
+	@rm -rf .venv-docs && .venv/bin/python -m venv .venv-docs
+	@env -u PYTHONPATH .venv-docs/bin/python -m pip install -qq --disable-pip-version-check -r tools/requirements-docs.txt
+	@touch $@
+
+docs: setup $(docs_tools) ## Build the documentation into site/ (open site/index.html)
+	@source tools/env.bash; python tools/update_docs.py --check || { \
+		echo "[docs] run: python tools/update_docs.py" >&2; exit 1; }
+	@NO_MKDOCS_2_WARNING=1 env -u PYTHONPATH .venv-docs/bin/python -m mkdocs build --strict
+	@echo "[docs] built: site/index.html"
+
 clean: ## Remove what was built; .venv, data and results stay
-	rm -rf build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
-	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+	rm -rf build install log site .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Where files are: the installed configuration and checkpoints, a task's data and training."""
+"""Where the package's installed files are: configuration and shipped checkpoints."""
 
 from __future__ import annotations
 
@@ -54,13 +54,3 @@ def resolve_checkpoint(name: str) -> Path:
     stems = [path.stem for path in sorted(folder.glob("*.safetensors"))]
     shipped = ", ".join(stems) or "none"
     raise CheckpointError(f"no checkpoint {name!r}: it is no file, and shipped ones are: {shipped}")
-
-
-def data_directory(task: str) -> Path:
-    """Where a task's episodes go unless a command says otherwise."""
-    return Path("data") / task
-
-
-def runs_directory(task: str) -> Path:
-    """Where a task's training goes unless a command says otherwise."""
-    return Path("runs") / task

@@ -124,7 +124,7 @@ def test_collecting_tells_how_often_an_object_moves(capsys):
         (collect, "--dataset other --steps 9", "was begun with {'seed': 0, 'steps': 5}"),
         (collect, "--dataset other --seed 1 --steps 5", "choose another --dataset"),
         (train, "--config train.yaml --dataset nothing", "no dataset at nothing"),
-        (train, "--config none.yaml", "cannot read training settings: .*none.yaml"),
+        (train, "--config none.yaml", "cannot read .*none.yaml"),
         (train, "--config bad.yaml", "unknown setting speed"),
         (train, "--config train.yaml --synthesis magic", r"unknown synthesis \['magic'\]"),
         (train, "--config train.yaml --dataset other", "at least 2 are needed"),

@@ -35,8 +35,6 @@ from wm_mpc.nodes.mpc_parameters import (
     TABLE,
     Settings,
     control_settings,
-    objective_config,
-    planner_config,
 )
 from wm_mpc.ros import qos
 from wm_mpc.ros.executors import UrgentCallbackGroup
@@ -294,11 +292,11 @@ def test_changed_parameters_make_another_planner_and_objective():
     values = {parameter.name: parameter.default for parameter in TABLE}
     settings = Settings()
     first = settings.of(values)
-    assert (first.planner, first.objective) == (planner_config(values), objective_config(values))
+    assert first == control_settings(values)
     assert settings.of(values) is first
     changed = {**values, "planner.horizon": 3, "cost.state_weight": 0.25}
     second = settings.of(changed)
-    assert (second.planner.horizon, second.objective.state_weight) == (3, 0.25)
+    assert (second.planner.horizon, second.cost.state_weight) == (3, 0.25)
     with pytest.raises(ValueError, match="elites"):
         settings.of({**values, "planner.type": "cem", "planner.samples": 2, "planner.elites": 3})
     assert settings.of(changed).planner == second.planner

@@ -24,7 +24,7 @@ LAST = squared(mode="last", action_weight=0.0)
 
 @given(
     st.sampled_from(["last", "all"]),
-    st.floats(0.0, 1.0, exclude_min=True),
+    st.floats(0.01, 1.0),
     st.integers(1, 100),
 )
 def test_step_weights_sum_to_one(mode, discount, horizon):

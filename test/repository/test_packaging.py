@@ -69,12 +69,13 @@ def test_every_requirement_is_pinned():
 
 
 def test_apt_route_names_what_rosdep_does_not():
-    """Each requirement has a rosdep key in package.xml or stands in README's line for pip."""
+    """Each requirement has a rosdep key in package.xml or stands in the line for pip of
+    docs/install.md."""
     declared = {element.text for element in PACKAGE.iter("exec_depend")}
     keys = {"pillow": "pil", "opencv-python-headless": "opencv", "pybullet": "pybullet-pip"}
     keys["pyyaml"] = "yaml"
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    by_pip = set(re.search(r"^pip install --user (.+)$", readme, re.MULTILINE).group(1).split())
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    by_pip = set(re.search(r"^pip install --user (.+)$", page, re.MULTILINE).group(1).split())
     required = set(setup_py_value("install_requires")) - {"setuptools"}
     with_key = {name for name in required if f"python3-{keys.get(name, name)}" in declared}
     assert by_pip == required - with_key

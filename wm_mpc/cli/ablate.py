@@ -17,7 +17,7 @@ from pathlib import Path
 from wm_mpc.arguments import seed
 from wm_mpc.atomic import replacing
 from wm_mpc.data.episodes import Dataset, DatasetError
-from wm_mpc.resources import data_directory
+from wm_mpc.directories import data_directory
 from wm_mpc.sim.worker_arguments import add_workers
 from wm_mpc.training import command
 from wm_mpc.training.compute import PRECISIONS

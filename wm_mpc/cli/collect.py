@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from wm_mpc.arguments import positive, seed
 from wm_mpc.data.episodes import Dataset, DatasetError
+from wm_mpc.directories import data_directory
 from wm_mpc.provenance import code_version, recorded_command
-from wm_mpc.resources import data_directory
 from wm_mpc.sim.collection import collect, moving_share
 from wm_mpc.sim.rate import bare_frame_rate
 from wm_mpc.sim.tasks import TASKS, make_task

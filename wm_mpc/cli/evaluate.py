@@ -11,7 +11,7 @@ from tqdm import tqdm
 from wm_mpc.arguments import positive, seed
 from wm_mpc.experiments.common.journal import JournalError
 from wm_mpc.experiments.common.protocol import LOOPS, Benchmark
-from wm_mpc.experiments.common.settings import SettingError, planner_names, task_settings
+from wm_mpc.experiments.common.settings import planner_names, task_settings
 from wm_mpc.experiments.common.variants import (
     Checkpoint,
     check_fits,
@@ -25,6 +25,7 @@ from wm_mpc.experiments.success.through_ros import LaunchError
 from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.provenance import code_version, recorded_command
 from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.settings.fields import SettingError
 from wm_mpc.sim.tasks import TASKS, make_task
 
 DESCRIPTION = """\

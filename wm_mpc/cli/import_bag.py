@@ -15,8 +15,8 @@ from tqdm import tqdm
 from wm_mpc.arguments import positive
 from wm_mpc.data.bag_config import POINTS, RULES, STAMPS, BagConfig, BagConfigError
 from wm_mpc.data.episodes import Dataset, DatasetError
+from wm_mpc.directories import data_directory
 from wm_mpc.provenance import code_version, recorded_command
-from wm_mpc.resources import data_directory
 from wm_mpc.spec import ACTION_KINDS, STATE_SOURCES
 
 _DESCRIPTION = """\

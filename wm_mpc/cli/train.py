@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from wm_mpc.data.dataset_lock import writing
 from wm_mpc.data.episodes import Dataset, DatasetError, Recording
+from wm_mpc.directories import data_directory, runs_directory
 from wm_mpc.provenance import recorded_command
-from wm_mpc.resources import data_directory, runs_directory
 from wm_mpc.sim.workers import JobError, WorkersError, make_workers
 from wm_mpc.training.command import parser, settings, settle_task
 from wm_mpc.training.compute import Compute, ComputeError

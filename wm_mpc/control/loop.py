@@ -201,7 +201,7 @@ class ControlLoop:
         usual = self._model.familiarity
         if usual is None or not usual.step > 0.0:
             return math.nan
-        weight = settings.objective.state_weight
+        weight = settings.cost.state_weight
         return self._controller.goal_distance(decision.plan.latents[0], weight) / usual.step
 
     # ------------------------------------------------------------------------------ it decides
@@ -264,7 +264,7 @@ class ControlLoop:
             state,
             stamp / SECOND,
             planner=settings.planner,
-            objective=settings.objective,
+            objective=settings.cost,
             committed=committed,
             budget=math.inf if self._lockstep else settings.time_budget,
             searching=self._searching,

@@ -6,61 +6,105 @@ import dataclasses
 
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
+from wm_mpc.settings.fields import check, section, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class LimitSettings:
+    """The settings `limits.*`, of robots moved by positions."""
+
+    largest_jump: float = setting(
+        0.05,
+        "Largest step between two commanded positions, as a share of their range; only for robots "
+        "moved by positions whose checkpoint has no rate limit",
+        "",
+        1e-4,
+        1.0,
+        only_inactive=True,
+    )
+    lag: float = setting(
+        0.3,
+        "How far a moving position robot may be behind its commands, in time at the rate limit, "
+        "before the node holds it",
+        "s", 0.0, 10.0,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check(self, "limits.")
 
 
 @dataclasses.dataclass(frozen=True)
 class SurpriseSettings:
-    """How surprised the model may be, in multiples of the error that 99 of 100 recorded moments
-    stay below; 0: never mind.
+    """The settings `surprise.*`: how wrong the model may be, in multiples of the error that 99 of
+    100 recorded moments stay below."""
 
-    Attributes:
-        image: Hold above this error of the redrawn image.
-        slow: Slow down above this error of predictions.
-        hold: Hold above this error of predictions.
-        pace: How fast to go while slow, above 0 to 1.
-        pause: Seconds to hold before trying again.
-    """
+    image: float = setting(
+        3.0,
+        "Hold when the image reconstruction error exceeds this multiple of its 99th percentile on "
+        "recorded data; 0: never",
+        "",
+        0.0,
+        1000.0,
+    )
+    slow: float = setting(
+        2.0,
+        "Slow down when the prediction error exceeds this multiple of its 99th percentile on "
+        "recorded data; 0: never",
+        "",
+        0.0,
+        1000.0,
+    )
+    pace: float = setting(0.5, "Share of the planned speed while slowed down", "", 0.05, 1.0)
+    hold: float = setting(
+        3.5,
+        "Hold when the prediction error exceeds this multiple of its 99th percentile; 0: never",
+        "",
+        0.0,
+        1000.0,
+    )
+    pause: float = setting(
+        1.0, "How long to hold after predictions failed, before planning again", "s", 0.0, 60.0
+    )  # fmt: skip
 
-    image: float = 3.0
-    slow: float = 2.0
-    hold: float = 3.5
-    pace: float = 0.5
-    pause: float = 1.0
+    def __post_init__(self) -> None:
+        check(self, "surprise.")
 
 
 @dataclasses.dataclass(frozen=True)
 class GoalSettings:
-    """When a goal has ended.
+    """The settings `goal.*`: when a goal has ended."""
 
-    Attributes:
-        tolerance: Distance at which it counts as reached, in typical motions of a model step.
-        timeout: Seconds after which it is given up; 0: never.
-    """
+    tolerance: float = setting(
+        0.5,
+        "Distance at which a goal counts as reached, in typical scene motions per model step",
+        "steps",
+        0.0,
+        1000.0,
+    )
+    timeout: float = setting(
+        0.0, "Give a goal up after so long, and go on with the next; 0: never", "s", 0.0, 86400.0
+    )  # fmt: skip
 
-    tolerance: float = 0.5
-    timeout: float = 0.0
+    def __post_init__(self) -> None:
+        check(self, "goal.")
 
 
 @dataclasses.dataclass(frozen=True)
 class ControlSettings:
-    """Of the control loop.
+    """Of the control loop. Raises SettingError when they are not accepted."""
 
-    Attributes:
-        planner: How to search.
-        objective: What for.
-        rate: Plans per second, Hz.
-        time_budget: Seconds for the search.
-        observation_timeout: Seconds after which an observation is too old.
-        lag: Seconds that a moving position robot may be behind its commands.
-        surprise: How surprised the model may be.
-        goal: When a goal has ended.
-    """
+    rate: float = setting(10.0, "Plans per second", "Hz", 0.1, 200.0)
+    planner: PlannerConfig = section(PlannerConfig)
+    cost: ObjectiveConfig = section(ObjectiveConfig)
+    observation_timeout: float = setting(
+        0.5, "Hold when no newer observation came for so long", "s", 0.05, 60.0
+    )
+    time_budget: float = setting(
+        0.07, "Search time after which a planner returns its best plan so far", "s", 0.001, 60.0
+    )
+    limits: LimitSettings = section(LimitSettings)
+    surprise: SurpriseSettings = section(SurpriseSettings)
+    goal: GoalSettings = section(GoalSettings)
 
-    planner: PlannerConfig = dataclasses.field(default_factory=PlannerConfig)
-    objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
-    rate: float = 10.0
-    time_budget: float = 0.07
-    observation_timeout: float = 0.5
-    lag: float = 0.3
-    surprise: SurpriseSettings = dataclasses.field(default_factory=SurpriseSettings)
-    goal: GoalSettings = dataclasses.field(default_factory=GoalSettings)
+    def __post_init__(self) -> None:
+        check(self)

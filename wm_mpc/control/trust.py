@@ -81,7 +81,7 @@ class Trust:
             pace=pace,
             why=why,
             measured=rest,
-            lag=settings.lag if moves else 0.0,
+            lag=settings.limits.lag if moves else 0.0,
         )
         self._note(validation.verdict)
         if validation.verdict is Verdict.HOLD:

@@ -47,8 +47,8 @@ def main(arguments: list[str]) -> int:
 def _train(arguments: list[str], send: Callable[..., None], stop: threading.Event) -> int:
     from wm_mpc.data.dataset_lock import writing
     from wm_mpc.data.episodes import Dataset, DatasetError, Recording
+    from wm_mpc.directories import data_directory, runs_directory
     from wm_mpc.provenance import recorded_command
-    from wm_mpc.resources import data_directory, runs_directory
     from wm_mpc.sim.workers import JobError, WorkersError, make_workers
     from wm_mpc.training import command
     from wm_mpc.training.config import ConfigError

@@ -29,7 +29,7 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import why_not_native
 from wm_mpc.nodes.mpc_endpoints import Endpoints
 from wm_mpc.nodes.mpc_goals import Goals
-from wm_mpc.nodes.mpc_parameters import OUTPUTS, TABLE, objective_config, planner_config, validate
+from wm_mpc.nodes.mpc_parameters import OUTPUTS, TABLE, control_settings, validate
 from wm_mpc.nodes.mpc_reload import Reloader
 from wm_mpc.nodes.mpc_session import Session
 from wm_mpc.nodes.mpc_statistics import Statistics
@@ -303,7 +303,8 @@ def _load(path: Path, values: Mapping[str, Any]) -> WorldModel:
     middle = ((low + high) / 2 for low, high in zip(action.low, action.high, strict=True))
     measured = dict(zip(action.names, middle, strict=True))  # zero may be outside the limits
     # Few iterations, each like all others: another model may be planning meanwhile.
-    planner = dataclasses.replace(planner_config(values), iterations=2)
+    settings = control_settings(values)
+    planner = dataclasses.replace(settings.planner, iterations=2)
     try:
         controller.set_goal(image, state)
         for _ in range(2):
@@ -312,7 +313,7 @@ def _load(path: Path, values: Mapping[str, Any]) -> WorldModel:
                 state,
                 0.0,
                 planner=planner,
-                objective=objective_config(values),
+                objective=settings.cost,
                 budget=1.0,
                 measured=measured,
             )

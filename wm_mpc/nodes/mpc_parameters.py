@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wm_mpc.control.settings import ControlSettings, GoalSettings, SurpriseSettings
-from wm_mpc.planning.objective import DISTANCES, MODES, ObjectiveConfig
-from wm_mpc.planning.registry import BACKENDS, INITS, PLANNERS, PlannerConfig
-from wm_mpc.ros.parameters import Parameter
+from wm_mpc.control.settings import ControlSettings
+from wm_mpc.ros.parameters import Parameter, parameters_of
+from wm_mpc.settings.build import build, nested
 
 # Topics on which plans are sent if the parameter `output.<topic>` says so.
 OUTPUTS = ("cmd_vel", "commands", "joint_trajectory")
@@ -20,123 +19,7 @@ TABLE = (
         "World model to plan with: a .safetensors path, or the name of a shipped one",
         only_inactive=True,
     ),
-    Parameter("rate", 10.0, "Plans per second", "Hz", 0.1, 200.0),
-    Parameter("planner.type", "adam", "Planning method", choices=tuple(sorted(PLANNERS))),
-    Parameter("planner.horizon", 7, "Model steps to plan ahead", "steps", 1, 50),
-    Parameter("planner.iterations", 15, "Improvement iterations of a plan", "", 1, 1000),
-    Parameter(
-        "planner.learning_rate", 0.1, "Step size of gradient planners, in action ranges / 2",
-        "", 1e-4, 10.0,
-    ),
-    Parameter(
-        "planner.learning_rate_decay", 0.5, "Share of the step size lost until the last iteration",
-        "", 0.0, 1.0,
-    ),
-    Parameter("planner.restarts", 8, "Starts a gradient planner improves at once", "", 1, 1024),
-    Parameter(
-        "planner.samples", 128,
-        "Candidates of a sampling planner; first plans a gradient planner picks its starts from",
-        "", 1, 10000,
-    ),
-    Parameter(
-        "planner.elites", 30, "Candidates that cem and icem keep of an iteration", "", 1, 10000
-    ),
-    Parameter(
-        "planner.temperature", 0.1,
-        "Greed of mppi: lower follows the best candidate, in deviations of the cost", "", 1e-3, 1e3,
-    ),
-    Parameter(
-        "planner.noise", 0.0,
-        "Noise on actions: of gradient steps (0: none), or samples (0: the method's own)",
-        "", 0.0, 2.0,
-    ),
-    Parameter("planner.warm_start", True, "Begin from the shifted last plan"),
-    Parameter(
-        "planner.learned_start", True,
-        "Begin from the checkpoint's learned first plans, too, where it has some",
-    ),
-    Parameter(
-        "planner.init", "warm",
-        "What the first start is: the shifted last plan, rest, random, or the best learned one "
-        "(rest where the checkpoint has none); the other starts stay as they are",
-        choices=INITS,
-    ),
-    Parameter(
-        "planner.backend", "native",
-        "Arithmetic of planning: compiled for this processor where that is possible, or PyTorch",
-        choices=BACKENDS,
-    ),
-    Parameter(
-        "cost.mode", "all", "Goal distance of the last step only, or of all steps, weighted",
-        choices=MODES,
-    ),
-    Parameter(
-        "cost.discount", 0.8, "Weight of a step relative to the next one, in mode all",
-        "", 0.01, 1.0,
-    ),
-    Parameter(
-        "cost.distance", "root", "Goal distance: squared, or its root (straight to the goal)",
-        choices=DISTANCES,
-    ),
-    Parameter(
-        "cost.state_weight", 0.0, "Weight of the robot's own state in the goal distance",
-        "", 0.0, 100.0,
-    ),
-    Parameter(
-        "cost.action_weight", 0.01, "Weight of squared actions: prefers direct ways", "", 0.0, 100.0
-    ),
-    Parameter(
-        "cost.action_rate_weight", 0.0, "Weight of squared changes between actions", "", 0.0, 100.0
-    ),
-    Parameter(
-        "observation_timeout", 0.5, "Hold when no newer observation came for so long", "s",
-        0.05, 60.0,
-    ),
-    Parameter(
-        "time_budget", 0.07, "Search time after which a planner returns its best plan so far", "s",
-        0.001, 60.0,
-    ),
-    Parameter(
-        "limits.largest_jump", 0.05,
-        "Largest step between two commanded positions, as a share of their range; only for robots "
-        "moved by positions whose checkpoint has no rate limit",
-        "", 1e-4, 1.0, only_inactive=True,
-    ),
-    Parameter(
-        "limits.lag", 0.3,
-        "How far a moving position robot may be behind its commands, in time at the rate limit, "
-        "before the node holds it",
-        "s", 0.0, 10.0,
-    ),
-    Parameter(
-        "surprise.image", 3.0,
-        "Hold when the camera shows what the model cannot redraw: at so many times the error that "
-        "99 of 100 recorded images stay below; 0: never",
-        "", 0.0, 1000.0,
-    ),
-    Parameter(
-        "surprise.slow", 2.0,
-        "Go slowly when predictions fail: at so many times the error that 99 of 100 recorded ones "
-        "stay below; 0: never",
-        "", 0.0, 1000.0,
-    ),
-    Parameter(
-        "surprise.pace", 0.5, "How fast to go then, of what is planned", "", 0.05, 1.0
-    ),
-    Parameter(
-        "surprise.hold", 3.5, "Hold when predictions fail by so many times; 0: never",
-        "", 0.0, 1000.0,
-    ),
-    Parameter("surprise.pause", 1.0, "How long to hold then, before trying again", "s", 0.0, 60.0),
-    Parameter(
-        "goal.tolerance", 0.5,
-        "A goal is reached when the scene is so near to it, in what it covers in a model step",
-        "steps", 0.0, 1000.0,
-    ),
-    Parameter(
-        "goal.timeout", 0.0, "Give a goal up after so long, and go on with the next; 0: never",
-        "s", 0.0, 86400.0,
-    ),
+    *parameters_of(ControlSettings),
     Parameter(
         "image.transport", "raw", "Which image topic to use", choices=("raw", "compressed"),
         only_inactive=True,
@@ -178,32 +61,13 @@ TABLE = (
 )  # fmt: skip
 
 
-def planner_config(values: Mapping[str, Any]) -> PlannerConfig:
-    """From a snapshot of the parameters. Raises ValueError when they contradict each other."""
-    return PlannerConfig(**_group(values, "planner."))
-
-
-def objective_config(values: Mapping[str, Any]) -> ObjectiveConfig:
-    """From a snapshot of the parameters."""
-    return ObjectiveConfig(**_group(values, "cost."))
+_CONTROL = frozenset(parameter.name for parameter in parameters_of(ControlSettings))
 
 
 def control_settings(values: Mapping[str, Any]) -> ControlSettings:
-    """From a snapshot of the parameters. Raises ValueError when they contradict each other."""
-    return ControlSettings(
-        planner=planner_config(values),
-        objective=objective_config(values),
-        rate=values["rate"],
-        time_budget=values["time_budget"],
-        observation_timeout=values["observation_timeout"],
-        lag=values["limits.lag"],
-        surprise=SurpriseSettings(**_group(values, "surprise.")),
-        goal=GoalSettings(**_group(values, "goal.")),
-    )
-
-
-def _group(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
+    """From a snapshot of the parameters. Raises SettingError when they contradict each other."""
+    own = {name: value for name, value in values.items() if name in _CONTROL}
+    return build(ControlSettings, nested(own))
 
 
 class Settings:
@@ -215,13 +79,12 @@ class Settings:
         self._made: ControlSettings
 
     def of(self, values: Mapping[str, Any]) -> ControlSettings:
-        """values: an immutable snapshot. Raises ValueError as `control_settings` does."""
+        """values: an immutable snapshot. Raises SettingError as `control_settings` does."""
         if values is not self._values:
             self._made, self._values = control_settings(values), values
         return self._made
 
 
 def validate(values: Mapping[str, Any]) -> None:
-    """What concerns several parameters at once; raises ValueError with the reason."""
-    planner_config(values)
-    objective_config(values)
+    """What concerns several parameters at once. Raises SettingError with the reason."""
+    control_settings(values)

@@ -13,6 +13,7 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.descent import Descent
 from wm_mpc.native.kernel import NativeCost
 from wm_mpc.native.selection import native_model
+from wm_mpc.settings.fields import check, setting
 
 MODES = ("last", "all")
 DISTANCES = ("root", "squared")
@@ -21,33 +22,31 @@ _SMOOTHING = 1e-4  # of the root, so that its gradient is smooth at the goal
 
 @dataclasses.dataclass(frozen=True)
 class ObjectiveConfig:
-    """mode: `last` (goal distance of the final latent) or `all` (of every step, weighted).
-    discount: in mode `all`, weight of a step relative to the step after it (0.8: the last step
-    counts most, each earlier one 0.8 times as much). state_weight: of the robot's own state
-    against the scene. action_weight: of squared actions; above 0, of two ways that reach the goal
-    the direct one wins. distance: `squared`, or its `root`: then the last centimetres count as much
-    as the first ones, and a way round an obstacle costs less. action_rate_weight: of squared
-    changes between low-level actions."""
+    """The settings `cost.*`. In mode `all` a step weighs `discount` as much as the one after it.
+    With the distance's root the last centimetres count as much as the first ones, and a way round
+    an obstacle costs less. Raises SettingError when they are not accepted."""
 
-    mode: str = "all"
-    discount: float = 0.8
-    state_weight: float = 0.0
-    action_weight: float = 0.01
-    action_rate_weight: float = 0.0
-    distance: str = "root"
+    mode: str = setting(
+        "all", "Goal distance of the last step only, or of all steps, weighted", choices=MODES
+    )
+    discount: float = setting(
+        0.8, "Weight of a step relative to the next one, in mode all", "", 0.01, 1.0
+    )
+    distance: str = setting(
+        "root", "Goal distance: squared, or its root (straight to the goal)", choices=DISTANCES
+    )
+    state_weight: float = setting(
+        0.0, "Weight of the robot's own state in the goal distance", "", 0.0, 100.0
+    )
+    action_weight: float = setting(
+        0.01, "Weight of squared actions: prefers direct ways", "", 0.0, 100.0
+    )
+    action_rate_weight: float = setting(
+        0.0, "Weight of squared changes between actions", "", 0.0, 100.0
+    )
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise ValueError(f"cost.mode is {self.mode!r}; accepted: {', '.join(MODES)}")
-        if self.distance not in DISTANCES:
-            raise ValueError(
-                f"cost.distance is {self.distance!r}; accepted: {', '.join(DISTANCES)}"
-            )
-        if not 0.0 < self.discount <= 1.0:
-            raise ValueError(f"cost.discount is {self.discount}; accepted: above 0, to 1")
-        for name in ("state_weight", "action_weight", "action_rate_weight"):
-            if not getattr(self, name) >= 0.0:
-                raise ValueError(f"cost.{name} is {getattr(self, name)}; it must not be negative")
+        check(self, "cost.")
 
     def step_weights(self, horizon: int) -> Tensor:
         """Weights (horizon,) of the steps' goal distances; they sum to 1."""

@@ -24,6 +24,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from wm_mpc.ros import overrides
+from wm_mpc.settings.fields import Setting, entries
 
 Value = bool | int | float | str
 _KINDS: dict[type, str] = {bool: "true or false", int: "an integer", float: "a number", str: "text"}
@@ -126,6 +127,20 @@ class Parameter:
                 IntegerRange(from_value=low, to_value=high, step=int(self.step))
             ]
         return descriptor
+
+
+def parameters_of(kind: type, prefix: str = "") -> tuple[Parameter, ...]:
+    """The parameters that the settings of a dataclass are, in their order."""
+    return tuple(
+        Parameter(name, default, **_described(entry))
+        for name, default, entry in entries(kind, prefix)
+    )
+
+
+def _described(entry: Setting) -> dict[str, Any]:
+    """A setting's description, as `Parameter` takes it."""
+    values = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
+    return {"description": values.pop("text"), **values}
 
 
 class Parameters:

@@ -7,9 +7,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from wm_mpc.model.world_model import Architecture
+from wm_mpc.settings.build import build, load_table
+from wm_mpc.settings.fields import SettingError
 from wm_mpc.synthesis.adversarial import AdversarialConfig
 from wm_mpc.synthesis.online import OnlineConfig
 from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
@@ -17,7 +17,7 @@ from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
 SYNTHESIS = ("random", "online", "adversarial")
 
 
-class ConfigError(ValueError):
+class ConfigError(SettingError):
     """A training setting that is unknown or outside what is accepted."""
 
 
@@ -121,18 +121,18 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
         """From plain (nested) mappings; raises ConfigError naming an unknown or bad entry."""
-        return _build(cls, data, "")
+        try:
+            return build(cls, data)
+        except SettingError as error:
+            raise ConfigError(str(error)) from None
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], **overrides: Any) -> TrainConfig:
         """From a YAML file; `overrides` win. Raises ConfigError."""
         try:
-            with open(path) as file:
-                data = yaml.safe_load(file) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(f"cannot read training settings: {error}") from None
-        if not isinstance(data, Mapping):
-            raise ConfigError(f"{path} must hold a table of settings")
+            data = load_table(path)
+        except SettingError as error:
+            raise ConfigError(str(error)) from None
         return cls.from_dict({**data, **overrides})
 
 
@@ -142,37 +142,3 @@ _REPRESENTATION = {
     "whitening", "embedding_updates", "embedding_rate", "embedding_lags",
     "proposals_updates", "proposals_rate",
 }  # fmt: skip
-_SECTIONS = {
-    "architecture": Architecture,
-    "random": RandomRolloutConfig,
-    "online": OnlineConfig,
-    "adversarial": AdversarialConfig,
-}
-
-
-def _build(cls: type, data: Mapping[str, Any], where: str) -> Any:
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    values: dict[str, Any] = {}
-    for name, value in data.items():
-        if name not in fields:
-            raise ConfigError(f"unknown setting {where}{name}; known: {', '.join(sorted(fields))}")
-        default = fields[name].default
-        if name in _SECTIONS:
-            if not isinstance(value, Mapping):
-                raise ConfigError(f"{where}{name} must be a table of settings")
-            value = _build(_SECTIONS[name], value, f"{where}{name}.")
-        elif isinstance(default, tuple):
-            if not isinstance(value, (list, tuple)):
-                raise ConfigError(f"{where}{name} is {value!r}; a list is needed")
-            value = tuple(value)
-        elif isinstance(default, float) and isinstance(value, (int, float)):
-            value = float(value)
-        elif type(value) is not type(default):
-            raise ConfigError(f"{where}{name} is {value!r}; a {type(default).__name__} is needed")
-        values[name] = value
-    try:
-        return cls(**values)
-    except ConfigError:
-        raise
-    except ValueError as error:
-        raise ConfigError(str(error)) from None

@@ -47,8 +47,9 @@ def test_settings_are_those_the_node_would_use(task):
         values |= {f"{section}.{name}": v for name, v in nested.get(section, {}).items()}
     values["planner.type"] = "adam"
     settings = task_settings(task)
-    assert settings.planners["adam"] == parameters.planner_config(values)
-    assert settings.objective == parameters.objective_config(values)
+    node = parameters.control_settings(values)
+    assert settings.planners["adam"] == node.planner
+    assert settings.objective == node.cost
 
 
 def test_task_file_tunes_the_gradient_planners_and_the_objective(tuned):
@@ -109,11 +110,11 @@ def test_numbers_may_be_written_with_an_exponent_and_flags_as_words():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("planner.speed=3", "unknown setting planner.speed; known: planner.horizon, "),
-        ("cost.speed=3", "unknown setting cost.speed; known: cost.mode, "),
-        ("planner.horizon=long", "planner.horizon is 'long'; accepted: a value like 7"),
-        ("planner.horizon=2.5", "planner.horizon is 2.5; accepted: a value like 7"),
-        ("planner.horizon=0", "planner.horizon is 0; at least 1 is needed"),
+        ("planner.speed=3", "unknown setting planner.speed; known: planner.backend, "),
+        ("cost.speed=3", "unknown setting cost.speed; known: cost.action_rate_weight, "),
+        ("planner.horizon=long", "planner.horizon is 'long'; a whole number is needed"),
+        ("planner.horizon=2.5", "planner.horizon is 2.5; a whole number is needed"),
+        ("planner.horizon=0", "planner.horizon is 0; accepted: an integer from 1 to 50 steps"),
         ("cost.mode=first", "cost.mode is 'first'; accepted: last, all"),
         ("planner.type=gd", "name the planners with --planners"),
         ("horizon=3", "'horizon=3': accepted: planner.NAME=VALUE"),

@@ -14,28 +14,17 @@ from typing import Any, TypeVar
 import yaml
 
 from wm_mpc.planning.objective import ObjectiveConfig
-from wm_mpc.planning.registry import PLANNERS, PlannerConfig, paper_presets
+from wm_mpc.planning.registry import FROM_FAR, PLANNERS, PlannerConfig, paper_presets
 from wm_mpc.resources import share_directory
+from wm_mpc.settings.build import build
+from wm_mpc.settings.fields import SettingError
 
 TRUE_SIMULATOR = "true_simulator"
-# These keep their own numbers: a task's are tuned for Adam from many first plans, which are near.
-_FROM_FAR: dict[str, Any] = {"learning_rate": 0.3, "learning_rate_decay": 0.95}
-_REFERENCES: dict[str, dict[str, Any]] = {
-    "gd": _FROM_FAR,
-    "cem": {"samples": 300, "elites": 30, "iterations": 30},
-    "icem": {"samples": 128, "elites": 16, "iterations": 6},
-    "mppi": {"samples": 300, "iterations": 5},
-    "lm": {"restarts": 4, "iterations": 10},
-}
-_SINGLE: dict[str, Any] = {"restarts": 1, "samples": 1, "elites": 1, **_FROM_FAR}
+_SINGLE: dict[str, Any] = {"restarts": 1, "samples": 1, "elites": 1, **FROM_FAR}
 # 40 first plans and 5 x 40 samples: 240 rollouts a plan.
 _CEILING: dict[str, Any] = {"type": "cem", "samples": 40, "elites": 8, "iterations": 5}
 _SECTIONS: dict[str, type] = {"planner": PlannerConfig, "cost": ObjectiveConfig}
 Config = TypeVar("Config", PlannerConfig, ObjectiveConfig)
-
-
-class SettingError(ValueError):
-    """A setting that is unknown or not accepted; the text names it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +63,8 @@ def task_settings(
         for name in ("adam", "gd")
         if name in named
     }
-    for name, reference in _REFERENCES.items():
-        named[name] = dataclasses.replace(named[name], **reference)
+    for name, planner in PLANNERS.items():
+        named[name] = dataclasses.replace(named[name], **planner.reference)
     named |= paper_presets()
     named[TRUE_SIMULATOR] = dataclasses.replace(base, **_CEILING)
     objective = _replaced(ObjectiveConfig(), own.get("cost", {}), "cost")
@@ -139,34 +128,8 @@ def _assignment(text: str) -> tuple[str, str, Any]:
         raise SettingError(f"--set {text!r}: {value!r} is no value") from None
 
 
-def _replaced(config: Config, changes: Mapping[str, Any], section: str) -> Config:
+def _replaced(config: Config, changes: Mapping[str, Any], where: str) -> Config:
     """A changed copy; raises SettingError for unknown names and unacceptable values."""
-    known = {field.name: field for field in dataclasses.fields(config) if field.name != "type"}
-    values: dict[str, Any] = {}
-    for name, value in changes.items():
-        if name not in known:
-            raise SettingError(
-                f"unknown setting {section}.{name}; known: "
-                f"{', '.join(f'{section}.{entry}' for entry in known)}"
-            )
-        kind = type(getattr(config, name))
-        if kind is float and type(value) is int:
-            value = float(value)
-        elif kind is float and isinstance(value, str):
-            value = _number(value)  # YAML takes 1e-3 for text
-        if type(value) is not kind:
-            raise SettingError(
-                f"{section}.{name} is {value!r}; accepted: a value like {getattr(config, name)!r}"
-            )
-        values[name] = value
-    try:
-        return dataclasses.replace(config, **values)
-    except ValueError as error:
-        raise SettingError(str(error)) from None
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    if "type" in changes:
+        raise SettingError(f"{where}.type cannot be changed here: name the planners")
+    return build(type(config), changes, f"{where}.", base=config)

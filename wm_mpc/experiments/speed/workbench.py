@@ -35,8 +35,8 @@ from wm_mpc.sim.tasks import make_task
 MEASURED_BACKENDS = BACKENDS
 DEFAULT_PLANNER = "adam"  # of every shipped task
 # What `planner.restarts` counts the starts of; the others count samples. And which ones descend.
-WITH_RESTARTS = ("adam", "gd", "lm")
-BY_GRADIENT = (*WITH_RESTARTS, "cem_gd")
+WITH_RESTARTS = tuple(name for name, planner in PLANNERS.items() if planner.restarts)
+BY_GRADIENT = tuple(name for name, planner in PLANNERS.items() if planner.gradient)
 _PLANS_A_CASE = 5
 
 

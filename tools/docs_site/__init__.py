@@ -1,0 +1,1 @@
+"""The parts of `tools/update_docs.py` and `make docs`."""

@@ -1,0 +1,254 @@
+"""What pages take from results/**/results.json: every figure that somebody measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from docs_site.sources import TASKS, table
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+# Where the comparison of gradient and CEM is, by task
+AGAINST_CEM = {
+    "wall": "wall",
+    "maze": "maze",
+    "push_t": "push_t/cem",
+    "reach": "reach",
+    "reach_joints": "reach_joints",
+}
+WHAT = {
+    "wall": "a base drives through a door",
+    "maze": "a base with inertia is pushed by forces through a maze",
+    "push_t": "an arm pushes a T-shaped block over a table",
+    "reach": "an arm brings its tip to a place in space",
+    "reach_joints": "the same arm, moved by joint positions",
+}
+SYNTHESIS = ("none", "random", "online", "adversarial", "all")
+Row = dict[str, Any]
+
+
+def results(folder: str) -> dict[str, Any]:
+    """results.json of a folder below results/."""
+    return json.loads((RESULTS / folder / "results.json").read_text(encoding="utf-8"))
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def interval(row: Row) -> str:
+    low, high = row["ci95"]
+    return f"{100 * low:.0f} to {100 * high:.0f} %"
+
+
+def cells(folder: str, **wanted: Any) -> list[Row]:
+    """The cells of an evaluation in which all these entries are as given."""
+    found = [
+        cell
+        for cell in results(folder)["cells"]
+        if all(str(cell.get(key)) == str(value) for key, value in wanted.items())
+    ]
+    if not found:
+        raise LookupError(f"results/{folder} has no cell with {wanted}")
+    return found
+
+
+def shipped(task: str, planner: str) -> Row:
+    """The cell of a task's shipped checkpoint, in the comparison with CEM."""
+    return cells(AGAINST_CEM[task], planner=planner)[-1]
+
+
+def machine(folder: str) -> str:
+    """On what a result was measured, when, and with which code."""
+    found = results(folder)
+    about = found["machine"]
+    threads = f", {found['threads']} thread" if found.get("threads") == 1 else ""
+    commit = found["code"].split()[-1]
+    return f"{about['cpu']}, {about['cores']} cores{threads}; {found['date']}, commit {commit}"
+
+
+def cell(folder: str, entry: str, *conditions: str) -> str:
+    """One figure of an evaluation: `cell push_t/fresh success planner=adam`."""
+    row = cells(folder, **dict(condition.split("=") for condition in conditions))[0]
+    if entry == "success":
+        return f"{percent(row['success_rate'])} of {row['episodes']}"
+    if entry == "interval":
+        return interval(row)
+    if entry == "plan":
+        return f"{row['plan_ms_p50']:.1f} ms"
+    if entry == "episodes":
+        return str(row["episodes"])
+    raise ValueError(f"{entry!r}; known: success, interval, plan, episodes")
+
+
+def reach() -> str:
+    """What the shipped checkpoints reach, for README."""
+    rows = []
+    for task in TASKS:
+        ours, cem = shipped(task, "adam"), shipped(task, "cem")
+        rows.append(
+            (
+                f"`{task}`: {WHAT[task]}",
+                f"{percent(ours['success_rate'])} ({interval(ours)})",
+                f"{ours['plan_ms_p50']:.1f} ms",
+                percent(cem["success_rate"]),
+                f"{cem['plan_ms_p50']:.0f} ms",
+            )
+        )
+    header = ("task", "success (95 % interval)", "plan", "success of CEM", "plan of CEM")
+    return table(header, rows)
+
+
+def against_cem() -> str:
+    """Every model with both planners, in one run."""
+    rows = []
+    for task in TASKS:
+        folder = AGAINST_CEM[task]
+        for row in cells(folder):
+            model = row["variant"].replace("+", ", ")
+            rows.append(
+                (
+                    f"[`{task}`](../results/{folder}/results.md)",
+                    "none (ablation model)" if model == "none" else f"{model} (shipped)",
+                    row["planner"],
+                    percent(row["success_rate"]),
+                    interval(row),
+                    f"{row['plan_ms_p50']:.1f} / {row['plan_ms_p99']:.1f}",
+                    percent(row["time_ratio_to_cem"] or 1.0)
+                    if row["planner"] == "cem"
+                    else f"{100 * row['time_ratio_to_cem']:.1f} %",
+                )
+            )
+    header = ("task", "trained with", "planner", "success of 100", "95 % interval",
+              "plan p50 / p99, ms", "time, share of CEM")  # fmt: skip
+    return table(header, rows)
+
+
+def machines() -> str:
+    """Where the comparison with CEM was measured."""
+    return "\n".join(f"- `{task}`: {machine(AGAINST_CEM[task])}" for task in TASKS)
+
+
+def ablation(task: str) -> str:
+    """Success by synthesis method, loop and starts, all training seeds together."""
+    rows = []
+    for variant in SYNTHESIS:
+        row = [variant]
+        for loop in ("closed", "open"):
+            for planner in ("adam", "adam_single"):
+                found = cells(f"ablation/{task}", variant=variant, loop=loop, planner=planner,
+                              training_seed="pooled")[0]  # fmt: skip
+                row.append(f"{percent(found['success_rate'])} ({interval(found)})")
+        rows.append(row)
+    header = ("trained with", "closed loop, 8 starts", "closed loop, 1 start",
+              "open loop, 8 starts", "open loop, 1 start")  # fmt: skip
+    return table(header, rows)
+
+
+def differences(task: str, below: str = "0.05") -> str:
+    """The comparisons of an ablation in which chance is less likely than `below`."""
+    rows = []
+    compared = results(f"ablation/{task}")["comparisons"]
+    names = {"adam": "8 starts", "adam_single": "1 start"}
+    for each in compared:
+        first, second = each["first"], each["second"]
+        if each["p_value"] < float(below) and first["planner"] == second["planner"]:
+            rows.append(
+                (
+                    f"{first['variant']} against {second['variant']}",
+                    each["loop"],
+                    names.get(first["planner"], first["planner"]),
+                    each["only_first"],
+                    each["only_second"],
+                    f"{each['p_value']:.3g}",
+                )
+            )
+    if not rows:
+        return f"None of the {len(compared)} comparisons has a p value below {below}."
+    header = ("A against B", "loop", "starts", "only A succeeds", "only B succeeds", "p")
+    note = f"All {len(compared)} comparisons were made; p is not corrected for that."
+    return f"{table(header, rows)}\n\n{note}"
+
+
+def dynamics() -> str:
+    """GRU against transformer."""
+    rows = []
+    for variant in ("gru", "gru_online", "transformer", "transformer_online"):
+        row = [variant.replace("_", ", ")]
+        for loop in ("closed", "open"):
+            found = cells("ablation/dynamics", variant=variant, loop=loop, planner="adam")[0]
+            row.append(percent(found["success_rate"]))
+        closed = cells("ablation/dynamics", variant=variant, loop="closed", planner="adam")[0]
+        row.append(f"{closed['plan_ms_p50']:.1f}")
+        rows.append(row)
+    return table(("dynamics", "closed loop", "open loop", "plan p50, ms"), rows)
+
+
+def runs(*folders: str) -> str:
+    """Whole evaluations, a line for each cell."""
+    rows = []
+    for folder in folders:
+        found = results(folder)
+        for row in found["cells"]:
+            privileged = " (sees the true state)" if row["privileged"] else ""
+            rows.append(
+                (
+                    f"[`{folder}`](../results/{folder}/results.md)",
+                    row["planner"] + privileged,
+                    row["replan"],
+                    f"{percent(row['success_rate'])} of {row['episodes']}",
+                    interval(row),
+                    f"{row['plan_ms_p50']:.1f}",
+                )
+            )
+    header = ("run", "planner", "control steps between plans", "success", "95 % interval",
+              "plan p50, ms")  # fmt: skip
+    return table(header, rows)
+
+
+def live(folder: str) -> str:
+    """Success of a robot that has changed, before and after it learned."""
+    found = results(f"live/{folder}")
+    rows = [_live_row("as recorded", found["nominal"]), _live_row("changed", found["disturbed"])]
+    for number, row in enumerate(found["rounds"], 1):
+        seconds = row["low_level_steps"] * 0.1
+        rows.append(_live_row(f"after round {number}", row, f"{seconds:.0f}"))
+    header = ("robot and model", "driving to learn from, s", "success", "95 % interval",
+              "mean control steps")  # fmt: skip
+    return table(header, rows)
+
+
+def _live_row(name: str, row: Row, seconds: str = "") -> tuple[object, ...]:
+    success = f"{percent(row['rate'])} of {row['episodes']}"
+    return name, seconds, success, interval(row), f"{row['steps']:.0f}"
+
+
+def live_ros() -> str:
+    """The same over ROS, in real time."""
+    found = results("live/wall_camera_ros")
+    rows = [("before", "shipped", "", _count(found["before"]))]
+    for row in found["during"]["rows"]:
+        rows.append(("while learning", f"`{row['world_model']}`", row["from_second"], _count(row)))
+    rows.append(("after", f"`{found['after']['world_model']}`", "", _count(found["after"])))
+    return table(("when", "world model", "in use from, s", "goals reached"), rows)
+
+
+def _count(row: Row) -> str:
+    return f"{row['reached']} of {row['episodes']}"
+
+
+MAKERS: dict[str, Callable[..., str]] = {
+    "cell": cell,
+    "reach": reach,
+    "against_cem": against_cem,
+    "machine": machine,
+    "machines": machines,
+    "ablation": ablation,
+    "differences": differences,
+    "dynamics": dynamics,
+    "runs": runs,
+    "live": live,
+    "live_ros": live_ros,
+}

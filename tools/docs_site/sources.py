@@ -1,0 +1,292 @@
+"""What pages take from the code: parameters, launch arguments, options, checkpoints, examples.
+
+Where something lives in the code is said here and in api.yaml, and nowhere else in the pages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+# Tables of parameters by node
+PARAMETERS = {
+    "mpc": "wm_mpc.nodes.mpc_parameters:TABLE",
+    "sim": "wm_mpc.nodes.sim_parameters:PARAMETERS",
+    "learner": "wm_mpc.nodes.learner_parameters:TABLE",
+    "explore": "wm_mpc.nodes.explore:TABLE",
+}
+CHECKPOINTS = "wm_mpc.model.checkpoint:read_metadata"
+CODES = {"hold": "wm_mpc.control.codes:HoldCode", "status": "wm_mpc.control.codes:StatusCode"}
+ADVICE = Path(__file__).with_name("advice.yaml")
+CLAIMS = "wm_mpc.experiments.speed.claims"
+TASKS = ("wall", "maze", "push_t", "reach", "reach_joints")  # in the order in which pages name them
+
+
+def find(where: str) -> Any:
+    """What `module:name` stands for."""
+    module, name = where.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(
+        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
+
+
+def plain(text: str) -> str:
+    """A text in which `<name>` is no HTML."""
+    return text.replace("<", "&lt;").replace(">", "&gt;")
+
+
+# ---------------------------------------------------------------------------------- parameters
+
+
+def parameters(node: str) -> str:
+    """The parameters of a node."""
+    rows = []
+    for entry in find(PARAMETERS[node]):
+        text = entry.description[0].upper() + entry.description[1:]
+        rows.append(
+            (
+                f"`{entry.name}`",
+                _default(entry.default),
+                _accepted(entry),
+                plain(text),
+                _when(entry),
+            )
+        )
+    return table(("parameter", "default", "accepted", "meaning", "may change"), rows)
+
+
+def parameter(node: str, name: str) -> str:
+    """The default of one parameter, with its unit."""
+    for entry in find(PARAMETERS[node]):
+        if entry.name == name:
+            return f"{entry.default:g} {entry.unit}".strip()
+    raise LookupError(f"{node} has no parameter {name}")
+
+
+def _default(value: object) -> str:
+    if isinstance(value, bool):
+        value = str(value).lower()
+    return f"`{value}`" if value != "" else "(empty)"
+
+
+def _accepted(entry: Any) -> str:
+    if entry.choices is not None:
+        return ", ".join(f"`{choice}`" for choice in entry.choices)
+    if isinstance(entry.default, bool | str):
+        return "true, false" if isinstance(entry.default, bool) else "text"
+    low, high = (None if x is None else f"{x:g}" for x in (entry.low, entry.high))
+    whole = "whole number, " if isinstance(entry.default, int) else ""
+    if low is not None and high is not None:
+        text = f"{low} to {high}"
+    elif low is not None:
+        text = f"{low} or more"
+    else:
+        text = "any" if high is None else f"{high} or less"
+    return f"{whole}{text} {entry.unit}".strip()
+
+
+def _when(entry: Any) -> str:
+    if entry.read_only:
+        return "at start-up"
+    return "while not active" if entry.only_inactive else "at any time"
+
+
+# ---------------------------------------------------------------------------- launch, commands
+
+
+def launch_files() -> list[str]:
+    return sorted(path.name for path in (ROOT / "launch").glob("*.launch.py"))
+
+
+def launch_arguments(file: str) -> list[Any]:
+    """`DeclareLaunchArgument`s of one of our launch files."""
+    module = load(ROOT / "launch" / file)
+    return list(module.generate_launch_description().get_launch_arguments())
+
+
+def launch(file: str) -> str:
+    """The arguments of a launch file."""
+    rows = []
+    for argument in launch_arguments(file):
+        text = argument.description.partition(" Valid choices are")[0]
+        if argument.choices:
+            text += f" One of {', '.join(f'`{choice}`' for choice in argument.choices)}."
+        rows.append((f"`{argument.name}`", _launch_default(argument), plain(text)))
+    return table(("argument", "default", "meaning"), rows)
+
+
+def _launch_default(argument: Any) -> str:
+    parts = argument.default_value
+    if parts is None:
+        return "(needed)"
+    text = "".join(getattr(part, "text", None) or _substitution(part) for part in parts)
+    return f"`{text}`" if text else "(empty)"
+
+
+def _substitution(part: Any) -> str:
+    """A short name of what is known at launch time only."""
+    name = type(part).__name__
+    if name == "TextSubstitution":
+        return ""
+    inner = getattr(part, "variable_name", None) or getattr(part, "package", None) or ()
+    text = "".join(getattr(each, "text", "") for each in inner)
+    return f"<{text}>"
+
+
+def executables() -> dict[str, str]:
+    """`module:function` of each command, as setup.py names them."""
+    tree = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXECUTABLES":
+            return ast.literal_eval(node.value)
+    raise LookupError("setup.py has no EXECUTABLES")
+
+
+def option_parser(command: str) -> argparse.ArgumentParser | None:
+    """What reads the command's options; None for nodes, which have parameters instead."""
+    module = importlib.import_module(executables()[command].split(":")[0])
+    make: Callable[[], argparse.ArgumentParser] | None = getattr(module, "parser", None)
+    return None if make is None else make()
+
+
+def options(command: str) -> str:
+    """The options of a command."""
+    parser = option_parser(command)
+    assert parser is not None, command
+    rows = []
+    for action in parser._actions:
+        if isinstance(action, argparse._HelpAction):
+            continue
+        text = (action.help or "").replace("%(default)s", str(action.default)).replace("%%", "%")
+        text, default = _split_default(text)
+        if action.choices:
+            text += f" One of {', '.join(f'`{choice}`' for choice in action.choices)}."
+        text = text.strip()
+        rows.append(
+            (_option_names(action), _option_default(action, default),
+             plain(text[:1].upper() + text[1:]))
+        )  # fmt: skip
+    return table(("option", "default", "meaning"), rows)
+
+
+def _option_names(action: argparse.Action) -> str:
+    """With what they take, where that is said."""
+    if not action.option_strings:
+        return f"`{action.metavar or action.dest}`"
+    takes = f" {action.metavar}" if isinstance(action.metavar, str) else ""
+    return ", ".join(f"`{name}{takes}`" for name in action.option_strings)
+
+
+def _split_default(text: str) -> tuple[str, str]:
+    """The help of an option without what it says of its default, and that."""
+    match = re.search(r"(?:^|; )default:? ([^;]+)$", text)
+    return (text[: match.start()], match[1]) if match else (text, "")
+
+
+def _option_default(action: argparse.Action, told: str) -> str:
+    if action.required or (not action.option_strings and action.nargs not in ("?", "*")):
+        return "(needed)"
+    default = action.default
+    if isinstance(default, list | tuple):
+        default = ",".join(str(each) for each in default)
+    # Cores are those of the machine this runs on.
+    if default is None or default is False or default == "" or action.dest == "workers":
+        return plain(told)
+    return f"`{default}`"
+
+
+# ------------------------------------------------------------------------------------ statuses
+
+
+def codes(kind: str) -> str:
+    """The status codes of the controller, `hold` or `status`, with what to do about each."""
+    advice = yaml.safe_load(ADVICE.read_text(encoding="utf-8"))
+    known = {code.value for where in CODES.values() for code in find(where)}
+    if known != set(advice):
+        raise ValueError(f"advice.yaml: {sorted(known ^ set(advice))} on one side only")
+    rows = [(f"`{code.value}`", *advice[code.value]) for code in find(CODES[kind])]
+    return table(("code", "meaning", "what to do"), rows)
+
+
+# ------------------------------------------------------------------------ checkpoints, examples
+
+
+def shipped() -> str:
+    """The checkpoints that come with the package."""
+    rows = []
+    for task in TASKS:
+        path = ROOT / "checkpoints" / f"{task}.safetensors"
+        about = find(CHECKPOINTS)(path)
+        action, image, made = about["action"], about["image"], about["provenance"]
+        rows.append(
+            (
+                f"`{task}`",
+                f"{len(action['names'])} x {action['kind']}",
+                f"{image['width']}x{image['height']}",
+                f"{1.0 / about['control_period']:g} Hz",
+                about["frame_skip"],
+                ", ".join(made["synthesis"]),
+                made["data"]["episodes"],
+                f"{made['training_seconds'] / 60:.0f}",
+                f"{path.stat().st_size / 1e6:.1f}",
+            )
+        )
+    return table(
+        (
+            "checkpoint", "action", "image", "control rate", "frame skip", "synthesis", "episodes",
+            "training, minutes", "MB",
+        ),
+        rows,
+    )  # fmt: skip
+
+
+def example(name: str, language: str = "python") -> str:
+    """A file of docs/examples, which the tests run."""
+    text = (ROOT / "docs" / "examples" / name).read_text(encoding="utf-8").rstrip()
+    return f"```{language}\n{text}\n```"
+
+
+def aim(name: str, unit: str = "") -> str:
+    """A limit that the benchmark judges by."""
+    value = find(f"{CLAIMS}:{name}")
+    return f"{100 * value:g} %" if unit == "%" else f"{value:g} {unit}".strip()
+
+
+def load(path: Path) -> ModuleType:
+    """A Python file as a module."""
+    name = "docs_" + path.stem.replace(".", "_")
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+MAKERS: dict[str, Callable[..., str]] = {
+    "parameters": parameters,
+    "parameter": parameter,
+    "launch": launch,
+    "options": options,
+    "codes": codes,
+    "shipped": shipped,
+    "example": example,
+    "aim": aim,
+}

@@ -1,0 +1,134 @@
+"""From plain tables, as files and parameters have them, to dataclasses: the only such builder."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import os
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import yaml
+
+from wm_mpc.settings.fields import SettingError
+
+Config = TypeVar("Config")
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+def build(
+    kind: type[Config], data: Mapping[str, Any], where: str = "", *, base: Config | None = None
+) -> Config:
+    """A dataclass from a table of its fields; fields that are dataclasses are tables in it.
+
+    Args:
+        kind: The dataclass. Its annotations say which values are accepted: a whole number is one
+            for a float, and a list for a tuple; YAML's 1e-3, which is a text, is a number.
+        data: Values by name.
+        where: What names begin with in errors, e.g. "planner.".
+        base: Where values come from that `data` does not have; by default the defaults.
+
+    Raises:
+        SettingError: An unknown name, or a value that is not accepted.
+    """
+    hints = typing.get_type_hints(kind)
+    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for name, value in data.items():
+        if name not in known:
+            raise SettingError(unknown(name, known, where))
+        inner = getattr(base, name, None)
+        values[name] = _converted(f"{where}{name}", value, hints[name], inner)
+    try:
+        if base is not None:
+            return dataclasses.replace(base, **values)  # type: ignore[type-var]
+        return kind(**values)
+    except SettingError:
+        raise
+    except ValueError as error:
+        raise SettingError(str(error)) from None
+
+
+def unknown(name: str, known: Iterable[str], where: str = "") -> str:
+    """That a setting is unknown, with the nearest known one, and with all of them. where: what all
+    names begin with."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.7)
+    hint = f" (did you mean {where}{near[0]}?)" if near else ""
+    listed = ", ".join(f"{where}{entry}" for entry in names)
+    return f"unknown setting {where}{name}{hint}; known: {listed}"
+
+
+def load_table(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The table in a YAML file; an empty file is an empty one. Raises SettingError."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            data = yaml.safe_load(file)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise SettingError(f"cannot read {path}: {error}") from None
+    if data is None:
+        return {}
+    if not isinstance(data, Mapping):
+        raise SettingError(f"{path} must hold a table of settings")
+    return {str(name): value for name, value in data.items()}
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables in tables from dotted names: {"planner.horizon": 5} -> {"planner": {"horizon": 5}}."""
+    tables: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, last = name.split(".")
+        table = tables
+        for part in path:
+            table = table.setdefault(part, {})
+        table[last] = value
+    return tables
+
+
+def _converted(name: str, value: Any, hint: Any, base: Any = None) -> Any:
+    """A value as an annotation wants it. base: of a dataclass."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return _one_of(name, value, typing.get_args(hint))
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise SettingError(f"{name} is {value!r}; a table of settings is needed")
+        return build(hint, value, f"{name}.", base=base)  # type: ignore[arg-type]
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise SettingError(f"{name} is {value!r}; a list is needed")
+        return tuple(_converted(name, item, typing.get_args(hint)[0]) for item in value)
+    if hint is float and isinstance(value, str):
+        value = _number(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is float and is_number and math.isfinite(value):
+        return float(value)
+    if hint is int and is_number and math.isfinite(value) and value == int(value):
+        return int(value)
+    if hint in (bool, str) and isinstance(value, hint):
+        return value
+    raise SettingError(f"{name} is {value!r}; {_KINDS.get(hint, str(hint))} is needed")
+
+
+def _one_of(name: str, value: Any, hints: tuple[Any, ...]) -> Any:
+    """As the first of some annotations that accepts it wants it."""
+    if value is None and type(None) in hints:
+        return None
+    problems = []
+    for hint in hints:
+        if hint is type(None):
+            continue
+        try:
+            return _converted(name, value, hint)
+        except SettingError as error:
+            problems.append(error)
+    raise problems[0]
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
