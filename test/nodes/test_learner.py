@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 import pytest
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
@@ -22,6 +21,8 @@ from std_srvs.srv import Trigger
 from wm_mpc.data.episodes import Dataset
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.ros import qos
+
+from .running import RunningNode
 
 pytestmark = pytest.mark.ros
 SECONDS = 60.0  # for what takes a few on an idle machine
@@ -62,32 +63,15 @@ def settings(tmp_path):
     return write
 
 
-class RunningLearner:
+class RunningLearner(RunningNode):
     """The node `learner` in this process, and what it says."""
 
     def __init__(self, observer, **parameters):
         from wm_mpc.nodes.learner import Learner
-        from wm_mpc.ros.running import spinning
 
-        self.observer = observer
         self.progress = observer.listen(DiagnosticArray, "learner/progress", qos.STATUS)
         self.checkpoints = observer.listen(String, "learner/checkpoint", qos.LATCHED)
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=observer.domain_id)
-        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        self.node = Learner(context=self.context, parameter_overrides=overrides)
-        self._stop = threading.Event()
-        self.failures, self.outcome = [], None
-
-        def work():
-            try:
-                with spinning(self.node) as ended:
-                    self.outcome = self.node.work(lambda: self._stop.is_set() or ended())
-            except BaseException as error:
-                self.failures.append(error)
-
-        self._thread = threading.Thread(target=work, daemon=True)
-        self._thread.start()
+        super().__init__(observer, Learner, Learner.work, parameters)
 
     @property
     def status(self):
@@ -106,12 +90,7 @@ class RunningLearner:
         return future.result()
 
     def wait_until(self, condition, what, timeout=SECONDS):
-        def checked():
-            if self.failures:
-                raise self.failures[0]
-            return condition()
-
-        return self.observer.wait_until(checked, f"{what}; now: {self.status.message}", timeout)
+        return super().wait_until(condition, f"{what}; now: {self.status.message}", timeout)
 
     def wait_for_state(self, state):
         self.wait_until(lambda: self.values.get("state") == state, f"state {state!r}")
@@ -128,20 +107,6 @@ class RunningLearner:
 
     def training_pid(self):
         return self.node._process.pid
-
-    def has_ended(self):
-        return not self._thread.is_alive()
-
-    def close(self):
-        if self._stop.is_set():
-            return
-        self._stop.set()
-        self._thread.join(timeout=10.0)
-        assert self.has_ended(), "the node did not stop"
-        self.node.destroy_node()
-        rclpy.shutdown(context=self.context)
-        if self.failures:
-            raise self.failures[0]
 
 
 @pytest.fixture
