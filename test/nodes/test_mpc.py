@@ -80,6 +80,7 @@ def test_plan_begins_with_what_the_robot_executes_meanwhile(mpc):
     np.testing.assert_allclose(velocities(second)[0], velocities(first)[index])
 
 
+@pytest.mark.timing
 def test_plans_come_at_the_rate(mpc):
     mpc.wait_for_plans(1)
     seen, started = len(mpc.plans), time.monotonic()
@@ -182,6 +183,7 @@ def test_plan_is_also_streamed_point_by_point(start_mpc):
 # -------------------------------------------------------------------------------------- safety
 
 
+@pytest.mark.timing
 def test_camera_that_falls_silent_makes_the_robot_hold_in_time(mpc):
     mpc.camera(False)
     last = time.monotonic()
@@ -381,6 +383,7 @@ def test_hold_service_stops_and_releases(mpc):
     mpc.wait_for_plans(2)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("how", ["hold", "clear_goals"])
 def test_a_person_who_stops_the_robot_does_not_wait_for_the_next_plan(start_mpc, how):
     mpc = start_mpc(rate=0.2)  # Hz
@@ -776,6 +779,7 @@ def slowly(kind, load):
     return slow
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("kind", ["disk", "processor"])
 def test_reload_does_not_miss_a_period(mpc, announcer, monkeypatch, kind):
     """Loading takes six periods: in the planning thread it would leave a gap as long, among the
