@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import statistics
@@ -22,6 +23,7 @@ from wm_mpc.data.episodes import Dataset
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.ros import qos
 
+from ..conftest import Observer, free_domain
 from .running import RunningNode
 
 pytestmark = pytest.mark.ros
@@ -140,35 +142,66 @@ def is_alive(pid):
 # ------------------------------------------------------------------------------------ training
 
 
-def test_training_reports_progress_and_announces_its_checkpoint(start_learner, settings, tmp_path):
-    learner = start_learner(config=settings(40), seed=7)
-    learner.wait_for_state("finished")
-    path = tmp_path / "run" / "wall.safetensors"
-    learner.wait_until(lambda: learner.checkpoints, "the announcement")
-    assert {message.data for message in learner.checkpoints} == {str(path)}
-    _, metadata = load_checkpoint(path)
+@dataclasses.dataclass
+class Finished:
+    """A learner whose training has come to its end, and what it had said until then."""
+
+    learner: RunningLearner
+    path: Path
+    statuses: list[DiagnosticStatus]
+
+
+@pytest.fixture(scope="module")
+def finished(dataset, tmp_path_factory):
+    """One training for all tests that only look at what it leaves."""
+    folder = tmp_path_factory.mktemp("finished")
+    config = folder / "train.yaml"
+    config.write_text(TINY.format(updates=40))
+    with contextlib.ExitStack() as stack:
+        domain = stack.enter_context(contextlib.contextmanager(free_domain)())
+        observer = stack.enter_context(contextlib.closing(Observer(domain)))
+        values = {"dataset": str(dataset), "run": str(folder / "run"), "workers": "1", "nice": 0}
+        learner = RunningLearner(observer, **values, config=str(config), seed=7)
+        stack.enter_context(contextlib.closing(learner))
+        learner.wait_for_state("finished")
+        learner.wait_until(lambda: learner.checkpoints, "the announcement")
+        statuses = [message.status[0] for message in learner.progress]
+        yield Finished(learner, folder / "run" / "wall.safetensors", statuses)
+
+
+def test_training_reports_progress_and_announces_its_checkpoint(finished):
+    assert {message.data for message in finished.learner.checkpoints} == {str(finished.path)}
+    _, metadata = load_checkpoint(finished.path)
     assert metadata["provenance"]["seed"] == 7
     assert "--seed=7" in metadata["provenance"]["command"]
 
-    statuses = [message.status[0] for message in learner.progress]
-    assert {status.level for status in statuses} == {DiagnosticStatus.OK}
-    assert {status.name for status in statuses} == {"learner: training"}
-    seen = [{entry.key: entry.value for entry in status.values} for status in statuses]
+    assert {status.level for status in finished.statuses} == {DiagnosticStatus.OK}
+    assert {status.name for status in finished.statuses} == {"learner: training"}
+    seen = [{entry.key: entry.value for entry in status.values} for status in finished.statuses]
     assert {"representation", "dynamics", "report"} <= {values.get("stage") for values in seen}
     last = [values for values in seen if values.get("stage") == "dynamics"][-1]
     assert last["update"] == last["total"] == "40"
     assert float(last["loss one_step"]) >= 0.0
     assert float(last["seconds"]) > 0.0
     assert "stage seconds left" in last
-    assert learner.values["checkpoint"] == str(path)
+    assert seen[-1]["checkpoint"] == str(finished.path)
 
 
-def test_who_comes_later_gets_the_newest_checkpoint(start_learner, settings):
-    learner = start_learner(config=settings(1))
-    learner.wait_until(lambda: learner.checkpoints, "the announcement")
+def test_who_comes_later_gets_the_newest_checkpoint(finished):
+    learner = finished.learner
     late = learner.observer.listen(String, "learner/checkpoint", qos.LATCHED)
     learner.wait_until(lambda: late, "the announcement again")
     assert late[-1] == learner.checkpoints[-1]
+
+
+def test_run_of_other_settings_is_refused(finished, settings):
+    node = finished.learner.node
+    before = node.get_parameter("config")
+    node.set_parameters([Parameter("config", value=settings(2))])
+    response = finished.learner.call("start")
+    node.set_parameters([before])
+    assert not response.success
+    assert "holds a run with other settings" in response.message
 
 
 def test_it_ends_with_the_training_when_told_so(start_learner, settings):
@@ -275,7 +308,7 @@ def test_mistake_is_named_and_the_node_lives_on(start_learner, settings, paramet
 
 
 def test_mended_mistake_lets_training_start(start_learner, settings, tmp_path):
-    path = Path(settings(1))
+    path = Path(settings(ENDLESS))
     good = path.read_text()
     path.write_text("speed: 3")
     learner = start_learner(config=str(path))
@@ -283,17 +316,9 @@ def test_mended_mistake_lets_training_start(start_learner, settings, tmp_path):
     assert "unknown setting speed" in learner.status.message
     path.write_text(good)
     assert learner.call("start").success
-    learner.wait_for_state("finished")
+    learner.wait_for_update("dynamics", 1)
+    assert learner.values["state"] == "training"
     assert learner.status.level == DiagnosticStatus.OK
-
-
-def test_run_of_other_settings_is_refused(start_learner, settings):
-    learner = start_learner(config=settings(1))
-    learner.wait_for_state("finished")
-    learner.node.set_parameters([Parameter("config", value=settings(2))])
-    response = learner.call("start")
-    assert not response.success
-    assert "holds a run with other settings" in response.message
 
 
 def test_training_that_dies_is_a_failure_and_start_goes_on(training):
