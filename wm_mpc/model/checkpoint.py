@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
+from torch import Tensor
 
 import wm_mpc
 from wm_mpc.model.dynamics import GruDynamics
@@ -128,17 +130,23 @@ def load_checkpoint(
             tensors = file.tensors()
         except TensorFileError as error:
             raise CheckpointError(f"{path} is damaged: {error}") from None
-    for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{path}: tensor {name!r} contains NaN or infinity")
+    _check_finite(path, tensors, "NaN or infinity")
     if not (tensors["state_std"] > 0.0).all():
         raise CheckpointError(f"{path}: state_std is {tensors['state_std'].tolist()}; wanted: > 0")
     model = model.to_empty(device="cpu")
     model.load_state_dict(tensors)
     if isinstance(model.dynamics, GruDynamics) and not exact:
         model.dynamics.round_weights()
+        _check_finite(path, model.state_dict(), "a number too large for bfloat16")
     model.eval().requires_grad_(False)
     return model, metadata
+
+
+def _check_finite(path: Path, tensors: Mapping[str, Tensor], what: str) -> None:
+    """what: is contained, where a number is not finite. Raises CheckpointError."""
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(f"{path}: tensor {name!r} contains {what}")
 
 
 def _described(path: Path, metadata: dict[str, Any], file: TensorFile) -> WorldModel:
