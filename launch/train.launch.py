@@ -6,23 +6,28 @@ from launch_ros.actions import Node
 from wm_mpc.ros.launching import Together, description, environment, value
 
 ARGUMENTS = (
-    ("task", str, "wall", "Names the default directories of dataset and results."),
+    ("task", str, "wall", "Task; it names the default directories of dataset and run."),
     ("dataset", str, "", "Directory of recorded episodes; empty: ./data/<task>."),
-    ("run", str, "", "Directory of results; a run found there goes on. Empty: ./runs/<task>."),
-    ("config", str, "", "Training settings (YAML); empty: the installed config/train.yaml."),
-    ("seed", int, "-1", "Seed of the training; -1: the one of the settings."),
+    ("run", str, "", "Directory of the run; a run in it is continued. Empty: ./runs/<task>."),
+    ("config", str, "", "Training settings (YAML); empty: the installed ones of the task."),
+    ("seed", int, "-1", "Seed of the training; -1: as in the settings."),
     (
         "synthesis",
         str,
         "",
-        "Out of random, online, adversarial, with commas, or none; empty: as in the settings.",
+        "Methods of data synthesis, with commas, or none; empty: as in the settings.",
     ),
-    ("workers", str, "", "Simulators at once while synthesising; empty: one per core."),
-    ("nice", int, "10", "How readily training leaves the processor to others, 19 the most."),
-    ("mode", str, "recorded", "recorded, or live: learn from the running robot."),
-    ("checkpoint", str, "", "Live: world model to begin with; empty: the task's shipped one."),
-    ("autostart", bool, "true", "Start at once, rather than by the service learner/start."),
-    ("exit_when_done", bool, "true", "End with the training: an error if that failed."),
+    ("workers", str, "", "Who runs the simulators; empty: one process per core."),
+    ("nice", int, "10", "Priority: 0 is normal, 19 leaves the processor to all others."),
+    (
+        "mode",
+        str,
+        "recorded",
+        "Learn from recorded episodes (recorded), or from the running robot (live).",
+    ),
+    ("checkpoint", str, "", "Live: world model to begin with; empty: the shipped one of the task."),
+    ("autostart", bool, "true", "Start at once, instead of with the service learner/start."),
+    ("exit_when_done", bool, "true", "End when the training ends, with an error if it failed."),
 )
 
 

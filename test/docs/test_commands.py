@@ -234,7 +234,7 @@ def test_python_in_the_pages_is_python_whose_imports_exist(pages):
     count = 0
     for name, text in pages.items():
         for line, block in code_blocks(text, "python"):
-            if block.startswith('"') and block.rstrip().endswith(","):
+            if re.match(r'"\w+": ', block) and block.rstrip().endswith(","):
                 block = f"{{{block}}}"  # an entry of a table
             tree = ast.parse(block, f"{name}:{line}")
             count += 1

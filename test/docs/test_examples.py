@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +11,39 @@ import pytest
 import torch
 import yaml
 from docs_site import sources
+from docs_site.pages import code_blocks
 
-from wm_mpc.planning import registry
 from wm_mpc.planning.planner import PlanStatus
 from wm_mpc.sim import tasks
 from wm_mpc.sim.bullet import Simulation
 from wm_mpc.sim.collection import record_episode
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "docs" / "examples"
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    """The registry of planners with the example's file beside it, and the entry that the page
+    names."""
+    name = "wm_mpc.planning.random_shooting"
+    path = ROOT / "wm_mpc" / "planning" / "registry.py"
+    page = (ROOT / "docs" / "extend" / "planner.md").read_text(encoding="utf-8")
+    entry = next(code for _, code in code_blocks(page, "python") if "PlannerType" in code)
+    first, rest = path.read_text(encoding="utf-8").split("PLANNERS: dict[str, PlannerType] = {\n")
+    text = (
+        first + f"from {name} import RandomShootingPlanner\n"
+        f"PLANNERS: dict[str, PlannerType] = {{\n    {entry}\n{rest}"
+    )
+    changed = tmp_path_factory.mktemp("registry") / "registry.py"
+    changed.write_text(text, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, name, sources.load(EXAMPLES / "random_shooting.py"))
+        yield sources.load(changed)
 
 
 @pytest.fixture
-def planner(monkeypatch):
-    module = sources.load(EXAMPLES / "random_shooting.py")
-    monkeypatch.setitem(
-        registry.PLANNERS,
-        "random_shooting",
-        lambda c: module.RandomShootingPlanner(c.samples, c.iterations),
-    )
+def planner(registry):
     config = registry.PlannerConfig(type="random_shooting", samples=256, iterations=20)
     return registry.make_planner(config)
 

@@ -77,33 +77,37 @@ def plan_trainings(
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ablate",
-        description="Train variants of a world model that differ in nothing but their data "
+        description="Train variants of a world model that differ only in their data "
         "synthesis: the same updates on the same number of windows, the same number of simulator "
         "steps in all, one encoder per seed or for all. Then: evaluate --checkpoints OUT "
         "--variants ... The same command continues where it was stopped.",
     )
-    parser.add_argument("--task", default="wall")
-    parser.add_argument("--dataset", type=Path, metavar="DIR", help="default: ./data/<task>")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="as of train")
+    parser.add_argument("--task", default="wall", help="task of the dataset; default: wall")
+    parser.add_argument(
+        "--dataset", type=Path, metavar="DIR", help="episodes to train on; default: ./data/<task>"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings, as for train")
     parser.add_argument(
         "--variants", default=",".join(VARIANTS), metavar="LIST",
-        help=f"default: {', '.join(VARIANTS)}",
+        help=f"variants to train; default: {', '.join(VARIANTS)}",
     )  # fmt: skip
-    parser.add_argument("--seeds", default="0", metavar="LIST", help="e.g. 0,1,2; default: 0")
+    parser.add_argument(
+        "--seeds", default="0", metavar="LIST", help="training seeds, such as 0,1,2; default: 0"
+    )
     parser.add_argument(
         "--representation-seed", type=seed, metavar="N",
-        help="one encoder for all seeds, of this one; default: each seed trains its own",
+        help="use one encoder for all seeds, trained with this one; default: one for each seed",
     )  # fmt: skip
     parser.add_argument(
-        "--representation", type=Path, metavar="DIR", help="the run that has it already"
+        "--representation", type=Path, metavar="DIR", help="a run that already has this encoder"
     )
-    parser.add_argument("--label", default="", help="put between task and variant in file names")
+    parser.add_argument("--label", default="", help="text between task and variant in file names")
     parser.add_argument(
         "--out", type=Path, default=Path("runs/ablation"), metavar="DIR",
         help="where checkpoints and runs go; default: runs/ablation",
     )  # fmt: skip
     parser.add_argument(
-        "--precision", choices=PRECISIONS, default=PRECISIONS[0], help="as of train"
+        "--precision", choices=PRECISIONS, default=PRECISIONS[0], help="as for train"
     )
     add_workers(parser)
     return parser

@@ -31,15 +31,42 @@ def parser() -> argparse.ArgumentParser:
         prog="adapt", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--checkpoint", default="wall", metavar="FILE", help="default: the shipped one of wall")
-    add("--friction", type=float, default=1.0, metavar="FACTOR", help="of task maze")
-    add("--camera", type=float, default=0.0, metavar="M", help="how far the camera is moved")
+    add(
+        "--checkpoint",
+        default="wall",
+        metavar="FILE",
+        help="world model; default: the shipped one of wall",
+    )
+    add(
+        "--friction",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="factor on the friction in task maze; default: 1.0",
+    )
+    add(
+        "--camera",
+        type=float,
+        default=0.0,
+        metavar="M",
+        help="how far the camera is moved; default: 0.0",
+    )
     add("--parts", choices=PARTS, default="dynamics", help="what learns; default: %(default)s")
-    add("--rounds", type=positive, default=2, help="default: %(default)s")
-    add("--drives", type=positive, default=20, help="episodes of a round; default: %(default)s")
-    add("--episodes", type=positive, default=100, help="to score; default: %(default)s")
-    add("--seed", type=seed, default=31, help="default: %(default)s")
-    add("--out", type=Path, required=True, metavar="DIR")
+    add("--rounds", type=positive, default=2, help="rounds of learning; default: %(default)s")
+    add(
+        "--drives",
+        type=positive,
+        default=20,
+        help="episodes to learn from in a round; default: %(default)s",
+    )
+    add(
+        "--episodes",
+        type=positive,
+        default=100,
+        help="episodes that measure success; default: %(default)s",
+    )
+    add("--seed", type=seed, default=31, help="seed of the episodes; default: %(default)s")
+    add("--out", type=Path, required=True, metavar="DIR", help="where results go")
     return parser
 
 

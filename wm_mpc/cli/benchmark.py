@@ -82,22 +82,50 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--quick", action="store_true", help="fewer and shorter measurements: within ten minutes")
+    add(
+        "--quick",
+        action="store_true",
+        help="fewer and shorter measurements, in less than ten minutes",
+    )
     add("--sections", type=sections, default=list(SECTIONS), metavar="NAME,...",
-        help="what to measure; default: everything, see below")  # fmt: skip
-    add("--tasks", type=tasks, metavar="NAME,...", help="default: all with a shipped world model")
-    add("--checkpoint", action="append", default=[], metavar="FILE",
-        help="a world model in place of its task's shipped one; may be repeated")  # fmt: skip
+        help="sections to measure (see below); default: all")  # fmt: skip
+    add(
+        "--tasks",
+        type=tasks,
+        metavar="NAME,...",
+        help="tasks to measure; default: all with a shipped world model",
+    )
+    add(
+        "--checkpoint",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a world model that replaces the shipped one of its task; you may repeat the option",
+    )
     add("--backends", type=backends, default=list(MEASURED_BACKENDS), metavar="NAME,...",
-        help=f"what computes plans; default: {','.join(MEASURED_BACKENDS)}")  # fmt: skip
-    add("--planners", type=planners, default=list(PLANNERS), metavar="NAME,...",
-        help=f"of latency, budget, repeat and success; default: {','.join(PLANNERS)}")  # fmt: skip
-    add("--seed", type=seed, default=7, help="of problems and planners; default: 7")
-    add("--threads", type=positive, default=1, help="of the planner's arithmetic; default: 1")
-    add("--ros-domain", type=seed, metavar="N", help="of section node; default: a free one")
-    add("--out", type=Path, metavar="DIR",
-        help="default: runs/benchmark, with --quick runs/benchmark_quick")  # fmt: skip
-    add("--fresh", action="store_true", help="measure everything anew, whatever --out holds")
+        help=f"back ends that compute plans; default: {','.join(MEASURED_BACKENDS)}")  # fmt: skip
+    add(
+        "--planners",
+        type=planners,
+        default=list(PLANNERS),
+        metavar="NAME,...",
+        help=f"planners in latency, budget, repeat and success; default: {','.join(PLANNERS)}",
+    )
+    add("--seed", type=seed, default=7, help="seed of problems and planners; default: 7")
+    add("--threads", type=positive, default=1, help="threads of the planner; default: 1")
+    add(
+        "--ros-domain",
+        type=seed,
+        metavar="N",
+        help="ROS domain of the section node; default: a free one",
+    )
+    add(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where results go; default: runs/benchmark, or runs/benchmark_quick with --quick",
+    )
+    add("--fresh", action="store_true", help="measure everything again, whatever --out holds")
     return parser
 
 

@@ -33,8 +33,19 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--checkpoint", required=True, metavar="FILE", help="a .safetensors file, or a shipped name"
     )
-    add("--dataset", required=True, type=Path, metavar="DIR", help="of held-out episodes")
-    add("--out", type=Path, metavar="FILE", help="default: the checkpoint itself")
+    add(
+        "--dataset",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="episodes that the model was not trained on",
+    )
+    add(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="where the result goes; default: the checkpoint itself",
+    )
     return parser
 
 

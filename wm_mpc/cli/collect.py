@@ -27,11 +27,15 @@ def parser() -> argparse.ArgumentParser:
         description="Record exploration episodes of a simulated task. Running the same command "
         "again continues where it stopped.",
     )
-    parser.add_argument("--task", default="wall", choices=sorted(TASKS))
-    parser.add_argument("--episodes", type=positive, default=1000, help="default: 1000")
-    parser.add_argument("--steps", type=positive, default=80, help="low-level steps an episode")
-    parser.add_argument("--seed", type=seed, default=0)
-    parser.add_argument("--dataset", help="where to put it; default: ./data/<task>")
+    parser.add_argument("--task", default="wall", choices=sorted(TASKS), help="default: wall")
+    parser.add_argument(
+        "--episodes", type=positive, default=1000, help="number of episodes; default: 1000"
+    )
+    parser.add_argument(
+        "--steps", type=positive, default=80, help="control steps of an episode; default: 80"
+    )
+    parser.add_argument("--seed", type=seed, default=0, help="seed of the episodes; default: 0")
+    parser.add_argument("--dataset", help="where the episodes go; default: ./data/<task>")
     add_workers(parser)
     return parser
 

@@ -64,36 +64,75 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--task", choices=sorted(TASKS), help="default: the checkpoint's, else wall")
+    add("--task", choices=sorted(TASKS), help="default: the task of the checkpoint, or wall")
     add("--variants", type=names, default=[], metavar="NAME[=FILE],...",
-        help="world models to compare: TASK_NAME.safetensors shipped or in --checkpoints, or FILE; "
-        "default: the task's shipped one")  # fmt: skip
-    add("--checkpoint", help="a single world model instead: path or name of a shipped one")
-    add("--checkpoints", type=Path, metavar="DIR", help="where to look for variants first")
+        help="world models to compare: TASK_NAME.safetensors in --checkpoints or among the shipped "
+        "ones, or FILE; default: the shipped one of the task")  # fmt: skip
+    add("--checkpoint", help="a single world model: a path, or the name of a shipped one")
+    add(
+        "--checkpoints",
+        type=Path,
+        metavar="DIR",
+        help="folder in which variants are looked for first",
+    )
     add("--train-seeds", type=numbers, default=[], metavar="0,1,2",
-        help="training seeds to pool: TASK_NAME_sSEED.safetensors; default: the file without a "
-        "seed in its name, else the lowest seed")  # fmt: skip
-    add("--planners", type=names, default=["adam", "cem"],
-        help=f"out of: {', '.join(planner_names())}; default: adam,cem")  # fmt: skip
-    add("--loops", type=names, default=["closed"], help=f"out of: {', '.join(LOOPS)}; see below")
+        help="training seeds to pool (TASK_NAME_sSEED.safetensors); default: the file without a "
+        "seed in its name, or the lowest seed")  # fmt: skip
+    add(
+        "--planners",
+        type=names,
+        default=["adam", "cem"],
+        help=f"planners to compare, out of {', '.join(planner_names())}; default: adam,cem",
+    )
+    add(
+        "--loops",
+        type=names,
+        default=["closed"],
+        help=f"loops, out of {', '.join(LOOPS)} (see below); default: closed",
+    )
     add("--through-ros", action="store_true", help="the same as --loops ros")
-    add("--episodes", type=positive, default=50, help="default: 50")
-    add("--goals", help="kind of goals, as the task offers them; default: its first")
-    add("--steps", type=positive, default=100, help="low-level step budget; default: 100")
-    add("--replan", type=positive, default=1, help="low-level steps per plan; default: 1")
-    add("--open-horizon", type=positive, metavar="N",
-        help="model steps of the plan in open loop; default: the planner's horizon")  # fmt: skip
-    add("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", dest="settings",
-        help="planner.NAME or cost.NAME for all planners, over config/<task>.yaml")  # fmt: skip
-    add("--seed", type=seed, default=7, help="of the episodes; default: 7")
-    add("--threads", type=positive, default=1, help="of the planner's arithmetic; default: 1")
-    add("--workers", type=positive, default=1,
-        help="processes; with more than one, plan times are not comparable")  # fmt: skip
-    add("--ros-domain", type=seed, metavar="N", help="of the loop ros; default: a free one")
+    add("--episodes", type=positive, default=50, help="episodes of each cell; default: 50")
+    add("--goals", help="kind of goals; default: the first that the task has")
+    add(
+        "--steps",
+        type=positive,
+        default=100,
+        help="control steps after which an episode ends; default: 100",
+    )
+    add("--replan", type=positive, default=1, help="control steps between two plans; default: 1")
+    add(
+        "--open-horizon",
+        type=positive,
+        metavar="N",
+        help="horizon of the plan in the open loop, in model steps; default: that of the planner",
+    )
+    add(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="settings",
+        help="planner.NAME or cost.NAME for all planners; it wins over config/<task>.yaml",
+    )
+    add("--seed", type=seed, default=7, help="seed of the episodes; default: 7")
+    add("--threads", type=positive, default=1, help="threads of the planner; default: 1")
+    add(
+        "--workers",
+        type=positive,
+        default=1,
+        help="processes; with more than one, plan times cannot be compared; default: 1",
+    )
+    add(
+        "--ros-domain",
+        type=seed,
+        metavar="N",
+        help="ROS domain of the loop ros; default: a free one",
+    )
     add("--films", type=seed, default=0, metavar="N",
-        help="GIFs of the first N successes and failures of each cell, in --out")  # fmt: skip
-    add("--out", type=Path, help="folder for results.json, .md, .png, films and the journal")
-    add("--fresh", action="store_true", help="begin anew, whatever --out holds")
+        help="film the first N successes and failures of each cell; default: 0")  # fmt: skip
+    add("--out", type=Path, help="folder for the results, films and journal")
+    add("--fresh", action="store_true", help="start again, whatever --out holds")
     return parser
 
 

@@ -32,10 +32,21 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add = parser.add_argument
-    add("--only", default="", metavar="TEXT", help="those whose name has this in it; |: or")
-    add("--checkpoint", default="wall", metavar="FILE", help="of the task wall; default: shipped")
-    add("--ros-domain", type=seed, metavar="N", help="default: a free one")
-    add("--out", type=Path, default=Path("runs/faults"), metavar="DIR", help="default: %(default)s")
+    add(
+        "--only",
+        default="",
+        metavar="TEXT",
+        help="only faults with this text in their name; | means or",
+    )
+    add(
+        "--checkpoint",
+        default="wall",
+        metavar="FILE",
+        help="world model of task wall; default: the shipped one",
+    )
+    add("--ros-domain", type=seed, metavar="N", help="ROS domain; default: a free one")
+    add("--out", type=Path, default=Path("runs/faults"), metavar="DIR",
+        help="where results go; default: %(default)s")  # fmt: skip
     return parser
 
 

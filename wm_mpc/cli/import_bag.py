@@ -74,122 +74,147 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         type=Path,
         metavar="BAG",
-        help="a directory, or a .mcap, .db3 or .bag file",
+        help="a rosbag2 directory, or a .mcap, .db3 or .bag file",
     )
-    parser.add_argument("--list", action="store_true", help="list the topics and make nothing")
+    parser.add_argument("--list", action="store_true", help="list the topics, and do nothing else")
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="settings (YAML), as config/bag_example.yaml"
-    )
-    parser.add_argument(
-        "--dataset", type=Path, metavar="DIR", help="where to put it; default: ./data/<task>"
+        "--config", type=Path, metavar="FILE", help="settings (YAML); see config/bag_example.yaml"
     )
     parser.add_argument(
-        "--append", action="store_true", help="add to a dataset that has episodes, of its robot"
+        "--dataset", type=Path, metavar="DIR", help="where the dataset goes; default: ./data/<task>"
+    )
+    parser.add_argument(
+        "--append", action="store_true", help="add episodes to a dataset of the same robot"
     )
     parser.add_argument(
         "--accept-damaged", action="store_true",
-        help="use a recording of which an unknown number of messages is lost as it is",
+        help="use what there is, even if an unknown number of messages is lost",
     )  # fmt: skip
-    topics = parser.add_argument_group("topics; each may be left out if only one can be it")
-    topics.add_argument("--image", dest="image.topic", metavar="TOPIC")
-    topics.add_argument("--state", dest="state.topic", metavar="TOPIC")
+    topics = parser.add_argument_group("topics; you may leave out each that only one topic can be")
+    topics.add_argument("--image", dest="image.topic", metavar="TOPIC", help="topic of the camera")
     topics.add_argument(
-        "--no-state", action="store_true", help="the robot is only seen, nothing of it is measured"
+        "--state", dest="state.topic", metavar="TOPIC", help="topic of the robot's state"
     )
-    topics.add_argument("--action", dest="action.topic", metavar="TOPIC")
+    topics.add_argument(
+        "--no-state",
+        action="store_true",
+        help="nothing of the robot is measured; use the camera alone",
+    )
+    topics.add_argument(
+        "--action", dest="action.topic", metavar="TOPIC", help="topic of the commands"
+    )
     topics.add_argument(
         "--split-at", dest="split_at", type=_names, metavar="TOPICS",
-        help="comma-separated; every message begins a new episode",
+        help="topics, with commas; each of their messages begins a new episode",
     )  # fmt: skip
     topics.add_argument(
         "--split-pause", dest="split_pause", type=float, metavar="S",
-        help="left out after such a message, while the robot is put back; default: 0",
+        help="leave out this time after such a message, in which somebody puts the robot back; "
+        "default: 0",
     )  # fmt: skip
     robot = parser.add_argument_group("the robot")
-    robot.add_argument("--task", metavar="NAME", help="what to call it; default: my_robot")
+    robot.add_argument(
+        "--task", metavar="NAME", help="name of dataset, run and checkpoint; default: my_robot"
+    )
     robot.add_argument(
         "--control-period", dest="control_period", type=float, metavar="S",
-        help="between two actions; default: between two points of a trajectory, or two pictures",
+        help="length of a control step; default: the time between two points of a trajectory, or "
+        "between two images",
     )  # fmt: skip
     robot.add_argument(
         "--frame-skip", dest="frame_skip", type=positive, metavar="N",
-        help="actions in one step of the model; default: 5",
+        help="control steps in a model step; default: 5",
     )  # fmt: skip
     robot.add_argument(
-        "--history", type=positive, metavar="N", help="past model steps seen; default: 1"
+        "--history",
+        type=positive,
+        metavar="N",
+        help="model steps of the past that the dynamics sees; default: 1",
     )
     robot.add_argument(
-        "--image-size", type=_size, metavar="HxW", help="of the model's picture; default: 64x64"
+        "--image-size",
+        type=_size,
+        metavar="HxW",
+        help="size of the image that the model sees; default: 64x64",
     )
     robot.add_argument(
         "--image-range", dest="image.value_range", type=_numbers, metavar="LOW,HIGH",
-        help="of a camera with more than 8 bits: the values that become black and white",
+        help="values that become black and white, for images of more than 8 bits",
     )  # fmt: skip
     robot.add_argument(
         "--angles", dest="state.angles", type=_names, metavar="LIST",
-        help="entries of the state that wrap at +-pi; empty: none; default: a yaw, and joints that "
-        "turn on and on",
+        help="entries of the state that wrap at +-pi, or empty; default: a yaw, and joints "
+        "that turn without end",
     )  # fmt: skip
     robot.add_argument(
         "--state-names", dest="state.names", type=_names, metavar="LIST",
-        help="of x,y,yaw,vx,vy,wz, or joints, also joint/velocity and joint/effort",
+        help="entries of the state: of x,y,yaw,vx,vy,wz, or joints, also joint/velocity and "
+        "joint/effort",
     )  # fmt: skip
     robot.add_argument(
         "--state-source", dest="state.source", choices=STATE_SOURCES,
-        help="what mpc reads the state from at run time",
+        help="topic from which mpc reads the state at run time",
     )  # fmt: skip
     robot.add_argument(
         "--action-names", dest="action.names", type=_names, metavar="LIST",
-        help="of vx,vy,vz,wx,wy,wz for a twist, or joints",
+        help="entries of the action: of vx,vy,vz,wx,wy,wz for a twist, or joints",
     )  # fmt: skip
-    robot.add_argument("--action-kind", dest="action.kind", choices=ACTION_KINDS)
-    robot.add_argument("--action-unit", dest="action.unit", metavar="UNIT")
+    robot.add_argument(
+        "--action-kind", dest="action.kind", choices=ACTION_KINDS, help="what the commands are"
+    )
+    robot.add_argument(
+        "--action-unit", dest="action.unit", metavar="UNIT", help="unit of the action"
+    )
     for side in ("low", "high"):
         robot.add_argument(
             f"--action-{side}", dest=f"action.{side}", type=_numbers, metavar="LIST",
-            help=f"{side}est value per action; give a list that begins with a minus after '='",
+            help=f"{side}est value of each entry of the action; if the list begins with a minus, "
+            "write '=' before it",
         )  # fmt: skip
     robot.add_argument(
         "--action-rate-limit", dest="action.rate_limit", type=_numbers, metavar="LIST",
-        help="largest change per second and action; default: none",
+        help="largest change per second of each entry of the action; default: none",
     )  # fmt: skip
     steps = parser.add_argument_group("from streams to steps")
     steps.add_argument(
         "--stamps", choices=STAMPS,
-        help="the time that counts: of the headers, or of arrival; default: header, where it is "
-        "not 0",
+        help="which time counts, that of the headers or that of arrival; default: header, unless "
+        "it is 0",
     )  # fmt: skip
     steps.add_argument(
         "--clock-offset", "--stamp-offset", dest="stamp_offset", type=_offset, metavar="S",
-        help="by how much the recorder's clock is ahead of that of the stamps; auto: as measured, "
-        "however much; default: as measured, up to 10 s",
+        help="by how much the clock of the recorder is ahead of the clock of the stamps; auto: as "
+        "measured; default: as measured, up to 10 s",
     )  # fmt: skip
     steps.add_argument(
         "--trajectory-points", dest="action.points", choices=POINTS,
-        help="a point of a trajectory says where to be at its time, as for a "
-        "joint_trajectory_controller, or what applies from its time on, as in planned_actions; "
-        "default: as the messages look",
+        help="what a point of a trajectory means: where to be at its time (as for a "
+        "joint_trajectory_controller), or what applies from its time on (as in planned_actions); "
+        "default: inferred from the messages",
     )  # fmt: skip
-    steps.add_argument("--action-rule", dest="action.rule", choices=RULES, help="default: hold")
+    steps.add_argument(
+        "--action-rule", dest="action.rule", choices=RULES,
+        help="the last command at the beginning of a step, or the mean over it; default: hold",
+    )  # fmt: skip
     steps.add_argument(
         "--action-timeout", dest="action.timeout", type=float, metavar="S",
         help="a command older than this counts as rest; default: 0.5, never for trajectories",
     )  # fmt: skip
     steps.add_argument(
         "--max-silence", dest="action.max_silence", type=float, metavar="S",
-        help="rest for longer than this counts as not recorded; default: 2",
+        help="after this time of rest, the action counts as not recorded; default: 2",
     )  # fmt: skip
     steps.add_argument(
         "--max-gap", type=float, metavar="S",
-        help="between two pictures of an episode, and two states; default: 0.5",
+        help="longest gap between two images or two states of an episode; default: 0.5",
     )  # fmt: skip
     steps.add_argument(
         "--min-steps", dest="min_steps", type=positive, metavar="N",
-        help="shorter episodes are dropped; default: 3 model steps",
+        help="drop episodes that are shorter; default: 3 model steps",
     )  # fmt: skip
     steps.add_argument(
         "--max-steps", dest="max_steps", type=positive, metavar="N",
-        help="longer episodes are cut into equal parts; default: 300",
+        help="cut longer episodes into equal parts; default: 300",
     )  # fmt: skip
     return parser
 

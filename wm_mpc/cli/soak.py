@@ -31,10 +31,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--task", default="push_t", choices=sorted(TASKS), help="default: %(default)s")
-    add("--minutes", type=float, default=30.0, help="default: %(default)s")
-    add("--seed", type=seed, default=0, help="of what is tuned; default: 0")
-    add("--ros-domain", type=seed, metavar="N", help="default: a free one")
-    add("--out", type=Path, default=Path("runs/soak"), metavar="DIR", help="default: %(default)s")
+    add("--minutes", type=float, default=30.0, help="how long to run; default: %(default)s")
+    add("--seed", type=seed, default=0, help="seed of goals and parameters; default: 0")
+    add("--ros-domain", type=seed, metavar="N", help="ROS domain; default: a free one")
+    add("--out", type=Path, default=Path("runs/soak"), metavar="DIR",
+        help="where results go; default: %(default)s")  # fmt: skip
     return parser
 
 

@@ -15,8 +15,9 @@ class LimitSettings:
 
     largest_jump: float = setting(
         0.05,
-        "Largest step between two commanded positions, as a share of their range; only for robots "
-        "moved by positions whose checkpoint has no rate limit; counts from the next activation on",
+        "Largest step between two commanded positions, as a share of their range, if the "
+        "checkpoint has no rate limit; for robots moved by positions; counts from the next "
+        "activation on",
         "",
         1e-4,
         1.0,
@@ -24,8 +25,8 @@ class LimitSettings:
     )
     lag: float = setting(
         0.3,
-        "How far a moving position robot may be behind its commands, in time at the rate limit, "
-        "before the node holds it",
+        "How far a robot moved by positions may be behind its commands while it moves, in time at "
+        "the rate limit; beyond that, the node holds",
         "s", 0.0, 10.0,
     )  # fmt: skip
 
@@ -82,7 +83,7 @@ class GoalSettings:
         1000.0,
     )
     timeout: float = setting(
-        0.0, "Give a goal up after so long, and go on with the next; 0: never", "s", 0.0, 86400.0
+        0.0, "Give up a goal after this time and go on to the next; 0: never", "s", 0.0, 86400.0
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -97,10 +98,10 @@ class ControlSettings:
     planner: PlannerConfig = section(PlannerConfig)
     cost: ObjectiveConfig = section(ObjectiveConfig)
     observation_timeout: float = setting(
-        0.5, "Hold when no newer observation came for so long", "s", 0.05, 60.0
+        0.5, "Hold when the latest observation is older than this", "s", 0.05, 60.0
     )
     time_budget: float = setting(
-        0.07, "Search time after which a planner returns its best plan so far", "s", 0.001, 60.0
+        0.07, "Time after which a search ends with the best plan so far", "s", 0.001, 60.0
     )
     limits: LimitSettings = section(LimitSettings)
     surprise: SurpriseSettings = section(SurpriseSettings)

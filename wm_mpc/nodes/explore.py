@@ -26,10 +26,11 @@ from wm_mpc.sim.tasks import TASKS, make_task
 from wm_mpc.spec import RobotSpec
 
 TABLE = (
-    Parameter("task", "wall", "Whose actions and limits", choices=tuple(sorted(TASKS)),
-              read_only=True),
+    Parameter("task", "wall", "Task whose actions and limits are used",
+              choices=tuple(sorted(TASKS)), read_only=True),
     Parameter("seed", 0, "Seed of the random numbers", "", 0, 2**31 - 1, read_only=True),
-    Parameter("speed", 0.7, "Largest steady action, as a share of the limits", "", 0.0, 1.0,
+    Parameter("speed", 0.7,
+              "Largest steady action, as a share of the limits; noise comes on top", "", 0.0, 1.0,
               read_only=True),
 )  # fmt: skip
 _AHEAD = 5  # points of a plan: the robot goes on when a message is late, and holds when all are

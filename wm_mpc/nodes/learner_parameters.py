@@ -12,53 +12,57 @@ MODES = ("recorded", "live")
 PARTS = ("dynamics", "all")
 
 TABLE = (
-    Parameter("task", "wall", "Names the default directories of dataset and results"),
+    Parameter("task", "wall", "Task; it names the default directories of dataset and run"),
     Parameter("dataset", "", "Directory of recorded episodes; empty: ./data/<task>"),
     Parameter(
-        "run", "", "Directory of results; a run found there goes on. Empty: ./runs/<task>"
+        "run", "", "Directory of the run; a run in it is continued. Empty: ./runs/<task>"
     ),
     Parameter(
-        "config", "", "Training settings (YAML file); empty: the installed ones of the task"
+        "config", "", "Training settings (YAML); empty: the installed ones of the task"
     ),
-    Parameter("seed", -1, "Seed of the training; -1: the one of the settings", "", -1, 2**31 - 1),
+    Parameter("seed", -1, "Seed of the training; -1: as in the settings", "", -1, 2**31 - 1),
     Parameter(
         "synthesis", "",
-        "Out of random, online, adversarial, separated by commas, or none; empty: as in the "
-        "settings",
+        "Methods of data synthesis, separated by commas: random, online, adversarial; or none. "
+        "Empty: as in the settings",
     ),
     Parameter(
-        "workers", "", "Simulators at once while synthesising, as for train; empty: one per core"
+        "workers", "", "Who runs the simulators, as for train; empty: one process per core"
     ),
     Parameter(
-        "nice", 10, "How readily training leaves the processor to others, 19 the most", "", 0, 19
+        "nice", 10,
+        "Priority of the training: 0 is normal, 19 leaves the processor to all others", "", 0, 19,
     ),
     Parameter(
         "mode", "recorded",
-        "Learn from recorded episodes, or live from the running robot: its camera, its state and "
-        "planned_actions",
+        "Learn from recorded episodes, or live from the running robot",
         choices=MODES, read_only=True,
     ),
     Parameter(
-        "checkpoint", "", "Live: world model to begin with, a path or a shipped name; empty: the "
-        "task's", read_only=True,
+        "checkpoint", "",
+        "Live: world model to begin with, a path or a shipped name; empty: the one of the task",
+        read_only=True,
     ),
     Parameter(
-        "live.every", 600, "Live: new low-level steps after which a round of learning begins",
+        "live.every", 600,
+        "Live: number of new control steps after which a round of learning begins",
         "steps", 50, 10**6,
     ),
     Parameter(
         "live.parts", "dynamics",
-        "Live: what learns; all: where the camera is and how things look, too", choices=PARTS,
+        "Live: what learns; all: also where the camera is and what things look like", choices=PARTS,
     ),
-    Parameter("live.updates", 400, "Live: updates of the dynamics in a round", "", 1, 10**6),
     Parameter(
-        "image.transport", "raw", "Live: which image topic", choices=("raw", "compressed"),
-        read_only=True,
+        "live.updates", 400, "Live: number of updates of the dynamics in a round", "", 1, 10**6
+    ),
+    Parameter(
+        "image.transport", "raw", "Live: listen to raw or to compressed images",
+        choices=("raw", "compressed"), read_only=True,
     ),
     Parameter("autostart", True, "Start training at once", read_only=True),
     Parameter(
         "exit_when_done", False,
-        "End the node with the training: code 0 when it is finished, 1 when it failed",
+        "Exit when the training ends, with code 0 if it is finished and 1 if it failed",
         read_only=True,
     ),
 )  # fmt: skip

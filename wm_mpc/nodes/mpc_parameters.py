@@ -16,46 +16,47 @@ TABLE = (
     Parameter(
         "checkpoint",
         "wall",
-        "World model to plan with: a .safetensors path, or the name of a shipped one",
+        "World model: the path of a .safetensors file, or the name of a shipped one",
         only_inactive=True,
     ),
     *parameters_of(ControlSettings),
     Parameter(
-        "image.transport", "raw", "Which image topic to use", choices=("raw", "compressed"),
-        only_inactive=True,
+        "image.transport", "raw", "Listen to raw or to compressed images",
+        choices=("raw", "compressed"), only_inactive=True,
     ),
     Parameter(
-        "state.type", "auto", "Topic of the robot state; auto: what the checkpoint says",
+        "state.type", "auto", "Topic of the robot's state; auto: as the checkpoint says",
         choices=("auto", "odom", "joint_states"), only_inactive=True,
     ),
-    Parameter("output.cmd_vel", False, "Also stream the plan on cmd_vel"),
+    Parameter("output.cmd_vel", False, "Also send the plan on cmd_vel, one action at a time"),
     Parameter(
         "output.cmd_vel_type", "twist_stamped",
-        "Type of cmd_vel: geometry_msgs/TwistStamped, or Twist for robots that want no stamp",
+        "Message type of cmd_vel: TwistStamped, or Twist for robots that take no stamp",
         choices=("twist_stamped", "twist"), only_inactive=True,
     ),
     Parameter(
         "output.commands", False,
-        "Also stream the plan as Float64MultiArray on commands (ros2_control forward controllers)",
+        "Also send the plan on commands, one action at a time, as Float64MultiArray for the "
+        "forward controllers of ros2_control",
     ),
     Parameter(
         "output.joint_trajectory", False,
-        "Also send each plan on joint_trajectory as a joint_trajectory_controller wants it",
+        "Also send each plan on joint_trajectory, for a joint_trajectory_controller",
     ),
     Parameter("frame_id", "odom", "Frame of the plan markers and of cmd_vel"),
     Parameter(
         "auto_reload", False,
-        "Plan with every checkpoint announced on learner/checkpoint as soon as it is loaded",
+        "Change to each checkpoint that is announced on learner/checkpoint",
     ),
     Parameter("autostart", True, "Configure and activate at start-up", read_only=True),
     Parameter(
-        "lockstep", False, "Answer every observation with a plan, without time limit",
+        "lockstep", False, "Answer each observation with a plan, and take as long as that needs",
         read_only=True,
     ),
-    Parameter("seed", 0, "Seed of the planner's random numbers", "", 0, 2**31 - 1,
+    Parameter("seed", 0, "Seed of the random numbers of the planner", "", 0, 2**31 - 1,
               only_inactive=True),
     Parameter(
-        "threads", 1, "Threads of what PyTorch computes; compiled arithmetic uses one", "", 1, 64,
+        "threads", 1, "Threads for PyTorch; the compiled inner loop always uses one", "", 1, 64,
         only_inactive=True,
     ),
 )  # fmt: skip

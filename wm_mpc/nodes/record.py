@@ -115,15 +115,19 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="record",
         description="Record topics into a rosbag2 directory (MCAP) until Ctrl-C. A topic may "
-        "appear later than this node. Where ROS 2 is installed, `ros2 bag record` does the same.",
+        "appear later than this node. `ros2 bag record` of ROS 2 does the same.",
         epilog="example: record --output my_bag /camera/image_raw /odom /planned_actions",
     )
-    parser.add_argument("topics", nargs="+", metavar="TOPIC")
+    parser.add_argument("topics", nargs="+", metavar="TOPIC", help="topics to record")
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="must not exist yet"
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="directory of the recording; it must not exist yet",
     )
     parser.add_argument(
-        "--duration", type=float, metavar="S", help="end by itself after so many seconds"
+        "--duration", type=float, metavar="S", help="stop after this number of seconds"
     )
     return parser
 

@@ -85,16 +85,26 @@ def parser() -> argparse.ArgumentParser:
         epilog="exit code: 0 when all were sent (with --wait: reached), else 1. "
         "example: send_goal shelf.png door.png --wait",
     )
-    parser.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="PNG, JPEG, ...")
     parser.add_argument(
-        "--append", action="store_true", help="behind the goals that wait, not in their place"
+        "pictures", nargs="+", type=Path, metavar="PICTURE", help="PNG, JPEG and others"
     )
-    parser.add_argument("--wait", action="store_true", help="tell what becomes of them, to the end")
+    parser.add_argument(
+        "--append",
+        action="store_true",
+        help="add the goals after those that wait, instead of replacing them",
+    )
+    parser.add_argument(
+        "--wait",
+        action="store_true",
+        help="wait until all goals have ended, and print what became of them",
+    )
     parser.add_argument(
         "--timeout", type=float, default=10.0, metavar="S",
         help="how long to wait for mpc to take the goals; default: 10",
     )  # fmt: skip
-    parser.add_argument("--mpc", default="mpc", metavar="NAME", help="of the node; default: mpc")
+    parser.add_argument(
+        "--mpc", default="mpc", metavar="NAME", help="name of the node; default: mpc"
+    )
     return parser
 
 

@@ -16,44 +16,51 @@ PARAMETERS = (
     Parameter(
         "task",
         "wall",
-        "which robot and scene",
+        "Robot and scene",
         choices=tuple(sorted(TASKS)),
         read_only=True,
     ),
-    Parameter("seed", 0, "starts and goals of all episodes follow from it", low=0, read_only=True),
-    Parameter("goals", "", "how goals are drawn; empty: the task's default way", read_only=True),
+    Parameter("seed", 0, "Seed of the starts and goals of all episodes", low=0, read_only=True),
+    Parameter("goals", "", "How goals are drawn; empty: the default of the task", read_only=True),
     Parameter(
         "episode_stream",
         "node",
-        "which episodes belong to a seed; evaluate: those of the evaluation in one process",
+        "Which episodes belong to a seed; evaluate: the same as those of the command evaluate",
         choices=tuple(STREAMS),
         read_only=True,
     ),
-    Parameter("episodes", 0, "exit after so many episodes; 0: never", low=0),
-    Parameter("episode_steps", 100, "control steps after which an episode is given up", low=1),
+    Parameter("episodes", 0, "Exit after this number of episodes; 0: never", low=0),
+    Parameter(
+        "episode_steps", 100, "Control steps after which an episode ends without success", low=1
+    ),
     Parameter(
         "lockstep",
         False,
-        "step only when the plan for the present observation has arrived",
+        "Wait for the plan of each observation before the next control step",
         read_only=True,
     ),
     Parameter(
         "real_time_factor",
         1.0,
-        "speed of simulated time; other than 1.0, this node publishes the clock",
+        "Speed of simulated time; unless it is 1.0, this node publishes /clock",
         low=0.01,
         high=100.0,
         read_only=True,
     ),
-    Parameter("camera_info", True, "publish camera/camera_info beside the images", read_only=True),
-    Parameter("gui", False, "open PyBullet's window", read_only=True),
+    Parameter("camera_info", True, "Publish camera/camera_info with the images", read_only=True),
+    Parameter("gui", False, "Open the window of PyBullet", read_only=True),
     Parameter(
-        "plan_timeout", 1.0, "hold when no plan has come for so long", unit="s", low=0.01, high=60.0
+        "plan_timeout",
+        1.0,
+        "Hold when no plan has come for this time",
+        unit="s",
+        low=0.01,
+        high=60.0,
     ),
     Parameter(
         "lockstep_timeout",
         10.0,
-        "in lockstep, repeat an observation that nobody has answered for so long",
+        "In lockstep, send an observation again when no plan has come for this time",
         unit="s",
         low=0.1,
         high=3600.0,
@@ -61,8 +68,8 @@ PARAMETERS = (
     Parameter(
         "settle",
         0.5,
-        "hold at the start of an episode, while plans for the last one still arrive "
-        "(not in lockstep)",
+        "Hold at the start of an episode, while plans of the last one still arrive (not in "
+        "lockstep)",
         unit="s",
         low=0.0,
         high=60.0,
@@ -70,8 +77,8 @@ PARAMETERS = (
     Parameter(
         "disturbance.friction",
         1.0,
-        "factor on the friction the robot moves against, as if it had changed since it was "
-        "recorded; task maze",
+        "Factor on the friction of the robot in task maze, as if the robot had changed since it "
+        "was recorded",
         low=0.01,
         high=100.0,
         read_only=True,
@@ -79,13 +86,13 @@ PARAMETERS = (
     Parameter(
         "disturbance.camera",
         0.0,
-        "how far the camera was moved since then, along x",
+        "How far the camera has been moved along x since the recording",
         unit="m",
         low=-10.0,
         high=10.0,
         read_only=True,
     ),
-    Parameter("record", "", "film to write, a .gif or .mp4; empty: none", read_only=True),
+    Parameter("record", "", "Film to write, a .gif or .mp4; empty: none", read_only=True),
 )
 
 

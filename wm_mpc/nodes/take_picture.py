@@ -57,12 +57,16 @@ class TakePicture(Node):
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="take_picture",
-        description="Save what the camera sees. Put things where they shall be, take the picture, "
-        "put them back: it is a goal for send_goal.",
+        description="Save what the camera sees. The picture is a goal for "
+        "send_goal: put things where you want them, take the picture, and put them back.",
         epilog="example: take_picture shelf.png --ros-args -r camera/image_raw:=/front/image",
     )
-    parser.add_argument("picture", type=Path, help="PNG (nothing is lost), or another kind")
-    parser.add_argument("--compressed", action="store_true", help="the camera's compressed topic")
+    parser.add_argument(
+        "picture", type=Path, help="file to write; PNG loses nothing, and other kinds work, too"
+    )
+    parser.add_argument(
+        "--compressed", action="store_true", help="listen to the compressed topic of the camera"
+    )
     parser.add_argument(
         "--timeout", type=float, default=10.0, metavar="S",
         help="how long to wait for the camera; default: 10",

@@ -27,22 +27,30 @@ class ObjectiveConfig:
     an obstacle costs less. Raises SettingError when they are not accepted."""
 
     mode: str = setting(
-        "all", "Goal distance of the last step only, or of all steps, weighted", choices=MODES
+        "all",
+        "Count the goal distance of the last model step only, or of all, weighted",
+        choices=MODES,
     )
     discount: float = setting(
-        0.8, "Weight of a step relative to the next one, in mode all", "", 0.01, 1.0
+        0.8, "Weight of a model step relative to the next one, in mode all", "", 0.01, 1.0
     )
     distance: str = setting(
-        "root", "Goal distance: squared, or its root (straight to the goal)", choices=DISTANCES
+        "root",
+        "Use the squared goal distance, or its root, which leads straight to the goal",
+        choices=DISTANCES,
     )
     state_weight: float = setting(
-        0.0, "Weight of the robot's own state in the goal distance", "", 0.0, 100.0
+        0.0, "Weight of the robot's state in the goal distance", "", 0.0, 100.0
     )
     action_weight: float = setting(
-        0.01, "Weight of squared actions: prefers direct ways", "", 0.0, 100.0
+        0.01, "Weight of the squared actions; higher is gentler", "", 0.0, 100.0
     )
     action_rate_weight: float = setting(
-        0.0, "Weight of squared changes between actions", "", 0.0, 100.0
+        0.0,
+        "Weight of the squared changes from action to action; higher is smoother",
+        "",
+        0.0,
+        100.0,
     )
 
     def __post_init__(self) -> None:

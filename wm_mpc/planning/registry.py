@@ -95,45 +95,52 @@ class PlannerConfig:
     other."""
 
     type: str = setting("adam", "Planning method", choices=tuple(sorted(PLANNERS)))
-    horizon: int = setting(7, "Model steps to plan ahead", "steps", 1, 50)
-    iterations: int = setting(15, "Improvement iterations of a plan", "", 1, 1000)
+    horizon: int = setting(7, "Number of model steps that a plan looks ahead", "steps", 1, 50)
+    iterations: int = setting(15, "Number of iterations that improve a plan", "", 1, 1000)
     learning_rate: float = setting(
-        0.1, "Step size of gradient planners, in action ranges / 2", "", 1e-9, 10.0
+        0.1, "Step size of gradient planners, as a share of half the action range", "", 1e-9, 10.0
     )
     learning_rate_decay: float = setting(
-        0.5, "Share of the step size lost until the last iteration", "", 0.0, 1.0
+        0.5, "Share of the step size that is gone at the last iteration", "", 0.0, 1.0
     )
-    restarts: int = setting(8, "Starts a gradient planner improves at once", "", 1, 1024)
+    restarts: int = setting(
+        8, "Number of starts that a gradient planner improves at once", "", 1, 1024
+    )
     samples: int = setting(
         128,
-        "Candidates of a sampling planner; first plans a gradient planner picks its starts from",
+        "Candidates of a sampling planner in each iteration, or first plans from which a gradient "
+        "planner picks its starts",
         "",
         1,
         10000,
     )
-    elites: int = setting(30, "Candidates that cem and icem keep of an iteration", "", 1, 10000)
+    elites: int = setting(
+        30, "Number of best candidates that cem and icem keep from each iteration", "", 1, 10000
+    )
     temperature: float = setting(
         0.1,
-        "Greed of mppi: lower follows the best candidate, in deviations of the cost",
+        "Temperature of mppi, in standard deviations of the cost; lower follows the best candidate "
+        "more closely",
         "",
         1e-3,
         1e3,
     )
     noise: float = setting(
         0.0,
-        "Noise on actions: of gradient steps (0: none), or samples (0: the method's own)",
+        "Noise on the actions after each gradient step (0: none), or of samples (0: the default of "
+        "the planner)",
         "",
         0.0,
         2.0,
     )
-    warm_start: bool = setting(True, "Begin from the shifted last plan")
+    warm_start: bool = setting(True, "Begin the search with the rest of the last plan")
     learned_start: bool = setting(
-        True, "Begin from the checkpoint's learned first plans, too, where it has some"
+        True, "Also begin with the learned first plans, if the checkpoint has some"
     )
     init: str = setting(
         "warm",
-        "What the first start is: the shifted last plan, rest, random, or the best learned one "
-        "(rest where the checkpoint has none); the other starts stay as they are",
+        "The first start: the rest of the last plan, standing still, random actions, or the best "
+        "learned first plan (standing still if there is none); the other starts stay the same",
         choices=INITS,
     )
     backend: str = setting(

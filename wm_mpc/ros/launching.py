@@ -33,7 +33,7 @@ _COMMON = (
         "required",
         "true",
         None,
-        "End the whole launch with an error when a node dies and is not restarted; false: log it.",
+        "When a node dies and is not restarted, end the whole launch with an error; false: log it.",
     ),
 )
 

@@ -23,56 +23,59 @@ _TASK = "wall"  # where neither --task nor --dataset is given
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="train",
-        description="Train a world model on recorded episodes, closing the train-test gap of "
-        "gradient planning by data synthesis. A run that was stopped, however abruptly, continues "
-        "when the same command is given again.",
+        description="Train a world model on recorded episodes, and close the gap between "
+        "training and planning by data synthesis. After an interruption, the same command "
+        "continues.",
         epilog="example: train --task wall --synthesis random,adversarial --seed 1",
     )
     files = parser.add_argument_group("files")
     files.add_argument(
-        "--task", help=f"names the default directories; default: that of --dataset, else {_TASK}"
+        "--task", help=f"names the default directories; default: the task of --dataset, or {_TASK}"
     )
     files.add_argument(
-        "--dataset", type=Path, metavar="DIR", help="recorded episodes; default: ./data/<task>"
+        "--dataset", type=Path, metavar="DIR", help="episodes to train on; default: ./data/<task>"
     )
     files.add_argument(
         "--run", type=Path, metavar="DIR", help="where results go; default: ./runs/<task>"
     )
     files.add_argument(
         "--representation", type=Path, metavar="DIR",
-        help="another run, of the same data, seed and first phases: its finished encoder is taken "
+        help="another run with the same data, seed and first phases; use its finished encoder "
         "instead of training the same one again",
     )  # fmt: skip
     files.add_argument(
         "--config", type=Path, metavar="FILE",
-        help="settings (YAML); default: the installed train_<task>.yaml, else train.yaml",
+        help="settings (YAML); default: the installed train_<task>.yaml, or train.yaml",
     )  # fmt: skip
-    overrides = parser.add_argument_group("settings that override those of the file")
-    overrides.add_argument("--seed", type=seed, metavar="N", help="of everything that is random")
+    overrides = parser.add_argument_group("settings; they win over the file")
+    overrides.add_argument("--seed", type=seed, metavar="N", help="seed of all random numbers")
     overrides.add_argument(
         "--representation-seed", type=seed, metavar="N",
-        help="another seed for the phases before the dynamics; default: the same",
+        help="another seed for the phases before the last; default: the same",
     )  # fmt: skip
     overrides.add_argument(
         "--synthesis",
         metavar="LIST",
-        help=f"comma-separated out of {', '.join(SYNTHESIS)}; or none",
+        help=f"methods of data synthesis, with commas, out of {', '.join(SYNTHESIS)}; or none",
     )
     overrides.add_argument(
         "--episodes", type=positive, metavar="N", help="train on the first N episodes only"
     )
     overrides.add_argument(
         "--history", type=positive, metavar="N",
-        help="model steps of the past that the dynamics sees, the present one included",
+        help="model steps that the dynamics sees, up to the present one",
     )  # fmt: skip
     compute = parser.add_argument_group("where it runs")
     compute.add_argument(
-        "--accelerator", choices=ACCELERATORS, default="auto", help="default: auto, a GPU if any"
+        "--accelerator",
+        choices=ACCELERATORS,
+        default="auto",
+        help="what computes; auto: a GPU, if there is one; default: auto",
     )
     compute.add_argument(
         "--devices", type=positive, default=1, metavar="N",
-        help="processes on this machine, each with a GPU of its own or a share of the cores; "
-        "an update then sees N batches; default: 1",
+        help="processes on this machine, each with its own GPU or its share of the cores; an "
+        "update then sees N batches; default: 1",
     )  # fmt: skip
     compute.add_argument(
         "--nodes", type=positive, default=1, metavar="N",
@@ -81,8 +84,8 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     compute.add_argument(
         "--precision", choices=PRECISIONS, default=PRECISIONS[0],
-        help="of the dynamics; default: 32-true; bf16-mixed is for hardware that has it, and there "
-        "more than twice as fast",
+        help="precision of the dynamics; bf16-mixed is faster on hardware that has it; default: "
+        "32-true",
     )  # fmt: skip
     add_workers(compute)
     return parser
