@@ -103,7 +103,7 @@ class RunningMpc(RunningNode):
     """The node `mpc`, fed by hand with a real camera image, and what it says."""
 
     def __init__(self, observer: Any, **parameters: Any) -> None:
-        from wm_mpc.nodes.mpc import Mpc
+        from wm_mpc.nodes.mpc.node import Mpc
 
         create = observer.node.create_publisher
         self._images = create(Image, "camera/image_raw", qos.SENSOR_DATA)

@@ -10,7 +10,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image
 from trajectory_msgs.msg import JointTrajectory
 
-from wm_mpc.nodes.sim import Sim
+from wm_mpc.nodes.sim.node import Sim
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import actions_to_trajectory
 from wm_mpc.ros.timing import to_nanoseconds, to_stamp

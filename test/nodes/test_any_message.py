@@ -25,7 +25,7 @@ class Fed:
     """The real node, whose callbacks and planning steps are called by hand."""
 
     def __init__(self, domain_id, **parameters):
-        from wm_mpc.nodes.mpc import Mpc
+        from wm_mpc.nodes.mpc.node import Mpc
 
         context = rclpy.Context()
         rclpy.init(context=context, domain_id=domain_id)

@@ -19,8 +19,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from sensor_msgs.msg import Image, JointState
 
-from wm_mpc.nodes.mpc_goals import Goals
-from wm_mpc.nodes.mpc_inputs import Inputs
+from wm_mpc.nodes.mpc.goals import Goals
+from wm_mpc.nodes.mpc.inputs import Inputs
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image, state_to_odometry
 from wm_mpc.ros.timing import to_stamp

@@ -69,7 +69,7 @@ class RunningLearner(RunningNode):
     """The node `learner` in this process, and what it says."""
 
     def __init__(self, observer, **parameters):
-        from wm_mpc.nodes.learner import Learner
+        from wm_mpc.nodes.learner.node import Learner
 
         self.progress = observer.listen(DiagnosticArray, "learner/progress", qos.STATUS)
         self.checkpoints = observer.listen(String, "learner/checkpoint", qos.LATCHED)

@@ -25,7 +25,7 @@ from visualization_msgs.msg import MarkerArray
 
 from wm_mpc.control.settings import ControlSettings
 from wm_mpc.native.library import library, why_not
-from wm_mpc.nodes.mpc_parameters import (
+from wm_mpc.nodes.mpc.parameters import (
     TABLE,
     Settings,
     control_settings,
@@ -713,7 +713,7 @@ def test_auto_reload_can_be_switched_on_while_active(mpc, announcer):
 
 
 def test_file_that_was_written_again_is_loaded_again(start_mpc, announcer, monkeypatch):
-    from wm_mpc.nodes import mpc as module
+    from wm_mpc.nodes.mpc import node as module
 
     mpc = start_mpc(auto_reload=True)
     mpc.start()
@@ -788,7 +788,7 @@ NOT_A_CHECKPOINT = {
 @pytest.mark.parametrize("name", NOT_A_CHECKPOINT)
 def test_announcement_of_anything_but_a_file_is_refused(tmp_path, name):
     from wm_mpc.model.checkpoint import CheckpointError
-    from wm_mpc.nodes.mpc_reload import announced_checkpoint
+    from wm_mpc.nodes.mpc.reload import announced_checkpoint
 
     (tmp_path / "model.pt").write_bytes(b"")
     (tmp_path / "folder.safetensors").mkdir()
@@ -833,7 +833,7 @@ def slowly(kind, load):
 def test_reload_does_not_miss_a_period(mpc, announcer, monkeypatch, kind):
     """Loading takes six periods: in the planning thread it would leave a gap as long, among the
     callbacks it would keep observations away as long."""
-    from wm_mpc.nodes import mpc as module
+    from wm_mpc.nodes.mpc import node as module
 
     times = []  # (arrival of a plan, stamp of its observation), s
     mpc.observer.node.create_subscription(

@@ -21,7 +21,7 @@ from geometry_msgs.msg import Twist, TwistStamped
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
-from wm_mpc.nodes.mpc_outputs import PlanPublisher
+from wm_mpc.nodes.mpc.outputs import PlanPublisher
 from wm_mpc.ros import qos
 from wm_mpc.ros.running import spinning
 from wm_mpc.sim.tasks import make_task

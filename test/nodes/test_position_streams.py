@@ -17,7 +17,7 @@ pytest.importorskip("rclpy")
 
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.validator import PlanValidator, Verdict
-from wm_mpc.nodes.mpc_outputs import PlanPublisher
+from wm_mpc.nodes.mpc.outputs import PlanPublisher
 from wm_mpc.ros.timing import to_nanoseconds
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 

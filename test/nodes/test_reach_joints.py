@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from wm_mpc.experiments.common.settings import mpc_parameters, task_parameter_file
-from wm_mpc.nodes.mpc import Mpc
+from wm_mpc.nodes.mpc.node import Mpc
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image
 from wm_mpc.ros.timing import to_duration, to_stamp

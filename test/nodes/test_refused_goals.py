@@ -14,8 +14,8 @@ pytest.importorskip("rclpy")
 import rclpy
 from sensor_msgs.msg import JointState
 
-from wm_mpc.nodes.mpc_goals import Goals
-from wm_mpc.nodes.mpc_inputs import Inputs
+from wm_mpc.nodes.mpc.goals import Goals
+from wm_mpc.nodes.mpc.inputs import Inputs
 from wm_mpc.ros.messages import rgb_to_image
 from wm_mpc.ros.timing import to_stamp
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec

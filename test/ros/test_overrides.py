@@ -8,8 +8,10 @@ import pytest
 import rclpy
 from rclpy.parameter import Parameter as RosParameter
 
-from wm_mpc.nodes import mpc_parameters, sim_parameters, take_picture
-from wm_mpc.nodes.learner_parameters import TABLE as LEARNER
+from wm_mpc.nodes.learner.parameters import TABLE as LEARNER
+from wm_mpc.nodes.mpc import parameters as mpc_parameters
+from wm_mpc.nodes.sim import parameters as sim_parameters
+from wm_mpc.nodes.tools import take_picture
 from wm_mpc.ros import overrides
 from wm_mpc.ros.overrides import OverrideError, Section
 from wm_mpc.ros.parameters import declare
@@ -277,7 +279,7 @@ def test_yaml_that_cannot_be_built_is_refused_as_such(tmp_path, text):
 
 
 def test_a_wrong_type_for_what_rclpy_itself_declares_is_one_line(capfd, domain_id, monkeypatch):
-    from wm_mpc.nodes import mpc
+    from wm_mpc.nodes.mpc import node as mpc
 
     monkeypatch.setenv("ROS_DOMAIN_ID", str(domain_id))
     assert mpc.main(["mpc", "--ros-args", "-p", "use_sim_time:=1"]) == 1

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wm_mpc.nodes.learner_training import events_to, take_stdout, watch_stdin
+from wm_mpc.nodes.learner.training import events_to, take_stdout, watch_stdin
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,7 +49,7 @@ def _learn(options: argparse.Namespace, send: Callable[..., None], stop: threadi
 
     from wm_mpc.data.episodes import Dataset, DatasetError, Recording
     from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-    from wm_mpc.nodes.learner_training import Progress
+    from wm_mpc.nodes.learner.training import Progress
     from wm_mpc.training.calibration import renewed_familiarity
     from wm_mpc.training.finetune import FineTuneConfig, FineTuneError, fine_tune, split
 

@@ -87,7 +87,7 @@ def _work(node: CameraPlayer, stopped: Stopped) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Entry point of `python -m wm_mpc.nodes.camera_player`; returns the exit code."""
+    """Entry point of `python -m wm_mpc.nodes.tools.camera_player`; returns the exit code."""
     return run(CameraPlayer, _work, args)
 
 

@@ -31,7 +31,7 @@ class TrainingProcess:
         on_event: Callable[[Event], None],
         *,
         nice: int = 0,
-        module: str = "wm_mpc.nodes.learner_training",
+        module: str = "wm_mpc.nodes.learner.training",
     ) -> None:
         """arguments: those of `train`. nice: added to this process's niceness. Raises OSError when
         the system starts no process."""

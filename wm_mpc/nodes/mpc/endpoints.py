@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.nodes.mpc_goals import Goals
-from wm_mpc.nodes.mpc_inputs import Inputs
-from wm_mpc.nodes.mpc_outputs import PlanPublisher
-from wm_mpc.nodes.mpc_pictures import PlanPictures
+from wm_mpc.nodes.mpc.goals import Goals
+from wm_mpc.nodes.mpc.inputs import Inputs
+from wm_mpc.nodes.mpc.outputs import PlanPublisher
+from wm_mpc.nodes.mpc.pictures import PlanPictures
 from wm_mpc.spec import RobotSpec
 
 _LEFT = 1.0  # s that leaving the topics may take

@@ -1,13 +1,12 @@
 """The node `mpc`: consumes camera and state, plans through the world model, publishes actions.
 
 A managed (lifecycle) node. Callbacks, in background threads, only store the newest message; the
-main thread plans (`mpc_session.py`).
+main thread plans (`session.py`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import sys
 import threading
 import time
@@ -15,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
@@ -23,18 +21,18 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
 from wm_mpc.control.codes import HoldCode, StatusCode
-from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
-from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
+from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.model.familiarity import checkpoint_complaint, describe_familiarity
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import why_not_native
-from wm_mpc.nodes.mpc_endpoints import Endpoints
-from wm_mpc.nodes.mpc_goals import Goals
-from wm_mpc.nodes.mpc_parameters import OUTPUTS, TABLE, control_settings, validate
-from wm_mpc.nodes.mpc_reload import Reloader
-from wm_mpc.nodes.mpc_session import Session
-from wm_mpc.nodes.mpc_statistics import Statistics
-from wm_mpc.nodes.mpc_status import Status
+from wm_mpc.nodes.mpc.endpoints import Endpoints
+from wm_mpc.nodes.mpc.goals import Goals
+from wm_mpc.nodes.mpc.loading import load_to_plan
+from wm_mpc.nodes.mpc.parameters import OUTPUTS, TABLE, validate
+from wm_mpc.nodes.mpc.reload import Reloader
+from wm_mpc.nodes.mpc.session import Session
+from wm_mpc.nodes.mpc.statistics import Statistics
+from wm_mpc.nodes.mpc.status import Status
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.ros.dropped import Dropped
 from wm_mpc.ros.lifecycle import ManagedNode, reported
@@ -76,7 +74,7 @@ class Mpc(ManagedNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_LOOK, self._tell, clock=steady)
         self.create_service(SetBool, "~/hold", self._on_hold)
-        self._reloader = Reloader(self, self._settings, _load, self._exchange)
+        self._reloader = Reloader(self, self._settings, load_to_plan, self._exchange)
         # A reload is answered when it is done; other callbacks do not wait for that.
         group = ReentrantCallbackGroup()
         self.create_service(Trigger, "~/reload", self._on_reload, callback_group=group)
@@ -138,7 +136,7 @@ class Mpc(ManagedNode):
         torch.set_num_threads(values["threads"])
         try:
             path = resolve_checkpoint(values["checkpoint"])
-            model = _load(path, values)
+            model = load_to_plan(path, values)
         except CheckpointError as error:
             self._status.report(ERROR, StatusCode.FAILED, f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
@@ -326,35 +324,6 @@ class Mpc(ManagedNode):
             return "not known yet"
         reason = why_not_native(model)
         return f"torch: {reason}" if reason else "native"
-
-
-def _load(path: Path, values: Mapping[str, Any]) -> WorldModel:
-    """A world model used a few times already, so that the first real plan is as fast as any.
-    Raises CheckpointError."""
-    model, _ = load_checkpoint(path)
-    controller = RecedingHorizon(model)
-    image = np.zeros((model.spec.image.height, model.spec.image.width, 3), np.uint8)
-    state = model.state_mean.numpy()
-    action = model.spec.action
-    middle = np.add(action.low, action.high) / 2  # zero may be outside the limits
-    # Few iterations, each like all others: another model may be planning meanwhile.
-    settings = control_settings(values)
-    planner = dataclasses.replace(settings.planner, iterations=2)
-    try:
-        controller.set_goal(image, state)
-        for _ in range(2):
-            controller.plan(
-                image,
-                state,
-                0.0,
-                planner=planner,
-                objective=settings.cost,
-                budget=1.0,
-                rest=middle if action.rest_is_measured else None,
-            )
-    except PlanningError as error:
-        raise CheckpointError(f"{path} cannot be planned with: {error}") from None
-    return model
 
 
 def main(args: list[str] | None = None) -> int:

@@ -106,7 +106,7 @@ def _work(node: EpisodeLog, stopped: Stopped) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Entry point of `python -m wm_mpc.nodes.episode_log`; returns the exit code."""
+    """Entry point of `python -m wm_mpc.nodes.tools.episode_log`; returns the exit code."""
     return run(EpisodeLog, _work, args)
 
 

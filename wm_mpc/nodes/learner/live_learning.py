@@ -17,7 +17,7 @@ from trajectory_msgs.msg import JointTrajectory
 from wm_mpc.data.dataset_lock import writing
 from wm_mpc.data.episodes import Dataset
 from wm_mpc.model.checkpoint import read_metadata
-from wm_mpc.nodes.mpc_inputs import Inputs
+from wm_mpc.nodes.mpc.inputs import Inputs
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import MessageError, trajectory_to_actions

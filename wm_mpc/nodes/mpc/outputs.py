@@ -15,7 +15,7 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.control.following import PlanFollower
-from wm_mpc.nodes.mpc_watch import Rivals
+from wm_mpc.nodes.mpc.rivals import Rivals
 from wm_mpc.ros import qos
 from wm_mpc.ros.controller import position_at, to_controller
 from wm_mpc.ros.course import Course

@@ -24,16 +24,16 @@ from std_srvs.srv import Trigger
 
 from wm_mpc.data.episodes import DatasetError
 from wm_mpc.model.checkpoint import CheckpointError
-from wm_mpc.nodes.learner_parameters import TABLE, train_arguments
-from wm_mpc.nodes.learner_process import FINAL_EVENTS, Event, TrainingProcess
-from wm_mpc.nodes.learner_progress import Progress
-from wm_mpc.nodes.live_learning import LiveLearning
+from wm_mpc.nodes.learner.live_learning import LiveLearning
+from wm_mpc.nodes.learner.parameters import TABLE, train_arguments
+from wm_mpc.nodes.learner.process import FINAL_EVENTS, Event, TrainingProcess
+from wm_mpc.nodes.learner.progress import Progress
 from wm_mpc.ros import qos
 from wm_mpc.ros.parameters import ParameterError, declare
 from wm_mpc.ros.running import Stopped, run
 from wm_mpc.spec import SpecError
 
-TRAINING, LIVE_TRAINING = "wm_mpc.nodes.learner_training", "wm_mpc.nodes.live_training"
+TRAINING, LIVE_TRAINING = "wm_mpc.nodes.learner.training", "wm_mpc.nodes.learner.live_training"
 STOP_SECONDS = 10.0  # for saving the state when asked to stop
 END_SECONDS = 1.5  # the same when the node ends, which must be quick
 

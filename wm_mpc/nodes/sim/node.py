@@ -25,10 +25,10 @@ from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
 from wm_mpc.control.following import Following
-from wm_mpc.nodes.sim_film import Film
-from wm_mpc.nodes.sim_inbox import PlanInbox
-from wm_mpc.nodes.sim_parameters import PARAMETERS, disturbed_task, validate
-from wm_mpc.nodes.sim_topics import Topics, mean_plan_ms, planar_pose, rest_position
+from wm_mpc.nodes.sim.film import Film
+from wm_mpc.nodes.sim.inbox import PlanInbox
+from wm_mpc.nodes.sim.parameters import PARAMETERS, disturbed_task, validate
+from wm_mpc.nodes.sim.topics import Topics, mean_plan_ms, planar_pose, rest_position
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import MessageError
 from wm_mpc.ros.parameters import ParameterError, declare

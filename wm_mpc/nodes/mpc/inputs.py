@@ -18,8 +18,8 @@ from wm_mpc.control.frozen_camera import FrozenCamera
 from wm_mpc.control.observation_check import ObservationCheck
 from wm_mpc.control.observing import AWAY_WARN, Ahead, ClockWatch, Finding
 from wm_mpc.control.state_history import StateAt
-from wm_mpc.nodes.mpc_goal_inputs import GoalInputs, RefusedGoals, check_goal_state
-from wm_mpc.nodes.mpc_states import STATE_TYPES, States, sources_of
+from wm_mpc.nodes.mpc.goal_inputs import GoalInputs, RefusedGoals, check_goal_state
+from wm_mpc.nodes.mpc.states import STATE_TYPES, States, sources_of
 from wm_mpc.ros import qos
 from wm_mpc.ros.dropped import Dropped
 from wm_mpc.ros.executors import UrgentCallbackGroup

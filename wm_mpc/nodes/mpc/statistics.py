@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wm_mpc.control.receding_horizon import ControlPlan
 from wm_mpc.control.trust import Trust
-from wm_mpc.nodes.mpc_inputs import Inputs
+from wm_mpc.nodes.mpc.inputs import Inputs
 from wm_mpc.ros.timing import LatencyTracker, StageTimes
 
 
