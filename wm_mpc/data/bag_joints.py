@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from wm_mpc.ros.errors import MessageError
-from wm_mpc.ros.reading import split_joint
+from wm_mpc.messages.errors import MessageError
+from wm_mpc.messages.reading import split_joint
 
 _STILL = 1e-4  # rad or m; a joint that moves less over a recording does not move
 _FEWEST = 20  # numbers from which on a joint can be said to jump to and fro

@@ -29,9 +29,9 @@ from wm_mpc.data.bag_messages import (
 from wm_mpc.data.bag_points import meaning_of_points
 from wm_mpc.data.bag_streams import Clock, CommandStream
 from wm_mpc.data.bag_topics import find_topics
-from wm_mpc.ros.errors import MessageError
-from wm_mpc.ros.pictures import FULL_RANGE, largest_value
-from wm_mpc.ros.reading import ACTION_FIELDS, TWIST_FIELDS, split_joint, to_nanoseconds
+from wm_mpc.messages.errors import MessageError
+from wm_mpc.messages.pictures import FULL_RANGE, largest_value
+from wm_mpc.messages.reading import ACTION_FIELDS, TWIST_FIELDS, split_joint, to_nanoseconds
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, SpecError, StateSpec
 
 _SIZE = 64  # pixels

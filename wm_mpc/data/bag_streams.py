@@ -21,7 +21,7 @@ from wm_mpc.data.bag_messages import JOINTS, TRAJECTORY, picture, state
 from wm_mpc.data.bag_points import meaning_of_points
 from wm_mpc.data.command_stream import TIMEOUT, CommandStream, other_clock
 from wm_mpc.data.stream import Clock, PictureStream, StateStream, Stream
-from wm_mpc.ros.picture_looks import PictureLooks
+from wm_mpc.messages.picture_looks import PictureLooks
 from wm_mpc.spec import RobotSpec
 
 __all__ = [

@@ -16,8 +16,8 @@ import numpy as np
 from wm_mpc.data.bag_joints import merged_columns
 from wm_mpc.data.clock_offset import ClockOffset
 from wm_mpc.data.resample import interpolate
-from wm_mpc.ros.errors import MessageError
-from wm_mpc.ros.reading import to_nanoseconds
+from wm_mpc.messages.errors import MessageError
+from wm_mpc.messages.reading import to_nanoseconds
 from wm_mpc.spec import ImageSpec
 from wm_mpc.units import SECOND
 

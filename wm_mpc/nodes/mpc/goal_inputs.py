@@ -18,8 +18,8 @@ from sensor_msgs.msg import Image
 
 from wm_mpc.control.observing import Warnings
 from wm_mpc.control.same_goal import same_picture
+from wm_mpc.messages.errors import MessageError
 from wm_mpc.ros import qos
-from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.timing import to_nanoseconds
 
 _LARGEST = 1e9  # of a goal's state: far beyond any robot, and its square is still a number

@@ -15,11 +15,11 @@ from std_srvs.srv import Trigger
 from wm_mpc.control.goals import Goal, GoalQueue, GoalStatus
 from wm_mpc.control.same_goal import differs_by_noise, same_picture
 from wm_mpc.control.settings import GoalSettings
+from wm_mpc.messages.errors import MessageError
 from wm_mpc.nodes.mpc.inputs import Inputs, Snapshot
 from wm_mpc.nodes.mpc.states import STATE_TYPES
 from wm_mpc.ros import qos
 from wm_mpc.ros.dropped import Dropped
-from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.timing import stamp_text, to_nanoseconds
 
 _LEVELS = {

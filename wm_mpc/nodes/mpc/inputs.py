@@ -18,6 +18,7 @@ from wm_mpc.control.frozen_camera import FrozenCamera
 from wm_mpc.control.observation_check import ObservationCheck
 from wm_mpc.control.observing import AWAY_WARN, Ahead, ClockWatch, Finding
 from wm_mpc.control.state_history import StateAt
+from wm_mpc.messages.picture_looks import PictureLooks
 from wm_mpc.nodes.mpc.goal_inputs import GoalInputs, RefusedGoals, check_goal_state
 from wm_mpc.nodes.mpc.states import STATE_TYPES, States, sources_of
 from wm_mpc.ros import qos
@@ -30,7 +31,6 @@ from wm_mpc.ros.messages import (
     joint_states_to_state,
     odometry_to_state,
 )
-from wm_mpc.ros.picture_looks import PictureLooks
 from wm_mpc.ros.timing import to_nanoseconds, trip_seconds
 from wm_mpc.ros.topics import image_topic
 from wm_mpc.spec import RobotSpec

@@ -15,11 +15,11 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.control.following import PlanFollower
+from wm_mpc.messages.reading import TWIST_FIELDS
 from wm_mpc.nodes.mpc.rivals import Rivals
 from wm_mpc.ros import qos
 from wm_mpc.ros.controller import position_at, to_controller
 from wm_mpc.ros.course import Course
-from wm_mpc.ros.reading import TWIST_FIELDS
 from wm_mpc.ros.serialized_plans import SerializedPlans
 from wm_mpc.ros.timing import from_seconds, to_stamp
 from wm_mpc.spec import RobotSpec

@@ -17,13 +17,13 @@ from wm_mpc.control.goals import Goal
 from wm_mpc.control.loop import ControlLoop, Hold, Send, SendAgain
 from wm_mpc.control.schedule import PlanSchedule
 from wm_mpc.control.settings import ControlSettings
+from wm_mpc.messages.errors import MessageError
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc.endpoints import Endpoints
 from wm_mpc.nodes.mpc.goals import Goals
 from wm_mpc.nodes.mpc.inputs import Inputs, Snapshot
 from wm_mpc.nodes.mpc.parameters import Settings
 from wm_mpc.nodes.mpc.statistics import Statistics
-from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.handover import Handover
 from wm_mpc.ros.status import ERROR, OK, WARN
 from wm_mpc.ros.timing import StageClock, from_seconds

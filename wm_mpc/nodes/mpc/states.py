@@ -16,9 +16,9 @@ from sensor_msgs.msg import JointState
 
 from wm_mpc.control.observing import Ahead
 from wm_mpc.control.state_history import StateAt, StateHistory
-from wm_mpc.ros.errors import MessageError
+from wm_mpc.messages.errors import MessageError
+from wm_mpc.messages.reading import LARGEST
 from wm_mpc.ros.messages import joint_entries, odometry_to_state, split_joint, yaw_of
-from wm_mpc.ros.reading import LARGEST
 from wm_mpc.spec import RobotSpec
 
 STATE_TYPES = {"odom": Odometry, "joint_states": JointState}

@@ -17,9 +17,9 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
 from wm_mpc.control.goals import GoalStatus
+from wm_mpc.messages.reading import decoded
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image
-from wm_mpc.ros.reading import decoded
 from wm_mpc.ros.running import Stopped, own_arguments, run, wait_until
 from wm_mpc.ros.timing import stamp_text, to_stamp
 

@@ -14,8 +14,8 @@ import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
+from wm_mpc.messages.errors import MessageError
 from wm_mpc.ros import qos
-from wm_mpc.ros.errors import MessageError
 from wm_mpc.ros.messages import compressed_to_rgb, image_to_rgb
 from wm_mpc.ros.running import Stopped, own_arguments, run, wait_until
 from wm_mpc.ros.topics import image_topic

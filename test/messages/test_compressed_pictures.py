@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wm_mpc.ros.errors import MessageError
-from wm_mpc.ros.reading import compressed_to_rgb
+from wm_mpc.messages.errors import MessageError
+from wm_mpc.messages.reading import compressed_to_rgb
 from wm_mpc.spec import ImageSpec
 
 SPEC = ImageSpec(48, 64)

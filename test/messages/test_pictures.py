@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from wm_mpc.ros.errors import MessageError
-from wm_mpc.ros.pictures import ENCODINGS
-from wm_mpc.ros.reading import image_to_rgb
+from wm_mpc.messages.errors import MessageError
+from wm_mpc.messages.pictures import ENCODINGS
+from wm_mpc.messages.reading import image_to_rgb
 from wm_mpc.spec import ImageSpec, SpecError
 
 SPEC = ImageSpec(16, 24)

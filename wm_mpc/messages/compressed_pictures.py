@@ -13,9 +13,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from wm_mpc.ros.errors import MessageError
-from wm_mpc.ros.jpeg import START, whole_jpeg
-from wm_mpc.ros.pictures import FULL_RANGE, check_size, in_range, to_model
+from wm_mpc.messages.errors import MessageError
+from wm_mpc.messages.jpeg import START, whole_jpeg
+from wm_mpc.messages.pictures import FULL_RANGE, check_size, in_range, to_model
 from wm_mpc.spec import ImageSpec
 
 _PNG = b"\x89PNG\r\n\x1a\n"

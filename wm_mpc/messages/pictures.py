@@ -1,6 +1,6 @@
 """Raw pictures (`sensor_msgs/Image`) as the model wants them, of the encodings that drivers use.
 
-Part of `wm_mpc.ros.reading`. Eight bits of colour or grey are taken as they are. More bits are
+Part of `wm_mpc.messages.reading`. Eight bits of colour or grey are taken as they are. More bits are
 never cut silently: the range of values that becomes black to white is stated
 (`ImageSpec.value_range`), or is the whole one by the encoding's own meaning.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from wm_mpc.ros.errors import MessageError
+from wm_mpc.messages.errors import MessageError
 from wm_mpc.spec import ImageSpec
 
 # Bytes per pixel and the conversion to rgb, if one is needed. 8UC3 and 8UC4 name no colours: they

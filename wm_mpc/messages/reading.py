@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from wm_mpc.ros.compressed_pictures import compressed_to_rgb, decoded
-from wm_mpc.ros.errors import MessageError
-from wm_mpc.ros.pictures import image_to_rgb
+from wm_mpc.messages.compressed_pictures import compressed_to_rgb, decoded
+from wm_mpc.messages.errors import MessageError
+from wm_mpc.messages.pictures import image_to_rgb
 from wm_mpc.spec import ActionSpec, StateSpec
 
 __all__ = [

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from wm_mpc.ros.compressed_pictures import size_of_file
-from wm_mpc.ros.pictures import ASSUMED
+from wm_mpc.messages.compressed_pictures import size_of_file
+from wm_mpc.messages.pictures import ASSUMED
 
 _MOST = 8  # different ones that are remembered
 

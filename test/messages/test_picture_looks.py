@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wm_mpc.ros.picture_looks import PictureLooks
+from wm_mpc.messages.picture_looks import PictureLooks
 
 
 def raw(frame="camera", height=48, width=64, encoding="rgb8"):

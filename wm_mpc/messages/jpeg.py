@@ -15,7 +15,7 @@ import struct
 import numpy as np
 from PIL import Image
 
-from wm_mpc.ros.errors import MessageError
+from wm_mpc.messages.errors import MessageError
 
 START = b"\xff\xd8"
 _END = b"\xff\xd9"
