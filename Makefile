@@ -40,13 +40,16 @@ faults: setup ## Break what may break around the running nodes, and look (some 5
 soak: setup ## Half an hour of work with changing goals and parameters: does anything grow?
 	$(call run, ros2 run wm_mpc soak $(ARGS))
 
-# All of them: what only computes on every core at once, then what needs the processor for itself.
+# All of them: first what only computes, then live nodes, and alone what judges milliseconds. Live
+# tests mostly wait; more than four at once would need more memory than small machines have.
 ifeq ($(strip $(ARGS)),)
 test: setup
-	@source tools/env.bash; failed=0; \
-	for part in "-n $$(nproc) -m computing" "-m live"; do \
-		echo "[test] python -m pytest $$part"; python -m pytest $$part || failed=1; \
-	done; exit $$failed
+	@source tools/env.bash; failed=0; cores=$$(nproc); \
+	part() { echo "[test] python -m pytest $$*"; python -m pytest "$$@" || failed=1; }; \
+	part -n $$cores --dist worksteal -m "computing and not timing"; \
+	part -n $$((cores < 4 ? cores : 4)) --dist worksteal -m "live and not timing"; \
+	part -m timing; \
+	exit $$failed
 else
 test: setup ## Run the tests: make test ARGS="test/planning -k cem"
 	$(call run, python -m pytest $(ARGS))

@@ -11,13 +11,13 @@ from setuptools.command.develop import develop
 
 NAME = "wm_mpc"
 EXECUTABLES = {
-    "sim": "wm_mpc.nodes.sim:main",
-    "mpc": "wm_mpc.nodes.mpc:main",
-    "learner": "wm_mpc.nodes.learner:main",
-    "record": "wm_mpc.nodes.record:main",
-    "send_goal": "wm_mpc.nodes.send_goal:main",
-    "take_picture": "wm_mpc.nodes.take_picture:main",
-    "explore": "wm_mpc.nodes.explore:main",
+    "sim": "wm_mpc.nodes.sim.node:main",
+    "mpc": "wm_mpc.nodes.mpc.node:main",
+    "learner": "wm_mpc.nodes.learner.node:main",
+    "record": "wm_mpc.nodes.tools.record:main",
+    "send_goal": "wm_mpc.nodes.tools.send_goal:main",
+    "take_picture": "wm_mpc.nodes.tools.take_picture:main",
+    "explore": "wm_mpc.nodes.tools.explore:main",
     "collect": "wm_mpc.cli.collect:main",
     "import_bag": "wm_mpc.cli.import_bag:main",
     "train": "wm_mpc.cli.train:main",
@@ -49,7 +49,9 @@ sys.exit({function}())
 
 def version():
     text = Path(NAME, "__init__.py").read_text(encoding="utf-8")
-    return re.search(r'^__version__ = "(.+)"', text, re.MULTILINE).group(1)
+    found = re.search(r'^__version__ = "(.+)"', text, re.MULTILINE)
+    assert found, "wm_mpc/__init__.py has no __version__"
+    return found.group(1)
 
 
 def pip_executables():

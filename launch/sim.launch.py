@@ -1,6 +1,7 @@
 """The simulation and its controller: `ros2 launch wm_mpc sim.launch.py episodes:=5`."""
 
 from pathlib import Path
+from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument
@@ -10,7 +11,7 @@ from launch_ros.substitutions import FindPackageShare
 
 from wm_mpc.ros.launching import Together, description, environment, parameter_files, truth, value
 
-ARGUMENTS = (
+ARGUMENTS: tuple[tuple[str, type, Any, str], ...] = (
     ("task", str, "push_t", "Robot and scene; its shipped world model has the same name."),
     ("planner", str, "adam", "Planning method: adam, gd, cem, icem, cem_gd, lm or mppi."),
     ("episodes", int, "0", "End after this number of episodes with a summary; 0: never."),
@@ -83,7 +84,7 @@ def start(given, context):
     together = Together(given, respawn=respawn)
     # The sim is the clock unless it runs in plain real time.
     simulated_time = values["lockstep"] or values["real_time_factor"] != 1.0
-    common = {
+    common: dict[str, Any] = {
         "package": "wm_mpc",
         "output": "screen",
         "additional_env": environment(given, context),

@@ -38,13 +38,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         marks = {mark.name for mark in item.iter_markers()}
         is_live = bool(marks & _LIVE) or item.path.parent.name in _LIVE_FOLDERS
         item.add_marker(pytest.mark.live if is_live else pytest.mark.computing)
-        if has_reruns and (is_live or "slow" in marks):
+        if has_reruns and (is_live or marks & {"slow", "timing"}):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
-@pytest.fixture
-def domain_id() -> Iterator[int]:
-    """A ROS domain that no other test uses at present, in this or in another process."""
+def free_domain() -> Iterator[int]:
+    """A ROS domain that no other test uses at present, in this or in another process. It is free
+    again at the end of the generator."""
     folder = pathlib.Path(tempfile.gettempdir())
     for domain in _DOMAINS:
         lock = (folder / f"wm_mpc_test_domain_{domain}.lock").open("w")
@@ -125,6 +125,9 @@ class Observer:
         self._thread.join(timeout=2.0)
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
+
+
+domain_id = pytest.fixture(name="domain_id")(free_domain)
 
 
 @pytest.fixture

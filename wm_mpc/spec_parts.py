@@ -155,7 +155,7 @@ class ActionSpec:
 class StateSpec:
     """The measured robot state (proprioception), never the state of the scene.
 
-    names: for `odom` any of `wm_mpc.ros.reading.ODOMETRY_FIELDS` (x, y, yaw, vx, vy, wz);
+    names: for `odom` any of `wm_mpc.messages.reading.ODOMETRY_FIELDS` (x, y, yaw, vx, vy, wz);
         for `joint_states` joint names, with the suffix "/velocity" or "/effort" for those fields.
         None at all for a robot with nothing but a camera.
     unit: one per name, REP-103.

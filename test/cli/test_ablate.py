@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
+import types
 
 import pytest
 
-from wm_mpc.cli import ablate
+from wm_mpc.cli import ablate, train
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.synthesis.online import OnlineConfig
 from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
@@ -89,8 +92,15 @@ def test_variants_share_an_encoder_and_are_trained_once(recording, tmp_path, mon
     assert capfd.readouterr().out.count("is there already") == 2
 
 
+def in_this_process(command, check):
+    """Run a training's command without the start of a process, which takes longer than it."""
+    assert command[:3] == [sys.executable, "-m", "wm_mpc.cli.train"]
+    return subprocess.CompletedProcess(command, train.main(command[3:]))
+
+
 def test_one_encoder_serves_all_seeds(recording, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ablate, "subprocess", types.SimpleNamespace(run=in_this_process))
     (tmp_path / "tiny.yaml").write_text(TINY)
     arguments = ["--config", "tiny.yaml", "--dataset", str(recording.dataset.path)]
     arguments += ["--variants", "none", "--out", "out", "--workers", "1"]

@@ -188,7 +188,8 @@ def step(loop, settings=SETTINGS):
     if isinstance(decision, Send):
         loop.sent(decision)
     elif isinstance(decision, Hold):
-        loop.stands(loop._world.now(), None)
+        world = loop._world
+        loop.stands(world.now(), loop.model.spec.rest(world.measured()))
     return decision
 
 
@@ -522,6 +523,7 @@ def test_an_arm_that_does_not_follow_is_held():
         codes.append(getattr(decision, "code", None))
         world.pass_ms(100)
     assert HoldCode.JUMP in codes
+    assert HoldCode.NOT_FOLLOWING in codes
 
 
 def test_codes_are_stable():
@@ -530,5 +532,5 @@ def test_codes_are_stable():
         "hold.frozen_image", "hold.no_state", "hold.stale_state", "hold.future_state",
         "hold.other_moment", "hold.unreadable", "hold.no_goal", "hold.no_rest", "hold.too_slow",
         "hold.surprise.image", "hold.surprise.prediction", "hold.invalid_plan", "hold.stale_plan",
-        "hold.jump", "hold.no_plan", "hold.fault",
+        "hold.jump", "hold.not_following", "hold.no_plan", "hold.fault",
     ]  # fmt: skip

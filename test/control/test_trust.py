@@ -5,11 +5,16 @@ from __future__ import annotations
 import pytest
 
 from wm_mpc.control.codes import HoldError
-from wm_mpc.control.settings import SurpriseSettings
+from wm_mpc.control.receding_horizon import RecedingHorizon
+from wm_mpc.control.settings import ControlSettings, LimitSettings, SurpriseSettings
 from wm_mpc.control.surprise import Surprise
+from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.trust import Trust
+from wm_mpc.experiments.common.settings import task_settings
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.tasks import make_task
 
 SECOND = 1_000_000_000
 VALUES = SurpriseSettings()
@@ -59,3 +64,135 @@ def test_a_clock_that_is_adjusted_does_not_end_the_pause(trust):
 def test_a_pause_that_is_over_does_not_come_back(trust):
     assert not holds(trust, 1002.0)
     assert not holds(trust, 1000.5)
+
+
+def test_a_clock_that_jumps_back_to_within_a_long_pause_ends_it(model):
+    """Else the robot would hold for the pause and for as long as the clock jumped."""
+    trust = Trust(model)
+    trust._surprise = Surprise(prediction=9.0, image=0.1)
+    with pytest.raises(HoldError):
+        trust._pace(1000 * SECOND, SurpriseSettings(pause=60.0))
+    assert [holds(trust, 1000.1), holds(trust, 1020.0)] == [True, True]
+    assert not holds(trust, 1015.0)
+
+
+# --------------------------------------------------------- an arm that is moved by positions
+
+
+@pytest.fixture(scope="module")
+def arm():
+    with Simulation(make_task("reach_joints")) as simulation:
+        yield load_checkpoint(resolve_checkpoint("reach_joints"))[0], simulation
+
+
+def drive(arm, executed, *, number=0, steps=25, lag=0.3):
+    """What the checks say of every plan of an episode, without middleware: "" where it is sent as
+    it is. executed: what becomes of an action, given where the joints are."""
+    model, simulation = arm
+    control = ControlSettings(limits=LimitSettings(lag=lag))
+    settings, spec = task_settings(model.spec.task), model.spec
+    sent, trust = Timeline.of(spec), Trust(model)
+    controller = RecedingHorizon(model, executed=sent)
+    observation = simulation.reset(episode_rng(5, "evaluate", number))
+    goal, said = simulation.goal.observation, []
+    controller.set_goal(goal.image, goal.state)
+    for step in range(steps):
+        stamp = 1000 * SECOND + step * sent.period
+        rest = spec.rest(spec.measured_positions(observation.state))
+        if rest is None:  # it ran into its limits; the node holds and says so
+            break
+        try:
+            trust.check_pause(stamp)
+            plan = controller.plan(
+                observation.image, observation.state, stamp / SECOND,
+                planner=settings.planners["adam"], objective=settings.objective, rest=rest,
+            )  # fmt: skip
+            checked = trust.check(
+                plan, observation.image, stamp,
+                now=stamp, fixed=0, timeout=1.0, rest=rest, executed=sent, settings=control,
+            )  # fmt: skip
+        except HoldError as error:
+            said.append(str(error))
+            sent.hold(stamp, rest)
+            controller.forget()
+            action = rest
+        else:
+            said.append(checked.reason)
+            sent.put(stamp, checked.actions)
+            action = checked.actions[0]
+            trust.follow(plan, stamp, sent)
+        observation = simulation.step(executed(action, observation.state))
+    return said
+
+
+def as_sent(action, state):
+    return action
+
+
+def opposite(action, state):
+    """Every joint moves as fast as it should, and the other way."""
+    return 2.0 * state - action
+
+
+def backwards(action, state):
+    """More slowly, so that no joint gets to its limits soon."""
+    return state - 0.4 * (action - state)
+
+
+def crossed(action, state):
+    """Three pairs of joints have each other's wires."""
+    other = [1, 0, 2, 5, 4, 3, 6]
+    return state + (action - state)[other]
+
+
+def stuck(action, state):
+    return state
+
+
+NOT_FOLLOWING = "the robot does not follow its commands"
+PREDICTIONS = ("does not do what the model predicts", "predictions have")
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_an_arm_that_follows_is_neither_slowed_nor_held(arm, number):
+    assert drive(arm, as_sent, number=number) == [""] * 25
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_an_arm_that_does_the_opposite_is_held_and_stays_held_for_the_pause(arm, number):
+    said = drive(arm, opposite, number=number)
+    first = next(k for k, text in enumerate(said) if NOT_FOLLOWING in text)
+    assert first <= 8
+    assert all(NOT_FOLLOWING in text for text in said[first : first + 10])  # 1 s
+
+
+@pytest.mark.parametrize(("number", "executed"), [(0, backwards), (1, opposite), (4, crossed)])
+def test_predictions_alone_slow_or_hold_an_arm_with_wrong_wires(arm, number, executed):
+    """Without the check of how far it is behind its commands."""
+    said = drive(arm, executed, number=number, lag=10.0)
+    surprised = [any(words in text for words in PREDICTIONS) for text in said]
+    assert surprised.index(True) <= 16
+    assert sum(surprised) >= 5
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_an_arm_that_does_not_move_is_slowed_by_predictions_alone(arm, number):
+    """Where its goal is far enough away that it ought to move fast."""
+    said = drive(arm, stuck, number=number, lag=10.0)
+    assert any("predictions have" in text for text in said)
+
+
+def test_an_arm_that_somebody_puts_elsewhere_again_and_again_is_not_one_that_does_not_follow(arm):
+    task, count = arm[1].task, 0
+
+    def put_elsewhere(action, state):
+        nonlocal count
+        count += 1
+        if count % 6 == 0:
+            task.set_state(task.sample_state(episode_rng(6, "evaluate", count)))
+            return task.measure()
+        return action
+
+    said = drive(arm, put_elsewhere)
+    assert sum("jump" in text for text in said) >= 2
+    assert not any(NOT_FOLLOWING in text for text in said)

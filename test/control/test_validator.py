@@ -194,3 +194,13 @@ def test_the_first_free_point_is_near_where_a_standing_robot_is_measured(fixed):
 
 def test_velocities_need_no_measured_position():
     assert check([[0.1, 0.2]], measured=None).verdict is Verdict.SUCCESS
+
+
+def test_the_point_that_applies_now_and_those_before_it_are_checked():
+    """Of three that are executed already, the one in the middle is far away."""
+    near = [ARM[0], ARM[1]]
+    far = [ARM[0] - 1.0, ARM[1]]
+    for fixed in (2, 3):
+        found = check_arm([near, far, near, near, near], fixed=fixed)
+        assert found.verdict is Verdict.HOLD
+        assert "point 1" in found.reason

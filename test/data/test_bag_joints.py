@@ -7,7 +7,7 @@ import pytest
 
 from wm_mpc.data.bag import BagError
 from wm_mpc.data.bag_joints import Joints, Newest, joint_row
-from wm_mpc.ros.errors import MessageError
+from wm_mpc.messages.errors import MessageError
 
 START, PERIOD, STEPS = 1000.0, 0.1, 60
 

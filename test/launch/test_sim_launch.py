@@ -65,6 +65,7 @@ def test_arm_pushes_the_block_by_default(launch, observer):
     assert {"panda_joint1", "tool_x"} <= set(joints[-1].name)
 
 
+@pytest.mark.timing
 def test_interrupt_ends_everything_within_three_seconds(robot):
     launched, _, _ = robot
     started = time.monotonic()
@@ -84,6 +85,7 @@ def test_a_node_that_dies_ends_the_launch_with_an_error(robot):
     assert not any(launched.is_alive(pid) for pid in launched.pids())
 
 
+@pytest.mark.timing
 def test_simulation_killed_makes_the_controller_hold_and_returns_unnoticed(launch, observer):
     launched = launch("task:=wall", "seed:=8", "respawn:=true")
     plans = observer.listen(JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS)
@@ -103,6 +105,7 @@ def test_simulation_killed_makes_the_controller_hold_and_returns_unnoticed(launc
     assert launched.is_alive(controller)
 
 
+@pytest.mark.timing
 def test_controller_killed_leaves_the_robot_standing_within_the_watchdog(launch, observer):
     launched = launch("task:=wall", "seed:=8", "respawn:=true")
     odometry = observer.listen(Odometry, "odom", qos.SENSOR_DATA)

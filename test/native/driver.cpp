@@ -73,10 +73,11 @@ int main(int, char** arguments) {
   const int rows = (int)number(), horizon = (int)number(), latent = (int)number();
   const int64_t sequence = (int64_t)number();
   const auto lanes = function<int32_t (*)()>(library, "wm_mpc_lanes")();
-  const auto memory = function<int64_t (*)(const void*, int32_t, int32_t, int32_t)>(
-      library, "wm_mpc_memory");
+  const auto memory =
+      function<int64_t (*)(const void*, int32_t, int32_t, int32_t)>(library, "wm_mpc_memory");
   std::vector<float> room(memory(model, rows, horizon, 1) + 16), costs(rows);
-  std::vector<float> latents(rows * horizon * latent), slopes(rows * sequence), best(rows * sequence);
+  std::vector<float> latents(rows * horizon * latent), slopes(rows * sequence),
+      best(rows * sequence);
   function<void (*)(const void*, const void*, int32_t, const float*, float*, float*, float*)>(
       library, "wm_mpc_costs")(
       model, problem, rows, actions, costs.data(), latents.data(), room.data());
@@ -98,7 +99,8 @@ int main(int, char** arguments) {
   const uint8_t* pixels = (const uint8_t*)moved(number());
   const float* seen = (const float*)moved(number());
   const int scene = (int)number();
-  std::vector<float> place(function<int64_t (*)(const void*)>(library, "wm_mpc_vision_memory")(vision));
+  std::vector<float> place(
+      function<int64_t (*)(const void*)>(library, "wm_mpc_vision_memory")(vision));
   std::vector<float> encoded(scene);
   function<void (*)(const void*, const uint8_t*, float*, float*)>(library, "wm_mpc_encode")(
       vision, pixels, encoded.data(), place.data());

@@ -1,4 +1,4 @@
-"""Fixtures of the node `sim`: the real node, the real physics, a planner in the hands of a test."""
+"""Fixtures of the nodes: the real node `sim`, in the process of the test or in one of its own."""
 
 from __future__ import annotations
 
@@ -6,136 +6,19 @@ import os
 import pathlib
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-class RunningSim:
-    """The node `sim` running in this process, in a context of its own, and what it says.
-
-    images, states, goals, episodes: messages received so far. Times are nanoseconds.
-    """
-
-    def __init__(self, observer: Any, **parameters: Any) -> None:
-        import rclpy
-        from diagnostic_msgs.msg import DiagnosticStatus
-        from nav_msgs.msg import Odometry
-        from rclpy.parameter import Parameter
-        from sensor_msgs.msg import Image
-        from trajectory_msgs.msg import JointTrajectory
-
-        from wm_mpc.nodes.sim import Sim
-        from wm_mpc.ros import qos
-        from wm_mpc.ros.running import spinning
-        from wm_mpc.sim.tasks.wall import Wall
-
-        self.observer, self.spec = observer, Wall.spec
-        self._plans = observer.node.create_publisher(
-            JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS
-        )
-        self.goals = observer.listen(Odometry, "goal/state", qos.LATCHED)
-        self.states = observer.listen(Odometry, "odom", qos.ROBOT_STATE)
-        self.images = observer.listen(Image, "camera/image_raw", qos.SENSOR_DATA)
-        self.episodes = observer.listen(DiagnosticStatus, "sim/episode", qos.STATUS)
-
-        self._context = rclpy.Context()
-        rclpy.init(context=self._context, domain_id=observer.domain_id)
-        self.node = Sim(
-            context=self._context,
-            parameter_overrides=[Parameter(name, value=v) for name, v in parameters.items()],
-        )
-        self._stop = threading.Event()
-        self._failures: list[BaseException] = []
-
-        def work() -> None:
-            try:
-                with spinning(self.node) as ended:
-                    self.node.run(lambda: self._stop.is_set() or ended())
-            except BaseException as error:
-                self._failures.append(error)
-
-        self._thread = threading.Thread(target=work, daemon=True)
-        self._thread.start()
-        self.wait_until(lambda: self._plans.get_subscription_count() > 0, "the connection")
-        self.wait_until(lambda: self.goals and self.images and self.states, "an observation")
-
-    def wait_until(self, condition: Callable[[], Any], what: str, timeout: float = 10.0) -> Any:
-        def checked() -> Any:
-            if self._failures:
-                raise self._failures[0]
-            return condition()
-
-        return self.observer.wait_until(checked, what, timeout)
-
-    def plan(self, stamp: int, action: tuple[float, float], points: int = 10) -> None:
-        """Publish the same action for so many points."""
-        from wm_mpc.ros.messages import actions_to_trajectory
-        from wm_mpc.ros.timing import to_stamp
-
-        actions = np.tile(np.asarray(action, np.float64), (points, 1))
-        # Not `actions_to_trajectory` alone: tests also send what that would refuse.
-        message = actions_to_trajectory(
-            np.nan_to_num(actions), self.spec.action, self.spec.control_period, to_stamp(stamp)
-        )
-        for point, values in zip(message.points, actions, strict=True):
-            point.velocities = values.tolist()
-        self._plans.publish(message)
-
-    @property
-    def stamp(self) -> int:
-        """The stamp of the newest image."""
-        from wm_mpc.ros.timing import to_nanoseconds
-
-        return to_nanoseconds(self.images[-1].header.stamp)
-
-    def answer(self, action: tuple[float, float], points: int = 10) -> int:
-        """In lockstep: plan for the newest observation and wait for the next; its stamp."""
-        stamp = self.stamp
-        self.plan(stamp, action, points)
-        self.wait_until(lambda: self.stamp != stamp, "the next observation")
-        return self.stamp
-
-    def position(self) -> np.ndarray:
-        """x, y (m) of the newest state."""
-        return position(self.states[-1])
-
-    def episode(self) -> dict[str, str]:
-        """The newest `sim/episode`, its text under "message"."""
-        newest = self.episodes[-1]
-        return {entry.key: entry.value for entry in newest.values} | {"message": newest.message}
-
-    def join(self) -> None:
-        """Wait until the node has come to its end by itself."""
-        self.wait_until(lambda: not self._thread.is_alive(), "the end of the run")
-
-    def close(self) -> None:
-        import rclpy
-
-        self._stop.set()
-        self._thread.join(timeout=5.0)
-        assert not self._thread.is_alive(), "the loop did not stop"
-        self.node.close()
-        self.node.destroy_node()
-        rclpy.shutdown(context=self._context)
-        if self._failures:
-            raise self._failures[0]
-
-
-def position(message: Any) -> np.ndarray:
-    """x, y (m) of an Odometry message."""
-    point = message.pose.pose.position
-    return np.array([point.x, point.y])
-
-
 @pytest.fixture
-def start_sim(observer: Any) -> Iterator[Callable[..., RunningSim]]:
+def start_sim(observer: Any) -> Iterator[Callable[..., Any]]:
     """Start the node `sim` with these parameters; it is stopped after the test."""
+    from .running_sim import RunningSim
+
     running: list[RunningSim] = []
 
     def start(**parameters: Any) -> RunningSim:

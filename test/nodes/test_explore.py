@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from wm_mpc.nodes.explore import Explore, Wanderer
+from wm_mpc.nodes.tools.explore import Explore, Wanderer
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import trajectory_to_actions
 from wm_mpc.ros.running import spinning

@@ -217,7 +217,7 @@ def test_without_a_controller_goals_are_not_sent(observer, tmp_path, monkeypatch
     cv2.imwrite(str(path), np.zeros((64, 64, 3), np.uint8))
     monkeypatch.setenv("ROS_DOMAIN_ID", str(observer.domain_id))
     process = subprocess.run(
-        [sys.executable, "-m", "wm_mpc.nodes.send_goal", str(path), "--timeout", "2"],
+        [sys.executable, "-m", "wm_mpc.nodes.tools.send_goal", str(path), "--timeout", "2"],
         cwd=ROOT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert process.returncode == 1

@@ -19,8 +19,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from sensor_msgs.msg import Image, JointState
 
-from wm_mpc.nodes.mpc_goals import Goals
-from wm_mpc.nodes.mpc_inputs import Inputs
+from wm_mpc.nodes.mpc.goals import Goals
+from wm_mpc.nodes.mpc.inputs import Inputs
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image, state_to_odometry
 from wm_mpc.ros.timing import to_stamp
@@ -257,7 +257,6 @@ def test_positions_of_all_joints_heard_and_of_the_base_are_known_by_name(listen)
     assert found == pytest.approx(
         {"elbow": 1.5, "wrist": 2.0, "finger": 0.25, "x": 3.0, "y": 4.0, "yaw": 0.5}
     )
-    assert arm.inputs.present_joints(10.0) == found
     assert arm.inputs.measured_positions(-1.0) == {}
 
 
@@ -266,6 +265,12 @@ def test_a_joint_that_another_node_sends_on_later_is_where_its_driver_says(liste
     arm.joints(100, ["elbow"], [1.0])
     arm.joints(0, ["elbow", "finger"], [0.0, 0.5])
     assert arm.inputs.measured_positions(10.0) == {"elbow": 1.0, "finger": 0.5}
+
+
+def test_where_a_joint_is_that_is_named_twice_is_unknown(listen):
+    arm = listen(robot(kind="position"))
+    arm.joints(0, ["elbow", "wrist", "elbow"], [1.0, 2.0, 3.0])
+    assert arm.inputs.measured_positions(10.0) == {"wrist": 2.0}
 
 
 def test_positions_that_are_none_are_unknown(listen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import statistics
@@ -13,7 +14,6 @@ import time
 from pathlib import Path
 
 import pytest
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
@@ -22,6 +22,9 @@ from std_srvs.srv import Trigger
 from wm_mpc.data.episodes import Dataset
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.ros import qos
+
+from ..conftest import Observer, free_domain
+from .running import RunningNode
 
 pytestmark = pytest.mark.ros
 SECONDS = 60.0  # for what takes a few on an idle machine
@@ -62,32 +65,15 @@ def settings(tmp_path):
     return write
 
 
-class RunningLearner:
+class RunningLearner(RunningNode):
     """The node `learner` in this process, and what it says."""
 
     def __init__(self, observer, **parameters):
-        from wm_mpc.nodes.learner import Learner
-        from wm_mpc.ros.running import spinning
+        from wm_mpc.nodes.learner.node import Learner
 
-        self.observer = observer
         self.progress = observer.listen(DiagnosticArray, "learner/progress", qos.STATUS)
         self.checkpoints = observer.listen(String, "learner/checkpoint", qos.LATCHED)
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=observer.domain_id)
-        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        self.node = Learner(context=self.context, parameter_overrides=overrides)
-        self._stop = threading.Event()
-        self.failures, self.outcome = [], None
-
-        def work():
-            try:
-                with spinning(self.node) as ended:
-                    self.outcome = self.node.work(lambda: self._stop.is_set() or ended())
-            except BaseException as error:
-                self.failures.append(error)
-
-        self._thread = threading.Thread(target=work, daemon=True)
-        self._thread.start()
+        super().__init__(observer, Learner, Learner.work, parameters)
 
     @property
     def status(self):
@@ -106,12 +92,7 @@ class RunningLearner:
         return future.result()
 
     def wait_until(self, condition, what, timeout=SECONDS):
-        def checked():
-            if self.failures:
-                raise self.failures[0]
-            return condition()
-
-        return self.observer.wait_until(checked, f"{what}; now: {self.status.message}", timeout)
+        return super().wait_until(condition, f"{what}; now: {self.status.message}", timeout)
 
     def wait_for_state(self, state):
         self.wait_until(lambda: self.values.get("state") == state, f"state {state!r}")
@@ -128,20 +109,6 @@ class RunningLearner:
 
     def training_pid(self):
         return self.node._process.pid
-
-    def has_ended(self):
-        return not self._thread.is_alive()
-
-    def close(self):
-        if self._stop.is_set():
-            return
-        self._stop.set()
-        self._thread.join(timeout=10.0)
-        assert self.has_ended(), "the node did not stop"
-        self.node.destroy_node()
-        rclpy.shutdown(context=self.context)
-        if self.failures:
-            raise self.failures[0]
 
 
 @pytest.fixture
@@ -175,35 +142,66 @@ def is_alive(pid):
 # ------------------------------------------------------------------------------------ training
 
 
-def test_training_reports_progress_and_announces_its_checkpoint(start_learner, settings, tmp_path):
-    learner = start_learner(config=settings(40), seed=7)
-    learner.wait_for_state("finished")
-    path = tmp_path / "run" / "wall.safetensors"
-    learner.wait_until(lambda: learner.checkpoints, "the announcement")
-    assert {message.data for message in learner.checkpoints} == {str(path)}
-    _, metadata = load_checkpoint(path)
+@dataclasses.dataclass
+class Finished:
+    """A learner whose training has come to its end, and what it had said until then."""
+
+    learner: RunningLearner
+    path: Path
+    statuses: list[DiagnosticStatus]
+
+
+@pytest.fixture(scope="module")
+def finished(dataset, tmp_path_factory):
+    """One training for all tests that only look at what it leaves."""
+    folder = tmp_path_factory.mktemp("finished")
+    config = folder / "train.yaml"
+    config.write_text(TINY.format(updates=40))
+    with contextlib.ExitStack() as stack:
+        domain = stack.enter_context(contextlib.contextmanager(free_domain)())
+        observer = stack.enter_context(contextlib.closing(Observer(domain)))
+        values = {"dataset": str(dataset), "run": str(folder / "run"), "workers": "1", "nice": 0}
+        learner = RunningLearner(observer, **values, config=str(config), seed=7)
+        stack.enter_context(contextlib.closing(learner))
+        learner.wait_for_state("finished")
+        learner.wait_until(lambda: learner.checkpoints, "the announcement")
+        statuses = [message.status[0] for message in learner.progress]
+        yield Finished(learner, folder / "run" / "wall.safetensors", statuses)
+
+
+def test_training_reports_progress_and_announces_its_checkpoint(finished):
+    assert {message.data for message in finished.learner.checkpoints} == {str(finished.path)}
+    _, metadata = load_checkpoint(finished.path)
     assert metadata["provenance"]["seed"] == 7
     assert "--seed=7" in metadata["provenance"]["command"]
 
-    statuses = [message.status[0] for message in learner.progress]
-    assert {status.level for status in statuses} == {DiagnosticStatus.OK}
-    assert {status.name for status in statuses} == {"learner: training"}
-    seen = [{entry.key: entry.value for entry in status.values} for status in statuses]
+    assert {status.level for status in finished.statuses} == {DiagnosticStatus.OK}
+    assert {status.name for status in finished.statuses} == {"learner: training"}
+    seen = [{entry.key: entry.value for entry in status.values} for status in finished.statuses]
     assert {"representation", "dynamics", "report"} <= {values.get("stage") for values in seen}
     last = [values for values in seen if values.get("stage") == "dynamics"][-1]
     assert last["update"] == last["total"] == "40"
     assert float(last["loss one_step"]) >= 0.0
     assert float(last["seconds"]) > 0.0
     assert "stage seconds left" in last
-    assert learner.values["checkpoint"] == str(path)
+    assert seen[-1]["checkpoint"] == str(finished.path)
 
 
-def test_who_comes_later_gets_the_newest_checkpoint(start_learner, settings):
-    learner = start_learner(config=settings(1))
-    learner.wait_until(lambda: learner.checkpoints, "the announcement")
+def test_who_comes_later_gets_the_newest_checkpoint(finished):
+    learner = finished.learner
     late = learner.observer.listen(String, "learner/checkpoint", qos.LATCHED)
     learner.wait_until(lambda: late, "the announcement again")
     assert late[-1] == learner.checkpoints[-1]
+
+
+def test_run_of_other_settings_is_refused(finished, settings):
+    node = finished.learner.node
+    before = node.get_parameter("config")
+    node.set_parameters([Parameter("config", value=settings(2))])
+    response = finished.learner.call("start")
+    node.set_parameters([before])
+    assert not response.success
+    assert "holds a run with other settings" in response.message
 
 
 def test_it_ends_with_the_training_when_told_so(start_learner, settings):
@@ -243,6 +241,7 @@ def test_stop_saves_and_start_goes_on_from_there(training, tmp_path):
     assert min(updates) >= stopped_at
 
 
+@pytest.mark.timing
 def test_services_answer_at_once_while_it_trains(training):
     """The median, because this machine may be busy with other tests."""
     client = training.observer.node.create_client(Trigger, "learner/start")
@@ -309,7 +308,7 @@ def test_mistake_is_named_and_the_node_lives_on(start_learner, settings, paramet
 
 
 def test_mended_mistake_lets_training_start(start_learner, settings, tmp_path):
-    path = Path(settings(1))
+    path = Path(settings(ENDLESS))
     good = path.read_text()
     path.write_text("speed: 3")
     learner = start_learner(config=str(path))
@@ -317,17 +316,9 @@ def test_mended_mistake_lets_training_start(start_learner, settings, tmp_path):
     assert "unknown setting speed" in learner.status.message
     path.write_text(good)
     assert learner.call("start").success
-    learner.wait_for_state("finished")
+    learner.wait_for_update("dynamics", 1)
+    assert learner.values["state"] == "training"
     assert learner.status.level == DiagnosticStatus.OK
-
-
-def test_run_of_other_settings_is_refused(start_learner, settings):
-    learner = start_learner(config=settings(1))
-    learner.wait_for_state("finished")
-    learner.node.set_parameters([Parameter("config", value=settings(2))])
-    response = learner.call("start")
-    assert not response.success
-    assert "holds a run with other settings" in response.message
 
 
 def test_training_that_dies_is_a_failure_and_start_goes_on(training):
@@ -350,6 +341,7 @@ def test_system_without_room_for_a_process_is_a_failure_too(start_learner, monke
     assert "nothing to stop" in learner.call("stop").message
 
 
+@pytest.mark.timing
 def test_end_of_the_node_is_quick_and_leaves_nothing(training):
     pid = training.training_pid()
     started = time.monotonic()

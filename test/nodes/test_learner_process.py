@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from wm_mpc.nodes.learner_process import TrainingProcess
+from wm_mpc.nodes.learner.process import TrainingProcess
 
 ROOT = pathlib.Path(__file__).parents[2]
 FAKE = """
@@ -152,7 +152,7 @@ def test_real_training_ends_when_its_parent_is_killed(moment, tmp_path):
     dataset = make_dataset(tmp_path / "data")
     code = f"""
     import sys, threading, time
-    from wm_mpc.nodes.learner_process import TrainingProcess
+    from wm_mpc.nodes.learner.process import TrainingProcess
     begun = threading.Event()
     def on_event(event):
         if event["event"] != "started":

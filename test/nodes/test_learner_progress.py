@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from wm_mpc.nodes.learner_parameters import TABLE, train_arguments
-from wm_mpc.nodes.learner_progress import Progress
+from wm_mpc.nodes.learner.parameters import TABLE, train_arguments
+from wm_mpc.nodes.learner.progress import Progress
 
 pytestmark = pytest.mark.ros  # the table is made with the nodes' helpers
 DEFAULTS = {entry.name: entry.default for entry in TABLE}

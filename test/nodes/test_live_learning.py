@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from wm_mpc.nodes import live_training
-from wm_mpc.nodes.live_learning import LiveLearning
+from wm_mpc.nodes.learner import live_training
+from wm_mpc.nodes.learner.live_learning import LiveLearning
 from wm_mpc.resources import resolve_checkpoint
 
 VALUES = {"live.parts": "dynamics", "live.updates": 1, "seed": 0, "dataset": ""}

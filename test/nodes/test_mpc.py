@@ -9,20 +9,14 @@ import functools
 import math
 import os
 import shutil
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
-from lifecycle_msgs.srv import ChangeState, GetState
 from nav_msgs.msg import Odometry
-from rcl_interfaces.msg import Parameter as ParameterMessage
-from rcl_interfaces.srv import SetParameters
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float64, Float64MultiArray, String
 from std_srvs.srv import SetBool, Trigger
@@ -31,176 +25,23 @@ from visualization_msgs.msg import MarkerArray
 
 from wm_mpc.control.settings import ControlSettings
 from wm_mpc.native.library import library, why_not
-from wm_mpc.nodes.mpc_parameters import (
+from wm_mpc.nodes.mpc.parameters import (
     TABLE,
     Settings,
     control_settings,
 )
 from wm_mpc.ros import qos
 from wm_mpc.ros.executors import UrgentCallbackGroup
-from wm_mpc.ros.messages import rgb_to_image, state_to_odometry
 from wm_mpc.ros.timing import to_nanoseconds, to_stamp
-from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.tasks.maze import Maze
 from wm_mpc.sim.tasks.wall import Wall
+from wm_mpc.spec import ActionSpec
+
+from .running import RunningMpc
 
 pytestmark = pytest.mark.ros
 ROOT = Path(__file__).parents[2]
 SPEC = Wall.spec
-
-
-class RunningMpc:
-    """The node `mpc` in this process, fed by hand with a real camera image, and what it says."""
-
-    def __init__(self, observer, **parameters):
-        from wm_mpc.nodes.mpc import Mpc
-        from wm_mpc.ros.running import spinning
-
-        self.observer = observer
-        create = observer.node.create_publisher
-        self._images = create(Image, "camera/image_raw", qos.SENSOR_DATA)
-        self._states = create(Odometry, "odom", qos.ROBOT_STATE)
-        self._goals = create(Image, "goal/image", qos.LATCHED)
-        self._appended = create(Image, "goal/append/image", qos.APPENDED)
-        self.plans = observer.listen(JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS)
-        self.diagnostics = observer.listen(DiagnosticArray, "diagnostics", qos.STATUS)
-        with Simulation(Wall()) as simulation:
-            self.image = simulation.reset(episode_rng(3, "node", 0)).image
-            self.goal = simulation.goal.observation.image
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=observer.domain_id)
-        # A robot that never moves, whatever it is told, would be a surprise.
-        unmoved = {f"surprise.{name}": 0.0 for name in ("image", "slow", "hold")}
-        overrides = [
-            Parameter(name, value=value) for name, value in {**unmoved, **parameters}.items()
-        ]
-        self.node = Mpc(context=self.context, parameter_overrides=overrides)
-        self._stop = threading.Event()
-        self.failures = []
-
-        def work():
-            try:
-                with spinning(self.node) as ended:
-                    self.node.work(lambda: self._stop.is_set() or ended())
-            except BaseException as error:
-                self.failures.append(error)
-
-        self._thread = threading.Thread(target=work, daemon=True)
-        self._thread.start()
-        self.has_odometry = True
-        self._camera_on = threading.Event()
-        self._camera = threading.Thread(target=self._run_camera, daemon=True)
-        self._camera.start()
-
-    def _run_camera(self):
-        """A 20 Hz camera, while it is on."""
-        while not self._stop.wait(0.05):
-            if self._camera_on.is_set():
-                self.send(self.image)
-
-    def start(self):
-        """Goal and camera on; waits for the first plan."""
-        self.send_goal(self.goal)
-        self._camera_on.set()
-        self.wait_until(lambda: self.plans and self.plans[-1].points, "a plan")
-
-    def camera(self, on):
-        self._camera_on.set() if on else self._camera_on.clear()
-
-    def send(self, image=None, *, message=None, state=(0.0, 0.0), age=0.0):
-        stamp = to_stamp(self.now() - round(age * 1e9))
-        if self.has_odometry:
-            self._states.publish(
-                state_to_odometry({"vx": 0.0, "vy": 0.0}, stamp)
-                if state == (0.0, 0.0)
-                else _odometry(state, stamp)
-            )
-        message = rgb_to_image(image, stamp) if message is None else message
-        message.header.stamp = stamp
-        self._images.publish(message)
-
-    def send_goal(self, image):
-        self._goals.publish(rgb_to_image(image, to_stamp(self.now())))
-
-    def append_goal(self, image):
-        self._appended.publish(rgb_to_image(image, to_stamp(self.now())))
-
-    def now(self):
-        return self.observer.node.get_clock().now().nanoseconds
-
-    def wait_until(self, condition, what, timeout=20.0):
-        def checked():
-            if self.failures:
-                raise self.failures[0]
-            return condition()
-
-        return self.observer.wait_until(checked, what, timeout)
-
-    def message(self):
-        """What the newest diagnostics say; empty before the first."""
-        return self.diagnostics[-1].status[0].message if self.diagnostics else ""
-
-    def value(self, key):
-        """What the newest diagnostics say of something; None before the first."""
-        status = self.diagnostics[-1].status[0] if self.diagnostics else DiagnosticStatus()
-        return next((entry.value for entry in status.values if entry.key == key), None)
-
-    def wait_for_hold(self, reason, timeout=10.0):
-        """Until diagnostics give this reason and the newest plan says hold."""
-
-        def held():
-            return (
-                self.plans
-                and not self.plans[-1].points
-                and self.diagnostics
-                and reason in self.diagnostics[-1].status[0].message
-            )
-
-        self.wait_until(held, f"a hold because of {reason!r}", timeout)
-        return self.diagnostics[-1].status[0]
-
-    def wait_for_plans(self, count=2):
-        """Until so many more real plans came; returns them."""
-        seen = len(self.plans)
-
-        def new():
-            return [plan for plan in self.plans[seen:] if plan.points]
-
-        self.wait_until(lambda: len(new()) >= count, "plans")
-        return new()
-
-    def set(self, name, value):
-        """Set a parameter through the service, as `ros2 param set` does."""
-        message = ParameterMessage(
-            name=name, value=Parameter(name, value=value).get_parameter_value()
-        )
-        request = SetParameters.Request(parameters=[message])
-        return self.observer.call(SetParameters, "mpc/set_parameters", request).results[0]
-
-    def change_state(self, transition):
-        request = ChangeState.Request()
-        request.transition.id = transition
-        return self.observer.call(ChangeState, "mpc/change_state", request).success
-
-    def state(self):
-        return self.observer.call(GetState, "mpc/get_state").current_state.label
-
-    def close(self):
-        self._stop.set()
-        self._thread.join(timeout=10.0)
-        self._camera.join(timeout=1.0)
-        assert not self._thread.is_alive(), "the planning loop did not stop"
-        self.node.destroy_node()
-        rclpy.shutdown(context=self.context)
-        if self.failures:
-            raise self.failures[0]
-
-
-def _odometry(state, stamp):
-    message = Odometry()
-    message.header.stamp = stamp
-    message.twist.twist.linear.x, message.twist.twist.linear.y = state
-    return message
 
 
 @pytest.fixture
@@ -245,6 +86,7 @@ def test_plan_begins_with_what_the_robot_executes_meanwhile(mpc):
     np.testing.assert_allclose(velocities(second)[0], velocities(first)[index])
 
 
+@pytest.mark.timing
 def test_plans_come_at_the_rate(mpc):
     mpc.wait_for_plans(1)
     seen, started = len(mpc.plans), time.monotonic()
@@ -352,6 +194,7 @@ def test_plan_is_also_streamed_point_by_point(start_mpc):
 # -------------------------------------------------------------------------------------- safety
 
 
+@pytest.mark.timing
 def test_camera_that_falls_silent_makes_the_robot_hold_in_time(mpc):
     mpc.camera(False)
     last = time.monotonic()
@@ -537,11 +380,14 @@ def _is_number(text):
         return False
 
 
-def test_goal_of_the_wrong_size_makes_the_robot_hold_until_a_good_one(mpc):
+def test_goal_of_the_wrong_size_is_refused_and_the_working_goal_stays(mpc):
+    seen = len(mpc.plans)
     mpc.send_goal(np.zeros((10, 10, 3), np.uint8))
-    mpc.wait_for_hold("goal image is 10x10")
-    mpc.send_goal(mpc.goal)
-    mpc.wait_for_plans(2)
+    mpc.wait_until(lambda: "goal refused: goal image is 10x10" in mpc.message(), "the refusal")
+    assert mpc.diagnostics[-1].status[0].level == DiagnosticStatus.WARN
+    assert "goal image is 10x10" in mpc.value("goals refused")
+    mpc.wait_for_plans(3)
+    assert all(plan.points for plan in mpc.plans[seen:])
 
 
 def test_hold_service_stops_and_releases(mpc):
@@ -551,6 +397,7 @@ def test_hold_service_stops_and_releases(mpc):
     mpc.wait_for_plans(2)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("how", ["hold", "clear_goals"])
 def test_a_person_who_stops_the_robot_does_not_wait_for_the_next_plan(start_mpc, how):
     mpc = start_mpc(rate=0.2)  # Hz
@@ -605,6 +452,7 @@ def test_planner_fault_makes_the_robot_hold(mpc, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(RecedingHorizon, "plan", broken)
+        mpc.expects_errors = True
         mpc.wait_for_hold("injected")
     mpc.wait_for_plans(2)
 
@@ -711,7 +559,9 @@ def test_odd_messages_on_any_topic_end_nothing(mpc):
     assert mpc.state() == "active"  # and callbacks still run
     for publisher in (*states, *images, plans, announced):
         mpc.observer.node.destroy_publisher(publisher)
-    mpc.wait_until(lambda: "goal image is 2x0" in mpc.message(), "the last odd goal")
+    mpc.wait_until(
+        lambda: "goal image is 2x0" in (mpc.value("goals refused") or ""), "the last odd goal"
+    )
     assert mpc.observer.call(Trigger, "mpc/clear_goals").success
     mpc.append_goal(mpc.goal)
     mpc.wait_for_plans(2)
@@ -863,7 +713,7 @@ def test_auto_reload_can_be_switched_on_while_active(mpc, announcer):
 
 
 def test_file_that_was_written_again_is_loaded_again(start_mpc, announcer, monkeypatch):
-    from wm_mpc.nodes import mpc as module
+    from wm_mpc.nodes.mpc import node as module
 
     mpc = start_mpc(auto_reload=True)
     mpc.start()
@@ -879,6 +729,39 @@ def test_file_that_was_written_again_is_loaded_again(start_mpc, announcer, monke
     mpc.wait_until(lambda: loaded == [path, path], "the second loading")
     mpc.wait_for_plans(5)
     assert loaded == [path, path]
+
+
+def largest_step(plans):
+    positions = [np.array([point.positions for point in plan.points]) for plan in plans]
+    return max(float(np.abs(np.diff(rows, axis=0)).max()) for rows in positions)
+
+
+def test_the_largest_jump_counts_from_the_next_activation_on_and_for_exchanged_checkpoints(
+    start_mpc, announcer
+):
+    """Its range is 2 m: 0.05 of that is 0.1 m a control period."""
+    action = ActionSpec(("x", "y"), "position", "m", (-1.0, -1.0), (1.0, 1.0))
+    path = announcer.make("arm.safetensors", action=action)
+    mpc = start_mpc(checkpoint=str(path), **{"limits.lag": 0.0})
+    mpc.start()
+    assert 0.03 < largest_step(mpc.wait_for_plans(3)) < 0.1001
+    refused = mpc.set("limits.largest_jump", 0.01)
+    assert not refused.successful
+    assert "limits.largest_jump stays 0.05" in refused.reason
+    assert "deactivate the node first" in refused.reason
+    assert mpc.change_state(4)  # deactivate
+    assert mpc.set("limits.largest_jump", 0.01).successful
+    reloaded = mpc.observer.call(Trigger, "mpc/reload")
+    assert reloaded.success, reloaded.message
+    assert mpc.change_state(3)  # activate
+    assert 0.006 < largest_step(mpc.wait_for_plans(3)) < 0.0201
+    other = announcer.make("other.safetensors", action=action)
+    announcer.announce(other)
+    mpc.wait_until(
+        lambda: mpc.observer.call(Trigger, "mpc/reload").message == f"loaded {other}", "it"
+    )
+    mpc.wait_until(lambda: diagnosis(mpc, "checkpoint") == str(other), "the exchange")
+    assert 0.006 < largest_step(mpc.wait_for_plans(5)) < 0.0201
 
 
 def test_checkpoint_of_another_robot_is_refused(start_mpc, announcer):
@@ -905,7 +788,7 @@ NOT_A_CHECKPOINT = {
 @pytest.mark.parametrize("name", NOT_A_CHECKPOINT)
 def test_announcement_of_anything_but_a_file_is_refused(tmp_path, name):
     from wm_mpc.model.checkpoint import CheckpointError
-    from wm_mpc.nodes.mpc_reload import announced_checkpoint
+    from wm_mpc.nodes.mpc.reload import announced_checkpoint
 
     (tmp_path / "model.pt").write_bytes(b"")
     (tmp_path / "folder.safetensors").mkdir()
@@ -945,11 +828,12 @@ def slowly(kind, load):
     return slow
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("kind", ["disk", "processor"])
 def test_reload_does_not_miss_a_period(mpc, announcer, monkeypatch, kind):
     """Loading takes six periods: in the planning thread it would leave a gap as long, among the
     callbacks it would keep observations away as long."""
-    from wm_mpc.nodes import mpc as module
+    from wm_mpc.nodes.mpc import node as module
 
     times = []  # (arrival of a plan, stamp of its observation), s
     mpc.observer.node.create_subscription(

@@ -21,7 +21,7 @@ from geometry_msgs.msg import Twist, TwistStamped
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
-from wm_mpc.nodes.mpc_outputs import PlanPublisher
+from wm_mpc.nodes.mpc.outputs import PlanPublisher
 from wm_mpc.ros import qos
 from wm_mpc.ros.running import spinning
 from wm_mpc.sim.tasks import make_task
@@ -163,6 +163,7 @@ def test_streams_last_as_long_as_plans_are_wanted_seldom(start):
     assert list(outputs.commands[-1].data) == action.tolist()
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("task", ["wall"])
 def test_plans_and_holds_leave_at_once_at_any_period(start, task):
     """Not with the next tick of the stream, half a second later."""
@@ -346,9 +347,11 @@ def ended_after(outputs, pause, *, hears=True):
     return lasted
 
 
+@pytest.mark.timing
 def test_the_end_waits_until_a_slow_listener_has_the_last_word(start):
     assert 0.1 < ended_after(start("wall"), 0.15) < 0.3
 
 
+@pytest.mark.timing
 def test_the_end_does_not_wait_for_ever(start):
     assert 0.29 < ended_after(start("wall"), 1.0, hears=False) < 0.7

@@ -5,23 +5,23 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from wm_mpc.experiments.common.settings import mpc_parameters, task_parameter_file
+from wm_mpc.nodes.mpc.node import Mpc
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image
 from wm_mpc.ros.timing import to_duration, to_stamp
 from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.tasks.reach_joints import ReachJoints
+
+from .running import RunningNode
 
 SPEC = ReachJoints.spec
 LIMIT = np.array(SPEC.action.rate_limit)
@@ -78,40 +78,12 @@ def test_stand_in_rejects(message, why):
     np.testing.assert_array_equal(controller.at(9_000_000_000), [0.0, 0.0])
 
 
-class RunningMpc:
+def start_mpc(observer):
     """The node `mpc` with the shipped checkpoint and settings, in this process."""
-
-    def __init__(self, observer):
-        from wm_mpc.nodes.mpc import Mpc
-        from wm_mpc.ros.running import spinning
-
-        found = mpc_parameters(task_parameter_file(SPEC.task))
-        settings = {
-            f"{where}.{name}": v for where, part in found.items() for name, v in part.items()
-        }
-        settings |= {"checkpoint": SPEC.task, "rate": 10.0, "output.joint_trajectory": True}
-        self._context = rclpy.Context()
-        rclpy.init(context=self._context, domain_id=observer.domain_id)
-        overrides = [Parameter(name, value=value) for name, value in settings.items()]
-        self.node = Mpc(context=self._context, parameter_overrides=overrides)
-        self._stop, self.failures = threading.Event(), []
-
-        def work():
-            try:
-                with spinning(self.node) as ended:
-                    self.node.work(lambda: self._stop.is_set() or ended())
-            except BaseException as error:
-                self.failures.append(error)
-
-        self._thread = threading.Thread(target=work, daemon=True)
-        self._thread.start()
-
-    def close(self):
-        self._stop.set()
-        self._thread.join(timeout=10.0)
-        self.node.destroy_node()
-        rclpy.shutdown(context=self._context)
-        assert not self.failures
+    found = mpc_parameters(task_parameter_file(SPEC.task))
+    settings = {f"{where}.{name}": v for where, part in found.items() for name, v in part.items()}
+    settings |= {"checkpoint": SPEC.task, "rate": 10.0, "output.joint_trajectory": True}
+    return RunningNode(observer, Mpc, Mpc.work, settings)
 
 
 @pytest.mark.ros
@@ -126,7 +98,7 @@ def test_goals_are_reached_through_a_controller_that_rejects_jumps(observer):
         arm = stand_in.StandInController(observer, simulation, speed)
         begin = arm.positions()
         assert np.abs(SPEC.normalise_action(begin)).max() > 0.5
-        with contextlib.closing(RunningMpc(observer)), contextlib.closing(arm):
+        with contextlib.closing(start_mpc(observer)), contextlib.closing(arm):
             arm.start()
             for number in range(3):
                 judge.reset(episode_rng(1, "node", number))

@@ -41,7 +41,7 @@ def record(domain_id, tmp_path):
             "ROS_DOMAIN_ID": str(domain_id),
             "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         }
-        command = [sys.executable, "-m", "wm_mpc.nodes.record", *arguments]
+        command = [sys.executable, "-m", "wm_mpc.nodes.tools.record", *arguments]
         processes.append(
             subprocess.Popen(
                 command, cwd=tmp_path, env=environment, text=True,
@@ -156,7 +156,7 @@ def test_without_rosbags_it_says_what_to_install(tmp_path):
     (tmp_path / "rosbags.py").write_text("raise ModuleNotFoundError(\"No module named 'rosbags'\")")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     result = subprocess.run(
-        [sys.executable, "-m", "wm_mpc.nodes.record", "--help"],
+        [sys.executable, "-m", "wm_mpc.nodes.tools.record", "--help"],
         env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 1

@@ -123,6 +123,7 @@ def test_episode_does_not_count_before_the_first_plan(start_sim):
     sim.wait_until(lambda: sim.episode()["finished"] == "1", "the end of the episode")
 
 
+@pytest.mark.timing
 def test_robot_holds_when_plans_stop(start_sim):
     sim = start_sim(settle=0.0, plan_timeout=0.3)
     sim.plan(sim.stamp + PERIOD, (0.0, 0.2), points=100)
@@ -236,6 +237,7 @@ def test_simulated_time_is_published_in_lockstep(start_sim, observer):
     sim.wait_until(lambda: clocks and to_nanoseconds(clocks[-1].clock) == stamp, "the clock")
 
 
+@pytest.mark.timing
 def test_simulated_time_runs_by_its_factor(start_sim, observer):
     clocks = observer.listen(Clock, "/clock", qos.CLOCK)
     sim = start_sim(real_time_factor=4.0)
@@ -373,6 +375,7 @@ def test_run_ends_with_one_line_and_code_0(sim_process, observer, tmp_path):
     assert film.read_bytes().startswith(b"GIF89a")
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("lockstep", [True, False])
 def test_interrupt_ends_the_node_within_a_second(sim_process, observer, tmp_path, number, lockstep):

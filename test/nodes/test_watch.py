@@ -17,7 +17,7 @@ class Controller:
         import rclpy
         from trajectory_msgs.msg import JointTrajectory
 
-        from wm_mpc.nodes.mpc_watch import Rivals
+        from wm_mpc.nodes.mpc.rivals import Rivals
         from wm_mpc.ros import qos
 
         self.node = rclpy.create_node(name, context=context)

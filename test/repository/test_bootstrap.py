@@ -1,6 +1,6 @@
 """The decisions of tools/bootstrap.py; `make setup` itself is what every other test runs in."""
 
-import importlib.util
+import importlib
 import re
 import shutil
 import subprocess
@@ -13,18 +13,42 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+class Together:
+    """All names of the script and of its steps; what is set is set wherever the name is known."""
+
+    def __init__(self, script):
+        steps = [module for name, module in sys.modules.items() if name.startswith("steps.")]
+        self.__dict__["modules"] = [script, *steps]
+
+    def __getattr__(self, name):
+        for module in self.modules:
+            if hasattr(module, name):
+                return getattr(module, name)
+        raise AttributeError(name)
+
+    def __setattr__(self, name, value):
+        for module in self.modules:
+            if hasattr(module, name):
+                setattr(module, name, value)
+
+    def __delattr__(self, name):
+        """Nothing is put back: every test imports the modules again."""
+
+
 @pytest.fixture
 def bootstrap(tmp_path, monkeypatch):
-    """The script as a module, looking at an empty checkout."""
-    path = ROOT / "tools" / "bootstrap.py"
-    spec = importlib.util.spec_from_file_location("bootstrap", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """The script and its steps as one module, looking at an empty checkout."""
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
+    for name in ("bootstrap", *(name for name in sys.modules if name.split(".")[0] == "steps")):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    module = Together(importlib.import_module("bootstrap"))
     monkeypatch.delenv("PYTHON", raising=False)
     monkeypatch.setattr(module, "ROOT", tmp_path / "checkout")
     monkeypatch.setattr(module, "VENV", module.ROOT / ".venv")
     monkeypatch.setattr(module, "PYTHON", module.VENV / "bin" / "python")
     monkeypatch.setattr(module, "STATE", module.VENV / "setup")
+    monkeypatch.setattr(module, "ROS2_PIP", module.ROOT / "ros2_pip")
     module.PYTHON.parent.mkdir(parents=True)
     module.PYTHON.touch()
     module.STATE.mkdir()
@@ -43,6 +67,11 @@ def with_rclpy(folder):
     marker.touch()
     (folder / "setup.bash").touch()
     return str(folder)
+
+
+def copy_script(root):
+    shutil.copy(ROOT / "tools" / "bootstrap.py", root / "tools")
+    shutil.copytree(ROOT / "tools" / "steps", root / "tools" / "steps")
 
 
 def python(version, path="python"):
@@ -144,7 +173,6 @@ class TestRefusals:
             bootstrap.check_compiler(python("3.12.3"), {})
 
     def test_half_a_ros2_launch(self, bootstrap, monkeypatch):
-        monkeypatch.setattr(bootstrap, "ROS2_PIP", bootstrap.ROOT / "ros2_pip")
         bootstrap.ROS2_PIP.mkdir()
         (bootstrap.ROS2_PIP / "pyproject.toml").touch()
         has = {"modules": ["launch", "launch_ros"], "ros2_pip": None}
@@ -236,7 +264,7 @@ class TestPlaces:
     def test_with_a_space_are_refused_before_anything_is_there(self, tmp_path):
         root = tmp_path / "my robots"
         (root / "tools").mkdir(parents=True)
-        shutil.copy(ROOT / "tools" / "bootstrap.py", root / "tools")
+        copy_script(root)
         shutil.copy(ROOT / "Makefile", root)
         done = subprocess.run(["make", "setup"], cwd=root, capture_output=True, text=True)
         assert done.returncode == 2
@@ -261,7 +289,7 @@ class TestPlaces:
 def test_two_at_once_wait_for_each_other(tmp_path):
     """The second begins when the first has ended."""
     (tmp_path / "tools").mkdir()
-    shutil.copy(ROOT / "tools" / "bootstrap.py", tmp_path / "tools")
+    copy_script(tmp_path)
     (tmp_path / "tools" / "requirements.txt").touch()
     code = "import sys, bootstrap\nwith bootstrap.locked():\n  print('in', flush=True); input()"
     command = [sys.executable, "-c", code]
@@ -295,6 +323,30 @@ class TestState:
     def test_changed_requirements_are_installed(self, installed):
         installed.REQUIREMENTS.write_text("a==2\n")
         assert not installed.is_installed(installed.read_state(), None, "jazzy")
+
+    def test_a_changed_stand_in_for_ros2_is_installed(self, installed):
+        source = installed.ROS2_PIP / "src" / "ros2_pip" / "cli.py"
+        source.parent.mkdir(parents=True)
+        source.touch()
+        assert not installed.is_installed(installed.read_state(), None, "jazzy")
+
+    @pytest.mark.parametrize(
+        "name", ["test/test_cli.py", "build/lib/ros2_pip/cli.py", "CHANGELOG.md"]
+    )
+    def test_what_the_stand_in_does_not_install_changes_nothing(self, installed, name):
+        path = installed.ROS2_PIP / name
+        path.parent.mkdir(parents=True)
+        path.touch()
+        assert installed.is_installed(installed.read_state(), None, "jazzy")
+
+    def test_one_interpreter_by_two_names_is_the_same(self, installed, tmp_path):
+        state = installed.read_state()
+        (tmp_path / "python3.11").touch()
+        (tmp_path / "python3").symlink_to(tmp_path / "python3.11")
+        for name in ("python3", "python3.11"):
+            state["python"]["path"] = str(tmp_path / name)
+            installed.write_state(state)
+            assert installed.read_state()["python"]["path"] == str(tmp_path / "python3.11")
 
     def test_another_ros_is_installed_for(self, installed):
         ros = installed.Ros("jazzy", "/opt/ros/jazzy")

@@ -116,7 +116,7 @@ def test_every_place_of_the_table_exists():
         ("control/timeline.py", "import rclpy.node"),
         ("control/timeline.py", "from wm_mpc.sim.tasks import wall"),
         ("native/kernel.py", "from wm_mpc.planning.planner import Planner"),
-        ("nodes/learner.py", "from wm_mpc.cli import train"),
+        ("nodes/learner/node.py", "from wm_mpc.cli import train"),
         ("experiments/speed/node.py", "from wm_mpc.nodes import mpc"),
         ("cli/train.py", "from wm_mpc.ros.qos import LATCHED"),
         ("somewhere/new.py", "import math"),
@@ -130,7 +130,7 @@ def test_an_import_against_the_table_is_found(path, source):
     ("path", "source"),
     [
         ("experiments/faults/rig.py", "import rclpy\nfrom wm_mpc.nodes import mpc"),
-        ("nodes/mpc.py", "from wm_mpc.control import goals\nfrom . import mpc_goals"),
+        ("nodes/mpc/node.py", "from wm_mpc.control import goals\nfrom . import mpc_goals"),
         ("training/finish.py", "from wm_mpc.provenance import code_version"),
         ("spec.py", "from wm_mpc.spec_parts import ActionSpec\nfrom wm_mpc.units import SECOND"),
     ],

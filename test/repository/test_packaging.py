@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SETUP_PY = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
@@ -127,3 +128,25 @@ def test_the_versions_of_the_stand_in_for_ros2_agree():
         )
     ]
     assert len(set(said)) == 1, said
+
+
+def test_pre_commit_and_make_lint_use_the_same_ruff():
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    requirements = (ROOT / "tools" / "requirements.txt").read_text(encoding="utf-8")
+    pinned = re.search(r"^ruff==\S+", requirements, re.MULTILINE).group(0)
+    assert set(re.findall(r"ruff==[\d.]+", hooks)) == {pinned}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / ".github").rglob("*.yml"), key=str), ids=lambda path: path.name
+)
+def test_forms_and_workflows_are_yaml(path):
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert isinstance(content, dict)
+    if path.parent.name == "workflows":
+        commands = [step.get("run") for job in content["jobs"].values() for step in job["steps"]]
+        assert "bash .ci/run" in commands
+        assert (ROOT / ".ci" / "run").is_file()
+    elif "body" in content:
+        assert {field["type"] for field in content["body"]} <= {"textarea", "dropdown", "input"}
+        assert {"name", "description"} <= set(content)

@@ -151,3 +151,43 @@ def test_own_topics_and_those_that_match_are_well(node, observer, connections):
     observer.node.create_subscription(String, "/left/plans", id, qos.LATCHED)
     observer.wait_until(lambda: node.count_publishers("camera") == 1, "the camera")
     assert is_well(observer, connections)
+
+
+@pytest.mark.parametrize("single", [("odom",), ()])
+def test_two_nodes_that_publish_what_does_not_mix_are_named(node, observer, connections, single):
+    node.create_subscription(String, "odom", id, qos.STATES)
+    observer.node.create_publisher(String, "/left/odom", 10)
+    with contextlib.closing(type(observer)(observer.domain_id)) as other:
+        wheels = rclpy.create_node("wheels", context=other.context)
+        wheels.create_publisher(String, "/left/odom", 10)
+        observer.wait_until(lambda: node.count_publishers("odom") == 2, "both")
+
+        def look():
+            connections.look(single=single)
+            return [found for found in connections.faults if "_UNKNOWN_" not in found]
+
+        if single:
+            (found,) = observer.wait_until(look, "the fault")
+            assert found.startswith("/left/odom: /observer and /wheels publish it")
+        else:
+            for _ in range(5):
+                assert not look()
+        wheels.destroy_node()
+
+
+def test_one_that_only_looks_on_is_not_enough(node, observer, connections):
+    publisher = node.create_publisher(TwistStamped, "cmd_vel", qos.COMMAND)
+    tool = rclpy.create_node("_ros2cli_42", context=observer.context)
+    tool.create_subscription(TwistStamped, "/left/cmd_vel", id, 10)
+    observer.wait_until(publisher.get_subscription_count, "the connection")
+    with contextlib.closing(type(observer)(observer.domain_id)) as other:
+        base = rclpy.create_node("base", context=other.context)
+        base.create_subscription(Twist, "/left/cmd_vel", id, 10)
+
+        def look():
+            connections.look()
+            return [found for found in connections.faults if "/base reads" in found]
+
+        observer.wait_until(look, "the base")
+        base.destroy_node()
+    tool.destroy_node()

@@ -162,3 +162,12 @@ def test_a_point_of_a_short_period_is_not_reached_at_once():
     for point in trajectory.points:
         seconds = (START + to_nanoseconds(point.time_from_start) - (START + 2_000_000)) / 1e9
         assert max(point.positions) <= LIMIT * seconds
+
+
+def test_after_a_pause_only_what_is_on_its_way_still_counts():
+    course = Course(SPEC, PERIOD)
+    course.follow(message([[0.04, 0.0]], START, START), START, {"shoulder": 0.0, "elbow": 0.0})
+    course.begin(START + TICK // 2)
+    np.testing.assert_allclose(course.at(START + TICK // 2, {}), [0.02, 0.0])
+    course.begin(START + 2 * TICK)
+    assert course.at(START + 2 * TICK, {}) is None

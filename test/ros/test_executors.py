@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 
@@ -198,3 +200,19 @@ def test_the_end_comes_at_once_though_topics_go_right_before_it(node):
     finally:
         sys.setswitchinterval(before)
     assert not [t.name for t in threading.enumerate() if t.name.startswith("subject")]
+
+
+def test_a_process_that_ends_is_not_searched_for_garbage(domain_id):
+    """With torch loaded that takes half a second, longer on a busy machine: part of every end."""
+    code = (
+        "import atexit, gc\n"
+        "atexit.register(lambda: print('frozen', gc.get_freeze_count() > 1000))\n"
+        "from rclpy.node import Node; from wm_mpc.ros.running import run\n"
+        "run(lambda: Node('short'), lambda node, stopped: None, ['short'])\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "ROS_DOMAIN_ID": str(domain_id)},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert "frozen True" in ended.stdout, ended.stderr

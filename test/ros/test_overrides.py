@@ -8,8 +8,10 @@ import pytest
 import rclpy
 from rclpy.parameter import Parameter as RosParameter
 
-from wm_mpc.nodes import mpc_parameters, sim_parameters, take_picture
-from wm_mpc.nodes.learner_parameters import TABLE as LEARNER
+from wm_mpc.nodes.learner.parameters import TABLE as LEARNER
+from wm_mpc.nodes.mpc import parameters as mpc_parameters
+from wm_mpc.nodes.sim import parameters as sim_parameters
+from wm_mpc.nodes.tools import take_picture
 from wm_mpc.ros import overrides
 from wm_mpc.ros.overrides import OverrideError, Section
 from wm_mpc.ros.parameters import declare
@@ -241,3 +243,46 @@ def test_tools_refuse_them_in_one_line(arguments, named, capfd, domain_id, monke
 )
 def test_patterns_fit_as_in_rcl(pattern, node, fits):
     assert Section(pattern, ()).fits(node) is fits
+
+
+@pytest.mark.parametrize("rule", ["mcp:rate:=5", "other:rate:=5", "sim:episodes:=3"])
+def test_a_rule_for_a_node_of_another_name_is_refused(start, rule):
+    with pytest.raises(OverrideError, match=rf"-p {rule} is for a node .*, but this node is mpc"):
+        start("-p", rule)
+
+
+def test_a_rule_for_this_node_is_used(start):
+    assert start("-p", "mpc:rate:=5", "--param", "mpc:planner.horizon:=3")["rate"] == 5.0
+    assert start("-p", "checkpoint:=a:b")["checkpoint"] == "a:b"
+
+
+@pytest.mark.parametrize("key", ["mcp", "/left/mp", "/mpc_node"])
+def test_our_parameters_under_a_key_like_ours_are_refused_beside_those_for_all(start, key):
+    text = f"/**:\n  ros__parameters: {{rate: 5.0}}\n{key}:\n  ros__parameters: {{seed: 3}}\n"
+    with pytest.raises(OverrideError, match=rf"of this node for /?{key}, but this node is /mpc"):
+        start(file=text)
+
+
+def test_the_parameters_of_a_strange_node_are_its_own_whatever_it_is_called(start):
+    text = "/**:\n  ros__parameters: {rate: 5.0}\nmcp:\n  ros__parameters: {gain: 3}\n"
+    assert start(file=text)["rate"] == 5.0
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 2020-13-45\n", "[" * 5000, "mpc: !!int x\n", "mpc: !!python/none x\n", "a\0b"]
+)
+def test_yaml_that_cannot_be_built_is_refused_as_such(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(OverrideError, match=r"mine.yaml' is not YAML: "):
+        overrides.read(str(path))
+
+
+def test_a_wrong_type_for_what_rclpy_itself_declares_is_one_line(capfd, domain_id, monkeypatch):
+    from wm_mpc.nodes.mpc import node as mpc
+
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain_id))
+    assert mpc.main(["mpc", "--ros-args", "-p", "use_sim_time:=1"]) == 1
+    (line,) = [each for each in capfd.readouterr().err.splitlines() if each.startswith("error: ")]
+    assert "use_sim_time" in line
+    overrides.use(None)

@@ -7,7 +7,7 @@ import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 from trajectory_msgs.msg import JointTrajectory
 
-from wm_mpc.ros.errors import MessageError
+from wm_mpc.messages.errors import MessageError
 from wm_mpc.ros.messages import actions_to_trajectory
 from wm_mpc.ros.serialized_plans import SerializedPlans
 from wm_mpc.ros.timing import to_stamp

@@ -123,6 +123,7 @@ def test_own_clock_does_not_wait_in_lockstep():
     assert {b - a for a, b in itertools.pairwise(stamps)} == {100 * MS}
 
 
+@pytest.mark.timing
 def test_own_clock_runs_faster_by_its_factor_and_ticks():
     ticks = []
     clock = OwnClock(100 * MS, factor=5.0, tick=ticks.append)
@@ -137,6 +138,7 @@ def test_own_clock_runs_faster_by_its_factor_and_ticks():
     assert len(ticks) >= 5
 
 
+@pytest.mark.timing
 def test_own_clock_that_is_late_slows_down_instead_of_skipping():
     clock = OwnClock(10 * MS, factor=1.0)
     first = clock.stamp

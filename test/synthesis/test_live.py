@@ -114,3 +114,16 @@ def test_a_robot_of_which_nothing_is_measured_is_recorded_too():
 def test_episodes_that_would_always_be_dropped_are_refused():
     with pytest.raises(ValueError, match="longest is 5 steps; at least 10"):
         LiveRecorder(SPEC, longest=5)
+
+
+def test_an_image_from_before_all_plans_ends_the_episode_of_a_position_robot():
+    """The clock was set back: the plans of the time to come were replaced by one that is later."""
+    action = dataclasses.replace(SPEC.action, kind="position")
+    recorder = LiveRecorder(dataclasses.replace(SPEC, action=action))
+    recorder.plan(START, np.linspace(0.0, 0.5, 20).repeat(2).reshape(20, 2))
+    for number in range(5):
+        recorder.observe(START + number * PERIOD, IMAGE, STATE)
+    recorder.plan(START - 10 * PERIOD, np.zeros((0, 2)))
+    recorder.plan(START + 9 * PERIOD, np.full((3, 2), 0.3))
+    recorder.observe(START + 5 * PERIOD, IMAGE, STATE)
+    assert not recorder._images

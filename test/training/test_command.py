@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -43,17 +45,27 @@ def run(recording, tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_metrics_have_the_quality_of_the_gradient(run):
-    code, out, _ = run("--run", "first")
-    assert code == 0
-    metrics = json.loads(Path("first/metrics.json").read_text())["metrics"]
+@pytest.fixture(scope="module")
+def first(recording, tmp_path_factory):
+    """The folder of a finished run, for all tests that only read it, and what `train` said."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "train.yaml").write_text(TINY)
+    options = ["--config", str(folder / "train.yaml"), "--dataset", str(recording.dataset.path)]
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert train.main([*options, "--workers", "1", "--run", str(folder / "first")]) == 0
+    return folder / "first", said.getvalue()
+
+
+def test_metrics_have_the_quality_of_the_gradient(first):
+    folder, said = first
+    metrics = json.loads((folder / "metrics.json").read_text())["metrics"]
     assert {"open_loop_error", "robot_explained", "gradient_cosine"} <= set(metrics)
-    assert "open_loop_error" in out
+    assert "open_loop_error" in said
 
 
-def test_picture_is_in_tensorboard(run):
-    run("--run", "first")
-    events = EventAccumulator("first/tensorboard").Reload()
+def test_picture_is_in_tensorboard(first):
+    events = EventAccumulator(str(first[0] / "tensorboard")).Reload()
     assert events.Tags()["images"] == ["report"]
     assert events.Tags()["scalars"]
 
@@ -66,17 +78,19 @@ def test_history_and_episodes_are_overridden(run):
     assert metadata["provenance"]["data"]["episodes"] == 3
 
 
-def test_representation_is_shared_or_refused_in_one_line(run):
-    assert run("--run", "first")[0] == 0
-    assert run("--run", "second", "--synthesis", "adversarial", "--representation", "first")[0] == 0
-    first, second = (load_checkpoint(f"{name}/wall.safetensors")[0] for name in ("first", "second"))
-    assert torch.equal(first.encoder.features[-1].weight, second.encoder.features[-1].weight)
-    assert not torch.equal(first.dynamics.linear.weight, second.dynamics.linear.weight)
-    code, _, error = run("--run", "third", "--seed", "4", "--representation", "first")
+def test_representation_is_shared_or_refused_in_one_line(run, first):
+    donor = ("--representation", str(first[0]))
+    assert run("--run", "second", "--synthesis", "adversarial", *donor)[0] == 0
+    model, other = (
+        load_checkpoint(folder / "wall.safetensors")[0] for folder in (first[0], Path("second"))
+    )
+    assert torch.equal(model.encoder.features[-1].weight, other.encoder.features[-1].weight)
+    assert not torch.equal(model.dynamics.linear.weight, other.dynamics.linear.weight)
+    code, _, error = run("--run", "third", "--seed", "4", *donor)
     assert code == 1
     assert error == (
-        "train: the representation of first is not the one this run would train: settings.seed is "
-        "0 there and 4 here"
+        f"train: the representation of {first[0]} is not the one this run would train: "
+        "settings.seed is 0 there and 4 here"
     )
 
 

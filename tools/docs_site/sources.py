@@ -21,10 +21,10 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 # Tables of parameters by node
 PARAMETERS = {
-    "mpc": "wm_mpc.nodes.mpc_parameters:TABLE",
-    "sim": "wm_mpc.nodes.sim_parameters:PARAMETERS",
-    "learner": "wm_mpc.nodes.learner_parameters:TABLE",
-    "explore": "wm_mpc.nodes.explore:TABLE",
+    "mpc": "wm_mpc.nodes.mpc.parameters:TABLE",
+    "sim": "wm_mpc.nodes.sim.parameters:PARAMETERS",
+    "learner": "wm_mpc.nodes.learner.parameters:TABLE",
+    "explore": "wm_mpc.nodes.tools.explore:TABLE",
 }
 CHECKPOINTS = "wm_mpc.model.checkpoint:read_metadata"
 CODES = {"hold": "wm_mpc.control.codes:HoldCode", "status": "wm_mpc.control.codes:StatusCode"}

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from wm_mpc.arguments import seed
+from wm_mpc.atomic import replacing
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.directories import data_directory
 from wm_mpc.sim.worker_arguments import add_workers
@@ -174,9 +175,8 @@ def _train(
     except KeyboardInterrupt:
         return 130
     if code == 0:
-        temporary = final.with_suffix(".tmp")
-        shutil.copyfile(run / f"{options.task}.safetensors", temporary)
-        temporary.replace(final)
+        with replacing(final) as temporary:
+            shutil.copyfile(run / f"{options.task}.safetensors", temporary)
     return code
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wm_mpc.arguments import positive, seed
+from wm_mpc.atomic import write
 from wm_mpc.experiments.adaptation.adaptation import adapt
 from wm_mpc.experiments.common.machine import describe_machine, today
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
@@ -96,8 +97,8 @@ def main(arguments: list[str] | None = None) -> int:
         **found,
     }
     save_checkpoint(model, out, {**metadata["provenance"], "adapted": results})
-    (options.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    (options.out / "results.md").write_text(markdown(results) + "\n")
+    write(options.out / "results.json", json.dumps(results, indent=2) + "\n")
+    write(options.out / "results.md", markdown(results) + "\n")
     print(markdown(results))
     return 0
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wm_mpc.arguments import seed
+from wm_mpc.atomic import write
 from wm_mpc.experiments.common.machine import describe_machine, today
 from wm_mpc.experiments.success.through_ros import LaunchError, free_domain
 from wm_mpc.model.checkpoint import CheckpointError
@@ -81,8 +82,8 @@ def main(arguments: list[str] | None = None) -> int:
         "holds": all(outcome.holds for outcome in outcomes),
         "faults": [outcome.to_dict() for outcome in outcomes],
     }
-    (options.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    (options.out / "results.md").write_text(markdown(results) + "\n")
+    write(options.out / "results.json", json.dumps(results, indent=2) + "\n")
+    write(options.out / "results.md", markdown(results) + "\n")
     broken = sum(not outcome.holds for outcome in outcomes)
     print(f"{len(outcomes)} faults, {broken} lines fail; saved in {options.out}")
     return 1 if broken else 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wm_mpc.arguments import seed
+from wm_mpc.atomic import write
 from wm_mpc.experiments.common.machine import describe_machine, today
 from wm_mpc.experiments.success.through_ros import LaunchError, free_domain
 from wm_mpc.model.checkpoint import CheckpointError
@@ -66,8 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
         "machine": describe_machine(),
         **found,
     }
-    (options.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    (options.out / "results.md").write_text(markdown(results) + "\n")
+    write(options.out / "results.json", json.dumps(results, indent=2) + "\n")
+    write(options.out / "results.md", markdown(results) + "\n")
     draw(results, options.out / "results.png")
     print(markdown(results))
     return 0 if results["holds"] else 1

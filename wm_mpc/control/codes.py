@@ -31,6 +31,7 @@ class HoldCode(enum.Enum):
     INVALID_PLAN = "hold.invalid_plan"  # wrong size, or not finite
     STALE_PLAN = "hold.stale_plan"  # made from an observation that is too old by now
     JUMP = "hold.jump"  # a plan would make a position robot jump
+    NOT_FOLLOWING = "hold.not_following"  # a position robot stays too far behind its commands
     NO_PLAN = "hold.no_plan"  # the planner found none
     FAULT = "hold.fault"  # a fault of ours
 

@@ -241,18 +241,24 @@ class PlanFollower:
             assert self._rest is not None
             return self._rest.copy()
         self._approach(now, measured)
-        return None if self._pace.last is None else self._pace.last.copy()
+        if self._pace.last is None:
+            self.status = Following.UNKNOWN
+            return None
+        return self._pace.last.copy()
 
     def _approach(self, now: int, measured: Mapping[str, float] | None) -> None:
-        """A position robot rests near where it is."""
+        """A position robot rests near where it is, and within a step of where the plan wants it:
+        others execute the same plan, and hold there."""
         if self._pace is None:
             return
-        if self._pace.last is None or not self.moves(now):
+        point = self._point_at(now)
+        if self._pace.last is None or point is None:
             self.measure(measured or {})
             return
         rest = self._action.rest(measured)  # None: it holds at its last command
         if rest is not None:
-            self._pace.command(rest, now)
+            assert self._change is not None
+            self._pace.command(np.clip(rest, point - self._change, point + self._change), now)
 
     def _point_at(self, now: int) -> np.ndarray | None:
         if self._received is None:

@@ -1,7 +1,7 @@
 """The control loop without ROS: an observation and a clock make `Send`, `SendAgain` or `Hold`.
 
 Whatever goes wrong ends in the same place: a `Hold` with its reason. The loop decides; whoever
-drives it (`wm_mpc.nodes.mpc_session`) sends, and says what was sent: `sent`, `stands`, `stop`.
+drives it (`wm_mpc.nodes.mpc.session`) sends, and says what was sent: `sent`, `stands`, `stop`.
 Times are integer nanoseconds of one clock.
 """
 
@@ -268,7 +268,7 @@ class ControlLoop:
             committed=committed,
             budget=math.inf if self._lockstep else settings.time_budget,
             searching=self._searching,
-            measured=measured,
+            rest=rest,
         )
         checked = self._check(plan, image, stamp, len(committed), rest, settings)
         reason = checked.reason if checked.verdict is Verdict.DEGRADED else ""

@@ -166,5 +166,5 @@ class Warnings:
     def text(self, now: float) -> str:
         """All that still counts, in one sentence; empty for nothing."""
         return "; ".join(
-            text for kind, (_, text) in self._seen.items() if self._is_fresh(kind, now)
+            text for kind, (_, text) in list(self._seen.items()) if self._is_fresh(kind, now)
         )

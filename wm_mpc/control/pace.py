@@ -14,10 +14,11 @@ _ROUNDING = 1.0 + 1e-9  # of the largest change; what arithmetic may be off
 
 
 class Pace:
-    """The last command, and where a robot is by now that follows it at the rate limit.
+    """The commands of the present period, and where a robot is by now that follows them at the rate
+    limit.
 
-    Each command is within the largest change of both. So commands never move faster than the rate
-    limit for long, and what was late catches up at the rate limit only. Not thread-safe.
+    Each command is within the largest change of all of them. So commands never move faster than the
+    rate limit for long, and what was late catches up at the rate limit only. Not thread-safe.
 
     Args:
         change: (action size,), the largest change in a control period.
@@ -26,6 +27,7 @@ class Pace:
 
     def __init__(self, change: np.ndarray, period: int) -> None:
         self._change, self._period = _ROUNDING * change, period
+        self._short = round((1.0 - _FORGIVEN) * period)
         self.forget()
 
     def forget(self) -> None:
@@ -33,11 +35,12 @@ class Pace:
         self._last: np.ndarray | None = None
         self._here = np.zeros(0)
         self._time: int | None = None
+        self._recent: list[tuple[int, np.ndarray]] = []
 
     def begin(self, place: np.ndarray) -> None:
         """The robot is at a place (action size,), whatever was commanded before."""
         self._last = self._here = np.array(place, np.float64)
-        self._time = None
+        self._time, self._recent = None, []
 
     @property
     def last(self) -> np.ndarray | None:
@@ -51,9 +54,12 @@ class Pace:
         self._go_on(now)
         behind = np.abs(self._last - self._here)
         near = np.where(behind <= _FORGIVEN * self._change, self._last, self._here)
-        low = np.minimum(np.maximum(self._last, near) - self._change, self._last)
-        high = np.maximum(np.minimum(self._last, near) + self._change, self._last)
+        self._recent = [(t, place) for t, place in self._recent if 0 <= now - t < self._short]
+        places = np.array([self._last, near, *(place for _, place in self._recent)])
+        low = np.minimum(places.max(0) - self._change, self._last)
+        high = np.maximum(places.min(0) + self._change, self._last)
         self._last = np.clip(np.asarray(target, np.float64), low, high)
+        self._recent.append((now, self._last))
         return self._last.copy()
 
     def _go_on(self, now: int) -> None:

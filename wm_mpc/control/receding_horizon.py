@@ -12,7 +12,7 @@ import dataclasses
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -149,7 +149,7 @@ class RecedingHorizon:
         committed: np.ndarray | None = None,
         budget: float = math.inf,
         searching: Callable[[], None] | None = None,
-        measured: Mapping[str, float] | None = None,
+        rest: np.ndarray | None = None,
     ) -> ControlPlan:
         """Plan from the observation taken at `stamp`.
 
@@ -163,24 +163,27 @@ class RecedingHorizon:
                 planned.
             budget: Seconds for first plans and the search.
             searching: Called as the search begins, which leaves other threads the interpreter.
-            measured: Positions by name at `stamp`, of a robot that is moved by positions which its
-                state does not hold.
+            rest: The action (action size,), in its unit, that keeps the robot where it is at
+                `stamp` (`RobotSpec.rest`); None: as the state tells it.
 
         Raises:
             PlanningError: There is no goal, no usable plan, or the robot's rest is unknown.
         """
         if self._goal is None:
             raise PlanningError("there is no goal yet")
-        rest = self._rest(state, measured)
+        rest = self.spec.rest(self.spec.measured_positions(state)) if rest is None else rest
+        if rest is None:
+            raise PlanningError(self.spec.why_no_rest(self.spec.measured_positions(state)))
+        resting = torch.from_numpy(self.spec.normalise_action(rest))
         started = time.perf_counter()
         with torch.no_grad():
             latent = self._encode(image, state, native=planner.backend == "native")
-            carry = self._start(stamp, latent, rest)
+            carry = self._start(stamp, latent, resting)
         encoded = time.perf_counter()
         fixed = torch.zeros(0, self.spec.action.size)
         if committed is not None and len(committed):
             fixed = torch.from_numpy(self.spec.normalise_action(committed))
-        before = self._applied(stamp, -1, rest)
+        before = self._applied(stamp, -1, resting)
         cost = GoalCost(
             self.model,
             objective,
@@ -193,7 +196,7 @@ class RecedingHorizon:
             embedded_goal=self._embedded_goal,
         )
         shifted = self._shifted(stamp, planner) if planner.warm_start else None
-        start = Start(latent, self._goal, rest, before, shifted)
+        start = Start(latent, self._goal, resting, before, shifted)
         proposals = self._first_plans.proposals(start, planner, cost)
         if self._planner is None or self._planner[0] != planner:
             self._planner = planner, make_planner(planner)
@@ -221,14 +224,6 @@ class RecedingHorizon:
             encoded - started,
             time.perf_counter() - encoded,
         )
-
-    def _rest(self, state: np.ndarray, measured: Mapping[str, float] | None) -> Tensor:
-        """The normalised action (action size,) that keeps the robot where it is."""
-        known = {**self.spec.measured_positions(state), **(measured or {})}
-        rest = self.spec.rest(known)
-        if rest is None:
-            raise PlanningError(self.spec.why_no_rest(known))
-        return torch.from_numpy(self.spec.normalise_action(rest))
 
     def _applied(self, stamp: float, number: int, rest: Tensor) -> Tensor:
         """The normalised action of a control period, counted from `stamp`; its middle tells, so

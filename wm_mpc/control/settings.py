@@ -16,7 +16,8 @@ class LimitSettings:
     largest_jump: float = setting(
         0.05,
         "Largest step between two commanded positions, as a share of their range, if the "
-        "checkpoint has no rate limit; for robots moved by positions",
+        "checkpoint has no rate limit; for robots moved by positions; counts from the next "
+        "activation on",
         "",
         1e-4,
         1.0,

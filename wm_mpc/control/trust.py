@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from wm_mpc.control.codes import HoldCode, HoldError
+from wm_mpc.control.observing import ClockWatch
 from wm_mpc.control.receding_horizon import ControlPlan
 from wm_mpc.control.settings import ControlSettings, SurpriseSettings
 from wm_mpc.control.surprise import Surprise, SurpriseMonitor
@@ -18,15 +19,22 @@ from wm_mpc.control.validator import PlanValidator, Validation, Verdict
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.units import SECOND
 
+_AGAIN = 2.0  # s; a robot too far from its commands twice in that time does not follow them
+_SWING = 3.0  # control periods of motion at the rate limit that a robot may go beyond it
+
 
 class Trust:
     """For one robot, from the moment it may be moved until it may not. Times are nanoseconds."""
 
     def __init__(self, model: WorldModel) -> None:
+        self._spec = model.spec
         self._validator = PlanValidator(model.spec)
         self._counts = dict.fromkeys(Verdict, 0)
         self._last = Verdict.HOLD
-        self._pause: tuple[int, int, str] | None = None  # since, for how long (ns), and why
+        self._pause: tuple[int, int, HoldCode, str] | None = None  # since, for how long (ns), why
+        self._clock = ClockWatch()
+        self._place: tuple[int, np.ndarray] | None = None  # stamp (ns), where it was measured
+        self._behind: int | None = None  # when (ns) the robot was last too far from its commands
         self.use(model)
 
     def use(self, model: WorldModel) -> None:
@@ -40,13 +48,14 @@ class Trust:
         self._surprise = self._shown = Surprise()
 
     def check_pause(self, now: int) -> None:
-        """Raises HoldError while the robot holds because predictions failed. A clock that jumps, to
-        whatever side, ends it."""
+        """Raises HoldError while the robot holds because predictions failed, or because it did not
+        follow its commands. A clock that jumps, to whatever side, ends it."""
+        went_back = self._clock.went_back(now)
         if self._pause is None:
             return
-        since, duration, reason = self._pause
-        if abs(now - since) < duration:
-            raise HoldError(HoldCode.SURPRISE_PREDICTION, reason, is_fault=True)
+        since, duration, code, reason = self._pause
+        if not went_back and abs(now - since) < duration:
+            raise HoldError(code, reason, is_fault=True)
         self._pause = None
 
     def check(
@@ -84,10 +93,39 @@ class Trust:
             lag=settings.limits.lag if moves else 0.0,
         )
         self._note(validation.verdict)
+        was_there, self._place = self._place, (stamp, rest)
+        is_behind = validation.code is HoldCode.JUMP and moves
+        if is_behind and not self._was_moved(was_there, self._place):
+            self._see_behind(now, validation.reason, settings.surprise.pause)
         if validation.verdict is Verdict.HOLD:
             assert validation.code is not None
             raise HoldError(validation.code, validation.reason, is_fault=True)
         return validation
+
+    def _was_moved(
+        self, before: tuple[int, np.ndarray] | None, here: tuple[int, np.ndarray]
+    ) -> bool:
+        """Whether a position robot was put where it is, rather than went there, since it was last
+        looked at. before, here: stamp (ns) and measured positions."""
+        change = self._spec.largest_change
+        if before is None or change is None:
+            return False
+        periods = abs(here[0] - before[0]) / SECOND / self._spec.control_period
+        return bool((np.abs(here[1] - before[1]) > change * (periods + _SWING)).any())
+
+    def _see_behind(self, now: int, reason: str, pause: float) -> None:
+        """A moving robot is too far from its commands. When it is so again soon, it does not follow
+        them: then raises HoldError, and begins a pause (s)."""
+        before, self._behind = self._behind, now
+        if before is not None and 0 <= now - before <= (_AGAIN + pause) * SECOND:
+            text = f"the robot does not follow its commands: {reason}"
+            self._begin_pause(now, pause, HoldCode.NOT_FOLLOWING, text)
+
+    def _begin_pause(self, now: int, pause: float, code: HoldCode, reason: str) -> None:
+        """Raises HoldError, now and for so many seconds."""
+        self._monitor.forget()
+        self._pause = now, round(pause * SECOND), code, reason
+        raise HoldError(code, reason, is_fault=True)
 
     def follow(self, plan: ControlPlan, stamp: int, executed: Timeline) -> None:
         """Compare what a plan was made from with what had been predicted; counts from the next plan
@@ -112,8 +150,7 @@ class Trust:
                 f"the robot does not do what the model predicts: {told} (surprise.hold "
                 f"{settings.hold:g})"
             )
-            self._pause = now, round(settings.pause * SECOND), reason
-            raise HoldError(HoldCode.SURPRISE_PREDICTION, reason, is_fault=True)
+            self._begin_pause(now, settings.pause, HoldCode.SURPRISE_PREDICTION, reason)
         if seen.prediction > settings.slow > 0.0:
             return settings.pace, f"predictions have {told}"
         return 1.0, ""

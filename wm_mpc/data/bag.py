@@ -31,6 +31,7 @@ from wm_mpc.data.storage.files import (
     storage_files,
 )
 from wm_mpc.data.storage.ros1 import Ros1File
+from wm_mpc.data.storage.set_back import steady_times
 from wm_mpc.data.storage.stored import StorageError, StoredFile, UnreadableError
 
 if sys.version_info >= (3, 14):
@@ -108,6 +109,7 @@ class Bag:
         self.unaccounted: list[str] = []
         self.metadata: Metadata | None = None
         self._decoder = Decoder()
+        self._steady: list[dict[int, np.ndarray]] = []  # times that count, of each file
         self._stack = contextlib.ExitStack()
         try:
             self.files = self._open()
@@ -151,6 +153,13 @@ class Bag:
             prefix = f"{path.name}: " if self.path.is_dir() else ""
             self.remarks += [prefix + remark for remark in said + file.remarks + file.unknown]
             self.unaccounted += [prefix + remark for remark in file.unaccounted]
+            steady, back = steady_times(file)
+            self._steady.append(steady)
+            self.remarks += [
+                f"{prefix}the recorder's clock was set back by {step:.3g} s: the order of its "
+                "messages counts there"
+                for step in back
+            ]
         if not files:
             raise StorageError("; ".join(self.unaccounted + self.remarks))
         return files
@@ -232,6 +241,7 @@ class Bag:
                 if file.channels[number].topic not in topics or number not in file.times:
                     continue
                 times = np.frombuffer(file.times[number], np.int64)
+                times = self._steady[index].get(number, times)
                 places = np.frombuffer(file.places[number], np.int64)
                 of_file = np.full(len(times), index, np.int64)
                 columns.append((of_file, np.full(len(times), number, np.int64), times, places))

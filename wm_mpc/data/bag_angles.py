@@ -17,8 +17,8 @@ from wm_mpc.data.bag import Bag, Topic
 from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.bag_joints import joint_row
 from wm_mpc.data.bag_messages import ARRAY, JOINTS
-from wm_mpc.ros.errors import MessageError
-from wm_mpc.ros.reading import split_joint
+from wm_mpc.messages.errors import MessageError
+from wm_mpc.messages.reading import split_joint
 
 _TURN = 2.0 * math.pi
 _SLACK = 0.6  # rad; what a joint may have moved while it jumped by a turn

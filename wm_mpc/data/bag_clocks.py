@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 STEP_MARGIN = 3 * SECOND // 10  # ns around the moment at which a clock was set that are left out
 
 _PROMPT = 0.1  # s that states and commands travel at most; or a control period, if that is longer
+_USUAL = 0.15  # s that a picture is old when it arrives from most cameras
 _CAMERA = 0.5  # s that a picture is old at most when it arrives
 _AMBIGUOUS = 3.0  # s that a picture may be old, but hardly is
+_CHANGE = 0.1  # s by which a latency does not change without a word
+_STEADY = 0.05  # s by which the time that something takes may change
 _FEWEST = 100  # steps from which a delay can be told
 _DRIFT = 0.05  # share by which no clock of a computer is too fast or too slow
 _START = 2.0  # s that a trajectory may start before or after it arrives
@@ -49,6 +52,10 @@ class _Stamped:
     role: str
     late: ClockOffset
     clock: ClockOffset = _RECORDER
+
+    def travel(self, clock: ClockOffset) -> float:
+        """How long its messages are under way, s, if that clock stamped them."""
+        return float(np.median(self.late.values - clock(self.late.at))) / SECOND
 
 
 def put_on_one_clock(streams: Streams, period: float, config: BagConfig) -> list[str]:
@@ -69,12 +76,14 @@ def put_on_one_clock(streams: Streams, period: float, config: BagConfig) -> list
         return []
     named = {"image": streams.image, "state": streams.state, "action": streams.action}
     named |= streams.splits
+    notes: list[str] = []
+    if not isinstance(config.stamp_offset, float):
+        _align_publishers(streams, period, notes)
     stamped = {
         role: _Stamped(role, ClockOffset.measured(*stream.stamped(), _step(period)))
         for role, stream in named.items()
         if len(stream.stamped()[0])
     }
-    notes: list[str] = []
     if isinstance(config.stamp_offset, float):
         offset = ClockOffset.constant(config.stamp_offset * SECOND)
         for each in stamped.values():
@@ -91,6 +100,30 @@ def put_on_one_clock(streams: Streams, period: float, config: BagConfig) -> list
         stream.move(clock, home)
     streams.steps = sorted(steps)
     return notes
+
+
+def _align_publishers(streams: Streams, period: float, notes: list[str]) -> None:
+    """Put joints whose publisher stamps by another clock than that of the other joints on the clock
+    of those."""
+    received, stamps = streams.state.received, streams.state.times
+    (_, first), *others = streams.state.publishers() or [([], np.zeros(0, np.int64))]
+    if not others:
+        return
+    home = ClockOffset.measured(received[first], stamps[first], _step(period))
+    for columns, rows in others:
+        if not len(rows):
+            continue
+        late = ClockOffset.measured(received[rows], stamps[rows], _step(period))
+        apart = late(received[rows]) - home(received[rows])
+        middle = float(np.median(apart)) / SECOND
+        if not -max(0.01, 0.25 * period) <= middle <= _CAMERA:
+            streams.state.restamp(rows, apart)
+            names = ", ".join(streams.state_names[k] for k in columns)
+            notes.append(
+                f"WARNING the stamps of {names} are {abs(middle):.3f} s "
+                f"{'behind' if middle > 0 else 'ahead of'} those of the other joints, by when they "
+                "arrive: moved by it. --stamps receive counts arrival for all"
+            )
 
 
 def _step(period: float) -> int:
@@ -141,9 +174,12 @@ def _find_clocks(
             each.clock = each.late
             clocks.append(each.clock)
     if image:
-        fitting = [clock for clock in clocks[::-1] if _within(image.late, clock, early, _CAMERA)]
-        if fitting:
-            image.clock = fitting[0]
+        usual = [clock for clock in clocks[::-1] if _within(image.late, clock, early, _USUAL)]
+        fitting = [clock for clock in clocks if _within(image.late, clock, early, _CAMERA)]
+        if usual:
+            image.clock = usual[0]
+        elif fitting:
+            image.clock = min(fitting, key=image.travel)
         elif not sure and any(_within(image.late, c, early, _AMBIGUOUS) for c in clocks):
             raise BagError(
                 f"received minus stamp is {image.late} for the pictures, which is much for a "
@@ -173,6 +209,7 @@ def _is_processed(state: _Stamped, image: _Stamped, early: float) -> bool:
     """A state that is late, of a robot whose pictures are not, has been computed for long."""
     return (
         not state.late.steps
+        and state.late.ends[1] - state.late.ends[0] < _STEADY
         and _within(state.late, _RECORDER, 0.0, _CAMERA)
         and (
             _within(image.late, _RECORDER, early, _CAMERA)
@@ -206,11 +243,6 @@ def _moves_before_told(streams: Streams, period: float) -> bool:
             if fits[peak] > best[0]:
                 best = (float(fits[peak]), peak - _FEWEST // 4, float(fits[_FEWEST // 4 :].max()))
     return best[0] > 0.7 and best[1] < 0 and best[2] < 0.85 * best[0]
-
-
-def _travel(each: _Stamped) -> float:
-    """How long its messages are under way, s."""
-    return float(np.median(each.late.values - each.clock(each.late.at))) / SECOND
 
 
 def _say(
@@ -248,12 +280,19 @@ def _say(
                 f"recorder's: received minus stamp is {clock}; {', '.join(moved)} moved by it, so "
                 f"that they belong together. {_REMEDY}"
             )
-    if image and (late := _travel(image)) > _PROMPT:
+    if image and (late := image.travel(image.clock)) > _PROMPT:
         notes.append(
             f"the pictures arrive {late:.2f} s after their stamps: taken as the camera's latency"
         )
+    if image and image.clock is _RECORDER:
+        least, most = image.late.ends
+        if most - least > _CHANGE:
+            notes.append(
+                f"WARNING received minus stamp goes from {least:+.2f} to {most:+.2f} s for the "
+                f"pictures: taken as a latency that changes, not as a clock that drifts. {_REMEDY}"
+            )
     state = stamped.get("state")
-    if state and 0.5 * period < (late := _travel(state)) <= max(_PROMPT, period):
+    if state and 0.5 * period < (late := state.travel(state.clock)) <= max(_PROMPT, period):
         notes.append(
             f"the state arrives {late:.3f} s after its stamps: taken as the time that it travels "
             "(--clock-offset)"

@@ -23,6 +23,7 @@ from wm_mpc.data.setpoints import Setpoints
 from wm_mpc.spec import RobotSpec
 from wm_mpc.units import SECOND, STAMP_TOLERANCE
 
+_STRAGGLERS = 2  # messages in a row that may come late without a clock being set
 _LIMIT_TOLERANCE = 1e-6  # of the range; forgives float32
 
 
@@ -107,14 +108,18 @@ def _near(edges: list[int], step: int) -> bool:
 
 
 def _jumps_back(stream: Stream, max_gap: float) -> list[int]:
-    """Times of arrival at which the stamps jump back by more than `max_gap` s. Smaller disorder is
-    sorted out."""
+    """Times of arrival at which the stamps jump back by more than `max_gap` s, and go on from
+    there. Smaller disorder, and single messages that come late, are sorted out."""
     times = stream.times
     newest = np.maximum.accumulate(times)
     edges = []
     base = 0
     while True:  # after a jump, the maximum begins anew
-        back = np.flatnonzero(times[base:] < newest[base:] - max_gap * SECOND)
+        behind = np.append(times[base:] < newest[base:], [True] * _STRAGGLERS)
+        stays = np.all(
+            [behind[k : len(behind) - _STRAGGLERS + k] for k in range(_STRAGGLERS + 1)], axis=0
+        )
+        back = np.flatnonzero((times[base:] < newest[base:] - max_gap * SECOND) & stays)
         if not len(back):
             break
         base += int(back[0])
@@ -241,6 +246,15 @@ def _limited(actions: np.ndarray, spec: RobotSpec, drafts: Drafts) -> np.ndarray
     return np.clip(actions, low, high).astype(np.float32)
 
 
+def repeated_stamps(role: str, stream: Stream) -> str:
+    """What is wrong with stamps that do not tell messages apart."""
+    return (
+        f"{stream.repeated:.0%} of the stamps of the {role} are those of the message before, "
+        "though they arrive one after the other: are they cut to whole seconds? --stamps receive "
+        "counts arrival"
+    )
+
+
 def _why_nothing(streams: Streams, drafts: Drafts, config: BagConfig, spec: RobotSpec) -> str:
     of_role: dict[str, Stream] = {
         "image": streams.image, "state": streams.state, "action": streams.action
@@ -260,6 +274,9 @@ def _why_nothing(streams: Streams, drafts: Drafts, config: BagConfig, spec: Robo
                 "recorder's: try --stamps receive"
             )
         return f"the streams do not overlap: {told}{hint}"
+    for role, stream in of_role.items():
+        if stream.repeated > 0.5:
+            return f"no episode is in it: {repeated_stamps(role, stream)}"
     for role, gap in (("image", config.image.max_gap), ("state", config.state.max_gap)):
         if role not in of_role:
             continue

@@ -8,24 +8,35 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from wm_mpc.ros.errors import MessageError
-from wm_mpc.ros.reading import split_joint
+from wm_mpc.messages.errors import MessageError
+from wm_mpc.messages.reading import split_joint
 
 _STILL = 1e-4  # rad or m; a joint that moves less over a recording does not move
+_FEWEST = 20  # numbers from which on a joint can be said to jump to and fro
+_RESTLESS = 0.2  # share of numbers that are alone; of noise, it is less
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-def joint_row(message: Any, names: Sequence[str]) -> np.ndarray:
+def joint_row(
+    message: Any, names: Sequence[str], unknown: Counter[str] | None = None
+) -> np.ndarray:
     """What a JointState says of these names (`StateSpec.names`): float64 (size,), NaN where it says
     nothing, or no finite number.
 
+    Args:
+        message: A JointState.
+        names: Entries of a state.
+        unknown: Counts the names whose joint is in the message without a finite number.
+
     Raises:
-        MessageError: a field has neither no values nor one for each joint, or no name is in it.
+        MessageError: a field has neither no values nor one for each joint, a joint is named twice,
+            no name is in it, or none has a finite number.
     """
     index = {name: i for i, name in enumerate(message.name)}
     row = np.full(len(names), math.nan)
@@ -33,6 +44,8 @@ def joint_row(message: Any, names: Sequence[str]) -> np.ndarray:
     for k, name in enumerate(names):
         joint, field = split_joint(name)
         numbers = getattr(message, field)
+        if joint in index and len(index) < len(message.name) and message.name.count(joint) > 1:
+            raise MessageError(f"joint_states names the joint {joint!r} twice; once is accepted")
         if joint in index and len(numbers):
             if len(numbers) != len(message.name):
                 raise MessageError(
@@ -43,11 +56,20 @@ def joint_row(message: Any, names: Sequence[str]) -> np.ndarray:
             value = numbers[index[joint]]
             if abs(value) <= _LARGEST:  # false for NaN
                 row[k] = value
-    if names and not present:
+    missing = [
+        name
+        for name, value in zip(names, row, strict=True)
+        if math.isnan(value) and split_joint(name)[0] in index
+    ]
+    if names and not present and not missing:
         raise MessageError(
             f"joint_states has none of {', '.join(names)}; it has: "
             f"{', '.join(message.name) or 'no joints'}"
         )
+    if names and np.isnan(row).all():
+        raise MessageError(f"joint_states has no finite number for {', '.join(missing)}")
+    if unknown is not None:
+        unknown.update(missing)
     return row
 
 
@@ -65,10 +87,25 @@ class _Joint:
     count: int = 0
     low: float = math.inf
     high: float = -math.inf
+    spikes: int = 0  # numbers that are far from those before and after, which are near each other
+    _last: tuple[float, float] = (math.nan, math.nan)
+
+    def see(self, at: float) -> None:
+        """Take in a finite number."""
+        self.count += 1
+        self.low, self.high = min(self.low, at), max(self.high, at)
+        first, second = self._last
+        least = max(5.0 * abs(at - first), 0.02 * (self.high - self.low), _STILL)
+        self.spikes += min(abs(second - first), abs(second - at)) > least
+        self._last = second, at
 
     @property
     def moves(self) -> bool:
         return self.high - self.low > _STILL
+
+    @property
+    def is_restless(self) -> bool:
+        return self.count >= _FEWEST and self.spikes > _RESTLESS * self.count
 
 
 @dataclasses.dataclass
@@ -96,8 +133,7 @@ class Joints:
             for name, at in zip(names, message.position, strict=False):
                 joint = positions.setdefault(name, _Joint())
                 if math.isfinite(at):
-                    joint.count += 1
-                    joint.low, joint.high = min(joint.low, at), max(joint.high, at)
+                    joint.see(float(at))
         return cls(groups, positions, count)
 
     @property
@@ -133,6 +169,15 @@ class Joints:
         chosen = chosen or [group for group in groups if self.moves(group)] or groups
         robot = [name for group in chosen for name in group]
         return robot, [name for group in groups for name in group if name not in robot]
+
+    def unmeasured(self, robot: Sequence[str]) -> list[str]:
+        """Joints of the robot's publishers that never have a finite position."""
+        groups = [group for group in self.groups if set(group) & set(robot)]
+        return [n for group in groups for n in group if n not in self.measured(group)]
+
+    def restless(self, names: Iterable[str]) -> list[str]:
+        """Those of the names whose position jumps to and fro, as if two publishers disagreed."""
+        return [name for name in names if self._positions.get(name, _Joint()).is_restless]
 
 
 def _joined(groups: list[list[str]], names: Sequence[str]) -> list[list[str]]:

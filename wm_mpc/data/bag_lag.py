@@ -45,6 +45,12 @@ def wrong_delay(drafts: Drafts, spec: RobotSpec) -> str:
                 best = (float(fits[peak]), peak - most, float(inside))
     fit, delay, inside = best
     # Motion that comes first is impossible, motion that comes late is only odd.
+    if delay == -1 and inside <= 0.85 * fit:
+        return (
+            f"WARNING the motion fits the actions of the step after it (correlation {fit:.2f}, "
+            f"{inside:.2f} as it is): commands come late in their step, or are recorded late. "
+            "--action-rule integrate takes the mean of a step; see also --clock-offset"
+        )
     if not fit or -1 <= delay <= soon or inside > (0.6 if delay > 0 else 0.85) * fit:
         return ""
     return (

@@ -1,7 +1,7 @@
 """What one recorded message means: a picture, a state, a command or a plan, as arrays.
 
-`wm_mpc.ros.reading` knows the messages that the nodes use, too; here are the other types that a
-recording may have, and which type can be what.
+`wm_mpc.messages.reading` knows the messages that the nodes use, too. Here are the other types that
+a recording may have, and which type can be what.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from wm_mpc.ros.errors import MessageError
-from wm_mpc.ros.reading import (
+from wm_mpc.messages.errors import MessageError
+from wm_mpc.messages.reading import (
     ACTION_FIELDS,
     TWIST_FIELDS,
     compressed_to_rgb,

@@ -14,7 +14,7 @@ import numpy as np
 
 from wm_mpc.data.bag import Bag, Topic
 from wm_mpc.data.bag_config import BagConfig
-from wm_mpc.ros.reading import ACTION_FIELDS, to_nanoseconds
+from wm_mpc.messages.reading import ACTION_FIELDS, to_nanoseconds
 
 _LOOK = 1000  # messages
 _EVEN = 0.02  # of a distance between two points, by which it may differ from the others

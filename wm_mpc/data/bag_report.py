@@ -7,7 +7,7 @@ import numpy as np
 from wm_mpc.data.bag import Bag
 from wm_mpc.data.bag_accounts import Account
 from wm_mpc.data.bag_config import BagConfig
-from wm_mpc.data.bag_import import Drafts
+from wm_mpc.data.bag_import import Drafts, repeated_stamps
 from wm_mpc.data.bag_lag import wrong_delay
 from wm_mpc.data.bag_messages import TRAJECTORY
 from wm_mpc.data.bag_spec import Description
@@ -15,6 +15,8 @@ from wm_mpc.data.bag_streams import TIMEOUT, Stream, Streams, other_clock
 from wm_mpc.units import SECOND
 
 _LOOKS = 50  # pictures that are compared
+_BURSTS = 0.6  # share of messages that may come right after another
+_REPEATED = 0.1  # share of stamps that may be those of the message before
 
 
 def found(bag: Bag) -> str:
@@ -139,11 +141,37 @@ def _remarks(streams: Streams, drafts: Drafts, names: tuple[str, ...], repeated:
             "the stamps of the plans are of another clock than the recorder's (simulated time?): "
             "when they arrived is not known, they act from their stamps on"
         )
+    lines += _coarse_stamps(streams)
+    for name, count in streams.state.unknown.items():
+        lines.append(
+            f"{count} messages of the state have no finite number for {name}: it is taken from the "
+            "line between its neighbours"
+        )
     lines += _constant(streams, drafts, names)
     if len(drafts.episodes) < 2:
         lines.append(
             "train holds out whole episodes and needs at least two: import more, or lower "
             "--max-steps"
+        )
+    return lines
+
+
+def _coarse_stamps(streams: Streams) -> list[str]:
+    """Where stamps, or times of arrival, do not tell messages apart."""
+    lines = []
+    for role in ("image", "state", "action"):
+        stream: Stream = getattr(streams, role)
+        if role == "state" and len(streams.state.publishers()) > 1:
+            continue  # several may stamp by one timer
+        if stream.repeated > _REPEATED:
+            lines.append(f"WARNING {repeated_stamps(role, stream)}")
+    arrived = np.sort(streams.action.received)
+    steps = np.diff(arrived)
+    bare = len(steps) > _LOOKS and not len(streams.action.stamped()[0])
+    if bare and (steps < 0.1 * steps.mean()).mean() > _BURSTS:
+        lines.append(
+            "WARNING the commands, which have no stamps, arrive in bursts: when they were sent is "
+            "not known, and most steps have the wrong one"
         )
     return lines
 

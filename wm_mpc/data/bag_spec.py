@@ -29,9 +29,9 @@ from wm_mpc.data.bag_messages import (
 from wm_mpc.data.bag_points import meaning_of_points
 from wm_mpc.data.bag_streams import Clock, CommandStream
 from wm_mpc.data.bag_topics import find_topics
-from wm_mpc.ros.errors import MessageError
-from wm_mpc.ros.pictures import FULL_RANGE, largest_value
-from wm_mpc.ros.reading import ACTION_FIELDS, TWIST_FIELDS, split_joint, to_nanoseconds
+from wm_mpc.messages.errors import MessageError
+from wm_mpc.messages.pictures import FULL_RANGE, largest_value
+from wm_mpc.messages.reading import ACTION_FIELDS, TWIST_FIELDS, split_joint, to_nanoseconds
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, SpecError, StateSpec
 
 _SIZE = 64  # pixels
@@ -126,14 +126,20 @@ def _state(
     wanted, topic = config.state, topics["state"]
     source = wanted.source or ("odom" if topic.type in (ODOMETRY, POSE) else "joint_states")
     names = wanted.names
-    if not names and topic.type == JOINTS:
-        names = _joint_names(bag, topic, topics["action"], action, notes)
+    if topic.type == JOINTS:
+        joints = Joints.of(item.message for item in bag.messages([topic.name]))
+        names = names or _joint_names(joints, topic, topics["action"], action, notes)
+        if restless := joints.restless(names):
+            notes.append(
+                f"WARNING the position of {', '.join(restless)} jumps to and fro: do several "
+                f"publishers of {topic.name} say different things?"
+            )
     names = names or _state_names(bag, topic, source, notes)
     unit = wanted.unit
     if unit is None:
-        joints = source == "joint_states" and topic.type != ARRAY
+        of_joints = source == "joint_states" and topic.type != ARRAY
         unit = tuple(
-            _JOINT_UNITS[split_joint(name)[1]] if joints else _UNITS.get(name, "1")
+            _JOINT_UNITS[split_joint(name)[1]] if of_joints else _UNITS.get(name, "1")
             for name in names
         )
         notes.append(f"state units {', '.join(unit)}")
@@ -146,15 +152,18 @@ def _state(
 
 
 def _joint_names(
-    bag: Bag, topic: Topic, commands: Topic, action: ActionSpec, notes: list[str]
+    joints: Joints, topic: Topic, commands: Topic, action: ActionSpec, notes: list[str]
 ) -> tuple[str, ...]:
     """The joints of the robot, whoever publishes them."""
-    joints = Joints.of(item.message for item in bag.messages([topic.name]))
     named = action.names if commands.type in (JOINTS, TRAJECTORY) else ()
     names, others = joints.robot(named, action.size if commands.type == ARRAY else None)
     if not names:
         raise BagError(f"{topic.name} has no joint positions; give state.names")
     notes.append(f"state {', '.join(names)}, from {topic.name}")
+    if unmeasured := joints.unmeasured(names):
+        notes.append(
+            f"not in the state: {', '.join(unmeasured)}, which no message has a position of"
+        )
     if others:
         notes.append(
             f"not in the state: {', '.join(others)}, which another publisher of {topic.name} has "
@@ -271,9 +280,14 @@ def _limits(
     values: np.ndarray, kind: str, names: Sequence[str]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Around what was commanded: the same both ways for velocities and efforts."""
-    if not len(values):
-        raise BagError("no action was ever commanded; give action.low and action.high")
-    low, high = values.min(0), values.max(0)
+    never = ~np.isfinite(values).any(0)
+    if never.any():
+        which = ", ".join(itertools.compress(names, never)) if len(values) else "no action"
+        raise BagError(
+            f"{which} was {'never' if len(values) else 'ever'} commanded; give action.low and "
+            "action.high"
+        )
+    low, high = np.nanmin(values, 0), np.nanmax(values, 0)
     still = np.flatnonzero(high - low < 1e-9)
     if len(still):
         raise BagError(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections import Counter
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -20,7 +21,7 @@ from wm_mpc.data.bag_messages import JOINTS, TRAJECTORY, picture, state
 from wm_mpc.data.bag_points import meaning_of_points
 from wm_mpc.data.command_stream import TIMEOUT, CommandStream, other_clock
 from wm_mpc.data.stream import Clock, PictureStream, StateStream, Stream
-from wm_mpc.ros.picture_looks import PictureLooks
+from wm_mpc.messages.picture_looks import PictureLooks
 from wm_mpc.spec import RobotSpec
 
 __all__ = [
@@ -40,7 +41,7 @@ __all__ = [
 class Streams:
     """All that was read. splits: messages at which an episode begins, by topic. steps: times of
     arrival (ns) at which a clock was set. notes: what was found out about clocks. looks: what the
-    pictures were like."""
+    pictures were like. state_names: of the state's columns."""
 
     image: PictureStream
     state: StateStream
@@ -49,6 +50,7 @@ class Streams:
     steps: list[int] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
     looks: PictureLooks = dataclasses.field(default_factory=PictureLooks)
+    state_names: tuple[str, ...] = ()
 
     def of_topics(self, topics: dict[str, Topic]) -> dict[str, Stream | None]:
         """The stream of each topic that was read; None for those that only split."""
@@ -77,6 +79,7 @@ def read_streams(
         StateStream(spec.state.size, clocks["state"]),
         CommandStream(topics["action"].type, spec.action, clocks["action"], meaning),
         {_full(bag, name): Stream(0, Clock(config.stamps)) for name in config.split_at},
+        state_names=spec.state.names,
     )
     bag.damaged.clear()  # of earlier looks at the same messages
     role_of = {topic.name: role for role, topic in topics.items()}
@@ -88,7 +91,7 @@ def read_streams(
             pixels = functools.partial(picture, item.type, message, spec.image)
             streams.image.add_picture(message, received, pixels)
         elif role == "state":
-            row = functools.partial(_state_row, item.type, message, spec)
+            row = functools.partial(_state_row, item.type, message, spec, streams.state.unknown)
             streams.state.add(message, received, row)
         elif role == "action":
             streams.action.add_command(message, received)
@@ -115,9 +118,9 @@ def _check_joints(stream: Stream, spec: RobotSpec, topics: dict[str, Topic]) -> 
         )
 
 
-def _state_row(type_name: str, message: Any, spec: RobotSpec) -> np.ndarray:
+def _state_row(type_name: str, message: Any, spec: RobotSpec, unknown: Counter[str]) -> np.ndarray:
     if type_name == JOINTS:
-        return joint_row(message, spec.state.names)
+        return joint_row(message, spec.state.names, unknown)
     return state(type_name, message, spec.state)
 
 

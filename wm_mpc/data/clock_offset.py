@@ -15,6 +15,7 @@ from wm_mpc.units import SECOND
 
 _DENSE = SECOND // 50  # ns; messages nearer together than this say nothing more
 _WINDOW = 3 * SECOND  # ns before and after a step that are compared
+_FEW = 5  # messages that are compared at least
 _BLOCK = 2 * SECOND  # ns in which the offset is one number
 _LOW = 20  # percentile that counts as quick
 
@@ -42,11 +43,7 @@ class ClockOffset:
         a clock that is set at least jumps."""
         order = np.argsort(received, kind="stable")
         received, late = received[order], (received - stamps)[order]
-        kept = [0]
-        for i, time in enumerate(received.tolist()):
-            if time - received[kept[-1]] >= _DENSE:
-                kept.append(i)
-        received, late = received[kept], late[kept].astype(np.float64)
+        received, late = _thinned(received, late)
         steps = _steps(received, late, smallest_step)
         at, values = [], []
         edges = [0, *steps, len(received)]
@@ -95,15 +92,29 @@ class ClockOffset:
         return f"{self.middle:+.3f} s"
 
 
+def _thinned(received: np.ndarray, late: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The quickest of messages that arrive close together: those before it waited for it."""
+    begins = [0]
+    for i, time in enumerate(received.tolist()):
+        if time - received[begins[-1]] >= _DENSE:
+            begins.append(i)
+    quick = np.minimum.reduceat(late, begins)
+    return received[begins], quick.astype(np.float64)
+
+
 def _steps(received: np.ndarray, late: np.ndarray, smallest: int) -> list[int]:
     """Numbers of the messages from which on the clock is another one for good."""
     found = []
     for i in (np.flatnonzero(np.abs(np.diff(late)) > smallest) + 1).tolist():
-        before = late[(received >= received[i] - _WINDOW) & (received < received[i])]
-        after = late[(received >= received[i]) & (received < received[i] + _WINDOW)]
+        begin, end = np.searchsorted(received, [received[i] - _WINDOW, received[i] + _WINDOW])
+        # After a pause there may be few in the window, and those may be odd ones.
+        before = late[max(0, min(begin, i - _FEW)) : i]
+        after = late[i : max(end, i + _FEW)]
         change = np.percentile(after, _LOW) - np.percentile(before, _LOW)
         jump = late[i] - late[i - 1]
-        if abs(change) > 0.5 * smallest and abs(change - jump) < max(smallest, 0.3 * abs(jump)):
+        # What merely travels for different times has quick messages before and after.
+        sure = min(abs(change), abs(after.min() - before.min())) > 0.5 * smallest
+        if sure and abs(change - jump) < max(smallest, 0.3 * abs(jump)):
             found.append(i)
     return found
 

@@ -68,14 +68,15 @@ class CommandStream(Stream):
         return offsets, np.concatenate([rows, both], axis=1)
 
     def all_values(self, period: float = 0.1) -> np.ndarray:
-        """Every commanded action (rows, size), of trajectories every point."""
+        """Every commanded action (rows, size), of trajectories every point; NaN for joints that
+        one does not name."""
         if self.type != TRAJECTORY:
             return self.values
         if self.meaning == "from":
             return np.concatenate([np.zeros((0, self.size)), *[p[1] for p in self.plans]])
         if self.spec.kind != "velocity" or not self.by_positions:
             points = np.concatenate([np.zeros((0, 2 * self.size)), *[p[1] for p in self.plans]])
-            return points[np.isfinite(points[:, : self.size]).all(axis=1), : self.size]
+            return points[:, : self.size]
         return self._setpoints(np.arange(len(self.plans)), period, None, None).all_speeds()
 
     def commands(

@@ -22,6 +22,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from wm_mpc.atomic import replacing, write
 from wm_mpc.data.image_cache import cached_images
 from wm_mpc.spec import RobotSpec, SpecError
 
@@ -122,7 +123,7 @@ class Dataset:
         header = {"format": FORMAT, "spec": spec.to_dict(), "provenance": provenance or {}}
         try:
             (path / "episodes").mkdir(parents=True, exist_ok=True)
-            _write_atomically(path / "dataset.json", json.dumps(header, indent=2).encode())
+            write(path / "dataset.json", json.dumps(header, indent=2))
         except OSError as error:
             raise DatasetError(f"dataset {path} cannot be made: {error}") from None
         return cls(path)
@@ -143,13 +144,8 @@ class Dataset:
         """Store an episode under its number; complete or not at all."""
         self._check(episode)
         final = self.path / "episodes" / f"{index:06d}.h5"
-        temporary = final.with_suffix(f".{os.getpid()}.tmp")
-        try:
+        with replacing(final) as temporary:
             _write_arrays(temporary, episode)
-            _sync(temporary)
-            os.replace(temporary, final)
-        finally:
-            temporary.unlink(missing_ok=True)
         line = {"episode": index, "steps": len(episode), "seed": episode.seed}
         with open(self.path / "index.jsonl", "a") as index_file:
             index_file.write(json.dumps(line) + "\n")
@@ -298,15 +294,3 @@ def _write_arrays(path: Path, episode: Episode) -> None:
                 file.create_dataset(name, data=array)
         if episode.seed is not None:
             file.attrs["seed"] = episode.seed
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    _sync(temporary)
-    os.replace(temporary, path)
-
-
-def _sync(path: Path) -> None:
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())

@@ -11,12 +11,13 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from wm_mpc.atomic import replacing
 
 if TYPE_CHECKING:
     from wm_mpc.data.episodes import Dataset
@@ -103,8 +104,7 @@ def _make(
     file: Path,
     shape: tuple[int, ...],
 ) -> None:
-    temporary = file.with_suffix(f".{secrets.token_hex(4)}.{os.getpid()}.tmp")
-    try:
+    with replacing(file) as temporary:
         writer = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
         position = 0
         for index, length in zip(indices, lengths, strict=True):
@@ -112,8 +112,3 @@ def _make(
             position += length
         writer.flush()
         del writer
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from wm_mpc.atomic import write
 from wm_mpc.data.episodes import Dataset, DatasetError
 
 _NOTE = "importing.json"
@@ -26,13 +26,8 @@ def whole_import(dataset: Dataset) -> Iterator[None]:
     """Within the block, episodes are appended to the dataset; those leave it again when the block
     raises. Raises DatasetError when the note cannot be written."""
     note = dataset.path / _NOTE
-    temporary = note.with_suffix(".tmp")
     try:
-        with temporary.open("w") as file:
-            json.dump({"first": max(dataset.indices(), default=-1) + 1}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, note)
+        write(note, json.dumps({"first": max(dataset.indices(), default=-1) + 1}))
     except OSError as error:
         raise DatasetError(f"dataset {dataset.path} cannot be written: {error}") from None
     try:
@@ -85,6 +80,6 @@ def _forget(lines_file: Path, first: int) -> None:
             if json.loads(line)["episode"] < first:
                 kept.append(line)
     if kept or first:
-        lines_file.write_text("".join(kept))
+        write(lines_file, "".join(kept))
     else:
         lines_file.unlink()

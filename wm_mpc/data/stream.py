@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import IO, Any
 
@@ -15,9 +16,10 @@ import numpy as np
 from wm_mpc.data.bag_joints import merged_columns
 from wm_mpc.data.clock_offset import ClockOffset
 from wm_mpc.data.resample import interpolate
-from wm_mpc.ros.errors import MessageError
-from wm_mpc.ros.reading import to_nanoseconds
+from wm_mpc.messages.errors import MessageError
+from wm_mpc.messages.reading import to_nanoseconds
 from wm_mpc.spec import ImageSpec
+from wm_mpc.units import SECOND
 
 
 @dataclasses.dataclass
@@ -77,6 +79,19 @@ class Stream:
         there = stamps != 0
         return self.received[there], stamps[there]
 
+    def restamp(self, rows: np.ndarray, later: np.ndarray) -> None:
+        """Move the stamps of some messages. rows: their numbers; later: int64, ns."""
+        stamps = np.array(self._stamps, np.int64)
+        stamps[rows] += np.where(stamps[rows] != 0, later, 0)
+        self._stamps = array.array("q", stamps.tolist())
+
+    @property
+    def repeated(self) -> float:
+        """Share of messages that have the stamp of the message before, and arrive later."""
+        received, stamps = self.stamped()
+        same = (np.diff(stamps) == 0) & (np.diff(received) > SECOND // 1000)
+        return float(same.mean()) if len(same) else 0.0
+
     def move(self, clock: ClockOffset, home: ClockOffset) -> None:
         """Put all times on the clock `home`. clock: that of the stamps; both say how far they are
         behind the recorder's clock at each time of arrival."""
@@ -128,7 +143,31 @@ class PictureStream(Stream):
 
 
 class StateStream(Stream):
-    """A stream of states. Those of joints may come in parts: what a message does not say is NaN."""
+    """A stream of states. Those of joints may come in parts: what a message does not say is NaN.
+
+    unknown: messages that name a joint without saying its number, by the state's name.
+    """
+
+    def __init__(self, size: int, clock: Clock) -> None:
+        super().__init__(size, clock)
+        self.unknown: Counter[str] = Counter()
+
+    def publishers(self) -> list[tuple[list[int], np.ndarray]]:
+        """Columns that come together, of one publisher each, and its messages (numbers); the one
+        with the most columns first."""
+        there = np.isfinite(self.values)
+        together = there.T.astype(np.int64) @ there > 0
+        found: list[tuple[list[int], np.ndarray]] = []
+        left = list(range(self.size))
+        while left:
+            columns: set[int] = set()
+            new = {left[0]}
+            while new - columns:
+                columns |= new
+                new = {k for c in columns for k in np.flatnonzero(together[c]).tolist()} | columns
+            left = [k for k in left if k not in columns]
+            found.append((sorted(columns), np.flatnonzero(there[:, sorted(columns)].any(axis=1))))
+        return sorted(found, key=lambda part: -len(part[0]))
 
     def interpolated(
         self, chosen: np.ndarray, at: np.ndarray, max_gap: int, angles: Sequence[int]

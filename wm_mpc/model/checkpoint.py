@@ -9,13 +9,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
+from torch import Tensor
 
 import wm_mpc
+from wm_mpc.atomic import replacing
 from wm_mpc.model.dynamics import GruDynamics
 from wm_mpc.model.familiarity import Familiarity
 from wm_mpc.model.tensor_file import TensorFile, TensorFileError
@@ -62,17 +65,11 @@ def save_checkpoint(
     }
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         safetensors.torch.save_file(tensors, temporary, {_KEY: json.dumps(metadata)})
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # the library makes files only their owner can read
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -144,17 +141,23 @@ def load_checkpoint(
             tensors = file.tensors()
         except TensorFileError as error:
             raise CheckpointError(f"{path} is damaged: {error}") from None
-    for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{path}: tensor {name!r} contains NaN or infinity")
+    _check_finite(path, tensors, "NaN or infinity")
     if not (tensors["state_std"] > 0.0).all():
         raise CheckpointError(f"{path}: state_std is {tensors['state_std'].tolist()}; wanted: > 0")
     model = model.to_empty(device="cpu")
     model.load_state_dict(tensors)
     if isinstance(model.dynamics, GruDynamics) and not exact:
         model.dynamics.round_weights()
+        _check_finite(path, model.state_dict(), "a number too large for bfloat16")
     model.eval().requires_grad_(False)
     return model, metadata
+
+
+def _check_finite(path: Path, tensors: Mapping[str, Tensor], what: str) -> None:
+    """what: is contained, where a number is not finite. Raises CheckpointError."""
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(f"{path}: tensor {name!r} contains {what}")
 
 
 def _described(path: Path, metadata: dict[str, Any], file: TensorFile) -> WorldModel:

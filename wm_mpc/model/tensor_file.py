@@ -128,7 +128,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _shape(name: str, entry: Any) -> tuple[int, ...]:
     kind = entry.get("dtype") if isinstance(entry, dict) else None
-    if kind not in _SIZE:
+    if not isinstance(kind, str) or kind not in _SIZE:
         raise TensorFileError(f"tensor {name[:100]!r} is of type {str(kind)[:100]!r}; wanted: F32")
     shape = entry.get("shape")
     if not isinstance(shape, list) or any(type(n) is not int or n < 0 for n in shape):

@@ -1,7 +1,7 @@
 """Makes the compiled library: finds a compiler, compiles, and seals the result with a checksum.
 
-Used by `library.py` on first use, and by setup.py when the package is installed. Imports nothing
-but Python's own modules, so that an installation needs no more.
+Used by `library.py` on first use, and by setup.py when the package is installed. It and
+`atomic` import nothing but Python's own modules, so that an installation needs no more.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import platform
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from wm_mpc.atomic import replacing
 
 _FOLDER = Path(__file__).parent
 _SOURCES = ("planner.cpp", "objective.h", "rollout.h", "vision.h", "linear.h")
@@ -76,13 +77,12 @@ def build(
     words of the command; None: `find_compiler`. tuning: flags to try, one set after another.
     Raises CompileError, and OSError where the file cannot be written."""
     command = list(find_compiler() if compiler is None else compiler)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".so", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with replacing(path) as temporary:
+        temporary.touch()  # where this fails, it is not the compiler's fault
+        source = str(_FOLDER / _SOURCES[0])
         reasons = []
         for flags in tuning:
-            reason = _run([*command, *FLAGS, *flags, "-o", name, str(_FOLDER / _SOURCES[0])])
+            reason = _run([*command, *FLAGS, *flags, "-o", str(temporary), source])
             if not reason:
                 break
             reasons.append(reason)
@@ -90,9 +90,6 @@ def build(
             raise CompileError(f"{shlex.join(command)} failed: {reasons[0]}")
         _seal(temporary)
         temporary.chmod(0o755)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _run(command: list[str]) -> str:

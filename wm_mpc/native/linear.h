@@ -119,11 +119,11 @@ void multiply_part(
       const float* begin = start ? start + (int64_t)row * start_stride + column : nullptr;
       int done = rows - row;
       switch (done < kRows ? done : kRows) {
-#define WM_MPC_BLOCK(count)                                                                    \
-  case count:                                                                                  \
-    multiply_block<count, is_half>(                                                            \
-        from, input_stride, inputs, panel, to, output_stride, begin, start_stride);            \
-    done = count;                                                                              \
+#define WM_MPC_BLOCK(count)                                                         \
+  case count:                                                                       \
+    multiply_block<count, is_half>(                                                 \
+        from, input_stride, inputs, panel, to, output_stride, begin, start_stride); \
+    done = count;                                                                   \
     break;
         WM_MPC_BLOCK(1)
         WM_MPC_BLOCK(2)

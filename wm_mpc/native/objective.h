@@ -66,7 +66,7 @@ inline void bind_back(const Problem& p, float* slope, int steps, const uint8_t* 
 struct GoalSpace {
   int rows, embedding_width, width, scene_width;
   float *embedded, *open_first, *first, *open_second, *second, *slope, *slope_second, *slope_first;
-  float *slope_scene;
+  float* slope_scene;
 
   int64_t lay_out(const Model& m, int rows_, float* memory) {
     rows = rows_;
@@ -127,7 +127,8 @@ inline void goal_cost(
       const float* place = g.embedded + at * g.embedding_width;
       const float* state = latents + at * s.input_width + m.scene;
       float square = 0.0f, offset = 0.0f;
-      for (int k = 0; k < m.embedding; ++k) square += (place[k] - p.goal[k]) * (place[k] - p.goal[k]);
+      for (int k = 0; k < m.embedding; ++k)
+        square += (place[k] - p.goal[k]) * (place[k] - p.goal[k]);
       if (p.goal_state)
         for (int k = 0; k < m.state; ++k)
           offset += (state[k] - p.goal_state[k]) * (state[k] - p.goal_state[k]);
@@ -167,7 +168,8 @@ inline float move_cost(const Problem& p, const float* positions, int steps, floa
       move_before = move;
       if (!slope) continue;
       const float to_move = 2.0f * p.action_weight / count * move / unit;
-      const float to_jump = changes > 0 ? 2.0f * p.action_rate_weight / changes * jump / unit : 0.0f;
+      const float to_jump =
+          changes > 0 ? 2.0f * p.action_rate_weight / changes * jump / unit : 0.0f;
       slope[at] += to_move + to_jump;
       if (step) slope[at - size] -= to_move + 2.0f * to_jump;
       if (step > 1) slope[at - 2 * size] += to_jump;

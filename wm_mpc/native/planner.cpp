@@ -40,8 +40,7 @@ void begin(const Model& m, const Problem& p, Workspace& w) {
   for (int row = 0; row < s.rows; ++row) {
     std::memcpy(s.input + (int64_t)row * s.input_width, p.latent, 4 * m.latent);
     std::memcpy(s.hidden + (int64_t)row * s.hidden_width, p.hidden, 4 * m.hidden);
-    if (row)
-      std::memcpy(s.outputs + (int64_t)row * s.outputs_width, s.outputs, 16 * m.hidden);
+    if (row) std::memcpy(s.outputs + (int64_t)row * s.outputs_width, s.outputs, 16 * m.hidden);
   }
 }
 
@@ -210,8 +209,7 @@ void wm_mpc_encode(const Vision* v, const uint8_t* pixels, float* scene, float* 
 
 // See `redraw_error`.
 float wm_mpc_redraw_error(
-    const Vision* v, const uint8_t* pixels, const float* scene, const float* state,
-    float* memory) {
+    const Vision* v, const uint8_t* pixels, const float* scene, const float* state, float* memory) {
   VisionSpace s;
   s.lay_out(*v, memory);
   return redraw_error(*v, s, pixels, scene, state);

@@ -12,10 +12,10 @@ namespace wm_mpc {
 // more; gated: coordinates behind it, 0 without. Matrices ending in `_back` are transposed.
 struct Model {
   int32_t latent, scene, state, block, hidden, change, gated, embedding, width;
-  Matrix from_input, from_input_back;          // latent and block <-> hidden and change
+  Matrix from_input, from_input_back;  // latent and block <-> hidden and change
   Matrix from_embedding, from_embedding_back;  // hidden <-> 3 hidden
-  Matrix from_hidden, from_hidden_back;        // hidden <-> 4 hidden
-  Matrix from_head, from_head_back;            // hidden <-> change
+  Matrix from_hidden, from_hidden_back;  // hidden <-> 4 hidden
+  Matrix from_head, from_head_back;  // hidden <-> change
   Matrix goal_linear, goal_first, goal_second, goal_last;  // the embedding goals are compared in
   Matrix goal_linear_back, goal_first_back, goal_second_back, goal_last_back;
   const float *input_bias, *embedding_bias, *hidden_bias;
@@ -26,16 +26,16 @@ struct Model {
 struct Space {
   int rows, horizon;
   int input_width, inputs_width, gates_width, outputs_width, hidden_width;
-  float *input;        // (horizon + 1, rows): latent, action block; the latent of every step
-  float *open;         // (horizon, rows): sigmoid of what the embedding is of; then its change
-  float *embedding;    // (horizon, rows)
-  float *gates;        // (horizon, rows): reset, update, candidate
-  float *hidden;       // (horizon + 1, rows)
-  float *outputs;      // (horizon + 1, rows): head's first layer, then hidden gates
+  float* input;  // (horizon + 1, rows): latent, action block; the latent of every step
+  float* open;  // (horizon, rows): sigmoid of what the embedding is of; then its change
+  float* embedding;  // (horizon, rows)
+  float* gates;  // (horizon, rows): reset, update, candidate
+  float* hidden;  // (horizon + 1, rows)
+  float* outputs;  // (horizon + 1, rows): head's first layer, then hidden gates
   float *head_open, *head;  // (horizon, rows)
-  float *change;       // (horizon, rows)
-  float *scene_gate;   // (horizon, rows, 1)
-  float *slope_latent; // (horizon, rows): of the cost, before it is sent back
+  float* change;  // (horizon, rows)
+  float* scene_gate;  // (horizon, rows, 1)
+  float* slope_latent;  // (horizon, rows): of the cost, before it is sent back
   float *slope_input, *slope_inputs, *slope_gates, *slope_outputs, *slope_hidden, *kept, *scratch;
   int latent_width, change_width;
 
@@ -126,10 +126,9 @@ inline void roll_out(const Model& m, Space& s, int stride) {
     float* head = s.head + at * s.hidden_width;
     for (int row = 0; row < n; ++row)
       silu(
-          outputs + (int64_t)row * s.outputs_width,
-          s.head_open + (at + row) * s.hidden_width, head + (int64_t)row * s.hidden_width, size);
-    multiply(
-        head, s.hidden_width, n, m.from_head, change, s.change_width, change, s.change_width);
+          outputs + (int64_t)row * s.outputs_width, s.head_open + (at + row) * s.hidden_width,
+          head + (int64_t)row * s.hidden_width, size);
+    multiply(head, s.hidden_width, n, m.from_head, change, s.change_width, change, s.change_width);
     for (int row = 0; row < n; ++row) {
       const float* c = change + (int64_t)row * s.change_width;
       const float* old = input + (int64_t)row * s.input_width;
@@ -141,8 +140,7 @@ inline void roll_out(const Model& m, Space& s, int stride) {
         gate = lanes[0];
       }
       s.scene_gate[at + row] = gate;
-      for (int k = 0; k < m.latent; ++k)
-        fresh[k] = old[k] + (k < m.gated ? gate * c[k] : c[k]);
+      for (int k = 0; k < m.latent; ++k) fresh[k] = old[k] + (k < m.gated ? gate * c[k] : c[k]);
     }
   }
 }
@@ -182,8 +180,8 @@ inline void send_back(const Model& m, Space& s) {
     for (int row = 0; row < n; ++row) {
       float* slope = s.scratch + (int64_t)row * s.hidden_width;
       silu_backward(
-          slope, s.head_open + (at + row) * s.hidden_width,
-          s.head + (at + row) * s.hidden_width, size);
+          slope, s.head_open + (at + row) * s.hidden_width, s.head + (at + row) * s.hidden_width,
+          size);
       std::memcpy(s.slope_outputs + (int64_t)row * s.outputs_width, slope, 4 * size);
     }
     multiply(

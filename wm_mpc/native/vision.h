@@ -26,8 +26,8 @@ struct Vision {
   const float *to_scene_bias, *from_scene_bias;
   const float *robot_first_bias, *robot_second_bias, *robot_last_bias;
   const float *sharpness, *robot_sharpness;  // (keypoints), (robot points)
-  const float *fixed;                        // (rows, columns, fixed points) of the half-size grid
-  const float *background;                   // (height, width, 3)
+  const float* fixed;  // (rows, columns, fixed points) of the half-size grid
+  const float* background;  // (height, width, 3)
 };
 
 struct Map {
@@ -47,13 +47,14 @@ constexpr float kNormEpsilon = 1e-5f;
 // Memory of both directions. Borders have to be zero and stay so.
 struct VisionSpace {
   Map image, first, second, third;
-  float *row, *other;     // for vectors: keypoints, units of a network
+  float *row, *other;  // for vectors: keypoints, units of a network
   float *mean, *variance;  // of channels
 
   int64_t lay_out(const Vision& v, float* memory) {
     const int rows = (v.height + 1) / 2, columns = (v.width + 1) / 2;
-    const int most = std::max({v.keypoints, v.robot_points + v.fixed_points,
-                               v.features[0].outputs, v.join.outputs, v.paint.outputs});
+    const int most = std::max(
+        {v.keypoints, v.robot_points + v.fixed_points, v.features[0].outputs, v.join.outputs,
+         v.paint.outputs});
     int64_t used = 0;
     auto take = [&](int64_t floats) {
       float* part = memory ? memory + used : nullptr;
@@ -66,8 +67,10 @@ struct VisionSpace {
       *map = {nullptr, rows, columns, kBorder, padded(most)};
       map->data = take(map->size());
     }
-    const int64_t longest = padded(std::max({2 * v.keypoints, v.robot_first.outputs,
-                                             v.robot_second.outputs, v.robot_last.outputs}));
+    const int64_t longest = padded(
+        std::max(
+            {2 * v.keypoints, v.robot_first.outputs, v.robot_second.outputs,
+             v.robot_last.outputs}));
     row = take(longest);
     other = take(longest);
     mean = take(first.channels);
@@ -113,8 +116,7 @@ inline void normalise(VisionSpace& s, const Convolution& layer, const Map& map) 
     }
 }
 
-inline void convolve(
-    VisionSpace& s, const Convolution& layer, const Map& from, const Map& to) {
+inline void convolve(VisionSpace& s, const Convolution& layer, const Map& from, const Map& to) {
   const int reach = layer.dilation * (layer.size / 2);
   for (int row = 0; row < to.rows; ++row) {
     const float* start = layer.bias;
@@ -124,8 +126,7 @@ inline void convolve(
         const Matrix& tap = layer.taps[layer.is_row ? down : down * layer.size + right];
         multiply(
             from.at(
-                row * layer.stride + down * layer.dilation - reach,
-                right * layer.dilation - reach),
+                row * layer.stride + down * layer.dilation - reach, right * layer.dilation - reach),
             layer.stride * from.channels, to.columns, tap, to.at(row, 0), to.channels, start,
             stride);
         start = to.at(row, 0);
@@ -191,7 +192,8 @@ inline void draw(const float* points, int count, const float* sharpness, const M
     for (int row = 0; row < map.rows; ++row) {
       const Vector down = centre(row, map.rows) - load(y);
       const Vector along_y = exponential(zero - load(sharp) * down * down);
-      for (int column = 0; column < map.columns; ++column) store(map.at(row, column) + begin, along_y);
+      for (int column = 0; column < map.columns; ++column)
+        store(map.at(row, column) + begin, along_y);
     }
     for (int column = 0; column < map.columns; ++column) {
       const Vector right = centre(column, map.columns) - load(x);

@@ -98,7 +98,7 @@ class PlannerConfig:
     horizon: int = setting(7, "Number of model steps that a plan looks ahead", "steps", 1, 50)
     iterations: int = setting(15, "Number of iterations that improve a plan", "", 1, 1000)
     learning_rate: float = setting(
-        0.1, "Step size of gradient planners, as a share of half the action range", "", 1e-4, 10.0
+        0.1, "Step size of gradient planners, as a share of half the action range", "", 1e-9, 10.0
     )
     learning_rate_decay: float = setting(
         0.5, "Share of the step size that is gone at the last iteration", "", 0.0, 1.0

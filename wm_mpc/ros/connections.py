@@ -7,6 +7,7 @@ at most once a second and never in a thread that plans.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -15,6 +16,11 @@ from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 
 # The middleware's own, or of no use to the robot.
 _IGNORED = ("/rosout", "/parameter_events", "/clock", "/diagnostics")
+# Nodes that only look on, such as `ros2 topic echo` and `ros2 bag record`: no robot moves by them.
+_ONLOOKERS = re.compile(
+    r"_.*|rosbag2.*|ros2bag.*|rviz.*|rqt.*|foxglove.*|rosbridge.*|plotjuggler.*|viewer|record"
+)
+_UNKNOWN = "_NODE_NAME_UNKNOWN_"  # of a node that was just discovered
 _LOOKS = 2  # in a row that must find a fault: nodes that start up are seen one topic at a time
 
 
@@ -33,20 +39,23 @@ class Connections:
         self._told: set[str] = set()
         self.faults: list[str] = []  # one sentence each; what the last looks found
 
-    def look(self, unused: Collection[str] = ()) -> None:
+    def look(self, unused: Collection[str] = (), single: Collection[str] = ()) -> None:
         """Look at the graph, log what is new, and exchange `faults`.
 
         Args:
             unused: topics (as given to `create_publisher`) on which nothing is published at
                 present, so that nobody misses it.
+            single: topics that only one node may publish, for their messages do not mix.
         """
         skipped = {self._node.resolve_topic_name(name) for name in unused} | set(_IGNORED)
-        found = []
+        found: list[str] = []
         heard: dict[str, list[Any]] = {}
         for subscription in list(self._node.subscriptions):
             heard.setdefault(subscription.topic_name, []).append(subscription)
         for topic in heard.keys() - skipped:
             found += self._unheard(topic, heard[topic])
+        for topic in {self._node.resolve_topic_name(name) for name in single} & heard.keys():
+            found += self._mixed(topic, heard[topic])
         for publisher in list(self._node.publishers):
             if publisher.topic_name not in skipped:
                 found += self._unhearing(publisher)
@@ -76,14 +85,29 @@ class Connections:
                     f"does not match: {reasons[0]}"
                 )
 
+    def _mixed(self, topic: str, subscriptions: list[Any]) -> Iterable[str]:
+        """Publishers of a topic, where more than one is heard."""
+        own = {type_name(subscription.msg_type) for subscription in subscriptions}
+        endpoints = self._others(self._node.get_publishers_info_by_topic(topic))
+        fitting = [each for each in endpoints if each.topic_type in own]
+        names = sorted({_name(each) for each in fitting if each.node_name != _UNKNOWN})
+        if len(names) > 1:
+            yield (
+                f"{topic}: {' and '.join(names)} publish it, and what they say does not mix; one "
+                "may publish"
+            )
+
     def _unhearing(self, publisher: Any) -> Iterable[str]:
         """Subscribers that cannot hear a publisher of ours."""
         topic, own = publisher.topic_name, type_name(publisher.msg_type)
         others = self._others(self._node.get_subscriptions_info_by_topic(topic))
-        has_ears = any(other.topic_type == own for other in others)
+        has_ears = any(
+            other.topic_type == own and not _ONLOOKERS.fullmatch(other.node_name)
+            for other in others
+        )
         for other in others:
             if other.topic_type != own:
-                if not has_ears:
+                if not (has_ears or _ONLOOKERS.fullmatch(other.node_name)):
                     hint = self._hint(topic, own, other.topic_type)
                     yield (
                         f"{topic}: {_name(other)} reads {other.topic_type}, but this node "
@@ -134,6 +158,6 @@ def _comparable(profile: QoSProfile) -> QoSProfile:
 
 
 def _name(endpoint: Any) -> str:
-    if endpoint.node_name == "_NODE_NAME_UNKNOWN_":  # just discovered
+    if endpoint.node_name == _UNKNOWN:
         return "a node"
     return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from wm_mpc.ros.reading import ACTION_FIELDS
+from wm_mpc.messages.reading import ACTION_FIELDS
 from wm_mpc.ros.timing import from_seconds, to_duration, to_nanoseconds, to_stamp
 from wm_mpc.spec import ActionSpec
 

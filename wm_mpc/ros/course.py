@@ -40,6 +40,12 @@ class Course:
         """Forget what was sent: others may move the robot now."""
         self._times, self._places = np.zeros(0, np.int64), np.zeros((0, len(self._names)))
 
+    def begin(self, now: int) -> None:
+        """Send after a pause, in which others may have moved the robot: forget what was sent,
+        unless it is on its way there still."""
+        if len(self._times) and now >= self._times[-1]:
+            self.clear()
+
     def at(self, now: int, measured: Mapping[str, float]) -> np.ndarray | None:
         """Where the robot is (joints,): on its way, or measured where that is over; None where
         nobody knows."""

@@ -35,7 +35,7 @@ class GuardedExecutor(SingleThreadedExecutor):
 
     def wait_for_ready_callbacks(self, *args: Any, **options: Any) -> Any:
         self._taken = []
-        found = super().wait_for_ready_callbacks(*args, **options)
+        found: Any = super().wait_for_ready_callbacks(*args, **options)
         self._taken = [found[1]]
         return found
 

@@ -12,7 +12,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo, Image
 
-from wm_mpc.ros.errors import MessageError
+from wm_mpc.messages.errors import MessageError
 from wm_mpc.spec import ImageSpec
 
 

@@ -1,7 +1,7 @@
 """Between ROS messages and arrays: pure conversions, each of which checks what it is given.
 
-The way from messages to arrays needs no ROS and is in `wm_mpc.ros.reading`; both ways are imported
-from here by what has ROS anyway.
+The way from messages to arrays needs no ROS: `wm_mpc.messages.reading`. What has ROS anyway
+imports both ways from here.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from wm_mpc.ros.errors import MessageError
-from wm_mpc.ros.images import camera_info, rgb_to_image
-from wm_mpc.ros.reading import (
+from wm_mpc.messages.errors import MessageError
+from wm_mpc.messages.reading import (
     ACTION_FIELDS,
     JOINT_FIELDS,
     ODOMETRY_FIELDS,
@@ -32,6 +31,7 @@ from wm_mpc.ros.reading import (
     trajectory_to_actions,
     yaw_of,
 )
+from wm_mpc.ros.images import camera_info, rgb_to_image
 from wm_mpc.ros.timing import from_seconds, to_duration
 from wm_mpc.spec import ActionSpec, StateSpec
 

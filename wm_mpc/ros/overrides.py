@@ -15,7 +15,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def read(path: str) -> File:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise OverrideError(f"parameter file {path!r}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise OverrideError(f"parameter file {path!r} is not YAML: {reason}") from None
     try:
@@ -146,16 +146,40 @@ def _parameters_of(node: str) -> frozenset[str]:
     return frozenset(entry.name for entry in getattr(importlib.import_module(module), attribute))
 
 
+def _rules(arguments: Sequence[str]) -> Iterable[str]:
+    """The texts of `-p` and `--param` among ROS arguments."""
+    is_ros, words = False, iter(arguments)
+    for word in words:
+        if word in ("--ros-args", "--"):
+            is_ros = word == "--ros-args"
+        elif is_ros and word in ("-p", "--param"):
+            yield next(words, "")
+
+
+def check_rules(arguments: Sequence[str], name: str) -> None:
+    """Refuse `-p node:parameter:=value` for a node of another name, of which each program has only
+    one. Raises OverrideError."""
+    for rule in _rules(arguments):
+        left = rule.partition(":=")[0]
+        node, separator, parameter = left.rpartition(":")
+        if separator and node != name:
+            raise OverrideError(
+                f"-p {rule} is for a node {node}, but this node is {name}; write {parameter} or "
+                f"{name}:{parameter}"
+            )
+
+
 def check(node: Any) -> None:
     """Refuse what was given to a node (of rclpy, with all parameters declared) and fits nothing.
 
     Raises OverrideError. Logs what is merely for other nodes.
     """
     name, full_name = node.get_name(), node.get_fully_qualified_name()
+    check_rules(_arguments(), name)
     common = set(os.environ.get(COMMON_PARAMETERS, "").splitlines())
     own = [file for file in files(_arguments()) if file.path not in common]
     for file in own:
-        for line in check_sections(file, name, full_name):
+        for line in check_sections(file, name, full_name, node._parameters):
             node.get_logger().warning(line)
     shared = {
         parameter
@@ -179,8 +203,8 @@ def check(node: Any) -> None:
         )
 
 
-def check_sections(file: File, name: str, full_name: str) -> list[str]:
-    """What to warn of in a file that the node of this name was given.
+def check_sections(file: File, name: str, full_name: str, known: Collection[str] = ()) -> list[str]:
+    """What to warn of in a file that the node of this name was given. known: its parameters.
 
     Raises OverrideError when the file is not for the node although it seems to be meant so.
     """
@@ -196,11 +220,18 @@ def check_sections(file: File, name: str, full_name: str) -> list[str]:
     if elsewhere and not is_named:
         return [f"parameter file {file.path!r} has parameters for {', '.join(elsewhere)}, not for "
                 f"{full_name}"]  # fmt: skip
-    mistyped = [
-        section.pattern
+    strange = [
+        section
         for section in rest
-        if section.node not in _tables and _near(section.node, [name])
+        if section.node not in _tables and (name in section.node or _near(section.node, [name]))
     ]
+    mistyped = [section.pattern for section in strange]
+    ours = [s.pattern for s in strange if s.names and all(each in known for each in s.names)]
+    if fitting and ours and not is_named:
+        raise OverrideError(
+            f"parameter file {file.path!r} has parameters of this node for {', '.join(ours)}, but "
+            f"this node is {full_name}; write {full_name} or /**/{name} there"
+        )
     if fitting and not mistyped:
         return []
     if fitting:

@@ -160,7 +160,7 @@ class Parameters:
         self._lock = threading.Lock()
         self._listeners: list[Callable[[Mapping[str, Value]], None]] = []
 
-    def values(self) -> Mapping[str, Value]:
+    def values(self) -> Mapping[str, Any]:
         """All values as they are now: an immutable snapshot. Thread-safe, does not block."""
         return self._values
 

@@ -14,7 +14,7 @@ from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message, serialize_message
 from trajectory_msgs.msg import JointTrajectory as Plan
 
-from wm_mpc.ros.errors import MessageError
+from wm_mpc.messages.errors import MessageError
 from wm_mpc.ros.messages import actions_to_trajectory
 from wm_mpc.ros.timing import to_stamp
 from wm_mpc.spec import ActionSpec
@@ -28,7 +28,7 @@ class SerializedPlans:
 
     def __init__(self, spec: ActionSpec, control_period: float) -> None:
         self._spec, self._period = spec, control_period
-        self._forms: dict[int, _Form] = {}
+        self._forms: dict[int, _Form | None] = {}
 
     def write(self, stamp: int, actions: np.ndarray) -> bytes:
         """What `actions_to_trajectory` makes of actions (points, action size) that apply from

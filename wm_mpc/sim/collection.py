@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import time
 from collections.abc import Callable
 
 import numpy as np
 
+from wm_mpc.atomic import remove_leftovers
 from wm_mpc.data.dataset_lock import writing
 from wm_mpc.data.episodes import Dataset, Episode
 from wm_mpc.sim.bullet import Simulation, episode_rng
@@ -90,10 +90,8 @@ def _record(task: str, seed: int, steps: int, index: int) -> tuple[int, Episode]
 
 def _clean_up(dataset: Dataset) -> None:
     """Finish what a killed process left: delete its half-written files, complete the index."""
-    for path in [*dataset.path.glob("*.tmp"), *dataset.path.glob("*/*.tmp")]:
-        writer = path.suffixes[-2][1:] if len(path.suffixes) > 1 else ""
-        if writer.isdigit() and not _is_writing(int(writer)):
-            path.unlink(missing_ok=True)
+    for folder in (dataset.path, dataset.path / "episodes", dataset.path / "cache"):
+        remove_leftovers(folder)
     index_file = dataset.path / "index.jsonl"
     lines = index_file.read_text().splitlines() if index_file.exists() else []
     unlisted = set(dataset.indices()) - {json.loads(line)["episode"] for line in lines}
@@ -102,18 +100,6 @@ def _clean_up(dataset: Dataset) -> None:
             episode = dataset.read_without_images(index)
             line = {"episode": index, "steps": len(episode), "seed": episode.seed}
             file.write(json.dumps(line) + "\n")
-
-
-def _is_writing(process: int) -> bool:
-    if process == os.getpid():  # not yet: a file of this number is of another one before
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def moving_share(dataset: Dataset, names: tuple[str, ...], steps: int) -> float:

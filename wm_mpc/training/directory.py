@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 
 import torch
 
+from wm_mpc.atomic import remove_leftovers, replacing
+
 
 class TrainingError(RuntimeError):
     """A run that cannot start, continue or be trusted."""
@@ -30,6 +32,7 @@ class RunDirectory:
         """Make the directory this run's own. Raises TrainingError when it is another's already, or
         damaged."""
         identity = _as_json(identity)
+        remove_leftovers(self.path)
         previous = self._identity()
         if previous is None:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -103,12 +106,8 @@ def _load(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def _write(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "wb") as file:
+    with replacing(path) as temporary, open(temporary, "wb") as file:
         write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def _difference(there: dict[str, Any], here: dict[str, Any], where: str = "") -> str:

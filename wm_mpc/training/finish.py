@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from wm_mpc.atomic import write
 from wm_mpc.model.checkpoint import save_checkpoint
 from wm_mpc.model.familiarity import familiarity_notes
 from wm_mpc.provenance import code_version
@@ -38,7 +39,7 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
     model.familiarity = measure_familiarity(model, recording, episodes)
     checkpoint = run / f"{recording.spec.task}.safetensors"
     save_checkpoint(model, checkpoint, provenance)
-    (run / "metrics.json").write_text(json.dumps(provenance, indent=2, default=_plain) + "\n")
+    write(run / "metrics.json", json.dumps(provenance, indent=2, default=_plain) + "\n")
     picture = run / "report.png"
     report.draw_report(
         model, recording, episodes, trainer.history, metrics, picture, config.horizon, quality

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wm_mpc.atomic import replacing
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.synthesis.random_rollouts import Rollouts
 
@@ -34,9 +34,8 @@ class Replay:
                 rollouts = Rollouts(file["images"], file["states"], file["actions"])
         else:
             rollouts = make()
-            temporary = path.with_suffix(".tmp.npz")
-            np.savez(temporary, **vars(rollouts))
-            os.replace(temporary, path)
+            with replacing(path) as temporary, open(temporary, "wb") as written:
+                np.savez(written, **vars(rollouts))
         count, steps = rollouts.images.shape[:2]
         latents = encode_all(
             self._model,

@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int | str:
     except KeyboardInterrupt:
         return int(signal.SIGINT)
     except BrokenPipeError:  # the reader of our output has gone: head, a closed pager
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return int(signal.SIGPIPE)
     except (RuntimeError, ValueError) as error:
         return str(error)

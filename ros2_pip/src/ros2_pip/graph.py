@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import rclpy
 from rclpy.node import Node
@@ -174,7 +174,7 @@ def services(node: Node, *, hidden: bool = False) -> list[tuple[str, list[str]]]
     ]
 
 
-def call_service(node: Node, service_type: type, name: str, request: object) -> object:
+def call_service(node: Node, service_type: type, name: str, request: object) -> Any:
     """Call a service and return its response; RuntimeError if it does not answer."""
     client = node.create_client(service_type, name)
     try:

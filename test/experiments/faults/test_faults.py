@@ -49,7 +49,7 @@ def test_a_part_of_the_table_holds_and_is_saved(tmp_path, domain_id, capsys):
 
 
 def test_an_arm_begins_where_it_is_and_is_not_led_away(tmp_path, domain_id, capsys):
-    wanted = "arm started|reactivated|familiarity"
+    wanted = "arm started|reactivated|blocked|familiarity"
     arguments = ["--only", wanted, "--ros-domain", str(domain_id), "--out", str(tmp_path)]
     assert faults.main(arguments) == 0, capsys.readouterr().out
     results = json.loads((tmp_path / "results.json").read_text())

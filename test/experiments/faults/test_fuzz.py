@@ -22,8 +22,9 @@ from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.ros import qos
 
-from ...nodes.conftest import RunningSim
-from ...nodes.test_mpc import SPEC, RunningMpc, velocities
+from ...nodes.running import RunningMpc
+from ...nodes.running_sim import RunningSim
+from ...nodes.test_mpc import SPEC, velocities
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 EXAMPLES = settings(
@@ -162,7 +163,7 @@ def test_sim_survives_whatever_comes(observer):
         sim.wait_until(lambda: sim.images, "an image")
 
         def check():
-            assert not sim._failures, sim._failures
+            assert not sim.failures, sim.failures
 
         attack(
             observer,

@@ -40,7 +40,7 @@ def tuned(tmp_path):
 @pytest.mark.parametrize("task", [task for task in sorted(TASKS) if task_parameter_file(task)])
 def test_settings_are_those_the_node_would_use(task):
     """The node declares its table and lets the task's file override it."""
-    parameters = pytest.importorskip("wm_mpc.nodes.mpc_parameters")
+    parameters = pytest.importorskip("wm_mpc.nodes.mpc.parameters")
     values = {entry.name: entry.default for entry in parameters.TABLE}
     nested = yaml.safe_load(task_parameter_file(task).read_text())["/**/mpc"]["ros__parameters"]
     for section in ("planner", "cost"):

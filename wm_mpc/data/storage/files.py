@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -34,6 +36,8 @@ _PACKED = (".zstd", ".zst", ".lz4")
 _KINDS: dict[bytes, type[StoredFile]] = {
     mcap_records.MAGIC: McapFile, sqlite.MAGIC: SqliteFile, ros1.MAGIC: Ros1File
 }  # fmt: skip
+_NUMBERED = re.compile(r"(.*_)(\d{1,6})(\.\w+(?:\.\w+)?)")
+_MOST = 5  # names in one remark
 _ZSTD, _LZ4 = b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
 
 
@@ -99,9 +103,27 @@ def storage_files(path: Path, metadata: Metadata | None) -> tuple[list[Path], li
         there = {name: file for name, file in there.items() if name not in others}
     known = {_unpacked_name(name) for name in listed}
     unlisted = [name for name in there if _unpacked_name(name) not in known]
+    remarks += [
+        f"{file.name} is a link to nothing and is left out"
+        for file in sorted(path.iterdir())
+        if _ending(file.name) and file.is_symlink() and not file.exists()
+    ]
+    if lacking := _lacking(there) if not listed else []:
+        remarks.append(f"by the numbers of its files, some are missing: {', '.join(lacking)}")
     if listed and unlisted:
         remarks.append(f"metadata.yaml does not list {', '.join(unlisted)}; it is read, too")
     return sorted(there.values(), key=lambda file: _order(file.name)), remarks
+
+
+def _lacking(there: Iterable[str]) -> list[str]:
+    """Names of files that a recording of several, numbered at their ends, should have as well."""
+    numbered = [found for name in there if (found := _NUMBERED.fullmatch(name))]
+    lacking = []
+    for begin, end in dict.fromkeys((found[1], found[3]) for found in numbered):
+        numbers = {int(f[2]) for f in numbered if (f[1], f[3]) == (begin, end)}
+        gaps = set(range(max(numbers))) - numbers if len(numbers) > 1 else set()
+        lacking += [f"{begin}{number}{end}" for number in sorted(gaps)[:_MOST]]
+    return lacking
 
 
 def missing_files(files: list[Path], metadata: Metadata | None) -> list[str]:

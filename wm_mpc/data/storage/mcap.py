@@ -23,6 +23,7 @@ from wm_mpc.data.storage.stored import Channel, StorageError, StoredFile, Unread
 _OFFSET_BITS = 40  # of a place; above them is the number of the chunk, 0: none
 _BLOCK = 1 << 22  # bytes read at a time
 _CHUNK_BEGIN = re.compile(rb"\x06(?=.{5}\0\0\0)", re.DOTALL)
+_LONGEST = 1 << 32  # bytes of a record; what claims more is nonsense
 _KEPT = 1 << 28  # bytes of unpacked chunks that are kept
 _FORMATS = {"ros2msg", "ros2idl", "omgidl", "ros1msg"}
 
@@ -76,7 +77,9 @@ class McapFile(StoredFile):
             operation, length = HEAD.unpack(head) if len(head) == HEAD.size else (0xFF, end)
             after = at + HEAD.size + length
             if not records.is_operation(operation) or after > end:
-                is_cut = len(head) < HEAD.size or 0 < operation <= records.DATA_END
+                is_cut = len(head) < HEAD.size or (
+                    0 < operation <= records.DATA_END and length < _LONGEST
+                )
                 at = self._pass_over(at, end, None if is_cut else before)
                 before = None
                 continue
@@ -96,11 +99,10 @@ class McapFile(StoredFile):
             if len(data) < MESSAGE_HEAD.size:
                 raise UnreadableError("a message is shorter than its head")
             channel, _, time, _ = MESSAGE_HEAD.unpack(data)
-            self._keep(channel, time, at)
-            return int(channel)
+            return int(channel) if self._keep(channel, time, at) else None
         if operation == records.CHUNK:
-            self._take_chunk(at, length)
-        elif operation == records.MESSAGE_INDEX:
+            return self._take_chunk(at, length)
+        if operation == records.MESSAGE_INDEX:
             channel, count = records.indexed_of(self._read(at, 6), length)
             is_of_bad = self._bad and self._bad[-1].start > self._last_good
             (self._bad[-1].indexed if is_of_bad else self.claims["message index"])[channel] += count
@@ -113,23 +115,34 @@ class McapFile(StoredFile):
 
     _last_good = 0  # where the last chunk began that can be read
 
-    def _take_chunk(self, at: int, length: int) -> None:
+    def _take_chunk(self, at: int, length: int) -> int | None:
+        """Take in a chunk; the channel of its last message, where no checksum says that it is
+        whole: if nonsense follows, the chunk may have been torn inside that message."""
         try:
             chunk = Chunk.of(self._read(at, min(length, 64)), at, length)
             data = chunk.unpack(self._read(chunk.start, chunk.packed))
             spans = list(records.inside(data))
         except UnreadableError as error:
             self._bad.append(_BadChunk(at, str(error)))
-            return
+            return None
         self._chunks.append(chunk)
         self._last_good = at
         number = len(self._chunks) << _OFFSET_BITS
+        newest = None
         for operation, first, last in spans:
+            newest = None
             if operation == records.MESSAGE:
                 channel, _, time, _ = MESSAGE_HEAD.unpack_from(data, first)
-                self._keep(channel, time, number + first)
+                newest = int(channel) if self._keep(channel, time, number + first) else None
             elif operation in (records.SCHEMA, records.CHANNEL):
                 self._define(operation, data[first:last])
+        return None if chunk.checksum else newest
+
+    def _take_back(self, channel: int) -> None:
+        """Count the newest message of a channel as unreadable."""
+        self.times[channel].pop()
+        self.places[channel].pop()
+        self.unreadable[channel] += 1
 
     def _define(self, operation: int, data: bytes) -> None:
         if operation == records.SCHEMA:
@@ -143,9 +156,7 @@ class McapFile(StoredFile):
         """Where the next record begins after nonsense at `at`. before: the channel of a message
         right before it, whose end is probably lost, too."""
         if before is not None:
-            self.times[before].pop()
-            self.places[before].pop()
-            self.unreadable[before] += 1
+            self._take_back(before)
         listed = [start for start in self._summary.chunks if start > at]
         found = min(listed) if listed else self._find_chunk(at + 1, end)
         if found is None:

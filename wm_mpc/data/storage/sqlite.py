@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import shutil
 import sqlite3
 import struct
@@ -24,6 +23,8 @@ from wm_mpc.data.storage.stored import Channel, StorageError, StoredFile, Unread
 MAGIC = b"SQLite format 3\0"
 _WAIT = 2.0  # s; for another process to let go of the file
 _ROWS = 1000  # read at a time
+# Fills what was cut off. Read as a row, it is empty and has a small number; no message holds it.
+_MISSING = bytes.fromhex("01030002030101020003020201000301")
 
 
 class SqliteFile(StoredFile):
@@ -39,6 +40,9 @@ class SqliteFile(StoredFile):
         except (sqlite3.Error, OSError) as error:
             self._stack.close()
             raise StorageError(_reason(error)) from None
+        except (TypeError, ValueError) as error:  # damaged pages give values of any type
+            self._stack.close()
+            raise StorageError(f"its table of topics is damaged: {error}") from None
         except StorageError:
             self._stack.close()
             raise
@@ -66,6 +70,8 @@ class SqliteFile(StoredFile):
         self.remarks.append(f"it was never closed; what {kinds} says is taken into account")
         return self._completed(0)
 
+    _torn_ends: tuple[bytes, ...] = ()  # of messages of which a part was cut off
+
     def _completed(self, size: int) -> sqlite3.Connection:
         """A connection to a copy that sqlite may change. size: its least size, bytes."""
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wm_mpc_bag_")))
@@ -78,12 +84,13 @@ class SqliteFile(StoredFile):
         self.unfinished = True
         copy = folder / self.path.name
         if copy.stat().st_size < size:  # or sqlite would read nothing of it
-            os.truncate(copy, size)
+            self._torn_ends = _fill_up(copy, size)
         return self._try(copy, "mode=rw")
 
     def _try(self, path: Path, mode: str) -> sqlite3.Connection:
         uri = f"file:{quote(str(path.resolve()))}?{mode}"
         connection = sqlite3.connect(uri, uri=True, timeout=_WAIT, check_same_thread=False)
+        connection.text_factory = _text
         try:
             connection.execute("SELECT name FROM sqlite_master").fetchall()
         except sqlite3.Error:
@@ -117,13 +124,17 @@ class SqliteFile(StoredFile):
     def _scan(self) -> None:
         """Note when each message arrived. Where pages are damaged, go on behind them."""
         nowhere: Counter[int] = Counter()
-        gaps = 0
+        gaps = skipped = newest = 0
         for item in self._walk():
             if isinstance(item, int):
                 gaps += item
                 continue
             number, channel, time = item
-            if channel not in self.channels:
+            skipped += number - newest - 1 if newest else 0
+            newest = number
+            if self._torn_ends and not self._is_whole(number):
+                gaps += 1
+            elif channel not in self.channels:
                 nowhere[channel] += 1
             elif isinstance(time, int) and time >= 0:
                 self._keep(channel, time, number)
@@ -131,6 +142,8 @@ class SqliteFile(StoredFile):
                 self.unreadable[channel] += 1
         for channel, count in nowhere.items():
             self.unaccounted.append(f"{count} messages are of topic {channel}, defined nowhere")
+        if skipped > gaps:
+            self._explain(skipped - gaps)
         if self.unknown:  # it was cut, and how many messages that took is not known
             self.unattributed = gaps
         elif gaps and len(self.channels) == 1:
@@ -141,6 +154,24 @@ class SqliteFile(StoredFile):
             self.unknown.append(
                 f"{gaps} messages lie in damaged pages; of which topics is not known"
             )
+
+    def _is_whole(self, number: int) -> bool:
+        try:
+            return bool(self.fetch(number))
+        except UnreadableError:
+            return False
+
+    def _explain(self, skipped: int) -> None:
+        """Say why so many messages are not there whose numbers were given to them."""
+        try:
+            ((found, *_), *_) = self._connection.execute("PRAGMA quick_check(1)").fetchall()
+        except sqlite3.DatabaseError as error:
+            found = str(error)
+        if found == "ok":
+            self.remarks.append(f"{skipped} messages were deleted from it, by their numbers")
+        else:
+            said = " ".join(str(found).split())
+            self.unaccounted.append(f"{skipped} messages are missing, by their numbers: {said}")
 
     def _walk(self) -> Iterator[tuple[int, int, int] | int]:
         """Number, topic and time of each message; the size of each gap in the numbers that
@@ -209,6 +240,8 @@ class SqliteFile(StoredFile):
             raise UnreadableError(f"its page is damaged: {error}") from None
         if row is None or not isinstance(row[0], bytes):
             raise UnreadableError("it is no longer there")
+        if self._torn_ends and (_MISSING in row[0] or row[0].endswith(self._torn_ends)):
+            raise UnreadableError("a part of it was cut off")
         return row[0]
 
     def close(self) -> None:
@@ -230,6 +263,25 @@ def _full_size(head: bytes) -> int:
         return 0
     page, pages = struct.unpack_from(">H", head, 16)[0], struct.unpack_from(">I", head, 28)[0]
     return int(pages * (65536 if page == 1 else page))
+
+
+def _fill_up(file: Path, size: int) -> tuple[bytes, ...]:
+    """Make a file as large as it should be; how a message ends of which a part was cut off.
+
+    Zeros would look like a part of it. The filling is the same at the same place of every page,
+    where a message goes on behind a number of 4 bytes."""
+    cut = file.stat().st_size
+    with file.open("r+b") as opened:
+        opened.seek(cut)
+        for at in range(cut, size, 1 << 20):
+            opened.write(_filling(at, min(1 << 20, size - at)))
+    return tuple(_filling(at, count) for at in (cut, 4) for count in range(2, 2 * len(_MISSING)))
+
+
+def _filling(at: int, count: int) -> bytes:
+    """What is put into a file from byte `at` on."""
+    phase = at % len(_MISSING)
+    return (_MISSING * (count // len(_MISSING) + 2))[phase : phase + count]
 
 
 def _state(file: Path) -> tuple[int, int]:

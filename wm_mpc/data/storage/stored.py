@@ -91,14 +91,15 @@ class StoredFile(abc.ABC):
         lost = self.unknown or self.unaccounted or self.unreadable or self.unattributed
         return self.unfinished or bool(lost)
 
-    def _keep(self, channel: int, time: int, place: int) -> None:
-        """Note a message that is there."""
+    def _keep(self, channel: int, time: int, place: int) -> bool:
+        """Note a message that is there; False when its time of arrival is none."""
         if time < LATEST_TIME:
             self.times[channel].append(time)
             self.places[channel].append(place)
-        else:
-            self.unreadable[channel] += 1
-            self.remarks.append(f"a message arrived at {time} ns, which is no time")
+            return True
+        self.unreadable[channel] += 1
+        self.remarks.append(f"a message arrived at {time} ns, which is no time")
+        return False
 
     @property
     def count(self) -> int:

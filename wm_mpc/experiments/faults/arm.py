@@ -107,7 +107,8 @@ class ArmRig(Bench):
         self._gaps = random.Random(0)
         self._stop = threading.Event()
         self._mover = threading.Thread(target=self._move, name="arm", daemon=True)
-        create, node = self.node.create_subscription, self.node
+        node = self.node
+        create: Any = node.create_subscription  # rclpy's types know callbacks of a message alone
         create(JointTrajectory, "planned_actions", self._on_plan, qos.APPENDED)
         create(Float64MultiArray, "commands", self._on_commands, qos.APPENDED)
         create(JointTrajectory, "joint_trajectory", self._on_trajectory, qos.APPENDED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from wm_mpc.ros import qos
 from wm_mpc.ros.timing import to_nanoseconds
 
 LONGEST = 0.005  # s, that 99 of 100 holds may take on each output
+_EVER = int(np.iinfo(np.int64).max)
 _LOST = 1.0  # s, after which a hold that did not come on an output counts as lost
 _TYPES = {
     "planned_actions": JointTrajectory,
@@ -100,14 +102,17 @@ class HoldLatencies:
         }
         for name in outputs:
             node.create_subscription(_TYPES[name], name, handlers[name], qos.APPENDED)
-        # Of a robot moved by positions: rest is what the last trajectory of one point says.
-        self._last_rest: np.ndarray | None = None
-        self._commands: list[tuple[np.ndarray, int, int]] = []
+        # Of a robot moved by positions, where rest is any number: what leaves after a request to
+        # hold and before the next plan. Moments are those at which messages left, ns.
+        self._plans: deque[tuple[int, bool]] = deque(maxlen=20)  # and whether it moves
+        self._holds_positions = False
+        self._commands: deque[tuple[int, int]] = deque(maxlen=40)  # left, received
 
     def _on_plan(self, message: JointTrajectory, info: Mapping[str, int]) -> None:
-        self.book.plan(
-            to_nanoseconds(message.header.stamp), len(message.points), info["received_timestamp"]
-        )
+        stamp, points = to_nanoseconds(message.header.stamp), len(message.points)
+        self.book.plan(stamp, points, _received(info))
+        self._plans.append((info["source_timestamp"], points > 0))
+        self._match()
 
     def _on_twist(self, message: TwistStamped, info: Mapping[str, int]) -> None:
         twist = message.twist
@@ -116,28 +121,30 @@ class HoldLatencies:
             self.book.rest("cmd_vel", to_nanoseconds(message.header.stamp), _received(info))
 
     def _on_commands(self, message: Float64MultiArray, info: Mapping[str, int]) -> None:
-        found = np.array(message.data), info["source_timestamp"], _received(info)
-        if not found[0].any():
-            self.book.rest("commands", *found[1:])
-        self._commands = [*self._commands[-20:], found]
+        left, received = info["source_timestamp"], _received(info)
+        if not any(message.data):
+            self.book.rest("commands", left, received)
+        self._commands.append((left, received))
         self._match()
 
     def _on_trajectory(self, message: JointTrajectory, info: Mapping[str, int]) -> None:
         if len(message.points) != 1:
             return
         self.book.rest("joint_trajectory", to_nanoseconds(message.header.stamp), _received(info))
-        point = message.points[0]
-        if len(point.positions) and not len(point.velocities):
-            self._last_rest = np.array(point.positions)
-            self._match()
+        self._holds_positions = (
+            bool(message.points[0].positions) and not message.points[0].velocities
+        )
+        self._match()
 
     def _match(self) -> None:
-        """Commands that name the position to hold, whichever of the two comes first."""
-        if self._last_rest is None:
+        """Commands of a robot moved by positions that left after a hold, before the next plan."""
+        if not self._holds_positions or "commands" not in self.streams:
             return
-        for values, sent, received in self._commands:
-            if values.shape == self._last_rest.shape and (values == self._last_rest).all():
-                self.book.rest("commands", sent, received)
+        plans = list(self._plans)
+        for (left, moves), (until, _) in zip(plans, [*plans[1:], (_EVER, True)], strict=True):
+            for sent, received in self._commands:
+                if not moves and left <= sent < until:
+                    self.book.rest("commands", sent, received)
 
 
 def _received(info: Mapping[str, int]) -> int:

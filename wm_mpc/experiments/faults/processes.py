@@ -13,7 +13,7 @@ from std_msgs.msg import String
 
 from wm_mpc.experiments.faults.fault import EITHER, HOLDS, PLANS, STANDS, Fault
 from wm_mpc.experiments.faults.rig import Rig
-from wm_mpc.nodes.mpc_parameters import TABLE
+from wm_mpc.nodes.mpc.parameters import TABLE
 from wm_mpc.ros import qos
 
 

@@ -93,7 +93,7 @@ def _mpc(bench: Workbench, task: str) -> list[str]:
 
 def _camera(bench: Workbench, task: str, recording: Path, height: int, width: int) -> list[str]:
     return [
-        sys.executable, "-m", "wm_mpc.nodes.camera_player", "--ros-args",
+        sys.executable, "-m", "wm_mpc.nodes.tools.camera_player", "--ros-args",
         *_parameters(
             recording=recording, checkpoint=bench.options.checkpoints[task].path.resolve(),
             height=height, width=width, rate=1.0 / bench.model(task).spec.control_period,

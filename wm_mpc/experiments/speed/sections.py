@@ -19,13 +19,13 @@ from typing import Any
 
 import torch
 
+from wm_mpc.atomic import write
 from wm_mpc.experiments.common.machine import describe_machine, today
 from wm_mpc.experiments.speed import budget, latency, limit, node, peers, repeat, success
 from wm_mpc.experiments.speed.claims import judge
 from wm_mpc.experiments.speed.picture import draw
 from wm_mpc.experiments.speed.tables import markdown
 from wm_mpc.experiments.speed.workbench import Options, Workbench
-from wm_mpc.experiments.success.tables import write
 from wm_mpc.experiments.success.through_ros import LaunchError
 
 # What each one answers, for people; in the order in which they are measured: what takes the
@@ -119,7 +119,7 @@ class BenchmarkRun:
     def _save(self, *, picture: bool) -> dict[str, Any]:
         results = self.results()
         write(self._out / "results.json", _json(results))
-        write(self._out / "results.md", (markdown(results) + "\n").encode())
+        write(self._out / "results.md", markdown(results) + "\n")
         if picture:
             write(self._out / "results.png", draw(results))
         return results

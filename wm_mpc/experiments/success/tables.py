@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from wm_mpc.atomic import write
 from wm_mpc.experiments.success.cells import EARLY, POOLED, Row
 from wm_mpc.experiments.success.picture import draw
 
@@ -16,20 +16,10 @@ def save(folder: Path, results: Mapping[str, Any], *, picture: bool) -> None:
     """Write results.json and results.md, and results.png when `picture`; each at once, so that a
     reader never sees half of one."""
     folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "results.json", (json.dumps(results, indent=2) + "\n").encode())
-    write(folder / "results.md", (markdown(results) + "\n").encode())
+    write(folder / "results.json", json.dumps(results, indent=2) + "\n")
+    write(folder / "results.md", markdown(results) + "\n")
     if picture and results["cells"]:
         write(folder / "results.png", draw(results["cells"]))
-
-
-def write(path: Path, content: bytes) -> None:
-    """Put a file in place at once."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def markdown(results: Mapping[str, Any]) -> str:

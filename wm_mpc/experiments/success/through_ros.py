@@ -232,7 +232,7 @@ class Listener:
     def __init__(self, environment: dict[str, str]) -> None:
         self._lines: queue.Queue[str] = queue.Queue()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "wm_mpc.nodes.episode_log"],
+            [sys.executable, "-m", "wm_mpc.nodes.tools.episode_log"],
             stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
         threading.Thread(target=self._read, daemon=True).start()

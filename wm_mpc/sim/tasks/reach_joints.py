@@ -17,6 +17,7 @@ from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 MIDDLE = np.array([0.0, -0.15, 0.0, -2.0, 0.0, 1.85, 0.785])  # rad
 REACH = np.array([0.5, 0.4, 0.3, 0.5, 0.3, 0.4, 0.4])  # rad, commands are at most so far from it
 MARGIN = 0.05  # m, how far outside the workspace exploration aims
+FARTHEST = 0.1  # m, how far outside it goes on in a direction before it turns back
 RATE_LIMIT = 0.6  # rad/s, of every joint; more, and the wrist is too weak to follow
 
 
@@ -60,6 +61,15 @@ class ReachJoints(ReachingTask):
             tip = self.pose()
             if ((tip > LOW - margin) & (tip < HIGH + margin)).all():
                 return positions
+
+    def outside(self, positions: np.ndarray) -> float:
+        """How far (m) outside the workspace, along one axis, the tip is with the joints at
+        `positions` (7,) rad; 0 inside. The arm stays."""
+        present = self._arm.positions()
+        self._arm.reset(positions, np.zeros(len(JOINTS)))
+        tip = self.pose()
+        self._arm.reset(*present)
+        return float(np.maximum(np.maximum(LOW - tip, tip - HIGH), 0.0).max())
 
     def random_posture(self, rng: np.random.Generator) -> np.ndarray:
         """Joint positions (7,) rad with the tip in or near the workspace. The arm stays."""
@@ -108,7 +118,8 @@ class ReachJoints(ReachingTask):
 
 class _Wanderer:
     """Goes straight to random postures, or on in a random direction for a while, fast or slowly,
-    with noise on every step; never faster than the rate limit."""
+    with noise on every step; never faster than the rate limit. It turns back to a posture before
+    its tip is far outside the workspace: there the arm is hardly seen, and no plan goes there."""
 
     def __init__(self, task: ReachJoints, rng: np.random.Generator) -> None:
         self._task, self._rng = task, rng
@@ -116,17 +127,19 @@ class _Wanderer:
         self._low, self._high = np.array(action.low), np.array(action.high)
         self._change = np.array(action.rate_limit) * task.spec.control_period
         self._last: np.ndarray | None = None  # the command before
+        self._outside = 0.0  # m, how far outside the workspace that one was
         self._remaining = 0
         self._target: np.ndarray | None = None
         self._direction = np.zeros(len(JOINTS))
         self._speed = self._noise = 0.0
 
-    def _choose(self) -> None:
+    def _choose(self, share_of_postures: float = 0.7) -> None:
         rng = self._rng
         self._remaining = int(rng.integers(3, 16))
         self._noise = float(rng.choice([0.03, 0.1, 0.4]))
         self._speed = rng.uniform(0.1, 1.4)
-        self._target = self._task.random_posture(rng) if rng.random() < 0.7 else None
+        goes_to_posture = rng.random() < share_of_postures
+        self._target = self._task.random_posture(rng) if goes_to_posture else None
         self._direction = rng.uniform(-1.2, 1.2, len(JOINTS))
 
     def __call__(self) -> np.ndarray:
@@ -134,10 +147,20 @@ class _Wanderer:
             self._choose()
         self._remaining -= 1
         last = self._task.measure() if self._last is None else self._last
+        command = self._next(last)
+        farther = self._task.outside(command)
+        if farther > max(FARTHEST, self._outside):
+            self._choose(share_of_postures=1.0)
+            command = self._next(last)
+            farther = self._task.outside(command)
+        self._last, self._outside = command, farther
+        return command
+
+    def _next(self, last: np.ndarray) -> np.ndarray:
+        """The command (7,) rad after `last`, on the present course."""
         step = self._direction
         if self._target is not None:
             offset = (self._target - last) / self._change
             step = self._speed * offset / max(float(np.abs(offset).max()), 1.0)
         step = np.clip(step + self._rng.normal(0, self._noise, len(JOINTS)), -1.0, 1.0)
-        self._last = np.clip(last + step * self._change, self._low, self._high)
-        return self._last
+        return np.clip(last + step * self._change, self._low, self._high)

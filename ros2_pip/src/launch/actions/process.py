@@ -218,7 +218,7 @@ class ExecuteProcess(Action):
         loop.create_task(self.__run(context))
 
     def __register_handlers(self, context: LaunchContext) -> None:
-        def is_for_me(event: Any, event_class: type) -> bool:
+        def is_for_me(event: Any, event_class: Any) -> bool:
             return isinstance(event, event_class) and event.process_matcher(self)
 
         def on_shutdown(event: ShutdownEvent, context: LaunchContext) -> list[Action] | None:

@@ -1,0 +1,128 @@
+"""Pictures as `image_transport` compresses them: JPEG, PNG and what else OpenCV reads.
+
+Nothing is repaired: a picture that is cut short or damaged is an error. Bytes behind its end do not
+matter. Pictures of more than 8 bits become 8 bits only by a stated range of values.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import Any
+
+import cv2
+import numpy as np
+
+from wm_mpc.messages.errors import MessageError
+from wm_mpc.messages.jpeg import START, whole_jpeg
+from wm_mpc.messages.pictures import FULL_RANGE, check_size, in_range, to_model
+from wm_mpc.spec import ImageSpec
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_MOST_PIXELS = 200_000_000
+_DEPTH_HEADER = 12  # bytes in front of a compressedDepth picture: its format, and two numbers
+_GREY_SAVING = (cv2.COLOR_GRAY2RGB, None, cv2.COLOR_BGR2RGB, cv2.COLOR_BGRA2RGB)
+
+
+def compressed_to_rgb(message: Any, spec: ImageSpec | None) -> np.ndarray:
+    """Like `image_to_rgb` for a JPEG, PNG or WebP picture (`image_transport`'s compressed topics).
+
+    Pictures with 16 bits are read by `spec.value_range`; without one, only those whose format says
+    that they use all of them (mono16, rgb16, bgr16).
+
+    Raises:
+        MessageError: the picture is damaged, cut short, smaller than the model's, or has more than
+            8 bits and no range was stated.
+    """
+    data = bytes(message.data)
+    what = f"compressed image ({message.format or 'no format'}, {len(data)} bytes)"
+    if data.startswith(START):
+        data = whole_jpeg(data, what)
+        _check_header(data, what)
+        pixels = decoded(data)
+    else:
+        pixels = _decoded_as_it_is(data, message.format, what)
+    if pixels is None:
+        raise MessageError(f"{what} cannot be decoded; accepted: jpeg, png and webp")
+    height, width = pixels.shape[:2]
+    check_size(f"{what} is {height}x{width}", height, width, spec)
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    if pixels.dtype != np.uint8:
+        encoding = message.format.split(";")[0].strip()
+        own = FULL_RANGE if encoding in ("mono16", "rgb16", "bgr16", "rgba16", "bgra16") else None
+        pixels = in_range(pixels, spec, own, f"{what} has {pixels.dtype} values")
+    return to_model(pixels, _GREY_SAVING[channels - 1], spec)
+
+
+def decoded(data: bytes) -> np.ndarray | None:
+    """The picture in a file's bytes, uint8 (height, width, 3) bgr; None when there is none that
+    OpenCV reads."""
+    return _read(data, cv2.IMREAD_COLOR)
+
+
+def _decoded_as_it_is(data: bytes, name: str, what: str) -> np.ndarray | None:
+    """The picture with the channels and the kind of numbers it has."""
+    if "compressedDepth" in name and data[_DEPTH_HEADER:].startswith(_PNG):
+        if not name.startswith("16UC1"):
+            raise MessageError(f"{what}: accepted of compressedDepth: 16UC1 as png")
+        data = data[_DEPTH_HEADER:]
+    if data.startswith(_PNG):
+        data = _whole_png(data, what)
+        _check_header(data, what)
+    elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        size = 8 + struct.unpack_from("<I", data, 4)[0]
+        if len(data) < size:
+            raise MessageError(f"{what} is truncated: {size} bytes are needed")
+        data = data[:size]
+    pixels = _read(data, cv2.IMREAD_UNCHANGED)
+    if pixels is not None and pixels.ndim == 3 and pixels.shape[2] == 2:  # grey and alpha
+        pixels = np.ascontiguousarray(pixels[..., 0])
+    return pixels
+
+
+def _check_header(data: bytes, what: str) -> None:
+    """Raises MessageError before memory is taken for a picture that no camera makes."""
+    height, width = size_of_file(data)
+    if height * width > _MOST_PIXELS:
+        raise MessageError(
+            f"{what} is {height}x{width}; accepted: up to {_MOST_PIXELS // 1_000_000} megapixels"
+        )
+
+
+def _whole_png(data: bytes, what: str) -> bytes:
+    """The picture without the bytes behind it. Raises MessageError when it is cut short, or the
+    checksum of a part is wrong."""
+    at = len(_PNG)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + length
+        if end > len(data):
+            break
+        if zlib.crc32(data[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
+            raise MessageError(f"{what} is damaged: a checksum is wrong")
+        if kind == b"IEND":
+            return data[:end]
+        at = end
+    raise MessageError(f"{what} is truncated: it has no end")
+
+
+def size_of_file(data: Any) -> tuple[int, int]:
+    """Height and width in the header of a JPEG or PNG file; zeros when they are not found."""
+    view = memoryview(data)
+    if bytes(view[:4]) == _PNG[:4] and len(view) >= 24:
+        width, height = struct.unpack_from(">II", view, 16)
+        return height, width
+    at = 2
+    while bytes(view[:2]) == b"\xff\xd8" and at + 9 <= len(view) and view[at] == 0xFF:
+        if view[at + 1] in (0xC0, 0xC1, 0xC2):
+            height, width = struct.unpack_from(">HH", view, at + 5)
+            return height, width
+        at += 2 + struct.unpack_from(">H", view, at + 2)[0]
+    return 0, 0
+
+
+def _read(data: bytes, flags: int) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error:
+        return None

@@ -1,0 +1,347 @@
+"""What the node `mpc` has received: kept by time, checked when it is used."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import CompressedImage, Image
+
+from wm_mpc.control.frozen_camera import FrozenCamera
+from wm_mpc.control.observation_check import ObservationCheck
+from wm_mpc.control.observing import AWAY_WARN, Ahead, ClockWatch, Finding
+from wm_mpc.control.state_history import StateAt
+from wm_mpc.messages.picture_looks import PictureLooks
+from wm_mpc.nodes.mpc.goal_inputs import GoalInputs, RefusedGoals, check_goal_state
+from wm_mpc.nodes.mpc.states import STATE_TYPES, States, sources_of
+from wm_mpc.ros import qos
+from wm_mpc.ros.dropped import Dropped
+from wm_mpc.ros.executors import UrgentCallbackGroup
+from wm_mpc.ros.messages import (
+    MessageError,
+    compressed_to_rgb,
+    image_to_rgb,
+    joint_states_to_state,
+    odometry_to_state,
+)
+from wm_mpc.ros.timing import to_nanoseconds, trip_seconds
+from wm_mpc.ros.topics import image_topic
+from wm_mpc.spec import RobotSpec
+
+_STATE_WAIT = 0.01  # s to wait for the state that belongs to an image
+_LONGER = 0.25  # control periods to wait for it, where there is none near
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclasses.dataclass(frozen=True)
+class Arrival:
+    """A message, its stamp (ns of the node's clock) and when it came (s, monotonic). trip: seconds
+    from its `publish` to our callback, NaN where nobody knows."""
+
+    message: Any
+    stamp: int
+    received: float
+    trip: float = math.nan
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """The newest image with the state of its moment, and the goal; None where nothing came yet.
+    goal_number counts different goals. goal_is_repeated: whether goal images come one after another
+    by themselves, as from a camera."""
+
+    image: Arrival | None
+    state: StateAt | None
+    goal_image: Any | None
+    goal_state: Any | None
+    goal_number: int
+    goal_is_repeated: bool = False
+
+
+class Inputs:
+    """Subscriptions of the node `mpc`. Callbacks store, `snapshot` reads; thread-safe.
+
+    Between `end` and `begin`, images and states are dropped as they come. Goals are kept.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        spec: RobotSpec,
+        *,
+        transport: str,
+        state_type: str,
+        on_image: Callable[[], None] | None = None,
+        on_wait: Callable[[], None] = _nothing,
+        dropped: Dropped | None = None,
+    ) -> None:
+        """on_image, on_wait: see `begin`, which need not be called where they are given. dropped:
+        where messages that cannot be used are noted."""
+        self.spec = spec
+        self._node = node
+        self._dropped = Dropped() if dropped is None else dropped
+        compressed = transport == "compressed"
+        self._source = spec.state.source if state_type == "auto" else state_type
+        self._names = "camera/image_raw", self._source  # of topics, until they are resolved
+        self._changed = threading.Condition()
+        self._image_number = 0
+        self._forget(on_image, on_wait)
+        image_type = CompressedImage if compressed else Image
+        topic = "camera/image_raw/compressed" if compressed else "camera/image_raw"
+        topic = image_topic(node, topic)
+        # Simulated time comes as a message, too; it must not be later than the image of its moment.
+        self._is_simulated = bool(node.get_parameter("use_sim_time").value)
+        group = None if self._is_simulated else UrgentCallbackGroup()
+        subscribe = functools.partial(node.create_subscription, callback_group=group)
+        self.refused_goals = RefusedGoals(lambda text: node.get_logger().warning(text))
+        self._goals = GoalInputs(
+            STATE_TYPES[self._source],
+            subscribe,
+            same_state=self.same_state,
+            read=self.check_goal,
+            refused=self.refused_goals,
+        )
+        heard = {
+            source: subscribe(STATE_TYPES[source], source, self._store_state, qos.STATES)
+            for source in sources_of(spec, self._source)
+        }
+        # Images last: when the first one comes, the goal and the state have had their chance.
+        camera = subscribe(image_type, topic, self._store_image, qos.SENSOR_DATA)
+        self._subscriptions = [*self._goals.subscriptions, *heard.values(), camera]
+        self._names = str(camera.topic_name), str(heard[self._source].topic_name)
+        self._check = self._new_check()
+
+    def _forget(self, on_image: Callable[[], None] | None, on_wait: Callable[[], None]) -> None:
+        self._on_image, self._on_wait = on_image, on_wait
+        self._camera = FrozenCamera(angles={"yaw", *self.spec.state.angles})
+        self._looks = PictureLooks()
+        self._clock = ClockWatch()
+        self._image: Arrival | None = None
+        self._ahead = Ahead()
+        self._states = States(self.spec, self._source)
+
+    def _new_check(self) -> ObservationCheck:
+        image_topic, state_topic = self._names
+        return ObservationCheck(
+            self.spec.control_period,
+            image_topic=image_topic,
+            state_topic=state_topic,
+            is_simulated=self._is_simulated,
+            warn=lambda text: self._node.get_logger().warning(text),
+        )
+
+    def begin(self, on_image: Callable[[], None], on_wait: Callable[[], None] = _nothing) -> None:
+        """Receive, and know nothing of what came before but the goals.
+
+        Args:
+            on_image: called by the callbacks when an image has come.
+            on_wait: called by `snapshot` before it waits for what a callback is to bring.
+        """
+        with self._changed:
+            self._forget(on_image, on_wait)
+            self._check = self._new_check()
+
+    def end(self) -> None:
+        """Drop images and states as they come."""
+        with self._changed:
+            self._on_image, self._on_wait = None, _nothing
+
+    def close(self) -> None:
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+
+    # ----------------------------------------------------------------------------- they come
+
+    def _now(self) -> int:
+        """ns of the node's clock. When that was set back, what came before is forgotten: its stamps
+        are of a time that is still to come."""
+        now = int(self._node.get_clock().now().nanoseconds)
+        if self._clock.went_back(now):
+            self._image, self._ahead = None, Ahead()
+            self._states.forget()
+            self._node.get_logger().warning(
+                "the clock was set back: images and robot states that came before are forgotten"
+            )
+        return now
+
+    def _store_image(self, message: Any, info: Mapping[str, Any]) -> None:
+        """info: what the middleware knows of the message; rclpy gives it to callbacks that take
+        two arguments."""
+        trip = trip_seconds(info.get("source_timestamp", 0), time.time_ns())
+        with self._changed:
+            on_image, camera, looks = self._on_image, self._camera, self._looks
+        if on_image is None:
+            return
+        camera.see(message)
+        with self._changed:
+            received, now = time.monotonic(), self._now()
+            # Some drivers leave the stamp empty; then the time of arrival is the best there is.
+            stamp = to_nanoseconds(message.header.stamp) or now
+            self._ahead.add(stamp, now)
+            self._image = Arrival(message, stamp, received, trip)
+            self._image_number += 1
+        on_image()
+        for remark in looks.see(message):
+            self._node.get_logger().warning(remark)
+        if mixed := looks.mixed():
+            self._check.warnings.see("pictures", mixed, received)
+
+    def _store_state(self, message: Any) -> None:
+        with self._changed:
+            if self._on_image is None:
+                return
+            received, now = time.monotonic(), self._now()
+            stamp = to_nanoseconds(message.header.stamp) or now
+            if reason := self._states.add(message, stamp, now, received):
+                self._dropped.note(self._names[1], reason)
+            self._changed.notify_all()
+
+    # ------------------------------------------------------------------------- they are read
+
+    def snapshot(
+        self, *, wait_for_state: float = _STATE_WAIT, always_wait: bool = False
+    ) -> Snapshot:
+        """The newest image with the robot's state of its moment.
+
+        The state of the same moment may come just after the image: it is waited for, for at most
+        `wait_for_state` seconds, unless nothing of it is used, or none is due so soon and it is not
+        always waited for. Where the one that is there is of quite another moment, it is waited for
+        a little longer.
+        """
+        with self._changed:
+            image, state = self._image, None
+            if image is not None and self.needs_state:
+                self._wait_for_state(image.stamp, wait_for_state, always_wait)
+                state = self._states.at(image.stamp)
+                period = self.spec.control_period
+                if state is not None and abs(state.offset) > AWAY_WARN * period:
+                    self._wait_for_state(image.stamp, _LONGER * period, always=False)
+                    state = self._states.at(image.stamp)
+        goals = self._goals
+        return Snapshot(image, state, goals.image, goals.state, goals.number, goals.is_repeated)
+
+    def _wait_for_state(self, stamp: int, seconds: float, always: bool) -> None:
+        history = self._states.history
+        is_told = functools.partial(history.is_told, stamp)
+        if is_told() or not (always or history.is_coming(stamp, time.monotonic(), seconds)):
+            return
+        self._on_wait()
+        self._changed.wait_for(is_told, timeout=seconds)
+
+    def why_unusable(
+        self, snapshot: Snapshot, timeout: float, *, lockstep: bool = False
+    ) -> Finding:
+        """What is wrong with a snapshot, just made. timeout: s, how old an observation may be. In
+        lockstep time stands still meanwhile."""
+        with self._changed:
+            self._states.history.keep(timeout)
+            now, moment = int(self._node.get_clock().now().nanoseconds), time.monotonic()
+            check = self._check.at(now, moment, timeout, is_timed=not lockstep)
+            finding = check.image(snapshot.image, self._ahead)
+            if self.needs_state and not finding.hold:
+                finding = check.state(snapshot.state, self._states)
+        return finding
+
+    @property
+    def warning(self) -> str:
+        """What people should know though the robot goes on; empty for nothing."""
+        now = time.monotonic()
+        texts = self._check.warnings.text(now), self.refused_goals.warning(now)
+        return "; ".join(filter(None, texts))
+
+    def values(self) -> dict[str, object]:
+        """For diagnostics."""
+        with self._changed:
+            values = self._check.values()
+            if self._image is not None:
+                values["image age on arrival (ms)"] = f"{-1e3 * self._ahead.usual:.1f}"
+            return {**values, **self._states.values(), **self.refused_goals.values()}
+
+    @property
+    def state_source(self) -> str:
+        """Of `STATE_TYPES`: the kind of message that tells the robot's state."""
+        return self._source
+
+    @property
+    def needs_state(self) -> bool:
+        """Whether anything of the robot's state is measured; else its camera is all it needs."""
+        return self.spec.state.size > 0
+
+    def repeats_image(self, seconds: float) -> float:
+        """See `FrozenCamera.moved`."""
+        with self._changed:
+            places = self._states.watched_positions(time.monotonic() - seconds)
+        return self._camera.moved(places, seconds)
+
+    @property
+    def image_number(self) -> int:
+        """How many images have come; 0 before the first."""
+        return self._image_number
+
+    def newest_pose(self) -> tuple[float, float, float] | None:
+        """(x, y, yaw) in the odom frame (m, rad), from odometry; for pictures only."""
+        with self._changed:
+            return self._states.newest_pose() if self._source == "odom" else None
+
+    def image_array(self, message: Any) -> np.ndarray:
+        """uint8 (height, width, 3) rgb of the model's size. Raises MessageError."""
+        if isinstance(message, CompressedImage):
+            return compressed_to_rgb(message, self.spec.image)
+        return image_to_rgb(message, self.spec.image)
+
+    def state_array(self, message: Any) -> np.ndarray:
+        """float32 (state size,), of one message that tells it whole. Raises MessageError."""
+        if isinstance(message, Odometry):
+            return odometry_to_state(message, self.spec.state)
+        return joint_states_to_state(message, self.spec.state)
+
+    def same_state(self, first: Any, second: Any) -> bool:
+        """Whether two messages tell one and the same state, whatever their stamps."""
+        try:
+            return bool(np.array_equal(self.state_array(first), self.state_array(second)))
+        except MessageError:
+            return False
+
+    def state_positions(self, state: np.ndarray) -> dict[str, float]:
+        """Of a measured state (state size,): the positions that it has (rad or m), by name."""
+        with self._changed:
+            return self._states.state_positions(state)
+
+    def measured_positions(self, longest: float) -> dict[str, float]:
+        """The newest positions by name (rad or m): of all joints heard, and x, y, yaw of the base
+        from odometry; none that came more than `longest` seconds ago."""
+        with self._changed:
+            return self._states.positions(time.monotonic() - longest)
+
+    def goal_arrays(self, image: Any, state: Any | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Of messages: goal image, and state (None when unknown). Raises MessageError."""
+        try:
+            return self.image_array(image), None if state is None else self._goal_state(state)
+        except MessageError as error:
+            raise MessageError(f"goal {error}") from None
+
+    def check_goal(self, image: Any | None, state: Any | None) -> None:
+        """Of messages, each None where there is none. Raises MessageError for what cannot be
+        read."""
+        try:
+            if image is not None:
+                self.image_array(image)
+            if state is not None:
+                self._goal_state(state)
+        except MessageError as error:
+            raise MessageError(f"goal {error}") from None
+
+    def _goal_state(self, message: Any) -> np.ndarray:
+        values = self.state_array(message)
+        check_goal_state(values, self.spec.state.names)
+        return values

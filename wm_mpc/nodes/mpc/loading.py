@@ -1,0 +1,44 @@
+"""Loads a world model for the node `mpc`, ready to plan at full speed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
+from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
+from wm_mpc.model.world_model import WorldModel
+from wm_mpc.nodes.mpc.parameters import control_settings
+
+
+def load_to_plan(path: Path, values: Mapping[str, Any]) -> WorldModel:
+    """A world model used a few times already, so that the first real plan is as fast as any.
+    Raises CheckpointError."""
+    model, _ = load_checkpoint(path)
+    controller = RecedingHorizon(model)
+    image = np.zeros((model.spec.image.height, model.spec.image.width, 3), np.uint8)
+    state = model.state_mean.numpy()
+    action = model.spec.action
+    middle = np.add(action.low, action.high) / 2  # zero may be outside the limits
+    # Few iterations, each like all others: another model may be planning meanwhile.
+    settings = control_settings(values)
+    planner = dataclasses.replace(settings.planner, iterations=2)
+    try:
+        controller.set_goal(image, state)
+        for _ in range(2):
+            controller.plan(
+                image,
+                state,
+                0.0,
+                planner=planner,
+                objective=settings.cost,
+                budget=1.0,
+                rest=middle if action.rest_is_measured else None,
+            )
+    except PlanningError as error:
+        raise CheckpointError(f"{path} cannot be planned with: {error}") from None
+    return model

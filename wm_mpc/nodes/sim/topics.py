@@ -1,0 +1,165 @@
+"""What the node `sim` says on its topics, and small readings of what it hears."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Odometry
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image, JointState
+
+from wm_mpc.control.following import Following
+from wm_mpc.ros import qos
+from wm_mpc.ros.messages import (
+    ODOMETRY_FIELDS,
+    MessageError,
+    add_joints,
+    camera_info,
+    rgb_to_image,
+    state_to_joint_states,
+    state_to_odometry,
+    yaw_of,
+)
+from wm_mpc.ros.status import statuses_of
+from wm_mpc.ros.timing import to_stamp
+from wm_mpc.sim.bullet import Observation, Simulation
+
+_WORLD = ("", "world", "odom")  # frames that are the simulator's world
+_ACKNOWLEDGE = Duration(seconds=1)
+
+
+class Topics:
+    """The publishers of `sim`. Stamps are nanoseconds."""
+
+    def __init__(
+        self,
+        node: Node,
+        simulation: Simulation,
+        *,
+        is_time_source: bool,
+        has_camera_info: bool = True,
+    ) -> None:
+        self._simulation = simulation
+        self._spec = simulation.task.spec
+        state_type = Odometry if self._spec.state.source == "odom" else JointState
+        # An absolute name, because that is where every node looks for it in any namespace.
+        self._clock = node.create_publisher(Clock, "/clock", qos.CLOCK) if is_time_source else None
+        self._image = node.create_publisher(Image, "camera/image_raw", qos.SENSOR_DATA)
+        self._info = (
+            node.create_publisher(CameraInfo, "camera/camera_info", qos.SENSOR_DATA)
+            if has_camera_info
+            else None
+        )
+        self._state = node.create_publisher(state_type, self._spec.state.source, qos.ROBOT_STATE)
+        self._goal_image = node.create_publisher(Image, "goal/image", qos.LATCHED)
+        self._goal_state = node.create_publisher(state_type, "goal/state", qos.LATCHED)
+        self._episode = node.create_publisher(DiagnosticStatus, "sim/episode", qos.STATUS)
+
+    def publish_clock(self, now: int) -> None:
+        """Simulated time; does nothing where somebody else makes the time."""
+        if self._clock is not None:
+            self._clock.publish(Clock(clock=to_stamp(now)))
+
+    def publish_observation(self, observation: Observation, now: int) -> None:
+        """State before image: whoever waits for the picture has the state already."""
+        self.publish_clock(now)
+        stamp = to_stamp(now)
+        message = self._state_message(observation.state, self._pose(), now)
+        if isinstance(message, JointState):
+            add_joints(message, self._simulation.task.joints())
+        self._state.publish(message)
+        if self._info is not None:
+            self._info.publish(
+                camera_info(self._simulation.camera.intrinsics(), self._spec.image, stamp)
+            )
+        self._image.publish(rgb_to_image(observation.image, stamp))
+
+    def publish_goal(self, now: int, *, wait: bool) -> None:
+        """wait: until every subscriber has received it, or a second is over."""
+        goal = self._simulation.goal
+        assert goal is not None
+        pose = self._goal_pose(goal.true_state)
+        self._goal_state.publish(self._state_message(goal.observation.state, pose, now))
+        self._goal_image.publish(rgb_to_image(goal.observation.image, to_stamp(now)))
+        if wait:
+            self._goal_state.wait_for_all_acked(_ACKNOWLEDGE)
+            self._goal_image.wait_for_all_acked(_ACKNOWLEDGE)
+
+    def publish_episode(self, status: Following, values: Mapping[str, object]) -> None:
+        troubled = status in (Following.TIMED_OUT, Following.REFUSED)
+        self._episode.publish(
+            DiagnosticStatus(
+                level=DiagnosticStatus.WARN if troubled else DiagnosticStatus.OK,
+                name="sim: episode",
+                message=status.value,
+                hardware_id=self._spec.task,
+                values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+            )
+        )
+
+    def _pose(self) -> dict[str, float]:
+        task = self._simulation.task
+        return dict(zip(task.pose_names, task.pose().tolist(), strict=True))
+
+    def _goal_pose(self, true_state: np.ndarray) -> dict[str, float]:
+        task = self._simulation.task
+        present = task.get_state()
+        task.set_state(true_state)
+        pose = self._pose()
+        task.set_state(present)
+        return pose
+
+    def _state_message(
+        self, state: np.ndarray, pose: Mapping[str, float], now: int
+    ) -> Odometry | JointState:
+        if self._spec.state.source == "joint_states":
+            return state_to_joint_states(state, self._spec.state, to_stamp(now))
+        measured = dict(zip(self._spec.state.names, state.tolist(), strict=True))
+        values = {name: value for name, value in pose.items() if name in ODOMETRY_FIELDS}
+        return state_to_odometry(values | measured, to_stamp(now))
+
+
+def planar_pose(message: PoseStamped) -> tuple[float, float, float]:
+    """x, y (m) and yaw (rad). Raises MessageError for another frame than the world's and for
+    numbers that are not finite."""
+    frame, pose = message.header.frame_id, message.pose
+    if frame not in _WORLD:
+        raise MessageError(f"goal_pose is in frame {frame!r}; accepted: world, odom")
+    q = pose.orientation
+    values = (pose.position.x, pose.position.y, q.x, q.y, q.z, q.w)
+    if not all(math.isfinite(value) for value in values):
+        raise MessageError("goal_pose has numbers that are not finite")
+    return pose.position.x, pose.position.y, yaw_of(q.x, q.y, q.z, q.w)
+
+
+def mean_plan_ms(message: DiagnosticArray, namespace: str) -> float | None:
+    """The mean plan time that the `mpc` node of a namespace reports, in ms, when this message is
+    from it."""
+    for status in statuses_of(message, namespace, "mpc"):
+        for entry in status.values:
+            if entry.key == "plan time mean (ms)":
+                return _number(entry.value)
+    return None
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def rest_position(simulation: Simulation) -> np.ndarray | None:
+    """Where position-controlled joints are now: what to hold before the first plan."""
+    spec = simulation.task.spec
+    measured = dict(zip(spec.state.names, simulation.task.measure().tolist(), strict=True))
+    if not all(name in measured for name in spec.action.names):
+        return None
+    return np.array([measured[name] for name in spec.action.names])

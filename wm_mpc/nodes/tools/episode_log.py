@@ -1,0 +1,114 @@
+"""The node `episode_log`: hears `sim` and `mpc`, and writes a line of JSON for each episode.
+
+It is how `evaluate --through-ros` and `benchmark` learn of what nodes do; it takes part in nothing.
+Lines on stdout: `{"ready": true}` once it listens, `{"episode": ...}` for each episode, and
+`{"plan_ms": ...}` for each report of the planner.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo
+from trajectory_msgs.msg import JointTrajectory
+
+from wm_mpc.ros import qos
+from wm_mpc.ros.running import Stopped, run
+from wm_mpc.ros.status import TOPIC, statuses_of
+from wm_mpc.ros.timing import STAGES, to_nanoseconds
+
+# What `sim/episode` says beside the true distances to the goal.
+_COUNTS = ("episode", "success", "steps", "finished", "successes", "overruns")
+_WAITING = 10  # observations without a plan that are remembered
+
+
+class EpisodeLog(Node):
+    """See the module. `options` go to `rclpy.node.Node`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("episode_log", **options)
+        self._finished = 0
+        # When the newest observations came, by stamp; topics overtake each other a little.
+        self._came: dict[int, float] = {}
+        self._trips: list[float] = []  # ms
+        # Published with every image, and much smaller.
+        self.create_subscription(
+            CameraInfo, "camera/camera_info", self._on_camera_info, qos.SENSOR_DATA
+        )
+        self.create_subscription(
+            JointTrajectory, "planned_actions", self._on_plan, qos.PLANNED_ACTIONS
+        )
+        self.create_subscription(DiagnosticStatus, "sim/episode", self._on_episode, qos.STATUS)
+        self.create_subscription(DiagnosticArray, TOPIC, self._on_diagnostics, qos.STATUS)
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        self._came[to_nanoseconds(message.header.stamp)] = time.perf_counter()
+        while len(self._came) > _WAITING:
+            del self._came[next(iter(self._came))]
+
+    def _on_plan(self, message: JointTrajectory) -> None:
+        came = self._came.pop(to_nanoseconds(message.header.stamp), None)
+        if message.points and came is not None:
+            self._trips.append(round(1e3 * (time.perf_counter() - came), 3))
+
+    def _on_episode(self, message: DiagnosticStatus) -> None:
+        values = {entry.key: entry.value for entry in message.values}
+        if int(values["finished"]) <= self._finished:
+            return
+        self._finished = int(values["finished"])
+        trips, self._trips = self._trips, []
+        _write(
+            {
+                "episode": int(values["episode"]),
+                "success": values["success"] == "true",
+                "steps": int(values["steps"]),
+                "errors": {k: float(v) for k, v in values.items() if k not in _COUNTS},
+                "round_trip_ms": trips,
+            }
+        )
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in statuses_of(message, self.get_namespace(), "mpc"):
+            values = {entry.key: entry.value for entry in status.values}
+            if int(values.get("plans", 0)):
+                times = [float(values[f"plan time {name} (ms)"]) for name in ("p50", "p99")]
+                counts = {name: int(values.get(name, 0)) for name in ("plans", "holds", "overruns")}
+                _write({"plan_ms": times, **counts, "stage_ms": _stages(values)})
+
+
+def _stages(values: dict[str, str]) -> dict[str, list[float]]:
+    """p50 and p99 (ms) of every stage from image to plan; of none whose time is not known."""
+    stages = {}
+    for name in (*STAGES, "overhead", "image to plan"):
+        times = [float(values.get(f"{name} {share} (ms)", "nan")) for share in ("p50", "p99")]
+        if not any(math.isnan(time) for time in times):
+            stages[name] = times
+    return stages
+
+
+def _write(entry: dict[str, Any]) -> None:
+    print(json.dumps(entry), flush=True)
+
+
+def _work(node: EpisodeLog, stopped: Stopped) -> None:
+    _write({"ready": True})
+    listener = os.getppid()
+    while not stopped() and os.getppid() == listener:  # nobody listens to an orphan
+        time.sleep(0.02)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of `python -m wm_mpc.nodes.tools.episode_log`; returns the exit code."""
+    return run(EpisodeLog, _work, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
