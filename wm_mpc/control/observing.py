@@ -210,11 +210,7 @@ class Warnings:
         return kind in self._seen and now - self._seen[kind][0] <= _LASTS
 
     def text(self, now: float) -> str:
-        """Return all present warnings, joined by "; ".
-
-        Args:
-            now: The time, s of a steady clock.
-        """
+        """All that still counts, in one sentence; empty for nothing."""
         return "; ".join(
             text for kind, (_, text) in list(self._seen.items()) if self._is_fresh(kind, now)
         )
