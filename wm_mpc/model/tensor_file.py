@@ -101,7 +101,7 @@ class TensorFile:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """Open a regular file. Never waits, unlike the usual opening of a FIFO. Raises TensorFileError."""
+    """Open a regular file, without waiting as for a FIFO. Raises TensorFileError."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
