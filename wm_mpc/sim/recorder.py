@@ -149,7 +149,8 @@ def _open(path: pathlib.Path, rate: float) -> _Writer:
 
 
 class _OpenCvWriter:
-    """MPEG-4 by OpenCV, for machines without imageio-ffmpeg (whose H.264 plays in browsers, too)."""
+    """MPEG-4 by OpenCV, for machines without imageio-ffmpeg. That package's H.264 also plays in
+    browsers."""
 
     def __init__(self, path: pathlib.Path, rate: float) -> None:
         size = (4 * _GAP + 3 * PANEL, PANEL + _GAP + _HEADER)
