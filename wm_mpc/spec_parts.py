@@ -134,8 +134,8 @@ class ActionSpec:
         missing = self.unmeasured(measured)
         if missing:
             return (
-                f"where the robot rests is unknown: no position of {', '.join(missing)} was "
-                "measured, which a robot moved by positions needs"
+                f"the robot's rest is unknown: no position of {', '.join(missing)} was measured, "
+                "and a robot moved by positions needs it"
             )
         if not self.rest_is_measured:
             return ""
@@ -293,6 +293,6 @@ class ImageSpec:
                 len(self.value_range) == 2
                 and _finite(self.value_range)
                 and self.value_range[0] != self.value_range[1],
-                f"image.value_range is {self.value_range}; two different finite numbers, those of "
-                "black and of white, or null",
+                f"image.value_range is {self.value_range}; two different finite numbers, for black "
+                "and for white, or null",
             )

@@ -164,7 +164,11 @@ def test_mistake_is_one_clear_line(folder, capfd, program, arguments, message):
         (collect, "--task moon", "invalid choice: 'moon'"),
         (collect, "--episodes 0", "0 is not above zero"),
         (collect, "--seed -1", "-1 is negative"),
-        (collect, "--workers many", "'many' are no workers; accepted: a number of processes"),
+        (
+            collect,
+            "--workers many",
+            "'many' does not name workers; accepted: a number of processes",
+        ),
         (train, "--seed -1", "-1 is negative"),
         (train, "--workers 0", "0 is not above zero"),
         (evaluate, "--seed -1", "-1 is negative"),

@@ -113,7 +113,7 @@ def test_a_state_that_is_younger_than_the_image_is_said_to_be():
     history = StateHistory(["elbow"])
     history.add(T0 + 60 * MS, 0.0, {"elbow": 1.0})
     found = judge_pair(history.at(T0), where="/joint_states", period=PERIOD)
-    assert "60 ms younger than the image" in found.warning
+    assert "60 ms newer than the image" in found.warning
 
 
 @pytest.mark.parametrize("offset", [-0.11, -0.4, -3.0])

@@ -253,7 +253,7 @@ def test_a_format_that_contradicts_the_angles_is_refused(angles, tmp_path):
     metadata["format"] = FORMAT if angles else FORMAT_WITH_ANGLES
     tensors = safetensors.torch.load_file(path)
     safetensors.torch.save_file(tensors, path, {"wm_mpc": json.dumps(metadata)})
-    with pytest.raises(CheckpointError, match=r"format 3 is of files with angles"):
+    with pytest.raises(CheckpointError, match=r"format 3 is for files with angles"):
         load_checkpoint(path)
 
 

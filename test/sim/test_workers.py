@@ -272,7 +272,10 @@ def test_workers_may_be_described_like(text):
     [
         ("0", "0 is not above zero"),
         ("-2", "-2 is not above zero"),
-        ("many", "'many' are no workers; accepted: a number of processes.* ray://host:10001"),
+        (
+            "many",
+            "'many' does not name workers; accepted: a number of processes.* ray://host:10001",
+        ),
         ("", "accepted"),
         ("ray://head", "accepted"),
         ("http://head:10001", "accepted"),

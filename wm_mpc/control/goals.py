@@ -112,7 +112,7 @@ class GoalQueue:
         """
         with self._lock:
             if len(self._waiting) >= _MOST_WAITING:
-                raise ValueError(f"{_MOST_WAITING} goals wait already; accepted: no more")
+                raise ValueError(f"{_MOST_WAITING} goals wait already; no more are accepted")
             self._count += 1
             goal = Goal(self._count, content)
             self._waiting.append(goal)

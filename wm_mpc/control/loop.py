@@ -229,7 +229,7 @@ class ControlLoop:
             raise HoldError(_HELD.code, _HELD.reason)
         world = self._world
         if world.has_rival():
-            reason = "another node plans for this robot, too (topic planned_actions)"
+            reason = "another node also plans for this robot (topic planned_actions)"
             raise HoldError(HoldCode.RIVAL, reason, is_fault=True)
         self.trust.check_pause(world.now())
         observation = world.observe(settings)

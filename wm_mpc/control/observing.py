@@ -96,7 +96,7 @@ def judge_ahead(
     usual = min(newest, ahead.usual)
     if usual > (2.0 if is_simulated else AHEAD_WARN) * period:
         return Finding(
-            warning=f"{what} are {usual * 1e3:.0f} ms in the future, and plans apply so much too "
+            warning=f"{what} are {usual * 1e3:.0f} ms in the future, so plans apply that much too "
             f"late: {clocks}"
         )
     return GOOD
@@ -114,18 +114,18 @@ def judge_pair(state: StateAt, *, where: str, period: float, fault: str = "") ->
     away, limit = abs(state.offset), AWAY_HOLD * period
     if state.every > 0.0:  # also false for NaN
         limit = max(limit, _SLOW * state.every)
-    side = "older" if state.offset < 0.0 else "younger"
+    side = "older" if state.offset < 0.0 else "newer"
     told = f"the nearest {state.entry} on {where} is {away * 1e3:.0f} ms {side} than the image"
     if away > limit:
         if fault:
             return Finding(fault)
         return Finding(
-            f"no robot state of the image's moment: {told} (accepted: up to {limit * 1e3:.0f} ms); "
-            "either it comes too late or too seldom, or clocks differ"
+            f"no robot state for the image's moment: {told} (accepted: up to {limit * 1e3:.0f} ms);"
+            " it comes too late or too rarely, or clocks differ"
         )
     if away > AWAY_WARN * period:
         return Finding(
-            warning=f"robot state of another moment: {told} (half a control period is "
+            warning=f"robot state from another moment: {told} (half a control period is "
             f"{0.5e3 * period:.0f} ms)"
         )
     return GOOD

@@ -97,9 +97,7 @@ class PlanValidator:
         if not np.isfinite(actions).all():
             return self._refused(HoldCode.INVALID_PLAN, "the plan is not finite")
         if not age <= timeout:
-            reason = (
-                f"the plan is of an observation {age:.2f} s old (observation_timeout {timeout} s)"
-            )
+            reason = f"the plan's observation is {age:.2f} s old (observation_timeout {timeout} s)"
             return self._refused(HoldCode.STALE_PLAN, reason)
         first = range(min(fixed, len(actions) - 1) + 1)  # fixed points and the first free one
         unsafe = self._out_of_reach(actions, first, measured, lag)
@@ -138,7 +136,7 @@ class PlanValidator:
         if not self._spec.rest_is_measured:
             return ""
         if measured is None or not np.isfinite(measured).all():
-            return "where the robot is has not been measured; a plan of positions begins there"
+            return "the robot's position has not been measured; a plan of positions begins there"
         for number in numbers:
             slack = lag / self._spec.control_period if lag else 1.0
             reach = self._change * (number + 1 + slack)

@@ -184,7 +184,7 @@ def _described(path: Path, metadata: dict[str, Any], file: TensorFile) -> WorldM
     if bool(spec.state.angles) != (metadata["format"] == FORMAT_WITH_ANGLES):
         raise CheckpointError(
             f"{path} has checkpoint format {metadata['format']}, but its state.angles are "
-            f"{spec.state.angles}; format {FORMAT_WITH_ANGLES} is of files with angles"
+            f"{spec.state.angles}; format {FORMAT_WITH_ANGLES} is for files with angles"
         )
     wanted = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
     for name in sorted(wanted.keys() | file.shapes.keys()):
@@ -215,6 +215,6 @@ def _check_sizes(spec: RobotSpec, sizes: Architecture, file: TensorFile) -> None
             found[field.name] = value
     for name, value in found.items():
         if value > most:
-            raise SpecError(f"{name} stands for {value} numbers at least; the file has {most}")
+            raise SpecError(f"{name} means at least {value} numbers; the file has {most}")
     if sizes.dynamics == "transformer" and sizes.layers > len(file.shapes):
         raise SpecError(f"layers is {sizes.layers}; the file has {len(file.shapes)} tensors")

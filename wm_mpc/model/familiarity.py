@@ -134,7 +134,7 @@ def familiarity_notes(found: Familiarity | None) -> list[str]:
     if found.moments < ENOUGH:
         notes.append(
             f"how wrong the model usually is was measured on only {found.moments} moments "
-            f"({ENOUGH} are enough): checks are the laxer, the fewer there are"
+            f"({ENOUGH} are enough): with fewer moments, checks are laxer"
         )
     return notes
 

@@ -137,7 +137,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(table) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in table if names.count(name) > 1)
-        raise ValueError(f"{twice[:100]!r} is there twice")
+        raise ValueError(f"{twice[:100]!r} appears twice")
     return table
 
 

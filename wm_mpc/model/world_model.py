@@ -144,8 +144,6 @@ class WorldModel(nn.Module):
         architecture: Sizes of the parts.
 
     Attributes:
-        spec: The robot.
-        architecture: Sizes of the parts.
         scene_size: Size of the scene part of a latent.
         latent_size: Size of a latent.
         state_mean: (state size,), mean of each entry of the state; for an angle, its mean
@@ -240,10 +238,7 @@ class WorldModel(nn.Module):
         return self._features.of(state, self.state_mean, self.state_std)
 
     def denormalise_state(self, state: Tensor) -> Tensor:
-        """Turn the state part of latents into states; the inverse of `normalise_state`.
-
-        Angles are within pi of their mean direction.
-        """
+        """Invert `normalise_state`. Angles are within pi of their mean direction."""
         return self._features.back(state, self.state_mean, self.state_std)
 
     def encode(self, image: Tensor, state: Tensor) -> Tensor:
@@ -259,7 +254,11 @@ class WorldModel(nn.Module):
         return torch.cat([self.encode_scene(image), self.normalise_state(state)], -1)
 
     def split(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Split latents (..., latent size) into the scene part and the state part."""
+        """Split latents into their scene part and their state part.
+
+        Args:
+            latent: (..., latent size).
+        """
         return latent[..., : self.scene_size], latent[..., self.scene_size :]
 
     def decode(self, latent: Tensor) -> Tensor:
@@ -342,7 +341,7 @@ class WorldModel(nn.Module):
         return any(weight.requires_grad for weight in self.dynamics.parameters())
 
     def fused_weights(self, dynamics: GruDynamics) -> FusedWeights:
-        """Return the merged weights of the dynamics. They are merged again after each change."""
+        """Return the merged weights of the dynamics; they are merged again after each change."""
         version = tuple((weight.data_ptr(), weight._version) for weight in dynamics.parameters())
         if self._fused is None or self._fused[0] != version:
             self._fused = (version, FusedWeights.of(dynamics))

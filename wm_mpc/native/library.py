@@ -39,7 +39,7 @@ def library() -> ctypes.CDLL | None:
                 _library = _loaded()
             except Exception as error:  # any error: planning also works without the library
                 _reason = str(error) or repr(error)
-                _log.warning("planning runs on PyTorch, without compiled inner loop: %s", _reason)
+                _log.warning("planning runs on PyTorch, without the compiled loop: %s", _reason)
     return _library
 
 
@@ -76,7 +76,7 @@ def _load(path: Path) -> ctypes.CDLL | None:
     """A kept library; None if it is missing or damaged. It is then made again."""
     try:
         if not is_whole(path):
-            raise OSError("it is not whole")
+            raise OSError("it is incomplete")
         found = ctypes.CDLL(str(path))
         if int(found.wm_mpc_panel()) < 1:
             raise AttributeError("wm_mpc_panel")

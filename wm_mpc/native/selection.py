@@ -27,7 +27,7 @@ class _Known(Generic[Packed]):
     packed: Packed | None = None
 
     def is_present(self) -> bool:
-        """Whether the packed form has the present weights. Notes their version as the present one."""
+        """Whether the packed form has the present weights; notes the present version."""
         before = self.version
         self.version = tuple((weight.data_ptr(), weight._version) for weight in self.weights)
         return self.packed is not None and self.version == before
@@ -111,7 +111,7 @@ def why_not_native(model: WorldModel) -> str:
         model: The world model.
     """
     if not isinstance(model.dynamics, GruDynamics):
-        return f"its dynamics are {model.architecture.dynamics}; compiled is the gru"
+        return f"its dynamics are {model.architecture.dynamics}; only gru is compiled"
     found = library()
     if found is None:
         return why_not()

@@ -87,7 +87,7 @@ class LevenbergMarquardtPlanner:
         """
         residuals = getattr(cost, "residuals", None)
         if residuals is None:
-            raise TypeError("lm needs a cost that has residuals, as GoalCost; this one is a number")
+            raise TypeError("lm needs a cost with residuals, such as GoalCost; this one has none")
         watch, best = Stopwatch(budget), BestPlans()
         actions = proposals.detach().clamp(-1.0, 1.0)
         costs = proposal_costs(cost, actions, watch)

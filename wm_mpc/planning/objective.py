@@ -146,7 +146,7 @@ class GoalCost:
         if previous is None:
             rest = spec.rest()
             if rest is None:
-                raise ValueError("previous is needed: where the robot is cannot be guessed")
+                raise ValueError("previous is needed: nobody can guess the robot's position")
             previous = torch.from_numpy(spec.normalise_action(rest))
         self._previous = previous
         # Without measurements, there is no state to compare.
@@ -310,7 +310,7 @@ class GoalCost:
         """Improve plans; see `planner.DescendingCost`. Raises RuntimeError if `can_descend` is
         false."""
         if self._native is None:
-            raise RuntimeError("costs are computed by PyTorch, which a planner descends itself")
+            raise RuntimeError("PyTorch computes these costs, so the planner must descend itself")
         return self._native.descend(actions, self._weights(actions.shape[1]), descent)
 
     def of_latents(self, latents: Tensor, actions: Tensor) -> Tensor:

@@ -141,7 +141,7 @@ def moving_share(dataset: Dataset, names: tuple[str, ...], steps: int) -> float:
     """
     unknown = sorted(set(names) - set(dataset.pose_names))
     if unknown:
-        raise ValueError(f"poses {unknown} were not recorded; there are {dataset.pose_names}")
+        raise ValueError(f"poses {unknown} were not recorded; recorded: {dataset.pose_names}")
     columns = [dataset.pose_names.index(name) for name in names]
     windows = moving = 0
     for index in dataset.indices():

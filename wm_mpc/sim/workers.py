@@ -251,7 +251,7 @@ def check_workers(text: str) -> str:
         if int(text) < 1:
             raise ValueError(f"{text} is not above zero")
     elif not re.fullmatch(r"ray|auto|(ray://)?[^\s:/]+:\d+", text):
-        raise ValueError(f"{text!r} are no workers; accepted: {ACCEPTED}")
+        raise ValueError(f"{text!r} does not name workers; accepted: {ACCEPTED}")
     return text
 
 

@@ -21,7 +21,14 @@ TASKS: dict[str, Callable[[], Task]] = {
 
 
 def make_task(name: str) -> Task:
-    """A fresh task. Raises ValueError naming the known tasks when there is none of that name."""
+    """Make a new task.
+
+    Args:
+        name: A key of `TASKS`.
+
+    Raises:
+        ValueError: There is no task of that name; the message lists the known ones.
+    """
     if name not in TASKS:
         raise ValueError(f"unknown task {name!r}; known tasks: {', '.join(sorted(TASKS))}")
     return TASKS[name]()

@@ -1,8 +1,8 @@
-"""Navigation with inertia: a base that forces drive finds its way through the corridors of a maze.
+"""Navigation with inertia: forces drive a base through the corridors of a maze.
 
-After `PointMaze` (Fu et al. 2020, arXiv 2004.07219). The camera above is all the robot has: neither
-place nor velocity is measured, so a planner must see from two pictures how fast the base moves. The
-arena is [-1, 1] x [-1, 1] m, of 4 x 4 cells of half a metre.
+After `PointMaze` (Fu et al. 2020, arXiv 2004.07219). The robot has only the camera above. It
+measures neither position nor velocity, so a planner must read the speed of the base from two
+images. The arena is [-1, 1] x [-1, 1] m, with 4 x 4 cells of 0.5 m.
 """
 
 from __future__ import annotations
@@ -25,11 +25,17 @@ from wm_mpc.sim.tasks.maze_plan import RADIUS, WALL_HALF_THICKNESS, WALLS, is_fr
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
 MASS = 2.0  # kg
-DAMPING = 4.0  # kg/s; without a force, speed falls to a third in half a second
+DAMPING = 4.0  # kg/s; without a force, the speed falls to a third in half a second
 
 
 class Maze(PlanarTask):
-    """See `wm_mpc.sim.task.Task`. Simulator state: [x, y, vx, vy]; no layout."""
+    """See `wm_mpc.sim.task.Task`.
+
+    The simulator state is [x, y, vx, vy], m and m/s. There is no layout.
+
+    Attributes:
+        friction_factor: See `wm_mpc.sim.disturbance`.
+    """
 
     spec = RobotSpec(
         task="maze",
@@ -47,7 +53,7 @@ class Maze(PlanarTask):
         history=2,
     )
     radius = RADIUS
-    friction_factor = 1.0  # see `wm_mpc.sim.disturbance`
+    friction_factor = 1.0
 
     def is_free(self, position: np.ndarray) -> bool:
         return is_free(position)
@@ -61,7 +67,7 @@ class Maze(PlanarTask):
                 client, (*half.tolist(), WALL_HEIGHT), (*centre.tolist(), WALL_HEIGHT), WALL_COLOUR
             )
         self._base = sliding_base(client, RADIUS, WALL_HEIGHT, MASS)
-        # Motors that hold joints still are PyBullet's default.
+        # By default, PyBullet's motors hold joints still. Switch them off.
         client.setJointMotorControlArray(
             self._base, [0, 1], pybullet.VELOCITY_CONTROL, forces=[0.0, 0.0]
         )

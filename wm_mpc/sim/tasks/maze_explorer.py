@@ -1,4 +1,4 @@
-"""How the data of `maze` are made: a policy that travels between random places, and drifts."""
+"""The exploration policy of `maze`: travel between random places, and drift."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from wm_mpc.sim.tasks.maze_plan import cell_of, centre_of, way
 
 MAX_FORCE = 5.0  # N per axis
-_STIFFNESS = 12.0  # N/m, of the pull to the next place
+_STIFFNESS = 12.0  # N/m; pull towards the next place
 _BRAKE = 3.0  # N s/m
 
 
@@ -22,8 +22,14 @@ class _Scene(Protocol):
 
 
 class Traveller:
-    """Goes to random places, cell by cell, or lets a random force act for a while; with noise on
-    every step, and with more or less haste."""
+    """Travels to random places cell by cell, or lets a random force act for a while.
+
+    The speed varies, and each action has noise.
+
+    Args:
+        task: The scene.
+        rng: Source of random numbers.
+    """
 
     def __init__(self, task: _Scene, rng: np.random.Generator) -> None:
         self._task, self._rng = task, rng
@@ -63,7 +69,7 @@ class Traveller:
     ) -> np.ndarray:
         cells = way(cell_of(position), cell_of(target))
         place = target if len(cells) == 1 else centre_of(cells[1])
-        if len(cells) > 1:  # out of the way of corners: along the cell's own middle first
+        if len(cells) > 1:  # first go along the middle of the cell, to avoid corners
             here = centre_of(cells[0])
             across = place - here
             side = np.abs(across) < 0.1  # the axis on which both cells agree

@@ -1,4 +1,4 @@
-"""The ground plan of `maze`: where its walls are, what is free, and the way from cell to cell."""
+"""The ground plan of `maze`: its walls, its free places, and the way from cell to cell."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from wm_mpc.sim.planar import HALF_WIDTH
 
-RADIUS = 0.09  # m, of the base
+RADIUS = 0.09  # m; radius of the base
 WALL_HALF_THICKNESS = 0.03  # m
 CELLS = 4  # along each axis
 _CELL = 2 * HALF_WIDTH / CELLS  # m
 
-# Walls from end to end (m), all along an axis.
+# The two ends of each wall, m. All walls run along an axis.
 WALLS = [
     (np.array(start), np.array(end))
     for start, end in (
@@ -29,7 +29,11 @@ WALLS = [
 
 
 def is_free(position: np.ndarray) -> bool:
-    """Whether a base may stand at a position (2,) m, two centimetres from every wall."""
+    """Whether a base may stand at a place. It must be 2 cm away from every wall.
+
+    Args:
+        position: (2,) m.
+    """
     margin = RADIUS + 0.02
     if not np.abs(position).max() <= HALF_WIDTH - margin:  # true for NaN, too
         return False
@@ -42,13 +46,21 @@ def is_free(position: np.ndarray) -> bool:
 
 
 def cell_of(position: np.ndarray) -> tuple[int, int]:
-    """Column and row of a position (2,) m."""
+    """Return column and row of the cell at a place.
+
+    Args:
+        position: (2,) m.
+    """
     column, row = np.clip(((position + HALF_WIDTH) / _CELL).astype(int), 0, CELLS - 1).tolist()
     return column, row
 
 
 def centre_of(cell: tuple[int, int]) -> np.ndarray:
-    """The middle (2,) m of a cell."""
+    """Return the centre of a cell, (2,) m.
+
+    Args:
+        cell: Column and row.
+    """
     return (np.array(cell) + 0.5) * _CELL - HALF_WIDTH
 
 
@@ -63,7 +75,15 @@ def _is_open(one: tuple[int, int], other: tuple[int, int]) -> bool:
 
 @functools.cache
 def way(start: tuple[int, int], end: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-    """The cells of a shortest way from one to another, both included."""
+    """Find a shortest way between two cells.
+
+    Args:
+        start: Column and row.
+        end: Column and row.
+
+    Returns:
+        The cells on the way, both ends included.
+    """
     came_from: dict[tuple[int, int], tuple[int, int]] = {start: start}
     queue = deque([start])
     while queue:

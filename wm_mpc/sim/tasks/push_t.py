@@ -1,9 +1,9 @@
 """Manipulation: a Panda arm pushes a T-shaped block over a table with a stick.
 
 After `Push-T` (Florence et al. 2021, arXiv 2109.00137; Chi et al. 2023, arXiv 2303.04137), with a
-real arm in place of a free disc: the commanded tip velocity is tracked by joint velocity control,
-inside a square workspace with a rim that keeps the block on the table. The world frame is the
-arm's base frame: x forward, y to the left, z up.
+real arm instead of a free disc. Joint velocity control follows the commanded velocity of the tip,
+inside a square workspace. A rim keeps the block on the table. The world frame is the arm's base
+frame: x forward, y to the left, z up.
 """
 
 from __future__ import annotations
@@ -31,20 +31,23 @@ from wm_mpc.sim.tasks.push_t_explorer import (
 )
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
-RIM = 0.25  # m, inner half width of the rim the block stays in
+RIM = 0.25  # m; inner half width of the rim around the block
 POSITION_TOLERANCE = 0.025  # m
 ANGLE_TOLERANCE = math.radians(20.0)
-GOAL_STEPS = 25  # low-level steps from a start to its `near` goal
+GOAL_STEPS = 25  # control steps from a start to its `near` goal
 _TIP_HEIGHT = 0.015  # m
 _BLOCK_HEIGHT = 0.04  # m
 _BLOCK_MASS = 0.3  # kg
-_FRICTION = 0.5  # of block and table
+_FRICTION = 0.5  # friction coefficient of block and table
 _DRIVE_EVERY = 6  # physics steps between two updates of the joint speeds
 
 
 class PushT:
-    """See `wm_mpc.sim.task.Task`. Simulator state: joint positions (7) and velocities (7), block
-    position (3), orientation (4, x y z w), linear (3) and angular (3) velocity; no layout."""
+    """See `wm_mpc.sim.task.Task`.
+
+    The simulator state is: joint positions (7) and velocities (7), and the block's position (3),
+    orientation (4, x y z w), linear velocity (3) and angular velocity (3). There is no layout.
+    """
 
     spec = RobotSpec(
         task="push_t",
@@ -129,17 +132,17 @@ class PushT:
         return np.zeros(0)
 
     def set_layout(self, layout: np.ndarray) -> None:
-        """Nothing differs between episodes but block and arm."""
+        """Do nothing: episodes differ only in block and arm."""
 
     def sample_state(self, rng: np.random.Generator) -> np.ndarray:
         return self._state(rng, self._random_block_pose(rng))
 
     def _random_block_pose(self, rng: np.random.Generator) -> np.ndarray:
-        """x, y (m) and yaw (rad), away from the rim."""
+        """A random pose of the block away from the rim: x, y (m) and yaw (rad)."""
         return np.array([*(CENTRE + rng.uniform(-0.13, 0.13, 2)), rng.uniform(-math.pi, math.pi)])
 
     def _state(self, rng: np.random.Generator, block: np.ndarray) -> np.ndarray:
-        """The block where it is asked to be, the tip somewhere beside it, all at rest."""
+        """A state at rest with the block at a pose, and the tip somewhere next to it."""
         while True:
             tip = CENTRE + rng.uniform(-REACH, REACH, 2)
             if distance_to_block(block, tip) > STICK_RADIUS + 0.005:
@@ -154,7 +157,11 @@ class PushT:
         )  # fmt: skip
 
     def sample_goal(self, rng: np.random.Generator, start: np.ndarray, kind: str) -> np.ndarray:
-        """`near`: where the exploration policy is `GOAL_STEPS` later; `random`: anywhere."""
+        """See `Task.sample_goal`.
+
+        A `near` goal is where the exploration policy is after `GOAL_STEPS`; a `random` goal is
+        anywhere.
+        """
         while True:
             if kind == "random":
                 goal = self._state(rng, self._random_block_pose(rng))
@@ -189,7 +196,7 @@ class PushT:
     # --------------------------------------------------------------------------------- state
 
     def get_state(self) -> np.ndarray:
-        if self._steps == 0:  # PyBullet normalises quaternions, which would change the last digit
+        if self._steps == 0:  # PyBullet normalises quaternions, which changes their last digit
             return self._given.copy()
         positions, velocities = self._arm.positions()
         position, orientation = self._client.getBasePositionAndOrientation(self._block)
@@ -197,7 +204,7 @@ class PushT:
         return np.array([*positions, *velocities, *position, *orientation, *linear, *angular])
 
     def set_state(self, state: np.ndarray) -> None:
-        # Far away for a moment: PyBullet forgets the contacts of before.
+        # Move the block far away for a moment, so that PyBullet forgets earlier contacts.
         self._client.resetBasePositionAndOrientation(self._block, (0.5, 0.0, 5.0), (0, 0, 0, 1))
         self._client.performCollisionDetection()
         self._arm.reset(state[:7], state[7:14])
@@ -207,11 +214,11 @@ class PushT:
 
     def command(self, action: np.ndarray) -> None:
         if self._steps == self._period_steps:
-            # Contacts are found anew in every control period, so that a restored state continues
-            # exactly as the recorded one did.
+            # Find contacts again in every control step, so that a restored state continues exactly
+            # as the recorded one did.
             self.set_state(self.get_state())
         if self._steps % _DRIVE_EVERY == 0:
-            # Nearer to the limit than one control period, the tip slows down.
+            # Slow the tip down if it would reach the limit within one control step.
             room = REACH - (self._arm.tip()[:2] - CENTRE) * np.array([[1], [-1]])
             velocity = np.minimum(action, room[0] / self.spec.control_period)
             velocity = np.maximum(velocity, -room[1] / self.spec.control_period)
@@ -232,7 +239,7 @@ class PushT:
         return np.array([x, y, math.cos(yaw), math.sin(yaw)])
 
     def block_pose(self) -> np.ndarray:
-        """The block's x, y (m) and yaw (rad)."""
+        """Return the block's x, y (m) and yaw (rad)."""
         position, orientation = self._client.getBasePositionAndOrientation(self._block)
         return np.array([position[0], position[1], _yaw(orientation)])
 

@@ -1,6 +1,6 @@
-"""How the data of `push_t` are made: a policy that keeps the stick at the block.
+"""The exploration policy of `push_t`, which keeps the stick at the block.
 
-Also the sizes of workspace and block, which task and policy share.
+This module also holds the sizes of workspace and block, which task and policy share.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy as np
 
 from wm_mpc.sim.panda import STICK_RADIUS
 
-CENTRE = np.array([0.51, 0.0])  # m, of the workspace
-REACH = 0.22  # m, the tip stays in this square around the centre
+CENTRE = np.array([0.51, 0.0])  # m; centre of the workspace
+REACH = 0.22  # m; half side of the square around the centre in which the tip stays
 MAX_SPEED = 0.25  # m/s per axis
-# Half sizes and centres of the block's bar and stem (m); the origin is the centre of mass.
+# Half sizes and centres of the block's bar and stem, m. The origin is the centre of mass.
 BAR = (0.07, 0.0175)
 STEM = (0.0175, 0.0525)
 BAR_OFFSET = 0.03
@@ -31,7 +31,15 @@ class _Scene(Protocol):
 
 
 def distance_to_block(block: np.ndarray, point: np.ndarray) -> float:
-    """Distance (m) of a point (2,) to the outline of a block at x, y, yaw; 0 inside."""
+    """Measure the distance of a point to the outline of the block; 0 inside.
+
+    Args:
+        block: x, y (m) and yaw (rad) of the block.
+        point: (2,) m.
+
+    Returns:
+        Distance, m.
+    """
     offset = point - block[:2]
     cosine, sine = math.cos(block[2]), math.sin(block[2])
     local = np.array([[cosine, sine], [-sine, cosine]]) @ offset
@@ -43,15 +51,22 @@ def distance_to_block(block: np.ndarray, point: np.ndarray) -> float:
 
 
 class Pusher:
-    """Pushes the block about: drives at a point of it for a while, goes round to another side, and
-    now and then wanders. Noise rides on every step; near the rim, pushes lead inwards."""
+    """Pushes the block around.
+
+    It drives at a point of the block for a while, goes round to another side, and sometimes
+    wanders. Each action has noise. Near the rim, pushes lead inwards.
+
+    Args:
+        task: The scene.
+        rng: Source of random numbers.
+    """
 
     def __init__(self, task: _Scene, rng: np.random.Generator) -> None:
         self._task, self._rng = task, rng
         self._remaining = 0
         self._mode = "push"
-        self._target = np.zeros(2)  # where to drive to, in the world
-        self._local = np.zeros(2)  # what to push at, in the block's frame
+        self._target = np.zeros(2)  # place to drive to, in the world frame, m
+        self._local = np.zeros(2)  # point to push at, in the block's frame, m
         self._noise = 0.0
         self._speed = MAX_SPEED
         self._choose()
@@ -76,7 +91,7 @@ class Pusher:
             self._remaining = int(rng.integers(3, 10))
 
     def _reach(self, block: np.ndarray) -> None:
-        """Head for a place beside the block, preferably on the side of the rim."""
+        """Head for a place next to the block, preferably on the side of the rim."""
         rng = self._rng
         outwards = block[:2] - CENTRE
         angle = rng.uniform(-math.pi, math.pi)
@@ -110,14 +125,14 @@ class Pusher:
         return np.clip(velocity + rng.normal(0, self._noise, 2), -MAX_SPEED, MAX_SPEED)
 
     def _on_block(self, block: np.ndarray) -> np.ndarray:
-        """The point of the block that is pushed at, in the world (m)."""
+        """The point to push at, in the world frame, m."""
         cosine, sine = math.cos(block[2]), math.sin(block[2])
         turned: np.ndarray = np.array([[cosine, -sine], [sine, cosine]]) @ self._local
         return block[:2] + turned
 
     @staticmethod
     def _around(block: np.ndarray, tip: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        """Bend a direction (2,) sideways where the block stands in the way."""
+        """Bend a direction (2,) sideways if the block is in the way."""
         ahead = tip + 0.03 * direction
         if distance_to_block(block, ahead) > STICK_RADIUS + 0.005:
             return direction

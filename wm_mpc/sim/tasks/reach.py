@@ -1,8 +1,8 @@
 """Manipulation without contact: a Panda arm brings its tip to a place in space, seen from the side.
 
-After `FetchReach` (Plappert et al. 2018, arXiv 1802.09464), with the place shown by a picture. What
-is measured are joint velocities, so the arm itself is part of the scene that the camera sees, and
-its depth must be read from perspective and posture.
+After `FetchReach` (Plappert et al. 2018, arXiv 1802.09464), but an image shows the place. The robot
+measures joint velocities. So the arm is part of the scene that the camera sees, and a planner must
+read its depth from perspective and posture.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ _DRIVE_EVERY = 6  # physics steps between two updates of the joint speeds
 
 
 class Reach(ReachingTask):
-    """See `wm_mpc.sim.task.Task`. Simulator state: joint positions (7) and velocities (7); no
-    layout."""
+    """See `wm_mpc.sim.task.Task`.
+
+    The simulator state is: joint positions (7), rad, and velocities (7), rad/s. There is no layout.
+    """
 
     spec = RobotSpec(
         task="reach",
@@ -54,7 +56,7 @@ class Reach(ReachingTask):
 
     def command(self, action: np.ndarray) -> None:
         if self._steps % _DRIVE_EVERY == 0:
-            # Nearer to a limit than one control period, the tip slows down.
+            # Slow the tip down if it would reach a limit within one control step.
             tip, period = self._arm.tip(), self.spec.control_period
             velocity = np.clip(action, (LOW - tip) / period, (HIGH - tip) / period)
             self._arm.drive(velocity)
@@ -69,7 +71,7 @@ class Reach(ReachingTask):
 
 
 class _Wanderer:
-    """Moves to random places, or in a random direction for a while, with noise on every step."""
+    """Moves to random places, or in a random direction for a while. Each action has noise."""
 
     def __init__(self, task: Reach, rng: np.random.Generator) -> None:
         self._task, self._rng = task, rng

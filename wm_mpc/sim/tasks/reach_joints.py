@@ -1,8 +1,9 @@
-"""Manipulation by joint positions: a Panda arm takes the posture that a picture shows.
+"""Manipulation by joint positions: a Panda arm takes the posture that an image shows.
 
-The usual interface of an arm: its actions are seven joint positions (rad), which must not jump, and
-its state are the seven joint positions. Success is the tip's distance, as in `reach`. The goal's
-joint positions would tell everything; a planner with `cost.state_weight` 0 uses the picture alone.
+This is the usual interface of an arm. Actions are seven joint positions (rad), which must not jump;
+the state consists of the seven joint positions. Success depends on the distance of the tip, as in
+`reach`. The joint positions of the goal would reveal everything, so with `cost.state_weight` 0 a
+planner uses the image alone.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from wm_mpc.sim.task import Explorer
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
 MIDDLE = np.array([0.0, -0.15, 0.0, -2.0, 0.0, 1.85, 0.785])  # rad
-REACH = np.array([0.5, 0.4, 0.3, 0.5, 0.3, 0.4, 0.4])  # rad, commands are at most so far from it
-MARGIN = 0.05  # m, how far outside the workspace exploration aims
-FARTHEST = 0.1  # m, how far outside it goes on in a direction before it turns back
-RATE_LIMIT = 0.6  # rad/s, of every joint; more, and the wrist is too weak to follow
+REACH = np.array([0.5, 0.4, 0.3, 0.5, 0.3, 0.4, 0.4])  # rad; largest distance from MIDDLE
+MARGIN = 0.05  # m; exploration aims so far outside the workspace
+FARTHEST = 0.1  # m; exploration turns back so far outside the workspace
+RATE_LIMIT = 0.6  # rad/s, for every joint; a higher rate is too fast for the weak wrist
 
 
 class ReachJoints(ReachingTask):
-    """See `wm_mpc.sim.task.Task`. Simulator state: joint positions (7) and velocities (7); no
-    layout."""
+    """See `wm_mpc.sim.task.Task`.
+
+    The simulator state is: joint positions (7), rad, and velocities (7), rad/s. There is no layout.
+    """
 
     spec = RobotSpec(
         task="reach_joints",
@@ -41,20 +44,22 @@ class ReachJoints(ReachingTask):
         frame_skip=5,
     )
 
-    floor = -0.15  # nothing is touched, wherever the joints go
+    floor = -0.15  # so low that no posture touches it
 
     def __init__(self) -> None:
         super().__init__()
         self._period_steps = round(self.spec.control_period * self.physics_rate)
-        # rad and rad/s, as the joints were when the control period began
+        # positions (rad) and velocities (rad/s) of the joints when the control step began
         self._begin = np.zeros(len(JOINTS)), np.zeros(len(JOINTS))
 
     def sample_state(self, rng: np.random.Generator) -> np.ndarray:
         return np.concatenate([self._posture(rng, 0.0), np.zeros(len(JOINTS))])
 
     def _posture(self, rng: np.random.Generator, margin: float) -> np.ndarray:
-        """Joint positions (7,) rad that may be commanded, with the tip between the corners of the
-        workspace or at most `margin` (m) outside. Leaves the arm there."""
+        """A random posture (7,) rad with the tip in the workspace, or at most `margin` (m) outside.
+
+        Leaves the arm there.
+        """
         while True:
             positions: np.ndarray = MIDDLE + REACH * rng.uniform(-1.0, 1.0, len(JOINTS))
             self._arm.reset(positions, np.zeros(len(JOINTS)))
@@ -63,8 +68,15 @@ class ReachJoints(ReachingTask):
                 return positions
 
     def outside(self, positions: np.ndarray) -> float:
-        """How far (m) outside the workspace, along one axis, the tip is with the joints at
-        `positions` (7,) rad; 0 inside. The arm stays."""
+        """Measure how far outside the workspace a posture brings the tip, along one axis. The arm
+        stays.
+
+        Args:
+            positions: Joint positions, (7,) rad.
+
+        Returns:
+            Distance, m; 0 inside.
+        """
         present = self._arm.positions()
         self._arm.reset(positions, np.zeros(len(JOINTS)))
         tip = self.pose()
@@ -72,7 +84,14 @@ class ReachJoints(ReachingTask):
         return float(np.maximum(np.maximum(LOW - tip, tip - HIGH), 0.0).max())
 
     def random_posture(self, rng: np.random.Generator) -> np.ndarray:
-        """Joint positions (7,) rad with the tip in or near the workspace. The arm stays."""
+        """Draw a posture with the tip in or near the workspace. The arm stays.
+
+        Args:
+            rng: Source of random numbers.
+
+        Returns:
+            Joint positions, (7,) rad.
+        """
         positions, velocities = self._arm.positions()
         target = self._posture(rng, MARGIN)
         self._arm.reset(positions, velocities)
@@ -88,12 +107,15 @@ class ReachJoints(ReachingTask):
 
     def _at_rest(self, place: np.ndarray) -> np.ndarray:
         state = super()._at_rest(place)
-        # The last joint turns the stick about itself: its limits do not move the tip.
+        # Clipping the last joint does not move the tip, because it turns the stick about itself.
         return np.concatenate([np.clip(state[:7], MIDDLE - REACH, MIDDLE + REACH), state[7:]])
 
     def command(self, action: np.ndarray) -> None:
-        """The joints move smoothly (along a cubic in time) from how they are moving, and are there
-        when the control period is over."""
+        """See `Task.command`.
+
+        From their present motion, the joints move smoothly (along a cubic in time), and arrive at
+        the end of the control step.
+        """
         number = self._steps % self._period_steps
         if number == 0:
             self._begin = self._arm.positions()
@@ -117,17 +139,19 @@ class ReachJoints(ReachingTask):
 
 
 class _Wanderer:
-    """Goes straight to random postures, or on in a random direction for a while, fast or slowly,
-    with noise on every step; never faster than the rate limit. It turns back to a posture before
-    its tip is far outside the workspace: there the arm is hardly seen, and no plan goes there."""
+    """Goes straight to random postures, or in a random direction for a while.
+
+    The speed varies, each action has noise, and the rate limit holds. It turns back before its tip
+    is far outside the workspace: the camera hardly sees the arm there, and no plan goes there.
+    """
 
     def __init__(self, task: ReachJoints, rng: np.random.Generator) -> None:
         self._task, self._rng = task, rng
         action = task.spec.action
         self._low, self._high = np.array(action.low), np.array(action.high)
         self._change = np.array(action.rate_limit) * task.spec.control_period
-        self._last: np.ndarray | None = None  # the command before
-        self._outside = 0.0  # m, how far outside the workspace that one was
+        self._last: np.ndarray | None = None  # the last command
+        self._outside = 0.0  # m; how far outside the workspace the last command was
         self._remaining = 0
         self._target: np.ndarray | None = None
         self._direction = np.zeros(len(JOINTS))

@@ -1,8 +1,9 @@
-"""Navigation: an omnidirectional base must pass the door in a wall; the door moves by seed.
+"""Navigation: an omnidirectional base must pass through the door in a wall; each seed moves the
+door.
 
-The arena is [-1, 1] x [-1, 1] m with border walls; the dividing wall stands at x = 0. Seen by a
-camera from above. After the `wall` environment of arXiv 2411.04983 (DINO-WM), with real rigid-body
-physics: the base has mass, limited drive force and pushes against walls.
+The arena is [-1, 1] x [-1, 1] m with border walls, seen by a camera from above. The dividing wall
+stands at x = 0. After the `wall` environment of arXiv 2411.04983 (DINO-WM), with real rigid-body
+physics: the base has mass, a limited drive force, and pushes against walls.
 """
 
 from __future__ import annotations
@@ -23,15 +24,18 @@ from wm_mpc.sim.planar import (
 from wm_mpc.sim.task import Explorer
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
-RADIUS = 0.1  # m, of the base
+RADIUS = 0.1  # m; radius of the base
 WALL_HALF_THICKNESS = 0.05  # m
 DOOR_HALF_WIDTH = 0.24  # m
 MAX_SPEED = 1.0  # m/s per axis
-MAX_FORCE = 600.0  # N, drive force per axis: any speed is reached within one control period
+MAX_FORCE = 600.0  # N per axis; enough to reach any speed within one control step
 
 
 class Wall(PlanarTask):
-    """See `wm_mpc.sim.task.Task`. Simulator state: [x, y, vx, vy]; layout: [door centre y]."""
+    """See `wm_mpc.sim.task.Task`.
+
+    The simulator state is [x, y, vx, vy], m and m/s. The layout is [y of the door's centre], m.
+    """
 
     spec = RobotSpec(
         task="wall",
@@ -99,8 +103,11 @@ class Wall(PlanarTask):
 
 
 class _Wanderer:
-    """Drives to random points (often through the door) or in a random direction for a while, with
-    noise on every step, so that blocks of actions both constant and jittery are in the data."""
+    """Drives to random points (often through the door), or in a random direction for a while.
+
+    Each action has noise of varying size, so the data contain both constant and jittery action
+    blocks.
+    """
 
     def __init__(self, task: Wall, rng: np.random.Generator) -> None:
         self._task, self._rng = task, rng
