@@ -60,9 +60,9 @@ class Fed:
         self.sent.append(actions)
         return self._publish(stamp, actions, *more)
 
-    def _report(self, level, message):
+    def _report(self, level, code, message):
         self.said[message.partition(":")[0]] += 1
-        self.node._status.report(level, message)
+        self.node._status.report(level, code, message)
 
     def send(self, topic, message):
         subscription, self._write = self.subscriptions[topic], self._write + 1
@@ -179,7 +179,10 @@ def test_what_is_dropped_is_said_in_the_status_and_planning_goes_on(feed, topic,
     fed.send(topic, message)
     level, message, values = observe()
     assert level == 1
-    assert message == f"planning; a message on {topic} was dropped (see last dropped message)"
+    assert message.endswith(f"; a message on {topic} was dropped (see last dropped message)")
+    assert message.startswith(
+        "planning, degraded: goal refused: " if "goal" in topic else "planning;"
+    )
     assert reason in values["last dropped message"]
     assert values["messages dropped"].startswith("1 on ")
 
