@@ -1,8 +1,7 @@
-"""What a robot is to the rest of the package: names, units, limits, rates and image size.
+"""The description of a robot: names, units, limits, rates and image size.
 
-One `RobotSpec` travels from the simulator (or a recorded bag) into the dataset, from there into
-the checkpoint, and from the checkpoint into the `mpc` node, so nothing about a robot is written
-down twice.
+One `RobotSpec` goes from the simulator (or a recorded bag) into the dataset, then into the
+checkpoint, then into the `mpc` node. So nothing about a robot is written down twice.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ __all__ = [
     "StateSpec",
 ]
 
-# Far beyond any robot; what is larger was never meant, and would take all memory.
-_MOST_STEPS = 1000  # of frame_skip and history
+# No robot needs values beyond these. They would be mistakes, and would use up all memory.
+_MOST_STEPS = 1000  # largest frame_skip and history
 _LONGEST_PERIOD = 3600.0  # s
 _SHORTEST_PERIOD = 1e-5  # s
 
@@ -50,12 +49,15 @@ class RobotSpec:
 
     Attributes:
         task: Name of the task.
-        action: What the robot is sent.
-        state: What is measured of the robot.
-        image: What the camera sees.
+        action: The actions that the robot takes.
+        state: The measured state of the robot.
+        image: The camera image.
         control_period: Length of a control step, s.
         frame_skip: Control steps in a model step.
         history: Model steps that the dynamics sees, up to the present one.
+
+    Raises:
+        SpecError: A value is not accepted.
     """
 
     task: str
@@ -84,12 +86,12 @@ class RobotSpec:
 
     @property
     def block_size(self) -> int:
-        """Numbers in one model-step action: `frame_skip` low-level actions, flattened."""
+        """Numbers in the action block of a model step: `frame_skip` actions in a row."""
         return self.frame_skip * self.action.size
 
     @property
     def model_period(self) -> float:
-        """Seconds one model step lasts."""
+        """Length of a model step, s."""
         return self.frame_skip * self.control_period
 
     @property
@@ -106,17 +108,29 @@ class RobotSpec:
         return self.action.why_no_rest(measured)
 
     def measured_positions(self, state: np.ndarray) -> dict[str, float]:
-        """The positions by name that a measured state (state size,) holds: what `rest` takes."""
+        """Read the positions, which `rest` needs, out of a measured state.
+
+        Args:
+            state: (state size,), each entry in its unit.
+
+        Returns:
+            Positions by name, rad or m.
+        """
         named = zip(self.state.names, np.asarray(state).tolist(), strict=True)
         return {name: value for name, value in named if "/" not in name}
 
     def normalised_rest(self, state: np.ndarray) -> np.ndarray:
-        """The normalised action that keeps the robot still where a state (state size,) says it is;
-        float32 (action size,).
+        """Return the normalised action that keeps the robot still.
+
+        Args:
+            state: Measured state, (state size,), each entry in its unit.
+
+        Returns:
+            float32 (action size,) in [-1, 1].
 
         Raises:
-            SpecError: The robot is moved by positions that the state does not hold, or that are
-                outside their limits.
+            SpecError: The robot is moved by positions, and the state does not hold them, or they
+                are outside their limits.
         """
         measured = self.measured_positions(state)
         rest = self.rest(measured)
@@ -124,8 +138,13 @@ class RobotSpec:
         return self.normalise_action(np.asarray(rest))
 
     def is_same_robot(self, other: RobotSpec) -> bool:
-        """Whether another description is of the same robot, whichever of its numbers a model sees
-        as angles (`StateSpec.measures_the_same`)."""
+        """Whether another description is of the same robot.
+
+        Angles of the state may differ: they concern the model only (`StateSpec.measures_the_same`).
+
+        Args:
+            other: The other description.
+        """
         plain = [
             dataclasses.replace(robot, state=dataclasses.replace(robot.state, angles=()))
             for robot in (self, other)
@@ -139,7 +158,7 @@ class RobotSpec:
 
     @property
     def normalised_change(self) -> np.ndarray | None:
-        """`largest_change` of normalised actions, float32 (action size,); None without a limit."""
+        """`largest_change` for normalised actions, float32 (action size,); None without a limit."""
         change = self.largest_change
         if change is None:
             return None
@@ -147,8 +166,11 @@ class RobotSpec:
         return (2.0 * change / spread).astype(np.float32)
 
     def with_largest_jump(self, share: float) -> RobotSpec:
-        """The same robot; positions without a rate limit get one, of that share of their range in
-        a control period."""
+        """Return the same robot, with a rate limit for positions that have none.
+
+        Args:
+            share: Largest change in a control step, as a share of the range.
+        """
         if self.action.rate_limit is not None or not self.rest_is_measured:
             return self
         spread = np.asarray(self.action.high) - np.asarray(self.action.low)
@@ -156,11 +178,14 @@ class RobotSpec:
         return dataclasses.replace(self, action=dataclasses.replace(self.action, rate_limit=limit))
 
     def positions_of(self, moves: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        """Normalised positions (steps, action size) from moves.
+        """Turn moves into normalised positions.
 
         Args:
             moves: (steps, action size); 1 is the largest change in one control step.
-            rest: The normalised position (action size,) before the first move.
+            rest: Normalised position (action size,) before the first move.
+
+        Returns:
+            float32 (steps, action size) in [-1, 1].
         """
         change = self.normalised_change
         assert change is not None
@@ -171,19 +196,36 @@ class RobotSpec:
         return np.array(rows, np.float32).reshape(len(moves), self.action.size)
 
     def normalise_action(self, action: np.ndarray) -> np.ndarray:
-        """Map actions (..., action size) from their limits to [-1, 1]; float32."""
+        """Map actions from their limits to [-1, 1].
+
+        Args:
+            action: (..., action size), in the action's unit.
+
+        Returns:
+            float32 (..., action size).
+        """
         low, high = np.asarray(self.action.low), np.asarray(self.action.high)
         return ((action - low) / (high - low) * 2.0 - 1.0).astype(np.float32)
 
     def denormalise_action(self, action: np.ndarray) -> np.ndarray:
-        """Inverse of `normalise_action`, clipped to the limits; float64."""
+        """Map normalised actions to the action's unit, clipped to the limits.
+
+        Args:
+            action: (..., action size).
+
+        Returns:
+            float64 (..., action size).
+        """
         low, high = np.asarray(self.action.low), np.asarray(self.action.high)
         wanted = low + (np.asarray(action, np.float64) + 1.0) / 2.0 * (high - low)
         return np.minimum(np.maximum(wanted, low), high)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON-able form, as stored in datasets and checkpoints. Without angles it is what
-        it was before there were any, so older versions read it and hashes of it stay."""
+        """Return a plain form for JSON, as datasets and checkpoints store it.
+
+        Without angles, the form is that of versions before angles. So older versions can read it,
+        and its hashes stay the same.
+        """
         data = dataclasses.asdict(self)
         if not self.state.angles:
             del data["state"]["angles"]
@@ -191,10 +233,13 @@ class RobotSpec:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RobotSpec:
-        """Inverse of `to_dict`.
+        """Read what `to_dict` wrote.
+
+        Args:
+            data: The plain form.
 
         Raises:
-            SpecError: An entry is missing or unknown; the message names it.
+            SpecError: An entry is missing, unknown, or of a wrong kind; the message names it.
         """
         try:
             return cls(

@@ -1,6 +1,6 @@
-"""The parts of a robot's description: what its actions, its state and its image are.
+"""The parts of a robot's description: its actions, its state and its image.
 
-`wm_mpc.spec` joins them into a `RobotSpec` and hands them on; import them from there.
+`wm_mpc.spec` joins them into a `RobotSpec`. Import them from there.
 """
 
 from __future__ import annotations
@@ -14,19 +14,27 @@ import numpy as np
 ACTION_KINDS = ("velocity", "position", "effort")
 STATE_SOURCES = ("odom", "joint_states")
 IMAGE_ENCODINGS = ("rgb8",)
-_OUTSIDE = 0.02  # of its range: how far outside the limits a position may be measured
-LARGEST_JUMP = 0.05  # of its range: how far a position without a rate limit goes in a period
-_ALWAYS_ANGLES = {"odom": ("yaw",)}  # by source: these wrap, whatever a recording says
-# Far beyond any robot; what is larger was never meant, and would take all memory.
+_OUTSIDE = 0.02  # of its range; a position may be measured so far outside its limits
+LARGEST_JUMP = 0.05  # of its range; largest step of a position that has no rate limit
+_ALWAYS_ANGLES = {"odom": ("yaw",)}  # by source; these wrap, whatever a recording says
+# No robot needs larger images. They would be a mistake, and would use up all memory.
 _LARGEST_IMAGE = 8192  # pixels of a side
 
 
 class SpecError(ValueError):
-    """A description of a robot that contradicts itself or is incomplete."""
+    """The description of a robot is incomplete, or contradicts itself."""
 
 
 def require(condition: bool, message: str) -> None:
-    """Raises SpecError with the message unless the condition is true."""
+    """Raise an error unless a condition is true.
+
+    Args:
+        condition: The condition.
+        message: Text of the error.
+
+    Raises:
+        SpecError: The condition is false.
+    """
     if not condition:
         raise SpecError(message)
 
@@ -37,13 +45,18 @@ def _finite(values: tuple[float, ...]) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class ActionSpec:
-    """One low-level action: what each number is called, means, and may be.
+    """The names, the kind and the limits of an action.
 
-    names: one per action dimension; become `joint_names` of `planned_actions`.
-    kind: which field of a trajectory point carries the values (`ACTION_KINDS`).
-    unit: REP-103 unit of every dimension, e.g. "m/s".
-    low, high: inclusive limits in that unit.
-    rate_limit: largest change per second and dimension, or None for no limit.
+    Attributes:
+        names: One name per number of the action. They become `joint_names` in `planned_actions`.
+        kind: Field of a trajectory point that carries the values: one of `ACTION_KINDS`.
+        unit: REP-103 unit of all numbers, for example "m/s".
+        low: Lower limits, inclusive, in that unit.
+        high: Upper limits, inclusive, in that unit.
+        rate_limit: Largest change per second, one for each number, in that unit; None for no limit.
+
+    Raises:
+        SpecError: A value is not accepted.
     """
 
     names: tuple[str, ...]
@@ -81,24 +94,25 @@ class ActionSpec:
 
     @property
     def size(self) -> int:
+        """How many numbers an action has."""
         return len(self.names)
 
     @property
     def rest_is_measured(self) -> bool:
-        """Whether standing still has to be measured: so it is for robots moved by positions."""
+        """Whether rest depends on a measurement. True for robots moved by positions."""
         return self.kind == "position"
 
     def rest(self, measured: Mapping[str, float] | None = None) -> np.ndarray | None:
-        """The action that keeps the robot still: the only definition of rest.
+        """Return the action that keeps the robot still. This is the only definition of rest.
 
         Args:
-            measured: present positions by name (rad or m), of joints as a JointState names them
-                or of a base (x, y, yaw). More names than the robot's actions are no harm.
+            measured: Present positions by name, rad or m: of joints as in a JointState, or of a
+                base (x, y, yaw). It may contain more names than the robot's actions.
 
         Returns:
             float64 (action size,), in the action's unit, inside its limits. For velocities and
-            efforts: zero, or the limit nearest to it. For positions: the measured ones, or the
-            limit nearest to them, if that is near; None for a reason that `why_no_rest` gives.
+            efforts: zero, or the limit nearest to zero. For positions: the measured ones, or the
+            nearest limit if it is near; None if rest is unknown (`why_no_rest` says why).
         """
         low, high = np.asarray(self.low, float), np.asarray(self.high, float)
         if not self.rest_is_measured:
@@ -109,9 +123,14 @@ class ActionSpec:
         return np.clip([known[name] for name in self.names], low, high)
 
     def why_no_rest(self, measured: Mapping[str, float] | None) -> str:
-        """Why the action that keeps the robot still is unknown, or must not be sent: a position was
-        not measured, or lies so far outside the limits that the limit would make it jump. Empty
-        where `rest` is known."""
+        """Say why rest is unknown, or must not be sent; empty if `rest` is known.
+
+        Either a position was not measured, or it is so far outside its limits that the robot would
+        jump.
+
+        Args:
+            measured: Present positions by name, rad or m.
+        """
         missing = self.unmeasured(measured)
         if missing:
             return (
@@ -130,19 +149,29 @@ class ActionSpec:
         return ""
 
     def unmeasured(self, measured: Mapping[str, float] | None) -> tuple[str, ...]:
-        """Actions whose position has to be measured before the robot's rest is known, and is not
-        among those measured (by name); none for velocities and efforts."""
+        """Name the positions that must still be measured before rest is known.
+
+        Args:
+            measured: Present positions by name, rad or m.
+
+        Returns:
+            Names of actions; none for velocities and efforts.
+        """
         if not self.rest_is_measured:
             return ()
         known = measured or {}
         return tuple(n for n in self.names if not math.isfinite(known.get(n, math.nan)))
 
     def largest_change(self, control_period: float) -> np.ndarray | None:
-        """How far an action may be from the one before it, a control period (s) earlier.
+        """Return the largest change of an action from one control step to the next.
+
+        Args:
+            control_period: Length of a control step, s.
 
         Returns:
-            float64 (action size,), in the action's unit: as the rate limit says. Without one, None
-            for velocities and efforts; positions never jump, so `LARGEST_JUMP` of their range.
+            float64 (action size,), in the action's unit, from the rate limit. Without a rate limit:
+            None for velocities and efforts, and `LARGEST_JUMP` of the range for positions, which
+            must never jump.
         """
         if self.rate_limit is not None:
             return np.asarray(self.rate_limit) * control_period
@@ -153,15 +182,19 @@ class ActionSpec:
 
 @dataclasses.dataclass(frozen=True)
 class StateSpec:
-    """The measured robot state (proprioception), never the state of the scene.
+    """The measured state of the robot, never that of the scene.
 
-    names: for `odom` any of `wm_mpc.messages.reading.ODOMETRY_FIELDS` (x, y, yaw, vx, vy, wz);
-        for `joint_states` joint names, with the suffix "/velocity" or "/effort" for those fields.
-        None at all for a robot with nothing but a camera.
-    unit: one per name, REP-103.
-    source: which topic carries it (`STATE_SOURCES`).
-    angles: which of the names wrap at +-pi rad: a yaw, the position of a continuous joint.
-        Distances between them go the short way round.
+    Attributes:
+        names: For `odom`, any of `wm_mpc.messages.reading.ODOMETRY_FIELDS` (x, y, yaw, vx, vy, wz).
+            For `joint_states`, names of joints, with the suffix "/velocity" or "/effort" for those
+            fields. Empty for a robot with a camera only.
+        unit: REP-103 unit of each name.
+        source: Topic of the state: one of `STATE_SOURCES`.
+        angles: Names that wrap at +-pi rad, such as a yaw or the position of a continuous joint.
+            Distances between angles go the short way round.
+
+    Raises:
+        SpecError: A value is not accepted.
     """
 
     names: tuple[str, ...]
@@ -190,36 +223,50 @@ class StateSpec:
 
     @property
     def size(self) -> int:
+        """How many numbers the state has."""
         return len(self.names)
 
     @property
     def angle_columns(self) -> tuple[int, ...]:
-        """Which entries of a state are angles, as numbers from 0."""
+        """Columns of a state that are angles, counted from 0."""
         return tuple(self.names.index(name) for name in self.angles)
 
     @property
     def unnamed_angles(self) -> tuple[str, ...]:
-        """Entries that wrap in any case, the yaw of odometry, but are not among `angles`. So it is
-        in what was recorded or trained before angles were known."""
+        """Names that always wrap (the yaw of odometry) but are not among `angles`.
+
+        Recordings and checkpoints from before angles were known have them.
+        """
         always = _ALWAYS_ANGLES.get(self.source, ())
         return tuple(n for n in self.names if n in always and n not in self.angles)
 
     def with_all_angles(self) -> StateSpec:
-        """The same state, with `unnamed_angles` among its angles."""
+        """Return the same state, with `unnamed_angles` among its angles."""
         return dataclasses.replace(self, angles=(*self.angles, *self.unnamed_angles))
 
     def measures_the_same(self, other: StateSpec) -> bool:
-        """Whether two states have the same numbers; which of them a model sees as angles is the
-        model's affair."""
+        """Whether two states hold the same numbers. Their angles may differ: they concern the model
+        only.
+
+        Args:
+            other: The other state.
+        """
         return dataclasses.replace(self, angles=()) == dataclasses.replace(other, angles=())
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageSpec:
-    """The camera image as the model sees it: height and width in pixels, encoding rgb8.
+    """The camera image as the model sees it.
 
-    value_range: of a camera with more than 8 bits (depth, mono16): the values, in its own unit,
-        that become black and white; None: none was stated.
+    Attributes:
+        height: Height, pixels.
+        width: Width, pixels.
+        encoding: One of `IMAGE_ENCODINGS`.
+        value_range: For a camera with more than 8 bits (depth, mono16): the values, in the camera's
+            unit, that become black and white. None if nobody gave them.
+
+    Raises:
+        SpecError: A value is not accepted.
     """
 
     height: int

@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 SECOND = 1_000_000_000  # ns
-STAMP_TOLERANCE = 1_000  # ns; forgives a stamp that went through a float
+STAMP_TOLERANCE = 1_000  # ns; allows for a stamp that was converted to a float and back
 
 
 def wrapped(angles: np.ndarray) -> np.ndarray:
-    """Angles (rad, any shape) between -pi and pi."""
+    """Wrap angles into [-pi, pi).
+
+    Args:
+        angles: Any shape, rad.
+    """
     return (angles + np.pi) % (2.0 * np.pi) - np.pi

@@ -1,8 +1,8 @@
-"""What a search begins from: the shifted last plan, learned plans, and fresh ones.
+"""The first plans of a search: the shifted last plan, learned plans, and fresh ones.
 
-Between the receding horizon, which knows what is being executed, and a planner, which improves the
-best of these. All plans are as planners search them: normalised actions, or moves of a robot moved
-by positions (see `planning/objective.GoalCost`).
+This module sits between the receding horizon, which knows the executed actions, and a planner,
+which improves the best first plans. All plans have the form that planners search: normalised
+actions, or moves of a position robot (see `planning/objective.GoalCost`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,15 @@ from wm_mpc.planning.registry import PlannerConfig
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """Where a plan begins. latent, goal: (latent size,). rest: the normalised action that keeps the
-    robot where it is; before: the one before the first planned one, (action size,) each. shifted:
-    the rest of the last plan, normalised (steps, action size), or None without one."""
+    """Where a plan begins.
+
+    Attributes:
+        latent: Latent of the observation, (latent size,).
+        goal: Latent of the goal, (latent size,).
+        rest: Normalised action (action size,) that keeps the robot where it is.
+        before: Normalised action (action size,) before the first planned one.
+        shifted: The rest of the last plan, normalised (steps, action size); None without one.
+    """
 
     latent: Tensor
     goal: Tensor
@@ -32,7 +38,12 @@ class Start:
 
 
 class FirstPlans:
-    """Of one world model. generator: of the random numbers."""
+    """Makes the first plans for one world model.
+
+    Args:
+        model: The world model.
+        generator: Source of random numbers.
+    """
 
     def __init__(self, model: WorldModel, generator: torch.Generator) -> None:
         self._model, self._spec, self._generator = model, model.spec, generator
@@ -40,10 +51,21 @@ class FirstPlans:
         self._change = None if change is None else torch.from_numpy(change)
 
     def proposals(self, start: Start, config: PlannerConfig, cost: GoalCost) -> Tensor:
-        """First plans (n, horizon, block size): the shifted last plan, and noisy copies of it;
-        learned ones, and noisy copies of them; and fresh ones that hold one direction, or two or
-        three in turn, over the horizon. Learned and fresh ones share what `samples` leaves. Where
-        `init` is not warm, the one it names comes before all of them."""
+        """Make the first plans of one search.
+
+        They are the shifted last plan and noisy copies of it, learned plans and noisy copies of
+        them, and fresh plans. A fresh plan holds one direction, or two or three in turn. Learned
+        and fresh plans share the number that `samples` leaves. If `init` is not "warm", the plan
+        that it names comes first.
+
+        Args:
+            start: Where the plan begins.
+            config: Settings of the planner.
+            cost: Cost of a plan, which ranks learned plans.
+
+        Returns:
+            First plans (n, horizon, block size) in [-1, 1].
+        """
         steps, size = config.horizon * self._spec.frame_skip, self._spec.action.size
         rows = []
         if start.shifted is not None:
@@ -62,17 +84,17 @@ class FirstPlans:
             rows.append(self._fresh(wanted, steps))
         shape = (-1, config.horizon, self._spec.block_size)
         proposals = torch.cat(rows).clamp(-1.0, 1.0).reshape(shape)
-        if config.init != "warm":  # then the shifted last plan competes as one of the others
+        if config.init != "warm":  # the shifted last plan then competes like the others
             proposals = torch.cat([self._first(start, config, proposals[:1], cost), proposals])
         return proposals
 
     def _still(self, start: Start) -> Tensor:
-        """What standing still (action size,) is to a planner."""
+        """Standing still (action size,), in the form that a planner searches."""
         return torch.zeros_like(start.rest) if self._spec.rest_is_measured else start.rest
 
     @torch.no_grad()
     def _first(self, start: Start, config: PlannerConfig, warm: Tensor, cost: GoalCost) -> Tensor:
-        """The first of the first plans (1, horizon, block size), unless `planner.init` is warm."""
+        """The very first plan (1, horizon, block size), for any `planner.init` but "warm"."""
         steps = warm.shape[1] * self._spec.frame_skip
         if config.init == "randn":
             return torch.randn(warm.shape, generator=self._generator).clamp(-1.0, 1.0)
@@ -86,8 +108,11 @@ class FirstPlans:
 
     @torch.no_grad()
     def _learned(self, start: Start, most: int, steps: int) -> Tensor:
-        """At most so many learned plans (n, steps, action size): as they are, then noisy copies;
-        none where the model has none."""
+        """At most `most` learned plans (n, steps, action size): each plan itself, then noisy
+        copies.
+
+        Empty if the model has no learned plans.
+        """
         size = self._spec.action.size
         blocks = self._model.propose(start.latent, start.goal)
         if not len(blocks):
@@ -100,8 +125,11 @@ class FirstPlans:
         return plans + noise
 
     def _as_searched(self, plans: Tensor, before: Tensor) -> Tensor:
-        """Plans of normalised actions (n, steps, action size) as a planner searches them: of a
-        robot moved by positions the moves that follow them as fast as they may."""
+        """Convert plans of normalised actions (n, steps, action size) to the form that a planner
+        searches.
+
+        For a position robot, these are the moves that follow the plan as fast as possible.
+        """
         if not self._spec.rest_is_measured:
             return plans
         assert self._change is not None
@@ -112,16 +140,16 @@ class FirstPlans:
         return torch.stack(moves, 1) if moves else plans
 
     def _fresh(self, count: int, steps: int) -> Tensor:
-        """Plans (count, steps, action size) of one, two or three directions, each held a while.
+        """Plans (count, steps, action size) of one, two or three directions, each held for a while.
 
-        Half of the directions are full speed along, against or without each action: long ways
-        are only found in time at full speed.
+        Half of the directions go at full speed along an action, against it, or leave it out. Only
+        full speed finds long ways in time.
         """
         size = self._spec.action.size
         directions = torch.rand(count, 3, size, generator=self._generator) * 2.4 - 1.2
         full = torch.rand(count, 3, 1, generator=self._generator) < 0.5
         directions = torch.where(full, (1.25 * directions).round(), directions)
         turns = torch.randint(1, steps + 1, (count, 2), generator=self._generator)
-        turns[::3] = steps  # a third of them never turns
+        turns[::3] = steps  # every third plan never turns
         leg = (torch.arange(steps)[None, :, None] >= turns[:, None]).sum(-1)
         return directions.gather(1, leg[..., None].expand(count, steps, size))

@@ -1,8 +1,8 @@
-"""Execution of plans: which action applies now, and when to hold still.
+"""Execution of plans: which action applies now, and when to hold.
 
-The consumer's side of `planned_actions`: it stands between the planner and the motors, so it
-trusts nobody. It executes points by time, holds when they run out, when the planner falls silent
-and when a plan makes no sense. A robot moved by positions is never commanded more than one
+This is the consumer's side of `planned_actions`. It stands between the planner and the motors, so
+it trusts nobody. It executes points by time. It holds when they run out, when the planner falls
+silent, and when a plan makes no sense. It never commands a position robot to move by more than one
 control period's motion at once. Times are integer nanoseconds of one clock.
 """
 
@@ -19,11 +19,11 @@ from wm_mpc.control.timeline import Timeline
 from wm_mpc.spec import ActionSpec
 from wm_mpc.units import SECOND, STAMP_TOLERANCE
 
-_LIMIT_TOLERANCE = 1e-6  # of the range; forgives float32
+_LIMIT_TOLERANCE = 1e-6  # of the range; allows for rounding to float32
 
 
 class PlanError(ValueError):
-    """A plan that must not be executed; the text says why."""
+    """The plan must not be executed; the text says why."""
 
 
 class Following(enum.Enum):
@@ -40,21 +40,22 @@ class Following(enum.Enum):
 
 
 class PlanFollower:
-    """Holds the newest plan and gives the action of any moment. Not thread-safe.
+    """Keeps the newest plan, and gives the action of each moment. Not thread-safe.
 
-    A robot moved by positions rests where it is measured (`measure`, `reset`); until it was
-    measured once, there is no action for any moment. Each of its actions is within reach of the
-    ones before it (`Pace`), so ask for one each control period. A plan that comes late, or a
-    silence, makes no jump: the robot catches up at its rate limit.
+    A position robot rests where it was measured (`measure`, `reset`). Before the first measurement,
+    there is no action. Each action is within reach of the earlier ones (`Pace`), so ask for one
+    each control period. A late plan or a silence causes no jump: the robot catches up at its rate
+    limit.
 
     Args:
         action: Names, kind and limits of an action.
-        control_period: Seconds per point.
-        plan_timeout: Seconds after which a planner that sends nothing counts as dead.
+        control_period: Length of a point, s.
+        plan_timeout: Time without a plan after which the planner counts as dead, s.
 
     Attributes:
+        plan_timeout: See the arguments.
         status: What the last `action_at` did.
-        lag: How long (s) a position robot may be behind its commands, see `action_at`.
+        lag: How far a position robot may be behind its commands, s. See `action_at`.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class PlanFollower:
         self._timeline = Timeline(
             period, None, keeps_last=action.rest_is_measured, tolerance=STAMP_TOLERANCE
         )
-        self._rest = action.rest()  # None: of positions, which rest at the last one commanded
+        self._rest = action.rest()  # None for positions, which rest at the last command
         self._pace: Pace | None = None
         self._change = action.largest_change(control_period)
         if action.rest_is_measured:
@@ -78,12 +79,13 @@ class PlanFollower:
         self.reset()
 
     def reset(self, *, not_before: int = 0, rest: np.ndarray | None = None) -> None:
-        """Forget all plans: a new episode begins.
+        """Forget all plans, because a new episode begins.
 
         Args:
-            not_before: Plans that start earlier are ignored; they were made for another episode.
-            rest: The position (action size,) to hold until the first plan; only for actions of kind
-                position. Without it, the last action's position is held.
+            not_before: Ignore plans that start before this time, ns. They belong to another
+                episode.
+            rest: Position (action size,) to hold until the first plan, in the action's unit; only
+                for position robots. Without it, the robot holds its last command.
         """
         self._timeline.clear()
         self._received: int | None = None
@@ -94,29 +96,37 @@ class PlanFollower:
             self._pace.begin(np.clip(np.asarray(rest, np.float64), self._low, self._high))
 
     def measure(self, measured: Mapping[str, float]) -> None:
-        """Where the robot is, positions by name, while no plan moves it: there it rests from now
-        on, if nobody knew before where it rests or if it has been moved away from there.
+        """Note where the robot is while no plan moves it.
 
-        A robot that only sags within one control period's motion keeps its place: aimed again and
-        again at where it is, it would creep away.
+        The robot rests there from now on, if its rest was unknown before or if somebody moved it
+        away. A robot that sags by less than one control period's motion keeps its rest. Otherwise
+        it would creep away, because each new rest would be a bit lower.
+
+        Args:
+            measured: Positions by name, rad or m.
         """
         rest = self._action.rest(measured)
         if self._pace is None or self._action.unmeasured(measured):
             return
         last = self._pace.last
-        if rest is None:  # moved outside its limits: to send it back would make it jump
+        if rest is None:  # moved outside its limits; a command back would make it jump
             self._pace.forget()
         elif last is None or (np.abs(rest - last) > self._change).any():
             self._pace.begin(rest)
 
     def forget_rest(self) -> None:
-        """Forget where a position robot rests: it has to be measured before it moves again."""
+        """Forget where a position robot rests. It must be measured before it moves again."""
         if self._pace is not None:
             self._pace.forget()
 
     def go_along(self, now: int) -> None:
-        """Somebody else has executed the plan up to `now`: a position robot is where that brought
-        it, without a step of our own."""
+        """Note that somebody else executed the plan.
+
+        A position robot is then where the plan has brought it.
+
+        Args:
+            now: The plan was executed up to this time, ns.
+        """
         if self._pace is None or self._received is None or self._pace.last is None:
             return
         ended = min(now, self._received + round(self.plan_timeout * SECOND))
@@ -131,22 +141,22 @@ class PlanFollower:
         now: int,
         measured: Mapping[str, float] | None = None,
     ) -> bool:
-        """Take a plan in place of the rest of the old one, which goes on until `start`.
+        """Take a new plan. The old plan applies until the new one starts.
 
         Args:
             start: When point 0 begins to apply, ns.
-            actions: (points, action size) in the action's unit; no points mean: hold now.
-            now: The time of arrival, ns.
-            measured: Positions by name at that time, as far as known. A position robot that is
-                moving holds there, or as near to there as it can get at once. A plan begins there
-                where nothing was measured before.
+            actions: (points, action size), in the action's unit. No points mean: hold now.
+            now: Time of arrival, ns.
+            measured: Positions by name at that time, rad or m, as far as known. On a hold, a moving
+                position robot stops there, or as near to it as one step allows. If nothing was
+                measured before, the plan begins there.
 
         Returns:
-            False when the plan is ignored because it starts before this episode.
+            False if the plan is ignored because it starts before this episode.
 
         Raises:
-            PlanError: A wrong size, numbers that are not finite, or values outside the limits. The
-                robot holds from then on.
+            PlanError: The size is wrong, numbers are not finite, or values are outside the limits.
+                The robot then holds.
         """
         if start < self._not_before:
             return False
@@ -165,7 +175,7 @@ class PlanFollower:
             self.measure(measured or {})
         self._received = now
         self._timeline.put(start, actions)
-        self._timeline.forget_before(now)  # nobody may ask for actions, and old plans pile up
+        self._timeline.forget_before(now)  # or old plans pile up while nobody asks for actions
         return True
 
     def _stop(self, now: int, measured: Mapping[str, float] | None) -> None:
@@ -174,7 +184,11 @@ class PlanFollower:
         self._timeline.clear()
 
     def refuse(self, now: int) -> None:
-        """Hold because what arrived is not a usable plan."""
+        """Hold, because a message arrived that is not a usable plan.
+
+        Args:
+            now: The time, ns.
+        """
         self._stop(now, None)
         self._received = now
         self._without_plan = Following.REFUSED
@@ -197,17 +211,20 @@ class PlanFollower:
             )
 
     def action_at(self, now: int, measured: Mapping[str, float] | None = None) -> np.ndarray | None:
-        """The action (action size,) that applies at `now`, inside the limits.
+        """Return the action that applies now, inside the limits.
 
         Point k of a plan applies during [start + k * period, start + (k + 1) * period). Without a
-        point the robot rests: velocities and efforts as near to zero as their limits allow,
-        positions at the last one commanded or measured. A position that is out of reach is
-        approached at the rate limit. None where the robot's rest is unknown.
+        point the robot rests: velocities and efforts are as near to zero as their limits allow, and
+        positions stay at the last command or measurement. If a position is out of reach, the robot
+        approaches it at the rate limit.
 
         Args:
             now: The time, ns.
-            measured: Positions by name at that time, as far as known. No plan leads a position
-                robot farther away from there than it moves in a period and in `lag`.
+            measured: Positions by name at that time, rad or m, as far as known. A command leads a
+                position robot by one period's motion and the motion in `lag` at most.
+
+        Returns:
+            The action (action size,), in its unit; None if the robot's rest is unknown.
         """
         point = self._point_at(now)
         action = None if point is None else np.clip(point, self._low, self._high)
@@ -222,7 +239,7 @@ class PlanFollower:
         return self._pace.command(self._led(action, measured or {}), now)
 
     def _led(self, action: np.ndarray, measured: Mapping[str, float]) -> np.ndarray:
-        """An action not too far ahead of where the robot is."""
+        """The action, but not too far ahead of where the robot is."""
         assert self._change is not None
         here = np.array([measured.get(name, math.nan) for name in self._action.names])
         reach = self._change * (1.0 + self.lag / self._period)
@@ -230,13 +247,24 @@ class PlanFollower:
         return np.clip(led, self._low, self._high)
 
     def moves(self, now: int) -> bool:
-        """Whether a plan has a point for `now`."""
+        """Whether a plan has a point for this time.
+
+        Args:
+            now: The time, ns.
+        """
         return self._point_at(now) is not None
 
     def rest_at(self, now: int, measured: Mapping[str, float] | None = None) -> np.ndarray | None:
-        """The action (action size,) that stops what is executed at `now`: rest for velocities and
-        efforts; for positions the one that a hold would have (`offer`), None where that is unknown.
-        The plan stays."""
+        """Return the action that stops the robot. The plan stays.
+
+        Args:
+            now: The time, ns.
+            measured: Positions by name at that time, rad or m, as far as known.
+
+        Returns:
+            The action (action size,), in its unit: rest for velocities and efforts, and the
+            positions of a hold (`offer`) for position robots; None if unknown.
+        """
         if self._pace is None:
             assert self._rest is not None
             return self._rest.copy()
@@ -247,8 +275,10 @@ class PlanFollower:
         return self._pace.last.copy()
 
     def _approach(self, now: int, measured: Mapping[str, float] | None) -> None:
-        """A position robot rests near where it is, and within a step of where the plan wants it:
-        others execute the same plan, and hold there."""
+        """Let a position robot rest near where it is, and within a step of the plan's position.
+
+        Others execute the same plan, and hold there.
+        """
         if self._pace is None:
             return
         point = self._point_at(now)
@@ -278,5 +308,9 @@ class PlanFollower:
         return point
 
     def remaining(self, now: int) -> np.ndarray:
-        """The points (points, action size) that are still to be executed, for pictures."""
+        """Return the points (points, action size) that are still to be executed, for pictures.
+
+        Args:
+            now: The time, ns.
+        """
         return self._timeline.remaining(now).reshape(-1, self._action.size)

@@ -1,4 +1,4 @@
-"""A camera that sends one picture again and again while the robot moves. Knows nothing of ROS."""
+"""Detect a camera that repeats one picture while the robot moves. Knows nothing of ROS."""
 
 from __future__ import annotations
 
@@ -7,35 +7,49 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-_MOVED = 0.05  # m or rad: more than noise, and more than a pixel hides
+_MOVED = 0.05  # m or rad; more than noise, and enough to be seen in a picture
 
 
 class FrozenCamera:
-    """Whether the camera sends one and the same picture, stamp after stamp, though the robot moves.
+    """Detects a camera that sends one picture again and again although the robot moves.
 
-    A robot that stands still may well look the same; so does nothing of which no position is known.
-    Positions are compared by name, so messages that tell of some joints only do no harm.
-    Thread-safe as long as one thread calls `see` and one `moved`.
+    A robot that stands still may look the same all the time. So a robot without known positions is
+    never reported. Positions are compared by name, so a message may name some joints only.
+    Thread-safe as long as one thread calls `see` and one calls `moved`.
+
+    Args:
+        angles: Names of positions that wrap at +-pi rad.
+        clock: Returns the time, s of a steady clock.
     """
 
     def __init__(
         self, angles: Collection[str] = (), clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """angles: names of positions that wrap at +-pi rad. clock: s, steady."""
         self._angles, self._clock = frozenset(angles), clock
         self._picture: Any = None
         self._since = 0.0
         self._places: dict[str, float] = {}
 
     def see(self, message: Any) -> None:
-        """An image message, just come."""
+        """Note an image message on arrival.
+
+        Args:
+            message: The message.
+        """
         if self._picture is not None and message.data == self._picture:
             return
         self._picture, self._since, self._places = message.data, self._clock(), {}
 
     def moved(self, places: Mapping[str, float], seconds: float) -> float:
-        """How long (s) the picture has been repeated, if longer than `seconds` and if the robot has
-        moved since; else 0. places: its newest positions (m or rad) by name."""
+        """Return how long the camera has repeated its picture while the robot moved.
+
+        Args:
+            places: Newest positions by name, m or rad.
+            seconds: A shorter repetition does not count, s.
+
+        Returns:
+            The time in s; 0 if the robot has not moved, or if the repetition does not count.
+        """
         first, lasted = self._places, self._clock() - self._since
         moved = False
         for name, place in places.items():

@@ -1,4 +1,4 @@
-"""Goals one after another, and how each of them ended. Knows nothing of ROS."""
+"""A queue of goals, and how each goal ended. Knows nothing of ROS."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import threading
 from collections import deque
 from typing import Any
 
-_REMEMBERED = 10  # goals that have ended
+_REMEMBERED = 10  # ended goals that are kept
 _MOST_WAITING = 100
 
 
 class GoalStatus(enum.Enum):
-    """Where a goal is; the value is a word for a person."""
+    """What has become of a goal. The value is a word for people."""
 
     WAITING = "waiting"
     EXECUTING = "executing"
@@ -24,21 +24,22 @@ class GoalStatus(enum.Enum):
 
     @property
     def is_final(self) -> bool:
+        """Whether the goal has ended."""
         return self not in (GoalStatus.WAITING, GoalStatus.EXECUTING)
 
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
-    """A goal and what became of it.
+    """A goal and its progress.
 
     Attributes:
-        number: Counted from 1.
-        content: What to reach, in whatever form a planner understands.
-        status: Where it is.
-        revision: How often its content was exchanged.
-        reason: Why it ended without being reached.
-        distance: Distance of the latest observation, in model steps; NaN while it is unknown.
-        seconds: Time since planning for it began.
+        number: Number of the goal, counted from 1.
+        content: What to reach, in any form that the planner understands.
+        status: What has become of the goal.
+        revision: How many times the content was exchanged.
+        reason: Why the goal ended without being reached.
+        distance: Distance of the latest observation, in model steps; NaN while unknown.
+        seconds: Time since planning for this goal began, s.
     """
 
     number: int
@@ -51,10 +52,13 @@ class Goal:
 
 
 class GoalQueue:
-    """The goal that is planned for, those that wait, and those that have ended. Thread-safe.
+    """The present goal, the waiting goals, and the goals that have ended. Thread-safe.
 
-    A goal is reached when `settle` observations in a row were within the tolerance. The last one
-    stays the goal then, until another comes: a robot that is pushed away goes back.
+    A goal is reached when `settle` observations in a row are within the tolerance. If no other goal
+    waits, the planner keeps it, so a robot that is pushed away returns.
+
+    Args:
+        settle: Number of observations in a row that must be within the tolerance.
     """
 
     def __init__(self, settle: int = 5) -> None:
@@ -68,24 +72,40 @@ class GoalQueue:
 
     @property
     def current(self) -> Goal | None:
-        """What to plan for: executing, or reached while none waits; None without a goal."""
+        """The goal to plan for; None without a goal.
+
+        It is being executed, or it was reached and no other goal waits.
+        """
         with self._lock:
             return self._current
 
     def all(self) -> list[Goal]:
-        """The latest that have ended, the current one, and those that wait, by number."""
+        """Return the latest ended goals, the present goal and the waiting ones, by number."""
         with self._lock:
             current = [] if self._current is None else [self._current]
             return [*self._ended, *current, *self._waiting]
 
     def replace(self, content: Any) -> Goal:
-        """A goal that counts at once; all others are cancelled."""
+        """Cancel all goals, and plan for a new goal at once.
+
+        Args:
+            content: What to reach.
+
+        Returns:
+            The new goal.
+        """
         with self._lock:
             self.clear("another goal came in its place")
             return self.append(content)
 
     def append(self, content: Any) -> Goal:
         """Add a goal after all others.
+
+        Args:
+            content: What to reach.
+
+        Returns:
+            The new goal.
 
         Raises:
             ValueError: Too many goals wait.
@@ -101,12 +121,13 @@ class GoalQueue:
             return goal
 
     def exchange(self, number: int, content: Any, *, counts: bool = True) -> None:
-        """Give a goal that has not ended another content, such as a state that came late.
+        """Exchange the content of a goal that has not ended, for example when its state comes late.
 
         Args:
-            number: Of the goal.
+            number: Number of the goal.
             content: The new content.
-            counts: Whether it is a new revision; not if nothing of it is planned with.
+            counts: Whether this makes a new revision. False if the change does not concern the
+                planner.
         """
         with self._lock:
             if self._current is not None and self._current.number == number:
@@ -117,7 +138,11 @@ class GoalQueue:
             )
 
     def has_ended(self, number: int) -> bool:
-        """Whether a goal is neither planned for, nor waits."""
+        """Whether a goal is neither the present goal nor waiting.
+
+        Args:
+            number: Number of the goal.
+        """
         with self._lock:
             present = [] if self._current is None else [self._current]
             return all(goal.number != number for goal in (*present, *self._waiting))
@@ -125,21 +150,21 @@ class GoalQueue:
     def see(
         self, number: int, distance: float, now: float, *, tolerance: float, timeout: float
     ) -> Goal | None:
-        """Note an observation from which a plan for a goal was made.
+        """Note the distance to a goal after a plan was made for it.
 
         Args:
-            number: Of the goal.
-            distance: Distance to it, in model steps; NaN: unknown.
-            now: Time of any clock, s.
-            tolerance: In model steps.
-            timeout: In s; 0: none.
+            number: Number of the goal.
+            distance: Distance of the observation, in model steps; NaN if unknown.
+            now: The time, s of any clock.
+            tolerance: Distance at which the goal counts as reached, in model steps.
+            timeout: Time after which to give up, s; 0: never.
 
         Returns:
-            The goal, if it ended with this observation.
+            The goal if it has ended now, or else None.
         """
         with self._lock:
             goal = self._current
-            if goal is None or goal.number != number:  # another one came meanwhile
+            if goal is None or goal.number != number:  # another goal came meanwhile
                 return None
             if self._started < 0.0 or now < self._started:
                 self._started = now
@@ -158,11 +183,22 @@ class GoalQueue:
             return None
 
     def skip(self) -> bool:
-        """Go on with the next goal, as a person wants it; whether there was one to leave."""
+        """Cancel the present goal, and go on with the next one.
+
+        Returns:
+            Whether there was a goal to skip.
+        """
         return self._end(GoalStatus.CANCELLED, "skipped") is not None
 
     def clear(self, reason: str = "cleared") -> int:
-        """No goal any more; how many had not ended."""
+        """Cancel all goals.
+
+        Args:
+            reason: Why, for people.
+
+        Returns:
+            How many goals had not ended.
+        """
         with self._lock:
             unfinished = sum(not goal.status.is_final for goal in self.all())
             waiting, self._waiting = self._waiting, deque()
@@ -171,7 +207,7 @@ class GoalQueue:
             return unfinished
 
     def _end(self, status: GoalStatus, reason: str) -> Goal | None:
-        """Go on with the next goal; returns the one that was left, if there was one."""
+        """End the present goal, and go on with the next one; returns the ended goal, or None."""
         with self._lock:
             left = self._current
             if left is not None and not left.status.is_final:

@@ -1,7 +1,7 @@
-"""The control loop without ROS: an observation and a clock make `Send`, `SendAgain` or `Hold`.
+"""The control loop without ROS: an observation and a clock become `Send`, `SendAgain` or `Hold`.
 
-Whatever goes wrong ends in the same place: a `Hold` with its reason. The loop decides; whoever
-drives it (`wm_mpc.nodes.mpc.session`) sends, and says what was sent: `sent`, `stands`, `stop`.
+Every failure ends the same way: the loop returns a `Hold` with its reason. The loop only decides.
+Its caller (`wm_mpc.nodes.mpc.session`) sends, and reports what happened: `sent`, `stands`, `stop`.
 Times are integer nanoseconds of one clock.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 import numpy as np
 
@@ -21,52 +20,9 @@ from wm_mpc.control.settings import ControlSettings
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.trust import Trust
 from wm_mpc.control.validator import Validation, Verdict
+from wm_mpc.control.world import Observation, World
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.units import SECOND
-
-
-class Observation(Protocol):
-    """An image and the robot's state of its moment. `stamp`: when it was taken, ns."""
-
-    @property
-    def stamp(self) -> int: ...
-
-    def image(self) -> np.ndarray:
-        """uint8 (height, width, 3) rgb, of the model's size. Raises HoldError."""
-
-    def state(self) -> np.ndarray:
-        """float32 (state size,), in its units."""
-
-    def lap(self, stage: str) -> None:
-        """A stage of the way from image to plan ends: "wait" or "convert"."""
-
-
-class World(Protocol):
-    """What the loop asks of the robot and of its people."""
-
-    def now(self) -> int:
-        """The time, ns."""
-
-    def has_rival(self) -> bool:
-        """Whether another controller plans for this robot."""
-
-    def observe(self, settings: ControlSettings) -> Observation:
-        """The newest observation. Raises HoldError where it may not be planned from."""
-
-    def goal(self) -> Goal | None:
-        """What to reach."""
-
-    def why_no_goal(self) -> str:
-        """Why there is none, for people."""
-
-    def goal_arrays(self, goal: Goal) -> tuple[np.ndarray, np.ndarray | None]:
-        """Its image and state, as an observation has them; None: unknown. Raises HoldError."""
-
-    def measured(self) -> dict[str, float]:
-        """Present positions by name (rad or m), as far as known."""
-
-    def positions(self, state: np.ndarray) -> dict[str, float]:
-        """The positions by name that a measured state (state size,) holds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,13 +30,13 @@ class Send:
     """A plan that may be sent.
 
     Attributes:
-        stamp: When point 0 begins to apply, ns: when the observation was taken.
+        stamp: When point 0 begins to apply, ns. This is when the observation was taken.
         actions: float64 (points, action size), in the action's unit.
-        measured: Positions by name that the plan begins from.
-        degraded: Why it is not what was planned; empty where it is.
-        plan: What was planned.
-        observation: What it was planned from.
-        goal: What it leads to.
+        measured: Positions by name, rad or m, where the plan begins.
+        degraded: Why these actions differ from the plan; empty if they do not.
+        plan: The plan as the planner made it.
+        observation: The observation that the plan begins from.
+        goal: The goal that the plan leads to.
     """
 
     stamp: int
@@ -94,8 +50,11 @@ class Send:
 
 @dataclasses.dataclass(frozen=True)
 class SendAgain:
-    """In lockstep: this observation was answered before, and the answer may have been lost. See
-    `Send`."""
+    """The answer to an observation, once more. Only in lockstep.
+
+    The simulation asks again when it may have lost the first answer. The attributes are those of
+    `Send`.
+    """
 
     stamp: int
     actions: np.ndarray
@@ -104,7 +63,14 @@ class SendAgain:
 
 @dataclasses.dataclass(frozen=True)
 class Hold:
-    """The robot must stand still; see `HoldError`."""
+    """The robot must stand still.
+
+    Attributes:
+        code: Reason for programs.
+        reason: Reason for people.
+        is_fault: True if something is wrong. False if something is still to come, or a person asked
+            for the hold.
+    """
 
     code: HoldCode
     reason: str
@@ -112,22 +78,24 @@ class Hold:
 
 
 class ControlLoop:
-    """For one robot, from the moment it may be moved until it may not. Not thread-safe, but for
-    `held_by_person`.
+    """The control loop of one robot, from activation to deactivation.
+
+    Only `held_by_person` may be set from another thread.
 
     Args:
-        model: The world model to plan with.
-        seed: Of the planner's random numbers.
+        model: World model to plan with.
+        seed: Seed of the planner's random numbers.
         world: The robot and its people.
-        lockstep: Whether time stands still while the loop plans: no time limit then, and each
-            observation gets one answer.
-        searching: Called as a search begins, which leaves other threads the interpreter.
+        lockstep: Whether time stands still while the loop plans. Then there is no time limit, and
+            each observation gets one answer.
+        searching: Called when a search begins. The search leaves Python's interpreter lock to other
+            threads.
 
     Attributes:
         held_by_person: Whether a person wants the robot to hold.
-        usual: Seconds that planning usually takes; NaN: unknown. Whoever drives the loop sets it.
-        executed: What the robot was sent.
-        trust: What is checked, for diagnostics.
+        usual: Seconds that planning usually takes; NaN if unknown. The caller sets it.
+        executed: The actions that the robot was sent.
+        trust: The checks of plans, for diagnostics.
     """
 
     def __init__(
@@ -156,29 +124,39 @@ class ControlLoop:
         """The world model that plans."""
         return self._model
 
-    # ------------------------------------------------------------------ what others tell the loop
+    # ------------------------------------------------------------------------ reports to the loop
 
     def use(self, model: WorldModel, seed: int) -> None:
-        """Plan with another world model of the same robot from the next decision on."""
+        """Plan with another world model of the same robot, from the next decision on.
+
+        Args:
+            model: The new world model.
+            seed: Seed of the planner's random numbers.
+        """
         self._next = model, RecedingHorizon(model, seed, self.executed)
 
     def stop(self, stamp: int, rest: np.ndarray | None) -> None:
-        """The robot was stopped while a plan may be under way, which must not be sent.
+        """Note that a person stopped the robot. A plan in progress must not be sent.
 
         Args:
-            stamp: When, ns.
-            rest: The action (action size,) that it rests with; None: unknown.
+            stamp: When the robot was stopped, ns.
+            rest: The action (action size,) of rest; None if unknown.
         """
         self._stopped = stamp, rest
 
     def stands(self, stamp: int, rest: np.ndarray | None) -> None:
-        """The robot rests from `stamp` (ns) on: the next plan begins there. rest: see `stop`."""
+        """Note that the robot rests. The next plan begins there.
+
+        Args:
+            stamp: When the rest begins, ns.
+            rest: The action (action size,) of rest; None if unknown.
+        """
         self.executed.hold(stamp, rest)
         self._controller.forget()
         self._answer = self._stopped = None
 
     def may_send(self) -> Hold | None:
-        """Whether the last decision may still be sent: None, or why not any more."""
+        """Return None if the last decision may still be sent, or else the reason to hold."""
         if self.held_by_person:
             return _HELD
         if self._stopped is not None:
@@ -186,16 +164,25 @@ class ControlLoop:
         return None
 
     def sent(self, decision: Send) -> None:
-        """A plan has left."""
+        """Note that a plan was sent.
+
+        Args:
+            decision: The plan.
+        """
         self.executed.put(decision.stamp, decision.actions)
         self._answer = SendAgain(decision.stamp, decision.actions, decision.measured)
 
     def reflect(self, decision: Send, settings: ControlSettings) -> float:
-        """After a plan was sent, when nobody waits: compare what it was made from with what had
-        been predicted.
+        """Compare the observation with the earlier prediction.
+
+        Call this after the plan was sent, because it takes time.
+
+        Args:
+            decision: The plan that was sent.
+            settings: The present settings.
 
         Returns:
-            How far the goal is, in typical motions of a model step; NaN: unknown.
+            Distance to the goal, in typical motions per model step; NaN if unknown.
         """
         self.trust.follow(decision.plan, decision.stamp, self.executed)
         usual = self._model.familiarity
@@ -204,11 +191,15 @@ class ControlLoop:
         weight = settings.cost.state_weight
         return self._controller.goal_distance(decision.plan.latents[0], weight) / usual.step
 
-    # ------------------------------------------------------------------------------ it decides
+    # ------------------------------------------------------------------------------- decisions
 
     def begin(self) -> WorldModel | None:
-        """Between two decisions: note that a person stopped the robot, and take up another world
-        model; that model, if there is one."""
+        """Apply what was noted since the last decision: a stop by a person, and another world
+        model.
+
+        Returns:
+            The new world model, or None if it has not changed.
+        """
         if self._stopped is not None:
             self.stands(*self._stopped)
         if self._next is None:
@@ -219,14 +210,18 @@ class ControlLoop:
         return self._model
 
     def decide(self, settings: ControlSettings) -> Send | SendAgain | Hold:
-        """What to do now."""
+        """Decide what to do now. Never raises: an unexpected error becomes a `Hold`.
+
+        Args:
+            settings: The present settings.
+        """
         try:
             return self._decide(settings)
         except HoldError as error:
             return Hold(error.code, str(error), error.is_fault)
         except PlanningError as error:
             return Hold(HoldCode.NO_PLAN, str(error), True)
-        except Exception as error:  # a fault of ours must not leave the robot moving either
+        except Exception as error:  # our own faults must stop the robot, too
             return Hold(HoldCode.FAULT, f"planner fault: {error!r}", True)
 
     def _decide(self, settings: ControlSettings) -> Send | SendAgain:
@@ -275,10 +270,10 @@ class ControlLoop:
         return Send(stamp, checked.actions, measured, reason, plan, observation, goal)
 
     def _committed(self, stamp: int, rest: np.ndarray, settings: ControlSettings) -> np.ndarray:
-        """The actions (n, action size) from `stamp` on that a plan cannot change any more: it takes
-        time to make."""
+        """Actions (n, action size) from `stamp` on that the robot executes while the planner
+        computes."""
         arrival = self._world.now()
-        if not self._lockstep:  # there, nothing is executed while planning
+        if not self._lockstep:  # in lockstep, the robot executes nothing meanwhile
             seconds = settings.time_budget if math.isnan(self.usual) else self.usual
             arrival += round(seconds * SECOND)
         committed = self.executed.between(stamp, arrival, rest)

@@ -1,7 +1,7 @@
-"""Checks every observation before it is planned from: age, clocks, image and state of one moment.
+"""Check each observation before planning: its age, the clocks, and whether image and state match.
 
-Puts the judgements of `wm_mpc.control.observing` in their order, keeps what people should know for
-a while, and names topics and joints. Knows nothing of ROS.
+This module runs the judgements of `wm_mpc.control.observing` in order, keeps their warnings for a
+while, and names topics and joints. It knows nothing of ROS.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ from wm_mpc.units import SECOND
 
 
 class Stamped(Protocol):
-    """A message that came: its stamp (ns), and when it came (s of a steady clock)."""
+    """A message that arrived.
+
+    Attributes:
+        stamp: Stamp of the message, ns.
+        received: When it arrived, s of a steady clock.
+    """
 
     @property
     def stamp(self) -> int: ...
@@ -35,20 +40,35 @@ class Stamped(Protocol):
 
 
 class Measured(Protocol):
-    """Where the robot's state comes from."""
+    """Source of the robot's state.
+
+    Attributes:
+        history: The measurements.
+    """
 
     history: StateHistory
 
     @property
     def ahead(self) -> Ahead:
-        """Of the stamps: of the publisher whose are most ahead."""
+        """Stamps of the publisher whose stamps are furthest ahead."""
 
     def why_missing(self) -> str:
-        """Which entries were never measured; empty when nothing was heard."""
+        """Name the entries that were never measured; empty if no message arrived at all."""
 
 
 class ObservationCheck:
-    """Of one session. warnings: what people should know though the robot goes on."""
+    """The check of one session.
+
+    Args:
+        period: Control period, s.
+        image_topic: Topic of the images, as the graph names it.
+        state_topic: Topic of the robot's state, as the graph names it.
+        is_simulated: Whether the time comes as a message.
+        warn: Called with each new warning.
+
+    Attributes:
+        warnings: What people should know while the robot goes on.
+    """
 
     def __init__(
         self,
@@ -59,8 +79,6 @@ class ObservationCheck:
         is_simulated: bool,
         warn: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """period: of control, s. Topics: as they are found in the graph. is_simulated: whether time
-        comes as a message. warn: called with each warning that is news."""
         self.warnings = Warnings()
         self._period, self._is_simulated, self._warn = period, is_simulated, warn
         self._image_topic, self._state_topic = image_topic, state_topic
@@ -70,14 +88,27 @@ class ObservationCheck:
     def at(
         self, now: int, moment: float, timeout: float, *, is_timed: bool = True
     ) -> ObservationCheck:
-        """Check at this time from now on. now: ns of the clock of the stamps. moment: s of the
-        steady clock. timeout: s, how old an observation may be. is_timed: whether it also counts
-        how long ago it came. Returns itself."""
+        """Set the time of the next checks.
+
+        Args:
+            now: The time, ns of the clock of the stamps.
+            moment: The time, s of the steady clock.
+            timeout: Largest accepted age of an observation, s.
+            is_timed: Whether the time since arrival counts, too.
+
+        Returns:
+            This object.
+        """
         self._now, self._moment, self._timeout, self._timed = now, moment, timeout, is_timed
         return self
 
     def image(self, image: Stamped | None, ahead: Ahead) -> Finding:
-        """What is wrong with the newest image. ahead: of the stamps of images."""
+        """Check the newest image.
+
+        Args:
+            image: The image, or None before the first.
+            ahead: Stamps of the images.
+        """
         if image is None:
             text = f"no image received yet on {self._image_topic}"
             return Finding(text, is_fault=False, code=HoldCode.NO_IMAGE)
@@ -88,7 +119,12 @@ class ObservationCheck:
         return self._clocks("image", ahead, -age, HoldCode.FUTURE_IMAGE)
 
     def state(self, state: StateAt | None, measured: Measured) -> Finding:
-        """What is wrong with the robot's state of that image's moment."""
+        """Check the robot's state at the moment of the image.
+
+        Args:
+            state: The state, or None if it is unknown.
+            measured: Source of the state.
+        """
         self._offset = math.nan
         where, history = self._state_topic, measured.history
         if state is None:
@@ -116,7 +152,7 @@ class ObservationCheck:
         return judge_age(what, silence=silence, age=age, timeout=self._timeout)
 
     def _clocks(self, what: str, ahead: Ahead, now: float, code: HoldCode) -> Finding:
-        """now: how far (s) the newest stamp is ahead at present."""
+        """Judge stamps in the future; `now` is how far (s) the newest is ahead at present."""
         finding = judge_ahead(
             what, ahead, now=now, period=self._period, timeout=self._timeout,
             is_simulated=self._is_simulated,
@@ -124,13 +160,13 @@ class ObservationCheck:
         return self._noted(what, finding, code)
 
     def _noted(self, kind: str, finding: Finding, code: HoldCode) -> Finding:
-        """code: of the finding, where it says to hold."""
+        """Pass on a reason to hold, with its code, and note a warning."""
         if self.warnings.see(kind, finding.warning, self._moment):
             self._warn(finding.warning)
         return dataclasses.replace(finding, code=code) if finding.hold else GOOD
 
     def values(self) -> dict[str, object]:
-        """For diagnostics."""
+        """Return names and values for diagnostics."""
         known = not math.isnan(self._offset)
         told = f"{1e3 * self._offset:.1f}" if known else "not known"
         return {"state offset from image (ms)": told}

@@ -1,7 +1,7 @@
-"""Whether an image and the robot's state of its moment may be planned from: pure judgements.
+"""Judgements: may a plan begin from this image and the robot's state at its moment?
 
-Each judgement gives a `Finding`: a reason to hold, or what people should know while the robot goes
-on. Knows nothing of ROS. Times are seconds; what is compared with a limit is told with it.
+Each judgement returns a `Finding`: a reason to hold, or a warning for people while the robot goes
+on. This module knows nothing of ROS. Times are seconds. Each message includes the limit.
 """
 
 from __future__ import annotations
@@ -13,25 +13,31 @@ from collections import deque
 from wm_mpc.control.codes import HoldCode
 from wm_mpc.control.state_history import StateAt
 
-AHEAD_WARN = 0.2  # control periods that stamps may be in the future, as no true stamp is
+AHEAD_WARN = 0.2  # control periods; a stamp further in the future gives a warning
 AHEAD_HOLD = 1.0
-AWAY_WARN = 0.5  # control periods between an image and the measurement nearest to it
+AWAY_WARN = 0.5  # control periods between an image and the nearest measurement
 AWAY_HOLD = 1.0
-_SLOW = 1.5  # usual distances between measurements, of a state that is measured seldom
-_LASTS = 2.0  # s for which something is still told after it was seen last
-_BACK = 0.05  # s; a clock that is set back by less is only being adjusted
+_SLOW = 1.5  # accepted distance for a rarely measured state, in its usual intervals
+_LASTS = 2.0  # s that a warning stays after it was last seen
+_BACK = 0.05  # s; a smaller step back is an adjustment of the clock
 _CLOCKS = (
     "clocks differ: synchronise them (chrony, PTP), or have the driver stamp with this computer's "
     "time"
 )
 _SIMULATED = "clocks differ: is /clock published, and does everybody use it (use_sim_time)?"
-_OTHER_ERA = 1e6  # s between stamps and clock: one of the two is simulated time
+_OTHER_ERA = 1e6  # s between stamp and clock; beyond it, one of them is simulated time
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """hold: why the robot must not move; empty: it may. is_fault: whether something is wrong, not
-    only still to come. warning: what people should know; empty for nothing. code: of hold."""
+    """The result of one judgement.
+
+    Attributes:
+        hold: Why the robot must not move; empty if it may.
+        is_fault: True if something is wrong, False if something is still to come.
+        warning: What people should know; empty if nothing.
+        code: The code of `hold`.
+    """
 
     hold: str = ""
     is_fault: bool = True
@@ -43,8 +49,14 @@ GOOD = Finding()
 
 
 def judge_age(what: str, *, silence: float, age: float, timeout: float) -> Finding:
-    """what: for people. silence: since it came. age: of its stamp. timeout: for both (parameter
-    observation_timeout)."""
+    """Judge how old the newest message is.
+
+    Args:
+        what: Name of the message, for people.
+        silence: Seconds since it arrived.
+        age: Age of its stamp, s.
+        timeout: Limit of both, s (parameter `observation_timeout`).
+    """
     limit = f"(observation_timeout {timeout} s)"
     if silence > timeout:
         return Finding(f"no {what} for {silence:.1f} s {limit}")
@@ -57,15 +69,20 @@ def judge_age(what: str, *, silence: float, age: float, timeout: float) -> Findi
 def judge_ahead(
     what: str, ahead: Ahead, *, now: float, period: float, timeout: float, is_simulated: bool
 ) -> Finding:
-    """Stamps in the future. No image is of a moment that is still to come, so one of the clocks is
-    wrong, and a plan from it applies too late.
+    """Judge stamps that lie in the future.
+
+    An image cannot show the future. So one of the clocks is wrong, and a plan from this image would
+    apply too late.
 
     Args:
-        ahead: of the stamps; below 0: in the past, as is right.
-        now: how far the newest is ahead at present; it may have been more when it came.
-        period: of control.
-        timeout: above which it holds whatever the period.
-        is_simulated: simulated time, which comes as a message, may come after the image.
+        what: Name of the messages, for people.
+        ahead: How far the stamps were in the future on arrival. Below 0 is correct: they were in
+            the past.
+        now: How far the newest stamp is in the future now, s. On arrival it may have been further.
+        period: Control period, s.
+        timeout: Hold beyond this, whatever the period, s.
+        is_simulated: Whether time is simulated. The message with the time may then come after the
+            image.
     """
     most = timeout if is_simulated else min(AHEAD_HOLD * period, timeout)
     newest = max(now, ahead.newest)
@@ -75,7 +92,7 @@ def judge_ahead(
         return Finding(
             f"{what} are {newest:.2f} s in the future (accepted: up to {most:g} s): {clocks}"
         )
-    # Jitter is no clock that is wrong.
+    # The median, because jitter does not mean that a clock is wrong.
     usual = min(newest, ahead.usual)
     if usual > (2.0 if is_simulated else AHEAD_WARN) * period:
         return Finding(
@@ -86,13 +103,13 @@ def judge_ahead(
 
 
 def judge_pair(state: StateAt, *, where: str, period: float, fault: str = "") -> Finding:
-    """How far the robot's state is from the image in time.
+    """Judge the time between the image and the robot's state.
 
     Args:
-        state: put together for the moment of the image.
-        where: the topic it comes from.
-        period: of control.
-        fault: what is wrong with the newest measurement of `state.entry`; empty for nothing.
+        state: The state at the moment of the image.
+        where: Topic of the state.
+        period: Control period, s.
+        fault: What is wrong with the newest measurement of `state.entry`; empty if nothing.
     """
     away, limit = abs(state.offset), AWAY_HOLD * period
     if state.every > 0.0:  # also false for NaN
@@ -115,45 +132,74 @@ def judge_pair(state: StateAt, *, where: str, period: float, fault: str = "") ->
 
 
 class Ahead:
-    """How far stamps are ahead of the clock when they come, in s. whose: for people."""
+    """How far stamps are ahead of the clock on arrival.
+
+    Args:
+        whose: Name of the publisher, for people.
+
+    Attributes:
+        whose: Name of the publisher, for people.
+        newest: How far the newest stamp was ahead, s; -1 before the first.
+    """
 
     def __init__(self, whose: str = "") -> None:
         self.whose, self.newest = whose, -1.0
         self._latest: deque[float] = deque(maxlen=9)
 
     def add(self, stamp: int, now: int) -> None:
-        """A stamp that came now, both in ns."""
+        """Note a stamp on arrival.
+
+        Args:
+            stamp: The stamp, ns.
+            now: The time, ns.
+        """
         self.newest = 1e-9 * (stamp - now)
         self._latest.append(self.newest)
 
     @property
     def usual(self) -> float:
-        """The median of the latest; below 0 before the first."""
+        """Median of the latest stamps, s; -1 before the first."""
         return statistics.median(self._latest) if self._latest else -1.0
 
 
 class ClockWatch:
-    """Notices that a clock was set back. Times are integer nanoseconds."""
+    """Notices when a clock is set back."""
 
     def __init__(self) -> None:
         self._last: int | None = None
 
     def went_back(self, now: int) -> bool:
-        """Whether the clock shows less than it did; by more than adjusting it takes."""
+        """Whether the clock was set back since the last call.
+
+        A step of 50 ms or less does not count: clocks are adjusted.
+
+        Args:
+            now: The time, ns.
+        """
         before, self._last = self._last, now
         return before is not None and now < before - round(_BACK * 1e9)
 
 
 class Warnings:
-    """What people should know, for a while after it was seen last: a status that comes and goes
-    with every image tells nobody anything."""
+    """Keeps each warning for 2 s after it was last seen.
+
+    Otherwise the status would change with every image, and nobody could read it.
+    """
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[float, str]] = {}  # by kind: when (s), and the text
 
     def see(self, kind: str, text: str, now: float) -> bool:
-        """Note something of a kind; an empty text is nothing. now: s of a steady clock. Whether it
-        is news."""
+        """Note a warning.
+
+        Args:
+            kind: Kind of the warning. A new text replaces the old text of its kind.
+            text: The warning; empty for none.
+            now: The time, s of a steady clock.
+
+        Returns:
+            Whether this kind of warning is new.
+        """
         if not text:
             return False
         is_news = not self._is_fresh(kind, now)

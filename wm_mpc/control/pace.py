@@ -1,27 +1,28 @@
-"""How far the next command of a robot moved by positions may be from the ones before it.
+"""How far the next command of a position robot may be from the earlier commands.
 
-Commands leave at ticks, but also with each plan and each hold, so two of them may be a millisecond
-apart, or half a second. Neither two in one control period nor one after a long silence may ask for
-more than one period's motion. Times are integer nanoseconds of one clock.
+Commands leave at each tick, with each plan and with each hold. So two commands may be a millisecond
+or half a second apart. Neither two commands in one control period nor one after a long silence may
+ask for more than one period's motion. Times are integer nanoseconds of one clock.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-_FORGIVEN = 0.25  # of a control period: how much too early a command may come and be a whole step
-_ROUNDING = 1.0 + 1e-9  # of the largest change; what arithmetic may be off
+_FORGIVEN = 0.25  # of a control period; a command may be so early and still make a whole step
+_ROUNDING = 1.0 + 1e-9  # factor on the largest change, for rounding errors
 
 
 class Pace:
-    """The commands of the present period, and where a robot is by now that follows them at the rate
-    limit.
+    """Limits each command to one period's motion.
 
-    Each command is within the largest change of all of them. So commands never move faster than the
-    rate limit for long, and what was late catches up at the rate limit only. Not thread-safe.
+    This class remembers the commands of the present period. It also tracks where a robot is that
+    follows its commands at the rate limit. Each new command stays within the largest change of all
+    of them. So commands exceed the rate limit only briefly, and a late command is caught up at the
+    rate limit. Not thread-safe.
 
     Args:
-        change: (action size,), the largest change in a control period.
+        change: (action size,), largest change in a control period, in the action's unit.
         period: Length of a control period, ns.
     """
 
@@ -31,14 +32,18 @@ class Pace:
         self.forget()
 
     def forget(self) -> None:
-        """Nobody knows where the robot is."""
+        """Forget where the robot is."""
         self._last: np.ndarray | None = None
         self._here = np.zeros(0)
         self._time: int | None = None
         self._recent: list[tuple[int, np.ndarray]] = []
 
     def begin(self, place: np.ndarray) -> None:
-        """The robot is at a place (action size,), whatever was commanded before."""
+        """Note where the robot is. Earlier commands no longer count.
+
+        Args:
+            place: Position (action size,), in the action's unit.
+        """
         self._last = self._here = np.array(place, np.float64)
         self._time, self._recent = None, []
 
@@ -48,8 +53,17 @@ class Pace:
         return self._last
 
     def command(self, target: np.ndarray, now: int) -> np.ndarray:
-        """Note a command as sent: as near to a target (action size,) as it may be at `now`. Only
-        where the robot has begun."""
+        """Return the command that is nearest to a target, and note it as sent.
+
+        The position must be known: call `begin` first.
+
+        Args:
+            target: Wanted position (action size,), in the action's unit.
+            now: The time, ns.
+
+        Returns:
+            The command (action size,), in the action's unit.
+        """
         assert self._last is not None
         self._go_on(now)
         behind = np.abs(self._last - self._here)

@@ -1,9 +1,9 @@
 """Receding-horizon control through a world model, without ROS: observe, plan, send, repeat.
 
-The controller encodes an observation, proposes first plans (the shifted last one and fresh ones),
-lets a planner improve them, and returns low-level actions in the robot's units. Actions that will
-be executed before the plan can take effect are handed in as `committed`; the plan starts with them
-and so accounts for its own latency.
+The controller encodes an observation and makes first plans: the shifted last plan, and others. A
+planner improves them. The result is a plan of actions in the robot's units. The robot executes some
+actions before the plan can take effect. The caller passes them as `committed`, and the plan begins
+with them, so it allows for its own latency.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from wm_mpc.units import SECOND
 
 
 class PlanningError(RuntimeError):
-    """No usable plan: a non-finite latent or plan, or no goal."""
+    """There is no usable plan: no goal, an unknown rest, or a latent or plan that is not finite."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ControlPlan:
-    """A plan in the units of the robot.
+    """A plan in the robot's units.
 
     Attributes:
         actions: float64 (horizon * frame_skip, action size), in the action's unit, inside the
             limits. Row k applies `k * control_period` after the observation.
-        latents: (horizon + 1, latent size), the present and the predicted ones.
-        candidates: (n, horizon + 1, latent size), those of other good plans.
-        result: Of the search.
-        encode_seconds: Wall time of encoding.
-        plan_seconds: Wall time of planning.
+        latents: (horizon + 1, latent size), the present latent and the predicted ones.
+        candidates: (n, horizon + 1, latent size), the latents of other good plans.
+        result: Result of the search.
+        encode_seconds: Wall time of encoding, s.
+        plan_seconds: Wall time of planning, s.
     """
 
     actions: np.ndarray
@@ -56,13 +56,17 @@ class ControlPlan:
 
 
 class RecedingHorizon:
-    """Plans from observations towards a goal. Not thread-safe: one thread plans.
+    """Plans from observations towards a goal. Not thread-safe: call it from one thread.
 
     Args:
         model: The world model.
-        seed: Of the random numbers of first plans and planners.
-        executed: What the robot executes, as whoever sends it notes it there. Without it, every
-            plan is taken to be executed.
+        seed: Seed of the random numbers of first plans and planners.
+        executed: The actions that the robot executes, as the caller notes them. Without it, every
+            plan counts as executed.
+
+    Attributes:
+        model: The world model.
+        spec: The robot.
     """
 
     def __init__(self, model: WorldModel, seed: int = 0, executed: Timeline | None = None) -> None:
@@ -75,9 +79,9 @@ class RecedingHorizon:
         self._executes_all = executed is None
         self._executed = Timeline.of(self.spec) if executed is None else executed
         self._first_plans = FirstPlans(model, self._generator)
-        # Kept while its settings stay: a planner may remember how long it takes.
+        # Kept while the settings stay, because a planner may remember how long it takes.
         self._planner: tuple[PlannerConfig, Planner] | None = None
-        self._afterwards = 0.0  # s, from the last search's end to the plan
+        self._afterwards = 0.0  # s, from the end of the last search to the finished plan
 
     @torch.no_grad()
     def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None:
@@ -85,7 +89,7 @@ class RecedingHorizon:
 
         Args:
             image: uint8 (height, width, 3) rgb.
-            state: (state size,) in its units, or None if it is unknown.
+            state: (state size,), each entry in its unit; None if unknown.
 
         Raises:
             PlanningError: The latent of the goal is not finite.
@@ -98,11 +102,11 @@ class RecedingHorizon:
 
     @torch.no_grad()
     def goal_distance(self, latent: Tensor, state_weight: float = 0.0) -> float:
-        """Distance of a latent to the goal, as the cost measures it.
+        """Measure the distance of a latent to the goal, as the cost does.
 
         Args:
             latent: (latent size,).
-            state_weight: Weight of the robot's state, if the state at the goal is known.
+            state_weight: Weight of the robot's state. It counts only if the goal has a state.
 
         Raises:
             PlanningError: There is no goal.
@@ -117,11 +121,14 @@ class RecedingHorizon:
 
     @property
     def has_goal(self) -> bool:
+        """Whether a goal was set."""
         return self._goal is not None
 
     def forget(self) -> None:
-        """Drop the observed history (after a reset or a jump in time), and the last plan, unless
-        somebody else notes what is executed."""
+        """Forget the observations, after a reset or a jump in time.
+
+        Without an `executed` timeline from the caller, this also forgets the last plan.
+        """
         if self._executes_all:
             self._executed.clear()
         self._history.clear()
@@ -151,20 +158,21 @@ class RecedingHorizon:
         searching: Callable[[], None] | None = None,
         rest: np.ndarray | None = None,
     ) -> ControlPlan:
-        """Plan from the observation taken at `stamp`.
+        """Plan from an observation.
 
         Args:
             image: uint8 (height, width, 3) rgb.
-            state: (state size,), in its units.
+            state: (state size,), each entry in its unit.
             stamp: When both were taken, s.
             planner: How to search.
             objective: What to search for.
-            committed: (n, action size) in the action's unit, executed from `stamp` on whatever is
-                planned.
-            budget: Seconds for first plans and the search.
-            searching: Called as the search begins, which leaves other threads the interpreter.
-            rest: The action (action size,), in its unit, that keeps the robot where it is at
-                `stamp` (`RobotSpec.rest`); None: as the state tells it.
+            committed: (n, action size), in the action's unit. The robot executes these actions from
+                `stamp` on, whatever the plan is.
+            budget: Time for first plans and the search, s.
+            searching: Called when the search begins. The search leaves Python's interpreter lock to
+                other threads.
+            rest: Action (action size,), in its unit, that keeps the robot where it is at `stamp`
+                (`RobotSpec.rest`). None: read it from the state.
 
         Raises:
             PlanningError: There is no goal, no usable plan, or the robot's rest is unknown.
@@ -226,15 +234,22 @@ class RecedingHorizon:
         )
 
     def _applied(self, stamp: float, number: int, rest: Tensor) -> Tensor:
-        """The normalised action of a control period, counted from `stamp`; its middle tells, so
-        that no jitter does. rest: where nobody knows of an action."""
+        """The normalised action of control step `number`, counted from `stamp`; `rest` if none is
+        known.
+
+        It reads the middle of the step, so jitter does not matter.
+        """
         period = self._executed.period
         action = self._executed.at(round(stamp * SECOND) + number * period + period // 2)
         return rest if action is None else torch.from_numpy(self.spec.normalise_action(action))
 
     def _start(self, stamp: float, latent: Tensor, rest: Tensor) -> Carry:
-        """Carry of the dynamics from the present latent and, for models with a history, the latents
-        observed one, two, ... model steps ago with the actions executed in between."""
+        """The start of the dynamics: the present latent and, for models with a history, earlier
+        ones.
+
+        The earlier latents are one, two, ... model steps old, and come with the actions executed
+        between them.
+        """
         if self._history and stamp < self._history[-1][0]:
             self.forget()
         self._history.append((stamp, latent))
@@ -250,8 +265,10 @@ class RecedingHorizon:
         )
 
     def _shifted(self, stamp: float, planner: PlannerConfig) -> Tensor | None:
-        """What is planned from `stamp` on, normalised (steps, action size), then rest; None where
-        the robot rests already."""
+        """The rest of the last plan from `stamp` on, normalised (steps, action size), then rest.
+
+        None if the robot rests already.
+        """
         time = round(stamp * SECOND) + self._executed.period // 2
         last = self._executed.entry_at(time)
         if last is None or last.is_rest:
@@ -260,5 +277,5 @@ class RecedingHorizon:
         return torch.from_numpy(self.spec.normalise_action(rows))
 
     def _seen(self, stamp: float) -> Tensor:
-        """The latent observed nearest to a time; the oldest one stands for times before it."""
+        """The latent observed nearest to a time. The oldest one stands for earlier times."""
         return min(self._history, key=lambda entry: abs(entry[0] - stamp))[1]

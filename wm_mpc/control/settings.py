@@ -1,4 +1,4 @@
-"""The settings of the control loop, which may change from one plan to the next."""
+"""The settings of the control loop. They may change from one plan to the next."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wm_mpc.settings.fields import check, section, setting
 
 @dataclasses.dataclass(frozen=True)
 class LimitSettings:
-    """The settings `limits.*`, of robots moved by positions."""
+    """The settings `limits.*`, for robots moved by positions."""
 
     largest_jump: float = setting(
         0.05,
@@ -36,8 +36,10 @@ class LimitSettings:
 
 @dataclasses.dataclass(frozen=True)
 class SurpriseSettings:
-    """The settings `surprise.*`: how wrong the model may be, in multiples of the error that 99 of
-    100 recorded moments stay below."""
+    """The settings `surprise.*`: how large the model's errors may be.
+
+    The unit is the 99th percentile of the error on recorded data.
+    """
 
     image: float = setting(
         3.0,
@@ -73,7 +75,7 @@ class SurpriseSettings:
 
 @dataclasses.dataclass(frozen=True)
 class GoalSettings:
-    """The settings `goal.*`: when a goal has ended."""
+    """The settings `goal.*`: when a goal ends."""
 
     tolerance: float = setting(
         0.5,
@@ -92,7 +94,11 @@ class GoalSettings:
 
 @dataclasses.dataclass(frozen=True)
 class ControlSettings:
-    """Of the control loop. Raises SettingError when they are not accepted."""
+    """The settings of the control loop.
+
+    Raises:
+        SettingError: A setting is not accepted.
+    """
 
     rate: float = setting(10.0, "Plans per second", "Hz", 0.1, 200.0)
     planner: PlannerConfig = section(PlannerConfig)

@@ -1,11 +1,10 @@
-"""The robot's state over time, and what it was at the moment an image was taken.
+"""The robot's state over time, and its value at the moment of an image.
 
-A camera's picture comes late, and a robot's parts speak at rates of their own: an arm at 1 kHz, its
-gripper at 20 Hz, each in messages of its own. So every entry of the state has a history of its own
-here, and a state is put together for a moment: on the straight line between the measurements before
-and after it, as the import of recordings does (`wm_mpc.data.resample.interpolate`). Knows nothing
-of ROS. Times are integer nanoseconds of the clock of the stamps, unless they are said to be seconds
-of a steady clock.
+A camera's image comes late, and the parts of a robot report at different rates: an arm at 1 kHz,
+its gripper at 20 Hz, each in its own messages. So each entry of the state has its own history. A
+state is interpolated for a moment: linearly between the measurements before and after it, as in the
+import of recordings (`wm_mpc.data.resample.interpolate`). This module knows nothing of ROS. Times
+are integer nanoseconds of the clock of the stamps, unless the text names seconds of a steady clock.
 """
 
 from __future__ import annotations
@@ -22,24 +21,29 @@ import numpy as np
 
 from wm_mpc.units import SECOND, STAMP_TOLERANCE, wrapped
 
-_MOST = 20_000  # measurements of an entry that are kept
-_MARGIN = 1.0  # s, that is kept beyond what is asked for
-_LATE = SECOND // 10  # how much older than the newest a measurement is that counts as late
-_ALL_LATE = 10  # late measurements in a row: the clock went back
-_LONGEST_GAP = SECOND // 2  # that a straight line may bridge, as in the import
-_RECENT = 9  # measurements whose median distance in time is how often an entry is measured
+_MOST = 20_000  # measurements that are kept of each entry
+_MARGIN = 1.0  # s of history that are kept in addition
+_LATE = SECOND // 10  # a measurement that is older than the newest by more than this is late
+_ALL_LATE = 10  # so many late measurements in a row mean that the clock went back
+_LONGEST_GAP = SECOND // 2  # longest gap for interpolation, as in the import
+_RECENT = 9  # measurements whose median interval counts
 
 
 @dataclasses.dataclass(frozen=True)
 class StateAt:
     """The robot's state at a moment.
 
-    values: float32 (state size,). stamp: the moment it is of: the wanted one, or that of the
-    measurement furthest from it where there is no line. offset: s from the wanted moment to the
-    nearest measurement, of the entry where that is furthest; below 0: it is older. entry: that
-    entry's name. every: s between its measurements; NaN while not known. newest: the stamp, and
-    received: the time of arrival (s of a steady clock), of the last measurement of the entry that
-    has been silent for longest, `silent`.
+    Attributes:
+        values: float32 (state size,), each entry in its unit.
+        stamp: Moment of the state, ns. This is the wanted moment, or the stamp of the measurement
+            furthest from it if interpolation was impossible.
+        offset: Time from the wanted moment to the nearest measurement of `entry`, s. Below 0: the
+            measurement is older.
+        entry: Name of the entry whose nearest measurement is furthest away.
+        every: Interval between measurements of `entry`, s; NaN if unknown.
+        newest: Stamp of the last measurement of `silent`, ns.
+        received: When that measurement arrived, s of a steady clock.
+        silent: Name of the entry that has been silent for longest.
     """
 
     values: np.ndarray
@@ -74,14 +78,15 @@ class _Track:
             self._trim(span)
 
     def _trim(self, span: int) -> None:
-        """Drop what is older than `span` ns; one that old stays, for the line to the next."""
+        """Drop measurements older than `span` ns, but keep one of them for interpolation."""
         stamps, values = self.stamps, self.values
         while len(stamps) > _MOST or (len(stamps) > 2 and stamps[1] < stamps[-1] - span):
             stamps.popleft()
             values.popleft()
 
     def _insert(self, stamp: int, value: float) -> None:
-        """One that was overtaken, or sent on by another node; or the clock went back."""
+        """Add a late measurement. It was overtaken, another node repeated it, or the clock went
+        back."""
         stamps, values = self.stamps, self.values
         self._late += stamp < stamps[-1] - _LATE
         if self._late >= _ALL_LATE or (self._late and stamp < stamps[0]):
@@ -97,8 +102,8 @@ class _Track:
             values.insert(index, value)
 
     def around(self, stamp: int) -> tuple[int, float, int, float]:
-        """The measurement before (or at) a moment and the one after it, each by stamp and value;
-        twice the same at the ends."""
+        """The measurements (stamp, value) before (or at) and after a moment; the same twice at the
+        ends."""
         index = bisect_right(self.stamps, stamp + STAMP_TOLERANCE)
         before, after = max(0, index - 1), min(index, len(self.stamps) - 1)
         if abs(self.stamps[before] - stamp) <= STAMP_TOLERANCE:
@@ -106,7 +111,7 @@ class _Track:
         return self.stamps[before], self.values[before], self.stamps[after], self.values[after]
 
     def every(self) -> float:
-        """s between measurements, median of the latest; NaN before the second."""
+        """Median interval of the latest measurements, s; NaN before the second."""
         count = min(len(self.stamps), _RECENT)
         if count < 2:
             return math.nan
@@ -115,10 +120,15 @@ class _Track:
 
 
 class StateHistory:
-    """The measurements of a state's entries. Not thread-safe.
+    """The measurements of all entries of a state. Not thread-safe.
 
-    names: of the entries. angles: those that wrap at +-pi rad; between two measurements they go the
-    short way, and come out between -pi and pi.
+    Args:
+        names: Names of the entries.
+        angles: Names of the entries that wrap at +-pi rad. Between two measurements they go the
+            short way. Their values lie between -pi and pi.
+
+    Attributes:
+        names: Names of the entries.
     """
 
     def __init__(self, names: Sequence[str], angles: Sequence[str] = ()) -> None:
@@ -128,16 +138,26 @@ class StateHistory:
         self.forget()
 
     def forget(self) -> None:
-        """What was measured before has nothing to do with what comes."""
+        """Forget all measurements."""
         self._tracks = {name: _Track() for name in self.names}
         self._faults: dict[str, str] = {}
 
     def keep(self, seconds: float) -> None:
-        """How old (s) the moments may be that are asked for."""
+        """Set how long measurements are kept.
+
+        Args:
+            seconds: Largest age of a moment that `at` will be called with, s.
+        """
         self._span = round((seconds + _MARGIN) * SECOND)
 
     def add(self, stamp: int, received: float, values: Mapping[str, float]) -> None:
-        """Measurements of some entries at a moment. received: s of a steady clock."""
+        """Note measurements of some entries at one moment.
+
+        Args:
+            stamp: The moment, ns.
+            received: When they arrived, s of a steady clock.
+            values: Values by name, each in its unit.
+        """
         for name, value in values.items():
             self._tracks[name].add(stamp, value, received, self._span)
         if self._faults:
@@ -145,33 +165,59 @@ class StateHistory:
                 self._faults.pop(name, None)
 
     def refuse(self, faults: Mapping[str, str]) -> None:
-        """Measurements that came and cannot be used: what is wrong with them, by entry."""
+        """Note measurements that arrived but cannot be used.
+
+        Args:
+            faults: What is wrong with them, by name of the entry.
+        """
         self._faults.update(faults)
 
     def fault(self, name: str) -> str:
-        """What was wrong with the last measurement of an entry; empty when it was good."""
+        """Say what was wrong with the last measurement of an entry; empty if it was good.
+
+        Args:
+            name: Name of the entry.
+        """
         return self._faults.get(name, "")
 
     def missing(self) -> list[str]:
-        """Entries that were never measured."""
+        """Return the names of the entries that were never measured."""
         return [name for name, track in self._tracks.items() if not track.stamps]
 
     def is_told(self, stamp: int) -> bool:
-        """Whether every entry was measured at a moment or after it."""
+        """Whether each entry was measured at a moment or after it.
+
+        Args:
+            stamp: The moment, ns.
+        """
         return all(
             track.stamps and track.stamps[-1] >= stamp - STAMP_TOLERANCE
             for track in self._tracks.values()
         )
 
     def is_coming(self, stamp: int, now: float, within: float) -> bool:
-        """Whether measurements of a moment that are not there may come within so many seconds: an
-        entry that is measured seldom, and was measured a little while ago, is not worth waiting
-        for. now: s of the steady clock."""
+        """Whether missing measurements of a moment may still arrive in time.
+
+        Some entries are measured rarely. If such an entry was measured just before, waiting for it
+        does not help.
+
+        Args:
+            stamp: The moment, ns.
+            now: The time, s of the steady clock.
+            within: Longest wait, s.
+        """
         lacking = [t for t in self._tracks.values() if not t.stamps or t.stamps[-1] < stamp]
         return any(not (track.received + track.every() > now + within) for track in lacking)
 
     def at(self, stamp: int) -> StateAt | None:
-        """The state at a moment; None while an entry was never measured, or where there is none."""
+        """Return the state at a moment.
+
+        Args:
+            stamp: The moment, ns.
+
+        Returns:
+            The state; None if the robot has no state, or if an entry was never measured.
+        """
         if not self.names or self.missing():
             return None
         around = [track.around(stamp) for track in self._tracks.values()]

@@ -1,8 +1,8 @@
-"""What a model predicted against what then happened, while a robot runs.
+"""Compare the model's predictions with what then happens, while a robot runs.
 
-Everything is told in multiples of the error that 99 of 100 held-out moments stay below
-(`model/familiarity.py`): at 1 the model is as wrong as it seldom was in its data, far above it
-knows nothing of what it sees.
+The unit of all values is the error that 99 of 100 held-out moments stay below
+(`model/familiarity.py`). At 1 the model is as wrong as it rarely was on its data. Far above 1 it
+does not know the scene.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from wm_mpc.native.selection import native_vision
 from wm_mpc.planning.objective import squared_distance
 from wm_mpc.units import SECOND
 
-_WINDOW = 10  # errors whose median counts: a contact or a late image is not a surprise yet
+_WINDOW = 10  # errors whose median counts, so one contact or late image is no surprise
 _FEWEST = 5
-# Usual model steps that a scene covers in a model step without having been put elsewhere. In the
-# simulated tasks it covers up to 5 at that pace from one control step to the next; where an episode
-# begins, 6 to 37.
+# A scene that moves faster than this, in typical motions per model step, was put elsewhere. In the
+# simulated tasks, the pace from one control step to the next is up to 5; where an episode begins,
+# it is 6 to 37.
 _JUMP = 7.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Surprise:
-    """How wrong the model is now, in multiples of what is usual; NaN where that is unknown.
+    """How wrong the model is now, in multiples of the usual error; NaN if unknown.
 
     Attributes:
-        prediction: Error of the present latent against its prediction one model step ago; median of
-            the latest few.
-        image: Error of the present image against what the model draws of it.
+        prediction: Error of the prediction made one model step ago for the present latent; median
+            of the latest few.
+        image: Error of the model's reconstruction of the present image.
     """
 
     prediction: float = math.nan
@@ -46,7 +46,14 @@ class Surprise:
 
 
 class SurpriseMonitor:
-    """Compares; knows nothing of ROS. Times are integer nanoseconds."""
+    """Measures the surprise of one model. Knows nothing of ROS. Times are integer nanoseconds.
+
+    Args:
+        model: The world model.
+
+    Attributes:
+        jumps: How many times the scene has jumped.
+    """
 
     def __init__(self, model: WorldModel) -> None:
         self._model, self._familiarity, spec = model, model.familiarity, model.spec
@@ -60,18 +67,23 @@ class SurpriseMonitor:
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether the model says what is usual; nothing can be told else."""
+        """Whether the checkpoint holds the usual errors. Without them, nothing can be compared."""
         return self._familiarity is not None
 
     def forget(self) -> None:
-        """What was seen before has nothing to do with what comes: another place, another time."""
+        """Forget all observations, because the robot is elsewhere or time has jumped."""
         self._seen.clear()
         self._errors.clear()
         self._last = None
 
     @torch.no_grad()
     def look(self, image: np.ndarray, latent: Tensor) -> float:
-        """`Surprise.image` of an image, uint8 (height, width, 3), and its latent (latent size,)."""
+        """Measure `Surprise.image`.
+
+        Args:
+            image: uint8 (height, width, 3) rgb.
+            latent: Latent of the image, (latent size,).
+        """
         usual = self._familiarity
         if usual is None:
             return math.nan
@@ -82,8 +94,13 @@ class SurpriseMonitor:
 
     @torch.no_grad()
     def follow(self, stamp: int, latent: Tensor, executed: Timeline) -> float:
-        """`Surprise.prediction` with the latent (latent size,) of a further observation. executed:
-        the actions sent so far."""
+        """Measure `Surprise.prediction` with one more observation.
+
+        Args:
+            stamp: When it was taken, ns.
+            latent: Its latent, (latent size,).
+            executed: The actions sent so far.
+        """
         usual = self._familiarity
         if usual is None:
             return math.nan
@@ -101,10 +118,13 @@ class SurpriseMonitor:
         return statistics.median(self._errors) if enough else math.nan
 
     def _cut_at_jump(self, stamp: int, latent: Tensor) -> None:
-        """Where the scene jumps, as when somebody puts the robot elsewhere or a simulated episode
-        begins, no prediction is made across it. The errors up to there still count: the robot is
-        the same. So does a jump that follows another one before anything could be predicted, as
-        the error that it is: pictures that keep jumping do not switch this check off."""
+        """Let no prediction cross a jump of the scene.
+
+        The scene jumps when somebody puts the robot elsewhere, or a simulated episode begins.
+        Earlier errors still count, because the robot is the same. If the scene jumps again before
+        any prediction, that jump counts as an error. So images that keep jumping do not switch this
+        check off.
+        """
         usual, last = self._familiarity, self._last
         self._last = stamp, latent
         if usual is None or last is None or not usual.step > 0.0:
@@ -121,8 +141,7 @@ class SurpriseMonitor:
         self._is_steady = False
 
     def _predicted(self, stamp: int, executed: Timeline) -> Tensor | None:
-        """The latent of now as it would have been predicted a model step ago; None when nothing was
-        seen then."""
+        """The prediction made one model step ago for now; None if nothing was seen then."""
         spec, step = self._model.spec, self._skip * self._control
         past = [self._seen_at(stamp - k * step) for k in range(self._past, 0, -1)]
         if any(latent is None for latent in past):

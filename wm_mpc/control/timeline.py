@@ -1,8 +1,8 @@
-"""Which action applies at which time: the one book of plans that replace one another.
+"""Which action applies at which time. Each new plan replaces the rest of the old one.
 
-The node that sends plans, the consumer that executes them, the recorder that learns from them and
-the import of a recording all keep their plans here, so they cannot disagree. Times are integer
-nanoseconds of one clock.
+The node that sends plans, the consumer that executes them, the recorder and the import of
+recordings all keep plans in this class, so they cannot disagree. Times are integer nanoseconds of
+one clock.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ FOREVER = int(np.iinfo(np.int64).max)
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One plan. Point k applies from `starts[k]` until the next point, and the last one until
-    `end`.
+    """One plan. Point k applies from `starts[k]` to the next point, the last one to `end`.
 
     Attributes:
-        begin: When the plan takes over from the one before it, ns.
-        starts: int64 (points,), ascending, ns.
+        begin: When the plan takes over from the plan before it, ns.
+        starts: When each point begins, int64 (points,), ascending, ns.
         end: When the last point is over, ns.
+        actions: float64 (points, action size). Without points, nothing is planned from `begin` on.
         expires: When the plan ends in any case, ns.
-        actions: float64 (points, action size); without points, nothing is planned from `begin` on.
     """
 
     begin: int
@@ -42,12 +41,18 @@ class Entry:
 
     @property
     def is_rest(self) -> bool:
-        """Whether it is no plan but `Timeline.hold`."""
+        """Whether this is rest (`Timeline.hold`) and not a plan."""
         return not len(self) or self.end == FOREVER
 
     def index_at(self, time: int) -> int:
-        """The number of the point that applies at `time`; -1 before the first one, the number of
-        points when the plan is over."""
+        """Return the number of the point that applies at a time.
+
+        Args:
+            time: The time, ns.
+
+        Returns:
+            -1 before the first point; the number of points after the last.
+        """
         if time >= min(self.end, self.expires):
             return len(self)
         return int(np.searchsorted(self.starts, time, side="right")) - 1
@@ -56,17 +61,22 @@ class Entry:
 class Timeline:
     """Plans by time.
 
-    A plan replaces what is left of the ones before it, from its begin on. Where no plan applies,
-    the robot rests: `idle` says how, and is None where nobody knows (a position robot that was
-    never measured). A position robot (`keeps_last`) stays at the last action of a plan that is
-    over.
+    When a plan begins, it replaces the rest of the earlier plans. When no plan applies, the robot
+    rests with the action `idle`. A position robot (`keeps_last`) stays at the last action of its
+    last plan.
 
     Args:
-        period: Length of a plan's point, ns.
-        idle: The action (action size,) of rest, or None while it is unknown.
+        period: Length of a point, ns.
+        idle: Action (action size,) of rest; None if unknown, as for a position robot that was never
+            measured.
         keeps_last: Whether the last action of a plan goes on when the plan is over.
-        tolerance: How much too early (ns) a time may be; forgives stamps that were floats.
-        span: How long (ns) plans are remembered once they were replaced.
+        tolerance: A point may be read so much too early, ns. This allows for stamps that were
+            floats.
+        span: How long a replaced plan is kept, ns.
+
+    Attributes:
+        period: Length of a point, ns.
+        idle: Action (action size,) of rest; None if unknown.
     """
 
     def __init__(
@@ -84,8 +94,14 @@ class Timeline:
 
     @classmethod
     def of(cls, spec: RobotSpec, *, tolerance: int = 0) -> Timeline:
-        """The book of one robot, in the unit of its actions; remembers as long as a model with a
-        history looks back, and a model step more."""
+        """Make the timeline of one robot, in the unit of its actions.
+
+        It keeps plans for as long as the model looks back, and one model step more.
+
+        Args:
+            spec: The robot.
+            tolerance: See `Timeline`, ns.
+        """
         return cls(
             round(spec.control_period * SECOND),
             spec.rest(),
@@ -115,13 +131,14 @@ class Timeline:
         """Note a plan.
 
         Args:
-            start: When its point 0 begins to apply, ns.
-            actions: (points, action size). None: nothing is planned from `start` on, see `hold`.
-            offsets: int64 (points,), when each point begins after `start`, ns, ascending; by
-                default one period after the other.
-            received: When the plan arrived, ns: it takes over no earlier. By default it was there
-                in time.
-            expires: When it ends whatever it says, ns.
+            start: When point 0 begins to apply, ns.
+            actions: (points, action size). Without points, nothing is planned from `start` on; see
+                `hold`.
+            offsets: int64 (points,), when each point begins after `start`, ns, ascending. By
+                default, each begins one period after the other.
+            received: When the plan arrived, ns. It takes over no earlier. By default, it arrived in
+                time.
+            expires: When the plan ends in any case, ns.
         """
         actions = np.asarray(actions, np.float64)
         if offsets is None:
@@ -134,8 +151,13 @@ class Timeline:
         self._add(Entry(begin, starts, end, actions, expires))
 
     def hold(self, time: int, action: np.ndarray | None = None) -> None:
-        """The robot rests from `time` on: with `action` (action size,), if it is given; else as
-        `idle` says, a position robot where its plan has brought it by then."""
+        """Note that the robot rests.
+
+        Args:
+            time: When the rest begins, ns.
+            action: Action (action size,) of rest. By default it is `idle`, or the last position
+                that the plan has commanded by then.
+        """
         if action is None and self._keeps_last:
             action = self.at(time)
         if action is None:
@@ -151,19 +173,31 @@ class Timeline:
         self.forget_before(entry.begin - min(self._span, entry.begin))
 
     def forget_before(self, time: int) -> None:
-        """Forget the plans that were replaced before `time`."""
+        """Forget the plans that were replaced before a time.
+
+        Args:
+            time: The time, ns.
+        """
         while len(self._entries) > 1 and self._entries[1].begin <= time:
             self._entries.pop(0)
 
     def entry_at(self, time: int) -> Entry | None:
-        """The newest plan that has begun at `time`; None before the first one."""
+        """Return the newest plan that has begun; None before the first one.
+
+        Args:
+            time: The time, ns.
+        """
         for entry in reversed(self._entries):
             if entry.begin <= time + self._tolerance:
                 return entry
         return None
 
     def planned_at(self, time: int) -> np.ndarray | None:
-        """The action (action size,) that a plan has for `time`; None where none has one."""
+        """Return the planned action (action size,); None if no plan has one.
+
+        Args:
+            time: The time, ns.
+        """
         entry = self.entry_at(time)
         if entry is None:
             return None
@@ -171,8 +205,14 @@ class Timeline:
         return entry.actions[index] if 0 <= index < len(entry) else None
 
     def at(self, time: int) -> np.ndarray | None:
-        """The action (action size,) that applies at `time`: planned, or else the robot's rest;
-        None where rest is unknown."""
+        """Return the action that applies at a time: the planned one, or else rest.
+
+        Args:
+            time: The time, ns.
+
+        Returns:
+            The action (action size,); None if rest is unknown.
+        """
         planned = self.planned_at(time)
         if planned is not None:
             return planned
@@ -182,13 +222,15 @@ class Timeline:
         return self.idle
 
     def between(self, start: int, end: int, default: np.ndarray | None = None) -> np.ndarray:
-        """The actions (n, action size) of the control steps, counted from `start`, that begin
-        before `end`.
+        """Return the actions of several control steps.
 
         Args:
-            start: In ns.
-            end: In ns.
-            default: The action where rest is unknown; one of the two must be known.
+            start: When the first control step begins, ns.
+            end: Only control steps that begin before this time count, ns.
+            default: Action (action size,) where rest is unknown. One of the two must be known.
+
+        Returns:
+            The actions (n, action size).
         """
         count = max(0, math.ceil((end - start) / self.period))
         rows = [self.at(start + k * self.period) for k in range(count)]
@@ -197,8 +239,17 @@ class Timeline:
         return np.array(known, np.float64).reshape(count, size)
 
     def ahead(self, time: int, count: int) -> np.ndarray:
-        """The actions (count, action size) of so many periods, from the one at `time` on, if no
-        other plan comes. Only where a plan has begun or rest is known."""
+        """Return the coming actions if no other plan arrives.
+
+        A plan must have begun, or rest must be known.
+
+        Args:
+            time: The time of the first action, ns.
+            count: Number of control steps.
+
+        Returns:
+            The actions (count, action size).
+        """
         entry = self.entry_at(time)
         rows = np.zeros((0, 0)) if entry is None else entry.actions[max(0, entry.index_at(time)) :]
         after = self.idle
@@ -209,14 +260,18 @@ class Timeline:
         return np.concatenate([rows, np.tile(after, (count - len(rows), 1))])
 
     def remaining(self, time: int) -> np.ndarray:
-        """The actions (n, action size) of the plan of `time` that are not over then."""
+        """Return the actions (n, action size) of the present plan that are not over yet.
+
+        Args:
+            time: The time, ns.
+        """
         entry = self.entry_at(time)
         if entry is None:
             return np.zeros((0, 0))
         return entry.actions[max(0, entry.index_at(time + self._tolerance)) :]
 
     def pieces(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """All that was planned, piece by piece.
+        """Return everything that was planned, piece by piece.
 
         Returns:
             When each piece begins and ends, int64 (pieces,) ns, ascending; and its action, float64

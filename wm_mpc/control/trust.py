@@ -1,5 +1,7 @@
-"""Whether a plan may be trusted: the model knows what it sees, its predictions came true, and the
-plan passes the last check before the robot.
+"""Decide whether a plan can be trusted.
+
+Three checks count: the model knows what it sees, its predictions came true, and the plan passes the
+validator.
 """
 
 from __future__ import annotations
@@ -19,12 +21,16 @@ from wm_mpc.control.validator import PlanValidator, Validation, Verdict
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.units import SECOND
 
-_AGAIN = 2.0  # s; a robot too far from its commands twice in that time does not follow them
-_SWING = 3.0  # control periods of motion at the rate limit that a robot may go beyond it
+_AGAIN = 2.0  # s; a robot that is too far from its commands twice in this time does not follow
+_SWING = 3.0  # control periods of motion at the rate limit; a faster robot was moved by hand
 
 
 class Trust:
-    """For one robot, from the moment it may be moved until it may not. Times are nanoseconds."""
+    """The checks of one robot, from activation to deactivation. Times are integer nanoseconds.
+
+    Args:
+        model: The world model that plans.
+    """
 
     def __init__(self, model: WorldModel) -> None:
         self._spec = model.spec
@@ -38,18 +44,31 @@ class Trust:
         self.use(model)
 
     def use(self, model: WorldModel) -> None:
-        """Judge by another world model of the same robot from now on."""
+        """Judge by another world model of the same robot from now on.
+
+        Args:
+            model: The new world model.
+        """
         self._monitor = SurpriseMonitor(model)
         self._surprise = self._shown = Surprise()
 
     def forget(self) -> None:
-        """The robot may be somewhere else now."""
+        """Forget all observations, because the robot may be elsewhere."""
         self._monitor.forget()
         self._surprise = self._shown = Surprise()
 
     def check_pause(self, now: int) -> None:
-        """Raises HoldError while the robot holds because predictions failed, or because it did not
-        follow its commands. A clock that jumps, to whatever side, ends it."""
+        """Check whether a pause still lasts.
+
+        The robot pauses after failed predictions, or if it does not follow its commands. A jump of
+        the clock in either direction ends the pause.
+
+        Args:
+            now: The time, ns.
+
+        Raises:
+            HoldError: The pause lasts.
+        """
         went_back = self._clock.went_back(now)
         if self._pause is None:
             return
@@ -71,10 +90,22 @@ class Trust:
         executed: Timeline,
         settings: ControlSettings,
     ) -> Validation:
-        """What to send in place of the plan, made from an image (height, width, 3) taken at
-        `stamp`. fixed: first points that cannot be changed any more. timeout: s, how old an
-        observation may be. rest: the action (action size,) that keeps the robot where it was at
-        `stamp`. Raises HoldError."""
+        """Check a plan, and return what to send instead.
+
+        Args:
+            plan: The plan.
+            image: uint8 (height, width, 3) rgb, the image that the plan begins from.
+            stamp: When the image was taken, ns.
+            now: The time, ns.
+            fixed: Number of first points that the robot already executes.
+            timeout: Largest accepted age of the observation, s.
+            rest: Action (action size,) that keeps the robot where it was at `stamp`.
+            executed: The actions sent so far.
+            settings: The present settings.
+
+        Raises:
+            HoldError: Nothing may be sent.
+        """
         seen = self._monitor.look(image, plan.latents[0])
         self._surprise = self._shown = dataclasses.replace(self._surprise, image=seen)
         pace, why = self._pace(now, settings.surprise)
@@ -105,8 +136,8 @@ class Trust:
     def _was_moved(
         self, before: tuple[int, np.ndarray] | None, here: tuple[int, np.ndarray]
     ) -> bool:
-        """Whether a position robot was put where it is, rather than went there, since it was last
-        looked at. before, here: stamp (ns) and measured positions."""
+        """Whether somebody put a position robot where it is. The arguments: stamp (ns) and
+        positions."""
         change = self._spec.largest_change
         if before is None or change is None:
             return False
@@ -114,22 +145,32 @@ class Trust:
         return bool((np.abs(here[1] - before[1]) > change * (periods + _SWING)).any())
 
     def _see_behind(self, now: int, reason: str, pause: float) -> None:
-        """A moving robot is too far from its commands. When it is so again soon, it does not follow
-        them: then raises HoldError, and begins a pause (s)."""
+        """Note that a moving robot is too far from its commands.
+
+        If that happens again soon, the robot does not follow: begin a pause (s) and raise
+        HoldError.
+        """
         before, self._behind = self._behind, now
         if before is not None and 0 <= now - before <= (_AGAIN + pause) * SECOND:
             text = f"the robot does not follow its commands: {reason}"
             self._begin_pause(now, pause, HoldCode.NOT_FOLLOWING, text)
 
     def _begin_pause(self, now: int, pause: float, code: HoldCode, reason: str) -> None:
-        """Raises HoldError, now and for so many seconds."""
+        """Raise HoldError, now and for `pause` seconds."""
         self._monitor.forget()
         self._pause = now, round(pause * SECOND), code, reason
         raise HoldError(code, reason, is_fault=True)
 
     def follow(self, plan: ControlPlan, stamp: int, executed: Timeline) -> None:
-        """Compare what a plan was made from with what had been predicted; counts from the next plan
-        on, so that this one need not wait for it."""
+        """Compare a plan's observation with the earlier prediction.
+
+        The result counts from the next plan on, so this plan need not wait for it.
+
+        Args:
+            plan: The plan.
+            stamp: When its observation was taken, ns.
+            executed: The actions sent so far.
+        """
         told = self._monitor.follow(stamp, plan.latents[0], executed)
         self._surprise = self._shown = dataclasses.replace(self._surprise, prediction=told)
 
@@ -156,7 +197,7 @@ class Trust:
         return 1.0, ""
 
     def _begin_anew(self) -> None:
-        """Hold; what comes after that has nothing to do with what was, which is still shown."""
+        """Note a hold and forget all observations. Diagnostics still show the last errors."""
         self._note(Verdict.HOLD)
         self._monitor.forget()
         self._surprise = Surprise()
@@ -166,7 +207,7 @@ class Trust:
         self._counts[verdict] += 1
 
     def values(self) -> dict[str, object]:
-        """For diagnostics."""
+        """Return names and values for diagnostics."""
         seen = self._shown
         values: dict[str, object] = {
             "validator": self._last.value,

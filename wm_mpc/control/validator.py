@@ -1,7 +1,7 @@
-"""The last check between an optimiser and a robot: what leaves here is safe to execute, or nothing.
+"""The last check between planner and robot: only a safe plan leaves here.
 
-It trusts no planner: limits, rates of change and finiteness are checked again, whoever made the
-plan and however; and whether the plan is still about the present.
+The validator trusts no planner. It checks limits, rates of change and finite numbers again, whoever
+made the plan. It also checks that the plan's observation is not too old.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 from wm_mpc.control.codes import HoldCode
 from wm_mpc.spec import RobotSpec
 
-_ROUNDING = 1e-5  # of an action's range: what arithmetic in float32 may be off
+_ROUNDING = 1e-5  # of an action's range, for rounding errors of float32
 
 
 class Verdict(enum.Enum):
-    """SUCCESS: as planned. DEGRADED: changed so that it can be executed. HOLD: must not be."""
+    """SUCCESS: unchanged. DEGRADED: changed to make it safe. HOLD: must not be sent."""
 
     SUCCESS = "SUCCESS"
     DEGRADED = "DEGRADED"
@@ -29,12 +29,13 @@ class Verdict(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
-    """What the validator says about a plan.
+    """The result of the check of one plan.
 
     Attributes:
-        verdict: Whether it may be sent.
-        actions: float64 (points, action size) to execute; none for HOLD.
+        verdict: Whether the plan may be sent.
+        actions: float64 (points, action size) to execute, in the action's unit; none for HOLD.
         reason: What was wrong; empty for SUCCESS.
+        code: Code of HOLD; None otherwise.
     """
 
     verdict: Verdict
@@ -44,7 +45,11 @@ class Validation:
 
 
 class PlanValidator:
-    """For one robot. Thread-safe: keeps nothing."""
+    """The validator of one robot. Thread-safe: it keeps nothing.
+
+    Args:
+        spec: The robot.
+    """
 
     def __init__(self, spec: RobotSpec) -> None:
         action = spec.action
@@ -53,7 +58,7 @@ class PlanValidator:
         self._tolerance = _ROUNDING * (self._high - self._low)
         change = spec.largest_change
         self._change = math.inf * np.ones(action.size) if change is None else change
-        self._rest = spec.rest()  # None: of positions, which have to be measured
+        self._rest = spec.rest()  # None for positions, which must be measured
 
     def check(
         self,
@@ -68,20 +73,21 @@ class PlanValidator:
         measured: np.ndarray | None = None,
         lag: float = 0.0,
     ) -> Validation:
-        """What of a plan may be sent.
+        """Check a plan.
 
         Args:
-            actions: (points, action size), as planned.
-            age: How old the observation is now that the plan was made from, s.
-            timeout: How old that may be, s.
-            before: The action (action size,) executed before the first point.
-            fixed: How many points are being executed already and so cannot be changed.
-            pace: Above 0 to 1, how fast to go.
-            why: The reason, where `pace` is less than 1.
-            measured: Of a robot moved by positions, where it was measured (action size,) as the
-                first point begins. Without it, none of its plans may be sent.
-            lag: How long (s) a position robot in motion may be behind its commands; 0 for one that
-                stands, where the first free point is brought into reach of `measured`, too.
+            actions: (points, action size), as planned, in the action's unit.
+            age: Present age of the plan's observation, s.
+            timeout: Largest accepted age, s.
+            before: Action (action size,) executed before the first point.
+            fixed: Number of first points that the robot already executes, so nothing can change
+                them.
+            pace: Share of the planned speed, above 0 to 1.
+            why: Reason for a pace below 1.
+            measured: Where a position robot was measured as the first point begins, (action size,).
+                Without it, no plan of positions is accepted.
+            lag: How far a moving position robot may be behind its commands, s. 0 for a robot at
+                rest: its first free point is also brought within reach of `measured`.
         """
         actions = np.asarray(actions, np.float64)
         if actions.ndim != 2 or actions.shape[1] != self._spec.action.size or not len(actions):
@@ -95,7 +101,7 @@ class PlanValidator:
                 f"the plan is of an observation {age:.2f} s old (observation_timeout {timeout} s)"
             )
             return self._refused(HoldCode.STALE_PLAN, reason)
-        first = range(min(fixed, len(actions) - 1) + 1)  # executed already, and the first free one
+        first = range(min(fixed, len(actions) - 1) + 1)  # fixed points and the first free one
         unsafe = self._out_of_reach(actions, first, measured, lag)
         if unsafe:
             return self._refused(HoldCode.JUMP, unsafe)
@@ -109,7 +115,7 @@ class PlanValidator:
         limited = self._limited(inside, fixed, before, None if lag else measured)
         if (np.abs(limited - inside) > self._tolerance).any():
             reasons.append(f"changed faster than the limit {self._where(limited != inside)}")
-        # Of a plan that took longer than thought: what is executed as soon as it is sent.
+        # Planning may have taken longer than expected: check the point that applies now.
         present = min(max(0, int(age / self._spec.control_period)), len(actions) - 1)
         unsafe = self._out_of_reach(limited, range(present, present + 1), measured, lag)
         if unsafe:
@@ -124,10 +130,10 @@ class PlanValidator:
     def _out_of_reach(
         self, actions: np.ndarray, numbers: Iterable[int], measured: np.ndarray | None, lag: float
     ) -> str:
-        """Why a position robot must not be sent to some of a plan's points; empty if it may.
+        """Why a position robot must not be sent to these points; empty if it may.
 
-        A point may be as far from where the robot is as it moves until that point's end; at rest a
-        period's motion farther, for what it sags; in motion as far as it moves within `lag`.
+        A point may be as far away as the robot moves until the point ends. A robot at rest may sag,
+        so a period's motion is added; for a moving robot, the motion in `lag` is added.
         """
         if not self._spec.rest_is_measured:
             return ""
@@ -150,8 +156,7 @@ class PlanValidator:
     def _slower(
         self, actions: np.ndarray, fixed: int, before: np.ndarray, pace: float
     ) -> np.ndarray:
-        """Velocities and efforts nearer to rest; positions nearer to where the robot is going
-        now."""
+        """Bring velocities and efforts nearer to rest, and positions nearer to the present one."""
         slower = actions.copy()
         origin = self._rest
         if origin is None:
@@ -166,8 +171,10 @@ class PlanValidator:
         before: np.ndarray,
         measured: np.ndarray | None,
     ) -> np.ndarray:
-        """Each action at most the largest change from the one before it, the first free one also
-        from where a robot that stands was measured."""
+        """Limit each action to the largest change from the action before it.
+
+        For a robot at rest, also limit the first free action to the largest change from `measured`.
+        """
         if np.isinf(self._change).all():
             return actions
         limited = actions.copy()
@@ -175,7 +182,7 @@ class PlanValidator:
         for number, row in enumerate(limited[fixed:]):
             low, high = last - self._change, last + self._change
             if number == 0 and measured is not None and self._spec.rest_is_measured:
-                # Both, unless it sags by more than a period's motion: then what is nearer.
+                # Keep both limits. If it sags by more than a period's motion, take the nearer one.
                 low = np.minimum(np.maximum(low, measured - self._change), high)
                 high = np.maximum(np.minimum(high, measured + self._change), low)
             row[:] = last = np.clip(row, low, high)

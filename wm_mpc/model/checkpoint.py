@@ -1,7 +1,7 @@
-"""One `.safetensors` file carries a world model and everything the `mpc` node must know.
+"""One `.safetensors` file holds a world model and everything that the `mpc` node must know.
 
-Tensors hold the weights; one JSON entry of the file's metadata holds the robot (names, limits,
-rates, image), the architecture, and how the file was made. Nothing in it is executed on loading.
+Tensors hold the weights. One JSON entry in the metadata holds the robot (names, limits, rates,
+image), the architecture, and the provenance. Loading executes nothing from the file.
 """
 
 from __future__ import annotations
@@ -25,28 +25,29 @@ from wm_mpc.model.tensor_file import TensorFile, TensorFileError
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.spec import RobotSpec, SpecError
 
-FORMAT = 2  # 2: with the temporal embedding
-FORMAT_WITH_ANGLES = 3  # of files whose state has angles, which older versions would misread
+FORMAT = 2  # since 2, a model has the temporal embedding
+FORMAT_WITH_ANGLES = 3  # for a state with angles, which older versions would misread
 FORMATS = (FORMAT, FORMAT_WITH_ANGLES)
 _KEY = "wm_mpc"
-# Architecture's sizes that are no dimension of any tensor where their part is left out.
+# Sizes that appear in no tensor if another size (the value) leaves their part out.
 _IDLE = {"proposal_steps": "proposals"}
 _OF_TRANSFORMERS = ("layers", "heads", "context")
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that is missing, damaged, foreign, or of another format."""
+    """The checkpoint is missing, damaged, foreign, or of another format."""
 
 
 def save_checkpoint(
     model: WorldModel, path: str | os.PathLike[str], provenance: dict[str, Any]
 ) -> None:
-    """Write a checkpoint, complete or not at all.
+    """Write a checkpoint atomically: the file is complete, or it does not change.
 
     Args:
-        model: What to write.
-        path: Of the file.
-        provenance: How it was made: command, seed, hash of the data, commit, synthesis, metrics.
+        model: The world model.
+        path: Path of the file.
+        provenance: How the model was made: command, seed, hash of the data, commit, synthesis,
+            metrics.
     """
     path = Path(path)
     metadata = {
@@ -69,11 +70,14 @@ def save_checkpoint(
         safetensors.torch.save_file(tensors, temporary, {_KEY: json.dumps(metadata)})
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # the library makes files only their owner can read
+        temporary.chmod(0o666 & ~umask)  # the library lets only the owner read its files
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The JSON entry of a checkpoint.
+    """Read the JSON entry of a checkpoint.
+
+    Args:
+        path: Path of the file.
 
     Raises:
         CheckpointError: The file is missing, damaged or foreign; the message says which.
@@ -119,11 +123,12 @@ def _metadata(path: Path, file: TensorFile) -> dict[str, Any]:
 def load_checkpoint(
     path: str | os.PathLike[str], *, exact: bool = False
 ) -> tuple[WorldModel, dict[str, Any]]:
-    """Load and validate a checkpoint. Nothing is allocated before the header agrees with the
-    description of the model.
+    """Load and check a checkpoint.
+
+    No memory is allocated before the header agrees with the description of the model.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         exact: Keep all weights as they are, to train or write them again. Otherwise the large
             weights of recurrent dynamics are rounded to bfloat16 (`GruDynamics.round_weights`).
 
@@ -154,15 +159,15 @@ def load_checkpoint(
 
 
 def _check_finite(path: Path, tensors: Mapping[str, Tensor], what: str) -> None:
-    """what: is contained, where a number is not finite. Raises CheckpointError."""
+    """Raise CheckpointError if a number is not finite; `what` names such numbers."""
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{path}: tensor {name!r} contains {what}")
 
 
 def _described(path: Path, metadata: dict[str, Any], file: TensorFile) -> WorldModel:
-    """The model that the metadata describes, without any memory for its weights yet, whose shapes
-    are those of the file. Raises CheckpointError."""
+    """The model that the metadata describes, without memory for its weights. Raises
+    CheckpointError."""
     try:
         spec = RobotSpec.from_dict(metadata)
         sizes = Architecture.from_dict(metadata["architecture"])
@@ -173,7 +178,7 @@ def _described(path: Path, metadata: dict[str, Any], file: TensorFile) -> WorldM
         model.familiarity = None if known is None else Familiarity.from_dict(known)
     except CheckpointError:
         raise
-    except Exception as error:  # of a description that can be anything
+    except Exception as error:  # a foreign description can cause any error
         reason = error if isinstance(error, SpecError) else repr(error)
         raise CheckpointError(f"{path} describes no usable robot: {str(reason)[:500]}") from None
     if bool(spec.state.angles) != (metadata["format"] == FORMAT_WITH_ANGLES):
@@ -194,8 +199,10 @@ def _described(path: Path, metadata: dict[str, Any], file: TensorFile) -> WorldM
 
 
 def _check_sizes(spec: RobotSpec, sizes: Architecture, file: TensorFile) -> None:
-    """Whatever is larger than all the file's numbers together cannot be a size of its tensors; and
-    even a model without memory for its weights takes time to make. Raises SpecError."""
+    """Raise SpecError if a size is larger than all numbers of the file together.
+
+    Making a model of such a size takes long, even without memory for its weights.
+    """
     most = file.numbers
     found: dict[str, int] = {
         "image": spec.image.height * spec.image.width, "frame_skip": spec.block_size,

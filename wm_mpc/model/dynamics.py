@@ -1,7 +1,7 @@
-"""Latent dynamics: the next latent from past latents and an action block.
+"""Latent dynamics: predict the next latent from past latents and an action block.
 
-`Dynamics` is what every one of them can do. `GruDynamics` is here, `TransformerDynamics` in
-`transformer.py`; `world_model.py` picks one by name.
+`Dynamics` is the common interface. `GruDynamics` is in this file, `TransformerDynamics` in
+`transformer.py`. `world_model.py` chooses one by name.
 """
 
 from __future__ import annotations
@@ -12,33 +12,54 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-# What a dynamics remembers between two steps: tensors of its own choice, the batch in dimension 0.
+# The memory of a dynamics between two steps: any tensors, with the batch in dimension 0.
 Carry = tuple[Tensor, ...]
 
 
 class Dynamics(Protocol):
-    """A module that digests an observed history and then predicts one model step after another.
+    """Processes an observed history, then predicts one model step after another.
 
-    A carry is never changed in place, so one start serves many rollouts.
+    It never changes a carry in place, so one start serves many rollouts.
     """
 
     def start(self, latents: Tensor, actions: Tensor) -> Carry:
-        """Digest a history: latents (batch, history, latent size), the newest last, and the action
-        blocks between them (batch, history - 1, block size)."""
+        """Process an observed history.
+
+        Args:
+            latents: (batch, history, latent size), the newest last.
+            actions: The action blocks between them, (batch, history - 1, block size).
+
+        Returns:
+            The carry.
+        """
 
     def step(self, carry: Carry, action: Tensor) -> tuple[Carry, Tensor]:
-        """One model step: action (batch, block size) -> new carry, latent (batch, latent size)."""
+        """Predict one model step.
+
+        Args:
+            carry: The memory.
+            action: Normalised action block, (batch, block size).
+
+        Returns:
+            The new carry, and the latent (batch, latent size).
+        """
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """The weights to train."""
+        """Return the weights to train."""
 
 
 class GruDynamics(nn.Module):
     """A gated recurrent unit that predicts the change of the latent in one model step.
 
-    A linear path beside it takes what is linear (free motion), so that the recurrent part is left
-    with what is not (contact). gated: so many coordinates, the first ones, change only as far as a
-    learned gate opens; see `change_through_gate`.
+    A parallel linear path predicts what is linear (free motion). So the recurrent part can
+    specialise in what is not (contact).
+
+    Args:
+        latent_size: Size of a latent.
+        action_size: Size of an action block.
+        hidden: Width.
+        gated: So many first coordinates change only as far as a learned gate opens; see
+            `change_through_gate`.
     """
 
     def __init__(
@@ -59,7 +80,10 @@ class GruDynamics(nn.Module):
         nn.init.zeros_(self.linear.weight)
 
     def start(self, latents: Tensor, actions: Tensor) -> Carry:
-        """See `Dynamics.start`; the carry is the latent and the hidden state (batch, hidden)."""
+        """Process an observed history; see `Dynamics.start`.
+
+        The carry is the latent and the hidden state (batch, hidden).
+        """
         hidden = self.initial(latents[:, 0])
         for index in range(actions.shape[1]):
             inputs = torch.cat([latents[:, index], actions[:, index]], -1)
@@ -67,7 +91,7 @@ class GruDynamics(nn.Module):
         return latents[:, -1], hidden
 
     def step(self, carry: Carry, action: Tensor) -> tuple[Carry, Tensor]:
-        """See `Dynamics.step`."""
+        """Predict one model step; see `Dynamics.step`."""
         latent, hidden = carry
         inputs = torch.cat([latent, action], -1)
         hidden = self.cell(self.embed(inputs), hidden)
@@ -76,22 +100,32 @@ class GruDynamics(nn.Module):
 
     @torch.no_grad()
     def round_weights(self) -> None:
-        """Round the large matrices, those between hidden units, to what bfloat16 holds (a relative
-        error of at most 2^-8; arithmetic stays that of float32). Machine code reads such weights in
-        half the time, and that is most of a plan's; see `native/linear.h`."""
+        """Round the large matrices, those between hidden units, to bfloat16.
+
+        The relative error is 2^-8 at most. Arithmetic stays in float32. Machine code reads such
+        weights in half the time, and reading them takes most of the time of a plan; see
+        `native/linear.h`.
+        """
         for layer in (self.cell.weight_ih, self.cell.weight_hh, self.head[0].weight):
             assert isinstance(layer, Tensor)
             layer.copy_(layer.bfloat16())
 
 
 def change_through_gate(head: Tensor, linear: Tensor, gated: int) -> Tensor:
-    """The change of a latent, (..., latent size): of what a head and a linear path propose.
+    """Combine a head and a linear path into the change of a latent.
 
-    head (..., latent size, and one more when there is a gate), linear (..., latent size). The first
-    `gated` coordinates, the scene, are multiplied by one gate in [0, 1]: most of the time nothing
-    touches an object, and then it stands still. Without a gate a network has to cancel all its
-    terms to say so, and a planner finds where it does not: plans in which the object creeps to its
-    goal by itself.
+    One gate in [0, 1] multiplies the first `gated` coordinates, the scene. Most of the time nothing
+    touches an object, and it stands still. Without a gate, the network would have to cancel all its
+    terms to predict that. A planner would find where it fails: plans in which the object creeps to
+    its goal by itself.
+
+    Args:
+        head: (..., latent size), plus one for the gate if there is one.
+        linear: (..., latent size).
+        gated: Number of coordinates behind the gate; 0 for no gate.
+
+    Returns:
+        (..., latent size).
     """
     size = linear.shape[-1]
     change = head[..., :size] + linear
@@ -103,6 +137,10 @@ def change_through_gate(head: Tensor, linear: Tensor, gated: int) -> Tensor:
 
 @torch.no_grad()
 def begin_small(layer: nn.Linear) -> None:
-    """Let an untrained residual head predict almost no change, which long rollouts survive."""
+    """Let an untrained residual head predict almost no change, so that long rollouts stay stable.
+
+    Args:
+        layer: Last layer of the head.
+    """
     nn.init.zeros_(layer.bias)
     layer.weight.mul_(0.1)

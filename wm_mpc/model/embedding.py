@@ -1,4 +1,4 @@
-"""Coordinates in which a planner measures how far a scene is from a goal."""
+"""The embedding: coordinates in which a planner measures how far a scene is from a goal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ _WIDTH = 64
 
 
 class TemporalEmbedding(nn.Module):
-    """Scene latent -> coordinates in which near is what is soon reached from each other.
+    """Maps the scene part of a latent to the embedding. Near means: soon reached from each other.
 
-    `training/temporal.py` trains it; until then it is the first coordinates of the scene. scale:
-    buffer; two random recorded frames of one layout then have a mean squared distance of 1.
+    `training/temporal.py` trains it. Before training, it returns the first coordinates of the
+    scene.
+
+    Args:
+        scene_size: Size of the scene part of a latent.
+        size: Number of coordinates.
+
+    Attributes:
+        scale: Buffer. It makes the mean squared distance of two random recorded frames of one
+            layout 1.
     """
 
     scale: Tensor
@@ -35,14 +43,25 @@ class TemporalEmbedding(nn.Module):
         self.register_buffer("scale", torch.ones(()))
 
     def forward(self, scene: Tensor) -> Tensor:
-        """(..., scene size) -> (..., size)."""
+        """Embed scenes.
+
+        Args:
+            scene: (..., scene size).
+
+        Returns:
+            (..., size).
+        """
         embedded: Tensor = self.scale * (self.linear(scene) + self.curved(scene))
         return embedded
 
     @torch.no_grad()
     def normalise(self, scene: Tensor, layout: Tensor) -> None:
-        """Set the scale by the scene latents of recorded frames (frames, scene size); layout: the
-        number of each one's, int64 (frames,)."""
+        """Set the scale from recorded frames.
+
+        Args:
+            scene: Scene parts of their latents, (frames, scene size).
+            layout: Number of the layout of each frame, int64 (frames,).
+        """
         self.scale.fill_(1.0)
         embedded = self(scene)
         totals = embedded.new_zeros(int(layout.max()) + 1, embedded.shape[1])

@@ -1,11 +1,12 @@
-"""From pixels to a latent and back: keypoint encoder and its blob decoder.
+"""From an image to keypoints and back: the keypoint encoder and the blob decoder.
 
-The encoder finds K points by a spatial softmax over learned feature maps (Finn et al. 2016,
-arXiv 1509.06113); the decoder must redraw the image from Gaussian blobs at these points and a
-learned static background (after Jakab et al. 2018, arXiv 1806.07823). Redrawing makes the
-representation collapse-proof without labels, and coordinates make it metric: latent distance
-grows with true distance, which is what a planner descends on. The decoder is told the measured
-robot state and draws the robot from it, so that the points are left with the rest of the scene.
+The encoder finds K points by a spatial softmax over learned feature maps (Finn et al. 2016, arXiv
+1509.06113). The decoder must redraw the image from Gaussian blobs at these points and from a
+learned static background (after Jakab et al. 2018, arXiv 1806.07823). Because the image must be
+redrawn, the representation cannot collapse, and needs no labels. Because it consists of
+coordinates, it is metric: the distance of latents grows with the true distance, and a planner
+descends on it. The decoder also gets the measured robot state, and draws the robot from it. So the
+points are free for the rest of the scene.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ def _convolution(
 
 
 class KeypointEncoder(nn.Module):
-    """Image -> K keypoints.
+    """Maps images to K keypoints.
 
-    Input: float (batch, 3, height, width) in [0, 1]. Output: (batch, 2 K), x then y of every
-    point, in [-1, 1] from the left and from the top.
+    Args:
+        keypoints: Number of keypoints, K.
+        width: Channels of the layers, a multiple of 4.
     """
 
     def __init__(self, keypoints: int = 8, width: int = 16) -> None:
@@ -47,7 +49,16 @@ class KeypointEncoder(nn.Module):
         self.log_temperature = nn.Parameter(torch.zeros(()))
 
     def forward(self, image: Tensor) -> Tensor:
-        # Channels last: the same numbers in half the time on a CPU.
+        # Channels last gives the same numbers in half the time on a CPU.
+        """Find the keypoints.
+
+        Args:
+            image: float (batch, 3, height, width) in [0, 1].
+
+        Returns:
+            (batch, 2 K), the x of every point, then the y, in [-1, 1] from the left and from the
+            top.
+        """
         image = image.contiguous(memory_format=torch.channels_last)
         maps = self.features(image) * self.log_temperature.exp()
         batch, points, rows, columns = maps.shape
@@ -58,13 +69,21 @@ class KeypointEncoder(nn.Module):
 
 
 class BlobDecoder(nn.Module):
-    """K keypoints and the robot state -> image.
+    """Maps K keypoints and the robot state to images.
 
-    Input: points (batch, 2 K) and normalised states (batch, state size). Output: (batch, 3, height,
-    width) in about [0, 1]. Blobs are drawn on a half-resolution grid, those of the scene and those
-    of the robot (`robot_points`, where a network sees them from the state) on maps of their own,
-    joined by a learned static map of the scene. Without `robot_from_state` the state is not used,
-    and the keypoints have to see the robot, too.
+    Blobs are drawn on a grid of half the resolution. The blobs of the scene and those of the robot
+    are on different maps. A network places the robot's blobs from the state. A learned static map
+    of the scene joins them.
+
+    Args:
+        keypoints: Number of keypoints, K.
+        state_size: Size of the normalised state.
+        height: Height of the image, pixels.
+        width: Width of the image, pixels.
+        channels: Channels of the layers, a multiple of 4.
+        robot_points: Number of blobs for the robot.
+        robot_from_state: Whether to draw the robot from the state. If not, the state is not used,
+            and the keypoints must see the robot, too.
     """
 
     def __init__(
@@ -81,16 +100,16 @@ class BlobDecoder(nn.Module):
         super().__init__()
         self._sees_state = robot_from_state
         self.grid = ((height + 1) // 2, (width + 1) // 2)
-        # Wide at first, so that every point is pulled by what is far from it, too.
+        # Blobs are wide at first, so that distant things attract a point, too.
         self.log_sharpness = nn.Parameter(torch.full((keypoints,), 3.0))
         self.robot_log_sharpness = nn.Parameter(torch.full((robot_points,), 3.0))
         self.static = nn.Parameter(torch.zeros(1, 8, *self.grid))
         self.background = nn.Parameter(torch.full((1, 3, height, width), 0.5))
-        with warnings.catch_warnings():  # PyTorch warns of a robot of which nothing is measured
+        with warnings.catch_warnings():  # PyTorch warns about a robot without a state
             warnings.filterwarnings("ignore", "Initializing zero-element tensors")
             first = nn.Linear(state_size, 64)
         if not robot_from_state:
-            nn.init.zeros_(first.weight)  # and stays: it never gets a gradient
+            nn.init.zeros_(first.weight)  # it stays zero, because it never gets a gradient
         self.robot = nn.Sequential(
             first, nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 2 * robot_points)
         )
@@ -103,6 +122,15 @@ class BlobDecoder(nn.Module):
         )
 
     def forward(self, points: Tensor, state: Tensor) -> Tensor:
+        """Draw images.
+
+        Args:
+            points: (batch, 2 K), as from `KeypointEncoder`.
+            state: Normalised states, (batch, state size).
+
+        Returns:
+            float (batch, 3, height, width), about in [0, 1].
+        """
         scene = self._blobs(points, self.log_sharpness)
         state = state if self._sees_state else torch.zeros_like(state)
         robot = self._blobs(self.robot(state), self.robot_log_sharpness)

@@ -1,7 +1,7 @@
-"""How wrong a world model usually is, so that one can tell when it is out of its depth.
+"""How wrong a world model usually is, to notice when it does not know the scene.
 
-Measured on held-out recordings (`training/calibration.py`), kept in the checkpoint, and compared
-with what happens while a robot runs (`control/surprise.py`).
+`training/calibration.py` measures this on held-out recordings. The checkpoint keeps it.
+`control/surprise.py` compares it with the errors while a robot runs.
 """
 
 from __future__ import annotations
@@ -17,24 +17,28 @@ from torch import Tensor
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.spec import SpecError
 
-ENOUGH = 100  # moments, to tell what 99 of 100 stay below
+ENOUGH = 100  # moments that the 99th percentile needs
 
 
 @dataclasses.dataclass(frozen=True)
 class Familiarity:
-    """How wrong a model usually is: errors that 99 of 100 held-out recorded moments stay below, all
-    above 0. With fewer than `ENOUGH` held-out moments, they are larger than the largest error
-    seen (`training/calibration.py`).
+    """How wrong a model usually is: the 99th percentile of each error on held-out recordings.
+
+    With fewer than `ENOUGH` moments, the values are larger than the largest error seen
+    (`training/calibration.py`).
 
     Attributes:
-        prediction: Of a latent, one model step ahead (`prediction_error`).
-        image: Of the image that the model draws (`image_error`).
-        step: Distance that the scene covers in a model step, as goals are compared; the median over
-            steps in which something moved; 0 if nothing ever did.
-        moments: How many moments were looked at.
+        prediction: Error of a latent one model step ahead (`prediction_error`), above 0.
+        image: Error of the reconstructed image (`image_error`), above 0.
+        step: Distance that the scene covers in a model step, measured like the distance to a goal.
+            Median over the steps in which something moved; 0 if nothing ever did.
+        moments: Number of moments measured.
         data: Hash of the dataset.
-        checkpoint: sha256 of the file that these numbers were added to; empty if they came with the
+        checkpoint: sha256 of the file to which these values were added; empty if they came with the
             training.
+
+    Raises:
+        SpecError: A value is out of range.
     """
 
     prediction: float
@@ -55,14 +59,18 @@ class Familiarity:
             raise SpecError(f"familiarity.moments is {self.moments}; it must not be negative")
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the attributes by name."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Familiarity:
-        """Inverse of `to_dict`.
+        """Read what `to_dict` wrote.
+
+        Args:
+            data: The attributes by name.
 
         Raises:
-            SpecError: It cannot be read.
+            SpecError: An attribute is missing, or is not readable.
         """
         try:
             return cls(
@@ -74,22 +82,44 @@ class Familiarity:
 
 
 def prediction_error(predicted: Tensor, seen: Tensor) -> Tensor:
-    """Root mean square difference of latents (..., latent size) -> (...); its unit is that of
-    latents, in which one is about the spread of the data."""
+    """Root mean square difference of latents.
+
+    Its unit is that of latents: 1 is about the spread of the data.
+
+    Args:
+        predicted: (..., latent size).
+        seen: (..., latent size).
+
+    Returns:
+        (...).
+    """
     return (predicted - seen).square().mean(-1).sqrt()
 
 
 @torch.no_grad()
 def image_error(model: WorldModel, images: Tensor, latents: Tensor) -> Tensor:
-    """Root mean square difference between images, uint8 (batch, height, width, 3), and what the
-    model redraws from their latents (batch, latent size) -> (batch,), in [0, 1]. A picture like
-    none in the data cannot be redrawn."""
+    """Root mean square difference between images and their reconstructions.
+
+    The model cannot reconstruct an image that is unlike its data.
+
+    Args:
+        model: The world model.
+        images: uint8 (batch, height, width, 3) rgb.
+        latents: Their latents, (batch, latent size).
+
+    Returns:
+        (batch,), in [0, 1].
+    """
     pixels = images.permute(0, 3, 1, 2).float() / 255.0
     return (model.decode(latents) - pixels).square().mean((1, 2, 3)).sqrt()
 
 
 def familiarity_notes(found: Familiarity | None) -> list[str]:
-    """What a person should know about such numbers, a sentence each; none where all is well."""
+    """Return what people should know about a model's familiarity, one sentence each.
+
+    Args:
+        found: The familiarity; None if nobody measured it.
+    """
     if found is None:
         return [
             "the checkpoint does not say how wrong the model usually is: images and predictions "
@@ -110,7 +140,11 @@ def familiarity_notes(found: Familiarity | None) -> list[str]:
 
 
 def familiarity_complaint(model: WorldModel) -> str:
-    """Which checks a model's missing numbers switch off, for a status; empty where none are."""
+    """Name the checks that missing values switch off, for a status; empty if there are none.
+
+    Args:
+        model: The world model.
+    """
     found = model.familiarity
     if found is None or found.step == 0.0:
         return familiarity_notes(found)[0]
@@ -118,7 +152,11 @@ def familiarity_complaint(model: WorldModel) -> str:
 
 
 def describe_familiarity(model: WorldModel) -> str:
-    """What the model's numbers were measured on, for diagnostics."""
+    """Say on how many moments the familiarity was measured, for diagnostics.
+
+    Args:
+        model: The world model.
+    """
     found = model.familiarity
     if found is None:
         return "not measured"

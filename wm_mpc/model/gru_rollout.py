@@ -1,10 +1,10 @@
 """The rollout of `GruDynamics` as one differentiable operation, for planning with frozen weights.
 
-A planner differentiates a rollout with respect to its actions alone, thousands of times a second,
-with batches so small that the overhead of each tensor operation counts. Here the parts of all steps
-that depend on actions only are one product, products that share an input are merged, and the
-backward pass is written out (Cho et al. 2014, arXiv 1406.1078, for the cell; PyTorch's `GRUCell`
-for its exact form). Values and gradients are those of `GruDynamics.step`.
+A planner differentiates rollouts by their actions only, thousands of times a second. Its batches
+are so small that the overhead of each tensor operation counts. So this module computes everything
+that depends on actions alone in one product for all steps. It merges products that share an input,
+and spells out the backward pass. The cell is that of Cho et al. 2014 (arXiv 1406.1078) in the exact
+form of PyTorch's `GRUCell`. Values and gradients are those of `GruDynamics.step`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,21 @@ _sigmoid_backward = torch.ops.aten.sigmoid_backward
 
 @dataclasses.dataclass(frozen=True)
 class FusedWeights:
-    """The weights of a `GruDynamics`, merged by input and transposed: `x @ weight + bias`.
+    """The weights of a `GruDynamics`, merged by input and transposed, for `x @ weight + bias`.
 
-    from_latent (latent, hidden + change) and from_action (block, hidden + change): embedding and
-    linear path; from_embedding (hidden, 3 hidden): input gates; from_hidden (hidden, 4 hidden):
-    head's first layer and hidden gates; from_head (hidden, change). Gates are in the order reset,
-    update, new. change is the latent size and, where the scene has a gate, one more for it, to
-    which the linear path adds nothing; gated: coordinates behind it.
+    Gates are in the order reset, update, new. "change" is the latent size, plus one for the gate of
+    the scene if there is one. The linear path adds nothing to that gate.
+
+    Attributes:
+        from_latent: (latent, hidden + change), embedding and linear path.
+        from_action: (block, hidden + change), embedding and linear path.
+        action_bias: (hidden + change,).
+        from_embedding: (hidden, 3 hidden), input gates.
+        embedding_bias: (3 hidden,).
+        from_hidden: (hidden, 4 hidden), first layer of the head, and hidden gates.
+        hidden_bias: (4 hidden,).
+        from_head: (hidden, change), last layer of the head.
+        gated: Number of coordinates behind the gate; 0 without a gate.
     """
 
     from_latent: Tensor
@@ -46,6 +54,11 @@ class FusedWeights:
     @classmethod
     @torch.no_grad()
     def of(cls, dynamics: GruDynamics) -> FusedWeights:
+        """Merge the weights of a dynamics.
+
+        Args:
+            dynamics: The dynamics.
+        """
         embed = _linear(dynamics.embed[0])
         first, last = _linear(dynamics.head[0]), _linear(dynamics.head[2])
         cell, size = dynamics.cell, dynamics.linear.out_features
@@ -72,8 +85,17 @@ def _linear(layer: nn.Module) -> nn.Linear:
 
 
 def fused_rollout(weights: FusedWeights, latent: Tensor, hidden: Tensor, actions: Tensor) -> Tensor:
-    """latent (batch, latent size), hidden (batch, hidden), actions (batch, horizon, block size) ->
-    latents (batch, horizon, latent size). Differentiable with respect to the actions only."""
+    """Predict latents. Only differentiable by the actions.
+
+    Args:
+        weights: The merged weights.
+        latent: (batch, latent size).
+        hidden: (batch, hidden).
+        actions: Normalised action blocks, (batch, horizon, block size).
+
+    Returns:
+        Latents (batch, horizon, latent size).
+    """
     result: Tensor = _Rollout.apply(weights, latent, hidden, actions)
     return result
 
@@ -122,7 +144,7 @@ class _Rollout(torch.autograd.Function):
         to_inputs = slope.new_empty(horizon, batch, width)
         to_outputs = slope.new_zeros(batch, 4 * size)
         to_gates = slope.new_empty(batch, 3 * size)
-        kept = slope.new_zeros(batch, size)  # what reaches the hidden state past the gates
+        kept = slope.new_zeros(batch, size)  # gradient that passes the gates to the hidden state
         to_latent = slope[horizon - 1]
         for step in range(horizon - 1, -1, -1):
             before_embedding, switches, candidate, previous, recalled, before_head, change = (

@@ -1,4 +1,4 @@
-"""Training losses of the world model. Latents are about unit scale, so losses compare."""
+"""Training losses of the world model. Latents have about unit scale, so losses are comparable."""
 
 from __future__ import annotations
 
@@ -11,24 +11,44 @@ from wm_mpc.model.world_model import WorldModel
 
 
 def reconstruction(model: WorldModel, latent: Tensor, image: Tensor, weight: Tensor) -> Tensor:
-    """Weighted squared error of the redrawn image: latent (batch, latent size), image float (batch,
-    3, height, width) in [0, 1], weight (batch, 1, height, width) with mean about 1."""
+    """Weighted squared error of the reconstructed image.
+
+    Args:
+        model: The world model.
+        latent: (batch, latent size).
+        image: float (batch, 3, height, width) in [0, 1].
+        weight: (batch, 1, height, width), with mean about 1.
+    """
     return (weight * (model.decode(latent) - image) ** 2).mean()
 
 
 def moving_pixel_weight(image: Tensor, mean_image: Tensor, emphasis: float) -> Tensor:
-    """Weight of every pixel by how far it is from the dataset's mean image, so that small moving
-    things are not drowned by a large still background. Same shapes as `reconstruction`."""
+    """Weigh each pixel by its distance from the mean image of the dataset.
+
+    So a large still background does not outweigh small moving things.
+
+    Args:
+        image: float (batch, 3, height, width) in [0, 1].
+        mean_image: float (3, height, width) in [0, 1], or any shape that broadcasts to `image`.
+        emphasis: Extra weight of a pixel at distance 1.
+
+    Returns:
+        (batch, 1, height, width), with mean 1.
+    """
     distance = (image - mean_image).abs().mean(1, keepdim=True)
     weight = 1.0 + emphasis * distance
     return weight / weight.mean()
 
 
 def one_step(model: WorldModel, latents: Tensor, actions: Tensor) -> Tensor:
-    """Teacher forcing: ||f(z_{t-H+1..t}, a_t) - sg(z_{t+1})||^2 at every step of the windows.
+    """One-step loss with teacher forcing, at every step of the windows.
 
-    latents (batch, steps + 1, latent size), actions (batch, steps, block size); at least `history`
-    steps.
+    The formula is ||f(z_{t-H+1..t}, a_t) - sg(z_{t+1})||^2, averaged over coordinates.
+
+    Args:
+        model: The world model, f.
+        latents: (batch, steps + 1, latent size), z.
+        actions: (batch, steps, block size), a; at least `history` steps.
     """
     pairs, blocks = transitions(latents, actions, model.spec.history)
     predicted = model.rollout(model.start(pairs[:, :-1], blocks[:, :-1]), blocks[:, -1:])
@@ -36,9 +56,17 @@ def one_step(model: WorldModel, latents: Tensor, actions: Tensor) -> Tensor:
 
 
 def transitions(latents: Tensor, actions: Tensor, history: int) -> tuple[Tensor, Tensor]:
-    """All one-step windows in longer ones: latents (batch, steps + 1, latent size), actions (batch,
-    steps, block size) -> latents (n, history + 1, latent size), actions (n, history, block size),
-    n = batch * (steps - history + 1)."""
+    """Cut windows into all one-step windows that they contain.
+
+    Args:
+        latents: (batch, steps + 1, latent size).
+        actions: (batch, steps, block size).
+        history: Latents at the beginning of a one-step window, H.
+
+    Returns:
+        Latents (n, history + 1, latent size) and actions (n, history, block size), with n = batch *
+        (steps - history + 1).
+    """
     windows = range(actions.shape[1] - history + 1)
     return (
         torch.cat([latents[:, t : t + history + 1] for t in windows]),
@@ -47,8 +75,13 @@ def transitions(latents: Tensor, actions: Tensor, history: int) -> tuple[Tensor,
 
 
 def multi_step(model: WorldModel, latents: Tensor, actions: Tensor) -> Tensor:
-    """Open-loop prediction of every step after the first `history` latents; shapes as in
-    `one_step`."""
+    """Loss of open-loop predictions of every step after the first `history` latents.
+
+    Args:
+        model: The world model.
+        latents: (batch, steps + 1, latent size).
+        actions: (batch, steps, block size).
+    """
     history = model.spec.history
     carry = model.start(latents[:, :history], actions[:, : history - 1])
     predicted = model.rollout(carry, actions[:, history - 1 :])
@@ -60,8 +93,13 @@ def pooled(
     model: WorldModel,
     windows: list[tuple[Tensor, Tensor]],
 ) -> Tensor:
-    """`one_step` or `multi_step` over windows of several lengths (latents and actions of each
-    length): the mean over all predictions, so every predicted step counts alike."""
+    """Average a loss over windows of several lengths. Each predicted step has the same weight.
+
+    Args:
+        loss: `one_step` or `multi_step`.
+        model: The world model.
+        windows: Latents and actions of each length.
+    """
     history = model.spec.history
     counts = [len(actions) * (actions.shape[1] - history + 1) for _, actions in windows]
     terms = [

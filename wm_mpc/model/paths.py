@@ -1,4 +1,4 @@
-"""Where latents lie in the world, for pictures: the read-out of a pose as points in space."""
+"""Where latents lie in the world, for pictures: poses as points in space."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from torch import Tensor
 
 from wm_mpc.model.world_model import WorldModel
 
-ABOVE_FLOOR = 0.05  # m, where paths of what moves on the floor are drawn
+ABOVE_FLOOR = 0.05  # m; height at which a path on the floor is drawn
 
 
 def places(names: Sequence[str]) -> dict[str, list[int]]:
-    """Things by name, and where their x, y and, where there is one, z stand in a pose: ("tip_x",
-    "tip_y", "tip_z") has {"tip_": [0, 1, 2]}, ("x", "y") has {"": [0, 1]}."""
+    """Find the columns of x, y and (if there is one) z of each thing in a pose.
+
+    Args:
+        names: Names of the numbers of a pose.
+
+    Returns:
+        Columns by thing. ("tip_x", "tip_y", "tip_z") gives {"tip_": [0, 1, 2]}, and ("x", "y")
+        gives {"": [0, 1]}.
+    """
     found = {}
     for name in names:
         thing = name[:-1]
@@ -25,14 +32,29 @@ def places(names: Sequence[str]) -> dict[str, list[int]]:
 
 
 def in_space(points: np.ndarray) -> np.ndarray:
-    """(n, 2) on the floor -> (n, 3), a little above it; (n, 3) as they are."""
+    """Turn points into points in space.
+
+    Args:
+        points: (n, 2) on the floor, or (n, 3), m.
+
+    Returns:
+        (n, 3), m. Points on the floor are lifted a little.
+    """
     if points.shape[1] == 3:
         return points
     return np.column_stack([points, np.full(len(points), ABOVE_FLOOR)])
 
 
 def paths(model: WorldModel, latents: Tensor) -> dict[str, np.ndarray]:
-    """Latents (n, latent size) -> the path (n, 3), m, of each thing whose pose the model reads."""
+    """Read the path of each thing out of latents.
+
+    Args:
+        model: The world model.
+        latents: (n, latent size).
+
+    Returns:
+        The path (n, 3), m, by thing.
+    """
     poses = model.read_pose(latents).detach().numpy()
     things = places(model.architecture.pose_names)
     return {thing: in_space(poses[:, columns]) for thing, columns in things.items()}

@@ -1,4 +1,4 @@
-"""First guesses of a plan: what was done, in the recording, when a scene became another one."""
+"""Learned first plans: the actions that turned one scene into another in the recordings."""
 
 from __future__ import annotations
 
@@ -9,16 +9,24 @@ _WIDTH = 256
 
 
 class PlanProposals(nn.Module):
-    """A latent and the scene to be reached -> several first plans, for a planner to improve.
+    """Maps a latent and the scene of a goal to several first plans.
 
-    Where nothing is touched, no gradient tells where to push; a plan that once moved something
-    alike does. `training/proposals.py` trains it; until then all plans are about rest.
+    If the robot touches nothing, no gradient shows where to push. A plan that once moved something
+    similar does. `training/proposals.py` trains this network. Before training, all plans are near
+    rest.
+
+    Args:
+        latent_size: Size of a latent.
+        scene_size: Size of the scene part of a latent.
+        action_size: Size of an action block.
+        count: Number of plans.
+        steps: Model steps of each plan.
     """
 
     def __init__(
         self, latent_size: int, scene_size: int, action_size: int, count: int, steps: int
     ) -> None:
-        """action_size: of a block. count: plans of `steps` model steps each."""
+
         super().__init__()
         self.shape = (count, steps, action_size)
         self.network = nn.Sequential(
@@ -29,7 +37,14 @@ class PlanProposals(nn.Module):
         )  # fmt: skip
 
     def forward(self, latent: Tensor, goal: Tensor) -> Tensor:
-        """latent (batch, latent size), scene of the goal (batch, scene size) -> normalised action
-        blocks (batch, count, steps, block size), not limited to [-1, 1]."""
+        """Propose plans.
+
+        Args:
+            latent: (batch, latent size).
+            goal: Scene part of the goal's latent, (batch, scene size).
+
+        Returns:
+            Normalised action blocks (batch, count, steps, block size), not limited to [-1, 1].
+        """
         plans: Tensor = self.network(torch.cat([latent, goal], -1))
         return plans.view(len(latent), *self.shape)

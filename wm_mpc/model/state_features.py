@@ -1,14 +1,14 @@
-"""The measured robot state as a model sees it: numbers normalised, angles as points on a circle.
+"""The robot state as a model sees it: normalised numbers, and angles as points on a circle.
 
-A number enters as (number - mean) / spread. An angle enters as two coordinates, so that the
-distance between two angles goes the short way round, in costs, predictions and surprise alike.
-With mean direction m, spread s and R = sqrt(1 - s^2), the length of the mean point on the unit
-circle, they are
+A number enters as (number - mean) / spread. An angle enters as two coordinates, so the distance
+between two angles goes the short way round, in costs, predictions and surprise alike. With mean
+direction m, spread s, and the length of the mean point on the unit circle R = sqrt(1 - s^2), the
+two coordinates are
 
     sin(angle - m) / s   and   (cos(angle - m) - R) / s.
 
-Over the data both together have mean 0 and variance 1, as a number has, whether the angle takes
-all directions (s = 1) or hardly turns (s is then about its standard deviation).
+Over the data, both together have mean 0 and variance 1, like a number. This holds whether the angle
+takes all directions (s = 1) or hardly turns (then s is about its standard deviation).
 """
 
 from __future__ import annotations
@@ -19,13 +19,22 @@ from torch import Tensor
 
 from wm_mpc.spec import StateSpec
 
-_LEAST_SPREAD = 1e-3  # what hardly ever changes must not become huge when it does
-_STILL = 1e-6  # of an entry's size: so little is rounding, and says nothing of its spread
+_LEAST_SPREAD = 1e-3  # an entry that rarely changes must not become huge when it does
+_STILL = 1e-6  # of an entry's size; a smaller change is rounding
 
 
 class StateFeatures:
-    """Between states (..., state size) in their units and features (..., size): the normalised
-    entries in their order, where an angle's is its sine, and then the cosines of all angles."""
+    """Converts between states in their units and features.
+
+    Features are the normalised entries in their order (an angle's entry is its sine), then the
+    cosines of all angles.
+
+    Args:
+        spec: The robot's state.
+
+    Attributes:
+        size: Number of features: the state size, plus one for each angle.
+    """
 
     def __init__(self, spec: StateSpec) -> None:
         self._angles = list(spec.angle_columns)
@@ -33,11 +42,20 @@ class StateFeatures:
         self.size = spec.size + len(self._angles)
 
     def of(self, state: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
-        """mean, spread: as `measure_state` gives them, (state size,)."""
+        """Turn states into features.
+
+        Args:
+            state: (..., state size), each entry in its unit.
+            mean: (state size,), from `measure_state`.
+            spread: (state size,), from `measure_state`.
+
+        Returns:
+            (..., size).
+        """
         numbers = (state - mean) / spread
         if not self._angles:
             return numbers
-        # From the unscaled difference, whose rounding does not grow with the spread.
+        # Use the unscaled difference, because its rounding does not grow with the spread.
         angle = state[..., self._angles] - mean[self._angles]
         scale = spread[self._angles]
         features = numbers.clone()
@@ -45,7 +63,16 @@ class StateFeatures:
         return torch.cat([features, (angle.cos() - _length(scale)) / scale], -1)
 
     def back(self, features: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
-        """The inverse of `of`; angles are within pi of their mean."""
+        """Turn features into states. Angles are within pi of their mean.
+
+        Args:
+            features: (..., size).
+            mean: (state size,), from `measure_state`.
+            spread: (state size,), from `measure_state`.
+
+        Returns:
+            (..., state size), each entry in its unit.
+        """
         if not self._angles:
             return features * spread + mean
         state = features[..., : self._count] * spread + mean
@@ -57,14 +84,23 @@ class StateFeatures:
 
 
 def _length(spread: Tensor) -> Tensor:
-    """Of the mean point on the unit circle."""
+    """Length of the mean point on the unit circle."""
     return (1.0 - spread.square()).clamp_min(0.0).sqrt()
 
 
 def measure_state(spec: StateSpec, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and spread of recorded states (frames, state size), float32 (state size,) each; of an
-    angle its mean direction and sqrt(1 - R^2), R being the length of its mean point. The spread of
-    what never changes is 1."""
+    """Measure mean and spread of recorded states.
+
+    For an angle, they are its mean direction and sqrt(1 - R^2), where R is the length of its mean
+    point on the unit circle. The spread of an entry that never changes is 1.
+
+    Args:
+        spec: The robot's state.
+        states: (frames, state size), each entry in its unit.
+
+    Returns:
+        Mean and spread, float32 (state size,) each.
+    """
     wide = states.astype(np.float64)
     mean, spread = wide.mean(0), wide.std(0)
     for column in spec.angle_columns:

@@ -1,9 +1,8 @@
-"""Reads a `.safetensors` file from someone who may have damaged it: first its header, then no more
-than the header says.
+"""Read a `.safetensors` file that may be damaged: first its header, then what the header announces.
 
-The format: eight bytes with the header's size, the header (JSON: name -> dtype, shape and place of
-each tensor, and metadata), then the numbers. Nothing is allocated for a tensor before the caller
-has agreed with the header.
+The format is: eight bytes with the size of the header, the header (JSON: name -> dtype, shape and
+place of each tensor, and metadata), then the numbers. No tensor is allocated before the caller has
+accepted the header.
 """
 
 from __future__ import annotations
@@ -19,20 +18,31 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-_LARGEST_HEADER = 16 * 2**20  # bytes; of a world model some 10 kB
-_LARGEST_FILE = 2 * 2**30  # bytes; of a world model some MB
+_LARGEST_HEADER = 16 * 2**20  # bytes; a world model has about 10 kB
+_LARGEST_FILE = 2 * 2**30  # bytes; a world model has a few MB
 _SIZE = {"F32": 4}  # bytes of a number, by dtype
 
 
 class TensorFileError(Exception):
-    """Says what is wrong with a file; its path is the caller's to add."""
+    """Says what is wrong with a file. The caller adds its path."""
 
 
 class TensorFile:
-    """An open file whose header has been read: shapes by name, and the metadata."""
+    """An open file with its header.
+
+    Args:
+        path: Path of the file.
+
+    Attributes:
+        shapes: Shapes of the tensors by name.
+        metadata: The metadata of the header.
+
+    Raises:
+        TensorFileError: The file is not a complete file of this format.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Raises TensorFileError for anything but a whole file of this format."""
+
         self._file = _opened(path)
         try:
             self._header, header = _header(self._file)
@@ -69,8 +79,13 @@ class TensorFile:
             raise TensorFileError(f"it has {size} bytes; accepted: at most {_LARGEST_FILE}")
 
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors, float32. Read, not mapped into memory: the file may be changed by others
-        meanwhile. Raises TensorFileError."""
+        """Read all tensors, float32.
+
+        They are read and not mapped into memory, because others may change the file.
+
+        Raises:
+            TensorFileError: The file cannot be read, or was cut short.
+        """
         wanted = _SIZE["F32"] * self.numbers
         try:
             numbers = self._file.read(wanted)
@@ -86,7 +101,7 @@ class TensorFile:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """Never waits, as opening a FIFO else does. Raises TensorFileError."""
+    """Open a regular file, without waiting as for a FIFO. Raises TensorFileError."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
@@ -98,7 +113,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _header(file: BinaryIO) -> tuple[bytes, dict[str, Any]]:
-    """The file's first bytes as they are, and the header they hold."""
+    """The bytes of the file up to the end of the header, and the header."""
     start = file.read(8)
     size, total = int.from_bytes(start, "little"), os.fstat(file.fileno()).st_size
     if len(start) < 8 or size > total - 8:

@@ -1,8 +1,8 @@
 """Transformer dynamics: causal attention over the last model steps, each computed only once.
 
-A token is what was known at one model step: the latent and the action block taken there. A rollout
-keeps the keys and values of the tokens before it, so that an imagined step costs one token, as a
-step of the GRU does, instead of the whole sequence again. Beside `GruDynamics` in `dynamics.py`.
+A token holds what is known of one model step: its latent and its action block. A rollout keeps keys
+and values of the earlier tokens. So a predicted step costs one token, like a step of the GRU, and
+not the whole sequence. The other dynamics is `GruDynamics` in `dynamics.py`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,22 @@ from wm_mpc.model.dynamics import Carry, begin_small, change_through_gate
 
 
 class TransformerDynamics(nn.Module):
-    """A pre-norm transformer (Vaswani et al. 2017, arXiv 1706.03762; Xiong et al. 2020, arXiv
-    2002.04745) that predicts the change of the latent in one model step, with a linear path beside
-    it as in `GruDynamics`.
+    """A pre-norm transformer that predicts the change of the latent in one model step.
 
-    context: tokens that a token attends to, itself included. A token knows how long ago another
-    one was, not its absolute place (a learned bias per head and distance, begun with the slopes of
-    ALiBi, Press et al. 2022, arXiv 2108.12409), so the window can slide along any rollout, and the
-    carry holds at most `context` - 1 tokens. gated: as in `GruDynamics`.
+    After Vaswani et al. 2017 (arXiv 1706.03762) and Xiong et al. 2020 (arXiv 2002.04745), with a
+    linear path as in `GruDynamics`. A token knows how old another token is, but not its absolute
+    place: each head has a learned bias per distance, which begins with the slopes of ALiBi (Press
+    et al. 2022, arXiv 2108.12409). So the window can slide along any rollout, and the carry holds
+    at most `context` - 1 tokens.
+
+    Args:
+        latent_size: Size of a latent.
+        action_size: Size of an action block.
+        hidden: Width, a multiple of `heads`.
+        layers: Number of layers.
+        heads: Number of attention heads.
+        context: Number of tokens that a token attends to, itself included.
+        gated: Number of coordinates behind the gate, as in `GruDynamics`.
     """
 
     def __init__(
@@ -50,14 +58,16 @@ class TransformerDynamics(nn.Module):
         nn.init.zeros_(self.linear.weight)
 
     def start(self, latents: Tensor, actions: Tensor) -> Carry:
-        """See `Dynamics.start`. The carry is the newest latent (batch, latent size), whose action
-        is not known yet, then keys and values of every block (batch, heads, tokens, hidden /
-        heads)."""
+        """Process an observed history; see `Dynamics.start`.
+
+        The carry is the newest latent (batch, latent size), whose action is unknown yet, then keys
+        and values of every block, (batch, heads, tokens, hidden / heads).
+        """
         tokens = torch.cat([latents[:, :-1], actions], -1)
         return latents[:, -1], *self._attend(tokens, self._nothing(len(latents), latents))[1]
 
     def step(self, carry: Carry, action: Tensor) -> tuple[Carry, Tensor]:
-        """See `Dynamics.step`; computes the new token alone."""
+        """Predict one model step; see `Dynamics.step`. Computes only the new token."""
         latent, *cache = carry
         token = torch.cat([latent, action], -1)[:, None]
         change, cache = self._attend(token, cache)
@@ -65,15 +75,21 @@ class TransformerDynamics(nn.Module):
         return (latent, *cache), latent
 
     def predict(self, latents: Tensor, actions: Tensor) -> Tensor:
-        """The next latent of every step at once, without a cache: latents (batch, steps, latent
-        size) and the actions taken there (batch, steps, block size) -> (batch, steps, latent
-        size)."""
+        """Predict the next latent of every step at once, without a cache.
+
+        Args:
+            latents: (batch, steps, latent size).
+            actions: Action block of each step, (batch, steps, block size).
+
+        Returns:
+            (batch, steps, latent size).
+        """
         tokens = torch.cat([latents, actions], -1)
         return latents + self._attend(tokens, self._nothing(len(latents), latents))[0]
 
     def _attend(self, tokens: Tensor, cache: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Change of the latent after each new token (batch, new, latent + block size), and the
-        cache with them in it."""
+        """Change of the latent after each new token (batch, new, latent + block size), and the new
+        cache."""
         x, kept = self.embed(tokens), []
         for number, block in enumerate(self.blocks):
             x, keys, values = block(x, cache[2 * number], cache[2 * number + 1])
@@ -103,8 +119,8 @@ class _Block(nn.Module):
         self.distance_bias = nn.Parameter(-slopes[:, None] * torch.arange(context))
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """New tokens (batch, new, hidden) after cached ones -> their outputs, and keys and values
-        of the newest tokens: as many as the next token will look at."""
+        """Outputs of new tokens (batch, new, hidden), and the newest keys and values for the next
+        token."""
         batch, new, hidden = x.shape
         parts = self.project(self.before_attention(x)).view(
             batch, new, 3, self.heads, self.head_size
@@ -119,9 +135,11 @@ class _Block(nn.Module):
         return x, keys[:, :, oldest:], values[:, :, oldest:]
 
     def _bias(self, new: int, total: int) -> Tensor:
-        """What is added to the scores of the last `new` of `total` tokens (heads, new, total):
-        minus infinity where a token is later, or too long ago."""
-        if new == 1:  # a step of a rollout: all that is cached may be seen
+        """The bias on scores of the last `new` of `total` tokens, (heads, new, total).
+
+        It is minus infinity for a token that is later, or too old.
+        """
+        if new == 1:  # a step of a rollout may see the whole cache
             return self.distance_bias[:, :total].flip(1)[:, None]
         place = torch.arange(total, device=self.distance_bias.device)
         distance = place[total - new :, None] - place

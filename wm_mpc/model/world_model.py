@@ -1,9 +1,8 @@
-"""The world model: image + robot state + action block -> next latent state.
+"""The world model: image, robot state and action block -> next latent.
 
-A latent is the scene (principal components of the keypoints, from the image alone) followed by
-the robot state (measured, normalised); `split` takes it apart so that a goal cost can weigh them
-separately. Of an angle, the state part holds sine and cosine instead of a number: see
-`model/state_features.py`.
+A latent is the scene, then the robot state. The scene consists of the principal components of the
+keypoints, from the image alone. The state is measured and normalised; an angle becomes sine and
+cosine (see `model/state_features.py`). `split` separates the two, so a goal cost can weigh them.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ from wm_mpc.spec import RobotSpec, SpecError
 if TYPE_CHECKING:
     from wm_mpc.model.familiarity import Familiarity
 
-# Keypoints lie in [-1, 1] with a spread of about 0.5; this brings latents to about unit scale until
-# the map from keypoints to the scene latent is fitted.
+# Keypoints lie in [-1, 1] with a spread of about 0.5. This factor gives latents about unit scale
+# until the map from keypoints to the scene latent is fitted.
 _SCENE_SCALE = 2.0
 
 
@@ -138,19 +137,32 @@ DYNAMICS: dict[str, Callable[[int, int, int, Architecture], Dynamics]] = {
 
 
 class WorldModel(nn.Module):
-    """Encoder, dynamics and decoder of one robot, and what else a planner asks for.
+    """Encoder, dynamics and decoder of one robot, and everything else that a planner asks for.
+
+    Args:
+        spec: The robot.
+        architecture: Sizes of the parts.
 
     Attributes:
-        state_mean: (state size,), mean of each entry of the state; of an angle, its mean direction.
-        state_std: (state size,), spread of each entry; of an angle, its spread on the unit circle.
-        scene_mean: (scene size,), of the affine map from keypoints to the scene latent.
-        scene_map: (scene size, scene size), of that map; a mere scale until `training/readout.py`
-            fits it.
-        scene_unmap: (scene size, scene size), of the way back.
-        pose_weight: Of a linear read-out of the recorded pose from the scene latent, fitted after
-            training. It draws predicted paths for people; no loss and no planner ever uses it.
-        pose_bias: Of the same read-out.
+        spec: The robot.
+        architecture: Sizes of the parts.
+        scene_size: Size of the scene part of a latent.
+        latent_size: Size of a latent.
+        state_mean: (state size,), mean of each entry of the state; for an angle, its mean
+            direction.
+        state_std: (state size,), spread of each entry; for an angle, its spread on the unit circle.
+        scene_mean: (scene size,), offset of the affine map from keypoints to the scene latent.
+        scene_map: (scene size, scene size), matrix of that map; a plain scale until
+            `training/readout.py` fits it.
+        scene_unmap: (scene size, scene size), inverse of `scene_map`.
+        pose_weight: (pose size, scene size), matrix of a linear read-out of the recorded pose,
+            fitted after training. It draws predicted paths for people. No loss and no planner uses
+            it.
+        pose_bias: (pose size,), offset of the read-out.
         familiarity: How wrong the model usually is; None if nobody measured it.
+
+    Raises:
+        SpecError: The robot and the architecture do not fit together.
     """
 
     state_mean: Tensor
@@ -162,7 +174,7 @@ class WorldModel(nn.Module):
     pose_bias: Tensor
 
     def __init__(self, spec: RobotSpec, architecture: Architecture | None = None) -> None:
-        """Raises SpecError when the robot and the architecture do not fit."""
+
         super().__init__()
         self.spec = spec
         self.architecture = architecture or Architecture()
@@ -202,62 +214,119 @@ class WorldModel(nn.Module):
         self.register_buffer("pose_bias", torch.zeros(poses))
 
     def encode_scene(self, image: Tensor) -> Tensor:
-        """uint8 (batch, height, width, 3) or float (batch, 3, height, width) in [0, 1] ->
-        (batch, scene size)."""
+        """Encode images into the scene part of latents.
+
+        Args:
+            image: uint8 (batch, height, width, 3) rgb, or float (batch, 3, height, width) in [0,
+                1].
+
+        Returns:
+            (batch, scene size).
+        """
         if image.dtype == torch.uint8:
             image = image.permute(0, 3, 1, 2).float() / 255.0
         points: Tensor = self.encoder(image)
         return (points - self.scene_mean) @ self.scene_map
 
     def normalise_state(self, state: Tensor) -> Tensor:
-        """States (..., state size) in their units -> the state part of a latent (..., state size
-        and one more for each angle)."""
+        """Turn states into the state part of latents.
+
+        Args:
+            state: (..., state size), each entry in its unit.
+
+        Returns:
+            (..., state size plus one for each angle).
+        """
         return self._features.of(state, self.state_mean, self.state_std)
 
     def denormalise_state(self, state: Tensor) -> Tensor:
-        """Inverse of `normalise_state`; angles come out within pi of their mean direction."""
+        """Turn the state part of latents into states; the inverse of `normalise_state`.
+
+        Angles are within pi of their mean direction.
+        """
         return self._features.back(state, self.state_mean, self.state_std)
 
     def encode(self, image: Tensor, state: Tensor) -> Tensor:
-        """Images as `encode_scene`, states (batch, state size) in their units -> latents
-        (batch, latent size)."""
+        """Encode images and states into latents.
+
+        Args:
+            image: As in `encode_scene`.
+            state: (batch, state size), each entry in its unit.
+
+        Returns:
+            (batch, latent size).
+        """
         return torch.cat([self.encode_scene(image), self.normalise_state(state)], -1)
 
     def split(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """A latent (..., latent size) -> its scene and its normalised robot state part."""
+        """Split latents (..., latent size) into the scene part and the state part."""
         return latent[..., : self.scene_size], latent[..., self.scene_size :]
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Latents (batch, latent size) -> images, float (batch, 3, height, width)."""
+        """Reconstruct images.
+
+        Args:
+            latent: (batch, latent size).
+
+        Returns:
+            float (batch, 3, height, width), about in [0, 1].
+        """
         scene, state = self.split(latent)
         image: Tensor = self.decoder(scene @ self.scene_unmap + self.scene_mean, state)
         return image
 
     def embed(self, latent: Tensor) -> Tensor:
-        """Latents (..., latent size) -> where their scenes lie as goals are compared, (..., at most
-        `architecture.embedding`)."""
+        """Embed the scenes of latents, as goals are compared.
+
+        Args:
+            latent: (..., latent size).
+
+        Returns:
+            (..., embedding size).
+        """
         embedded: Tensor = self.embedding(self.split(latent)[0])
         return embedded
 
     def read_pose(self, latent: Tensor) -> Tensor:
-        """Latents (..., latent size) -> poses (..., number of `architecture.pose_names`)."""
+        """Read poses out of latents.
+
+        Args:
+            latent: (..., latent size).
+
+        Returns:
+            (..., pose size), one for each of `architecture.pose_names`.
+        """
         return self.split(latent)[0] @ self.pose_weight.T + self.pose_bias
 
     def propose(self, latent: Tensor, goal: Tensor) -> Tensor:
-        """Present and goal latents (latent size,) each -> learned first plans (n, steps, block
-        size), normalised; n is 0 where none were learned."""
+        """Return the learned first plans.
+
+        Args:
+            latent: The present latent, (latent size,).
+            goal: The latent of the goal, (latent size,).
+
+        Returns:
+            Normalised plans (n, steps, block size) in [-1, 1]; n is 0 if none were learned.
+        """
         if self.proposals is None:
             return latent.new_zeros(0, self.architecture.proposal_steps, self.spec.block_size)
         plans: Tensor = self.proposals(latent[None], self.split(goal)[0][None])[0]
         return plans.clamp(-1.0, 1.0)
 
     def start(self, latents: Tensor, actions: Tensor) -> Carry:
-        """See `Dynamics.start`; latents (batch, history, latent size)."""
+        """Process an observed history; see `Dynamics.start`."""
         return self.dynamics.start(latents, actions)
 
     def rollout(self, carry: Carry, actions: Tensor) -> Tensor:
-        """Open-loop prediction: actions (batch, horizon, block size), normalised ->
-        latents (batch, horizon, latent size). A carry of batch 1 is shared by all."""
+        """Predict latents in open loop.
+
+        Args:
+            carry: From `start`. A carry of batch 1 serves all rows.
+            actions: Normalised action blocks, (batch, horizon, block size).
+
+        Returns:
+            (batch, horizon, latent size).
+        """
         if len(carry[0]) != len(actions):
             carry = tuple(part.expand(len(actions), *part.shape[1:]) for part in carry)
         if isinstance(self.dynamics, GruDynamics) and not self._is_trained():
@@ -273,7 +342,7 @@ class WorldModel(nn.Module):
         return any(weight.requires_grad for weight in self.dynamics.parameters())
 
     def fused_weights(self, dynamics: GruDynamics) -> FusedWeights:
-        """Merged anew whenever a weight has changed."""
+        """Return the merged weights of the dynamics. They are merged again after each change."""
         version = tuple((weight.data_ptr(), weight._version) for weight in dynamics.parameters())
         if self._fused is None or self._fused[0] != version:
             self._fused = (version, FusedWeights.of(dynamics))

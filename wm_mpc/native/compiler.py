@@ -1,7 +1,7 @@
-"""Makes the compiled library: finds a compiler, compiles, and seals the result with a checksum.
+"""Make the compiled library: find a compiler, compile, and add a checksum.
 
-Used by `library.py` on first use, and by setup.py when the package is installed. It and
-`atomic` import nothing but Python's own modules, so that an installation needs no more.
+`library.py` uses this module on first use, and setup.py when the package is installed. This module
+and `atomic` import only Python's own modules, so an installation needs nothing else.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _SOURCES = ("planner.cpp", "objective.h", "rollout.h", "vision.h", "linear.h")
 FLAGS = (
     "-O3", "-fno-math-errno", "-fno-trapping-math", "-std=c++17", "-shared", "-fPIC",
 )  # fmt: skip
-# For this processor; compilers that do not know how to look it up make code for all of its kind.
+# First for this processor. A compiler that cannot detect it makes code for all of its kind.
 _TUNING: tuple[tuple[str, ...], ...] = (("-march=native",), ())
 _COMPILERS = ("c++", "g++", "clang++")
-_TIMEOUT = 120.0  # s, for the compiler
-_SEAL = b"wm_mpc"  # before the checksum, behind the library
+_TIMEOUT = 120.0  # s for the compiler
+_SEAL = b"wm_mpc"  # stands after the library and before the checksum
 
 
 class CompileError(Exception):
@@ -35,14 +35,14 @@ class CompileError(Exception):
 
 
 def file_name() -> str:
-    """Of the library made of these sources for this processor. Any compiler's will do."""
+    """Return the name of the library for these sources and this processor, whatever the compiler."""
     sources = {name: (_FOLDER / name).read_bytes() for name in _SOURCES}
     key = hashlib.sha256(repr((sources, FLAGS, _processor())).encode()).hexdigest()[:24]
     return f"planner-{key}.so"
 
 
 def _processor() -> str:
-    """What the machine code depends on: homes are shared between machines."""
+    """What the machine code depends on, because several machines may share a home."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith(("flags", "Features")):
@@ -51,8 +51,14 @@ def _processor() -> str:
 
 
 def find_compiler() -> list[str]:
-    """The command that compiles, as words: that of the environment variable CXX, such as "ccache
-    g++", else the first that is installed. Raises CompileError."""
+    """Find the command that compiles, as words.
+
+    It comes from the environment variable CXX, such as "ccache g++". Without it, the first
+    installed compiler counts.
+
+    Raises:
+        CompileError: There is no compiler.
+    """
     wanted = os.environ.get("CXX", "").strip()
     try:
         commands = [shlex.split(wanted)] if wanted else [[name] for name in _COMPILERS]
@@ -73,12 +79,21 @@ def build(
     compiler: Sequence[str] | None = None,
     tuning: Sequence[Sequence[str]] = _TUNING,
 ) -> None:
-    """Compile the library into a file: whole, or not at all. Several may do so at once. compiler:
-    words of the command; None: `find_compiler`. tuning: flags to try, one set after another.
-    Raises CompileError, and OSError where the file cannot be written."""
+    """Compile the library into a file, completely or not at all. Several processes may do so at
+    once.
+
+    Args:
+        path: Path of the file.
+        compiler: Words of the command; None: `find_compiler`.
+        tuning: Sets of flags, tried one after another.
+
+    Raises:
+        CompileError: The compiler is missing, or failed.
+        OSError: The file cannot be written.
+    """
     command = list(find_compiler() if compiler is None else compiler)
     with replacing(path) as temporary:
-        temporary.touch()  # where this fails, it is not the compiler's fault
+        temporary.touch()  # if this fails, it is not the compiler's fault
         source = str(_FOLDER / _SOURCES[0])
         reasons = []
         for flags in tuning:
@@ -93,7 +108,7 @@ def build(
 
 
 def _run(command: list[str]) -> str:
-    """Why a compiler failed, in a line; empty when it did not."""
+    """Run a compiler; returns why it failed, in a line, or an empty text."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT
@@ -109,8 +124,10 @@ def _run(command: list[str]) -> str:
 
 
 def _seal(path: Path) -> None:
-    """Add what `is_whole` looks for. A loader does not care for what comes behind a library, but a
-    library that is cut short ends the process that uses it."""
+    """Add the checksum that `is_whole` checks.
+
+    A loader ignores what follows a library. But a truncated library kills the process that uses it.
+    """
     content = path.read_bytes()
     with path.open("ab") as file:
         file.write(_SEAL + hashlib.sha256(content).digest())
@@ -119,7 +136,14 @@ def _seal(path: Path) -> None:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is a library as `build` left it. Raises OSError when it cannot be read."""
+    """Whether a file is a complete library from `build`.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     content = path.read_bytes()
     size = len(_SEAL) + hashlib.sha256().digest_size
     body, seal = content[:-size], content[-size:]

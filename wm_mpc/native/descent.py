@@ -1,4 +1,4 @@
-"""What a descent is asked to do: in machine code, which does many iterations in one call."""
+"""The settings of a descent in machine code, which does many iterations in one call."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from torch import Tensor
 
 @dataclasses.dataclass(frozen=True)
 class Descent:
-    """How a gradient planner wants to descend. adaptive: by Adam. budget: seconds from now; one
-    step is done in any case. noise: (iterations, batch, horizon, action size), to be added to the
-    actions after each step, or None. See `wm_mpc.planning.gradient` for the rest."""
+    """How a gradient planner wants to descend; see `wm_mpc.planning.gradient.GradientPlanner`.
+
+    Attributes:
+        iterations: Number of descent steps.
+        learning_rate: Step size, in normalised actions.
+        learning_rate_decay: Share of the step size that is lost by the last iteration.
+        adaptive: Whether to use Adam.
+        budget: Time from now, s. One step is done in any case.
+        noise: Added to the actions after each step, (iterations, batch, horizon, action size); None
+            for no noise.
+    """
 
     iterations: int
     learning_rate: float

@@ -1,7 +1,7 @@
-"""Costs, slopes and descent of one planning problem in machine code; see `planner.cpp`.
+"""Costs, gradients and descent of one planning problem in machine code; see `planner.cpp`.
 
-Numbers are those of the PyTorch path (`planning/objective.py`, `planning/gradient.py`) but for
-rounding. Supported are GRU dynamics whose width is a multiple of the vector length.
+Its numbers equal those of PyTorch (`planning/objective.py`, `planning/gradient.py`) except for
+rounding. It supports GRU dynamics whose width is a multiple of the vector length.
 """
 
 from __future__ import annotations
@@ -72,7 +72,14 @@ class _Descent(ctypes.Structure):
 
 
 def declare(library: ctypes.CDLL) -> ctypes.CDLL:
-    """Tell ctypes what the functions take; harmless when done again."""
+    """Declare the argument types of the functions to ctypes. May be called more than once.
+
+    Args:
+        library: The library.
+
+    Returns:
+        The library.
+    """
     library.wm_mpc_memory.restype = ctypes.c_int64
     library.wm_mpc_memory.argtypes = (_pointer, _int, _int, _int)
     library.wm_mpc_costs.restype = library.wm_mpc_slopes.restype = None
@@ -83,8 +90,25 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
 
 
 class NativeModel:
-    """The weights of a world model as the library reads them, and its memory between plans. Not
-    thread-safe: one thread plans."""
+    """The weights of a world model in the form of the library, and its memory between plans.
+
+    Not thread-safe: call it from one thread.
+
+    Args:
+        library: The library.
+        weights: Weights of the dynamics.
+        embedding: The embedding.
+        block_size: Size of an action block.
+
+    Attributes:
+        library: The library.
+        latent_size: Size of a latent.
+        scene_size: Size of its scene part.
+        struct: The model as the library reads it.
+
+    Raises:
+        ValueError: The library does not support this width.
+    """
 
     def __init__(
         self,
@@ -93,7 +117,7 @@ class NativeModel:
         embedding: TemporalEmbedding,
         block_size: int,
     ) -> None:
-        """Raises ValueError for sizes the library does not know."""
+
         self.library = declare(library)
         self.latent_size, hidden = len(weights.from_latent), len(weights.from_embedding)
         lanes = int(library.wm_mpc_lanes())
@@ -132,7 +156,7 @@ class NativeModel:
         self._bias("goal_last_bias", 0.0 * last.bias)
 
     def _matrix(self, name: str, matrix: Tensor) -> None:
-        """matrix: (inputs, outputs), also kept transposed."""
+        """Pack a matrix (inputs, outputs), also transposed."""
         setattr(self.struct, name, self._packer.matrix(matrix))
         setattr(self.struct, f"{name}_back", self._packer.matrix(matrix.T))
 
@@ -140,7 +164,13 @@ class NativeModel:
         setattr(self.struct, name, self._packer.columns(bias))
 
     def memory(self, rows: int, horizon: int, *, with_gradient: bool) -> int:
-        """Address of working memory; kept, so that planning allocates nothing."""
+        """Return the address of working memory. It is kept, so planning allocates nothing.
+
+        Args:
+            rows: Number of plans.
+            horizon: Number of model steps.
+            with_gradient: Whether gradients are computed, too.
+        """
         needed = self.library.wm_mpc_memory(
             ctypes.byref(self.struct), rows, horizon, int(with_gradient)
         )
@@ -150,7 +180,20 @@ class NativeModel:
 
 
 class NativeCost:
-    """One planning problem: a `planning/objective.GoalCost` in machine code."""
+    """One planning problem: a `planning/objective.GoalCost` in machine code.
+
+    Args:
+        model: The world model.
+        carry: Latent (1, latent size) and hidden state (1, hidden).
+        action_size: Size of an action.
+        goal: Embedded goal, (embedding size,).
+        goal_state: Normalised state of the goal; None if it does not count.
+        committed: Normalised committed actions, (n, action size), or None.
+        largest_change: Largest change of normalised actions, (action size,), or None.
+        previous: Normalised action before the first one, (action size,).
+        **weights: `state_weight`, `action_weight`, `action_rate_weight`, `smoothing`, `is_root` and
+            `are_moves` of the objective.
+    """
 
     def __init__(
         self,
@@ -165,9 +208,7 @@ class NativeCost:
         previous: Tensor,
         **weights: Any,
     ) -> None:
-        """carry: latent (1, latent size) and hidden (1, hidden). goal: embedded. goal_state: where
-        it counts, normalised. weights: state_weight, action_weight, action_rate_weight, smoothing,
-        is_root and are_moves of the objective."""
+
         self._model = model
         latent, hidden = carry
         self._problem = _Problem(
@@ -188,18 +229,34 @@ class NativeCost:
         setattr(self._problem, name, self._kept[name].data_ptr())
 
     def _ask(self, actions: Tensor, step_weights: Tensor) -> tuple[Tensor, tuple[Any, Any]]:
-        """Actions as the library reads them, and what every call begins with."""
+        """Actions in the form of the library, and the first arguments of every call."""
         self._point("step_weights", step_weights)
         self._problem.horizon = actions.shape[1]
         ready = actions.detach().to(torch.float32).contiguous()
         return ready, (ctypes.byref(self._model.struct), ctypes.byref(self._problem))
 
     def costs(self, actions: Tensor, step_weights: Tensor) -> Tensor:
-        """(rows, horizon, block size), step weights (horizon,) -> costs (rows,)."""
+        """Compute costs.
+
+        Args:
+            actions: (rows, horizon, block size) in [-1, 1].
+            step_weights: Weights of the model steps, (horizon,).
+
+        Returns:
+            (rows,).
+        """
         return self._evaluated(actions, step_weights, None)
 
     def latents(self, actions: Tensor, step_weights: Tensor) -> Tensor:
-        """(rows, horizon, block size) -> predicted latents (rows, horizon, latent size)."""
+        """Predict latents.
+
+        Args:
+            actions: (rows, horizon, block size) in [-1, 1].
+            step_weights: Weights of the model steps, (horizon,).
+
+        Returns:
+            (rows, horizon, latent size).
+        """
         latents = torch.empty(*actions.shape[:2], self._model.latent_size)
         self._evaluated(actions, step_weights, latents)
         return latents
@@ -215,7 +272,15 @@ class NativeCost:
         return costs
 
     def slopes(self, actions: Tensor, step_weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Costs (rows,) and their gradient (rows, horizon, block size)."""
+        """Compute costs and their gradient.
+
+        Args:
+            actions: (rows, horizon, block size) in [-1, 1].
+            step_weights: Weights of the model steps, (horizon,).
+
+        Returns:
+            Costs (rows,), and the gradient (rows, horizon, block size).
+        """
         actions, ask = self._ask(actions, step_weights)
         costs, slopes = torch.empty(len(actions)), torch.empty_like(actions)
         memory = self._model.memory(len(actions), actions.shape[1], with_gradient=True)
@@ -227,8 +292,16 @@ class NativeCost:
     def descend(
         self, actions: Tensor, step_weights: Tensor, settings: Descent
     ) -> tuple[Tensor, Tensor, int]:
-        """Descend from actions (rows, horizon, block size): the best found of every row, their
-        costs (rows,), and the iterations done."""
+        """Improve plans by following the gradient.
+
+        Args:
+            actions: The starts, (rows, horizon, block size) in [-1, 1].
+            step_weights: Weights of the model steps, (horizon,).
+            settings: How to descend.
+
+        Returns:
+            The best plan found from each start, their costs (rows,), and the number of iterations.
+        """
         actions, ask = self._ask(actions, step_weights)
         actions = actions.clone()
         best, costs = torch.empty_like(actions), torch.empty(len(actions))

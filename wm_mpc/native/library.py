@@ -1,8 +1,8 @@
-"""The compiled inner loop: made once on this machine, for this processor, and kept.
+"""The compiled library of the inner loop: made once for this processor, and kept.
 
-It is made when the package is installed where there is a compiler (setup.py), else on the first
-use, which then waits some seconds, once on a machine; a node therefore calls `library` before it
-plans. Where there is no compiler, planning runs on PyTorch, and `why_not` says so.
+It is made when the package is installed and there is a compiler (setup.py), or else on first use.
+The first use then waits some seconds, once per machine. So a node calls `library` before it plans.
+Without a compiler, planning runs on PyTorch, and `why_not` says so.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 
 from wm_mpc.native.compiler import CompileError, build, file_name, is_whole
 
-INSTALLED = Path(__file__).with_name("built")  # where setup.py puts it
-SWITCH = "WM_MPC_NATIVE"  # environment variable; 0: never
+INSTALLED = Path(__file__).with_name("built")  # setup.py puts the library here
+SWITCH = "WM_MPC_NATIVE"  # environment variable; 0: never use the library
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -27,22 +27,24 @@ _reason = ""
 
 
 def library() -> ctypes.CDLL | None:
-    """The library; None where there can be none (see `why_not`). The first call loads it, or
-    compiles it when it is nowhere kept."""
+    """Return the library, or None if there is none (see `why_not`).
+
+    The first call loads the library, or compiles it if it was not kept.
+    """
     global _is_decided, _library, _reason
     with _lock:
         if not _is_decided:
             _is_decided = True
             try:
                 _library = _loaded()
-            except Exception as error:  # whatever it is: there is another way to plan
+            except Exception as error:  # any error: planning also works without the library
                 _reason = str(error) or repr(error)
                 _log.warning("planning runs on PyTorch, without compiled inner loop: %s", _reason)
     return _library
 
 
 def why_not() -> str:
-    """Why `library()` is None, for a person; empty when it is not."""
+    """Say why `library()` is None, for people; empty if it is not."""
     library()
     return _reason
 
@@ -71,7 +73,7 @@ def _loaded() -> ctypes.CDLL:
 
 
 def _load(path: Path) -> ctypes.CDLL | None:
-    """A kept library; None where there is none, or a damaged one, which is made again."""
+    """A kept library; None if it is missing or damaged. It is then made again."""
     try:
         if not is_whole(path):
             raise OSError("it is not whole")
@@ -87,11 +89,14 @@ def _load(path: Path) -> ctypes.CDLL | None:
 
 
 def _cache() -> tuple[Path | None, str]:
-    """A folder of libraries that only this user, or root, can write to; None where there is none.
-    And why this process cannot write into it; empty where it can."""
+    """A folder that only this user, or root, can write to, or None; and why this process cannot
+    write.
+
+    The second text is empty if it can write.
+    """
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     try:
-        folder = Path(home).expanduser() / "wm_mpc"  # RuntimeError: a user without a home
+        folder = Path(home).expanduser() / "wm_mpc"  # RuntimeError if the user has no home
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
     except (OSError, RuntimeError) as error:

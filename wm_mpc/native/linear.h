@@ -1,7 +1,7 @@
 // Vectors of floats, the functions of a network on them, and the product of a few rows with a
-// matrix. Batches are small (a few restarts), so a product is bound by how fast weights come from
-// the cache: they are packed into panels that are read once, front to back, and where bfloat16 holds
-// them without loss, as that: half as many bytes.
+// matrix. Batches are small (a few restarts), so the speed of a product depends on how fast weights
+// come from the cache. So weights are packed into panels that are read once, from front to back.
+// If bfloat16 holds them exactly, they are stored as bfloat16, in half as many bytes.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,10 @@ namespace wm_mpc {
 
 #if defined(__AVX512F__)
 constexpr int kLanes = 16;
-constexpr int kRows = 8;  // rows of one block: 2 x 8 sums stay in registers
+constexpr int kRows = 8;  // rows of one block; 2 x 8 sums stay in registers
 #elif defined(__AVX__)
 constexpr int kLanes = 8;
-constexpr int kRows = 6;  // 2 x 6 sums, 2 columns and a factor: 15 of 16 registers
+constexpr int kRows = 6;  // 2 x 6 sums, 2 columns and a factor use 15 of 16 registers
 #else
 constexpr int kLanes = 4;
 constexpr int kRows = 6;
@@ -24,14 +24,15 @@ constexpr int kPanel = 2 * kLanes;  // columns of a panel
 typedef float Vector __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
 typedef int32_t Whole __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
 
-// Not memcpy: gcc tuned for AMD's processors copies 16 bytes at a time, by way of the stack.
+// memcpy would be slow: gcc, tuned for AMD's processors, copies 16 bytes at a time via the stack.
 inline Vector load(const float* from) { return *reinterpret_cast<const Vector*>(from); }
 
 inline void store(float* to, Vector value) { *reinterpret_cast<Vector*>(to) = value; }
 
 inline Vector fill(float value) { return Vector{} + value; }
 
-// e to the power of x, to 2 units in the last place; the polynomial is that of Cephes' expf.
+// e to the power of x, with an error of 2 units in the last place. The polynomial is from Cephes'
+// expf.
 inline Vector exponential(Vector x) {
   x = x < -87.0f ? fill(-87.0f) : x;
   x = x > 87.0f ? fill(87.0f) : x;
@@ -54,9 +55,9 @@ inline Vector sigmoid(Vector x) { return 1.0f / (1.0f + exponential(-x)); }
 
 inline Vector hyperbolic_tangent(Vector x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; }
 
-// A matrix (inputs, outputs), packed in panels: (ceil(outputs / kPanel), inputs, kPanel) floats; or,
-// half, (ceil(outputs / kPanel), inputs, kLanes) words, whose lower and upper 16 bits are those of
-// the panel's first and second vector that are not zero.
+// A matrix (inputs, outputs), packed in panels: (ceil(outputs / kPanel), inputs, kPanel) floats.
+// If is_half: (ceil(outputs / kPanel), inputs, kLanes) words. The lower 16 bits of a word are the
+// upper half of a float in the panel's first vector, and its upper 16 bits those of the second.
 struct Matrix {
   int32_t inputs, outputs, is_half;
   const float* panels;
@@ -64,13 +65,13 @@ struct Matrix {
 
 inline int padded(int columns) { return (columns + kPanel - 1) / kPanel * kPanel; }
 
-constexpr int kAhead = 32;  // inputs between what is multiplied and what is fetched into the cache
+constexpr int kAhead = 32;  // the cache is filled so many inputs ahead of the multiplication
 
 template <int rows, bool is_half>
 __attribute__((noinline)) void multiply_block(
     const float* input, int input_stride, int inputs, const float* panel, float* output,
     int output_stride, const float* start, int start_stride) {
-  Vector sums[rows][2];  // in registers, once every loop over them is unrolled
+  Vector sums[rows][2];  // these stay in registers, because all loops over them are unrolled
 #pragma GCC unroll 16
   for (int row = 0; row < rows; ++row) {
     sums[row][0] = start ? load(start + row * start_stride) : Vector{};
@@ -105,7 +106,7 @@ __attribute__((noinline)) void multiply_block(
   }
 }
 
-// See `multiply`; only the first inputs and outputs of the matrix count.
+// See `multiply`. Only the first `inputs` and `outputs` of the matrix count.
 template <bool is_half>
 void multiply_part(
     const float* input, int input_stride, int rows, const Matrix& matrix, int inputs, int outputs,
@@ -143,8 +144,8 @@ void multiply_part(
 }
 
 // output (rows, padded outputs) = start + input (rows, inputs) x matrix. start may be a bias
-// (start_stride 0), a matrix, the output itself, or null. Strides are in floats. inputs, outputs:
-// how many of the matrix's count, from the first on; all if 0.
+// (start_stride 0), a matrix, the output itself, or null. Strides are in floats. Only the first
+// `inputs` and `outputs` of the matrix count; 0 means all.
 inline void multiply(
     const float* input, int input_stride, int rows, const Matrix& matrix, float* output,
     int output_stride, const float* start, int start_stride, int inputs = 0, int outputs = 0) {
@@ -154,7 +155,7 @@ inline void multiply(
       outputs ? outputs : matrix.outputs, output, output_stride, start, start_stride);
 }
 
-// x -> x * sigmoid(x) for `count` floats, a multiple of kLanes; keeps sigmoid(x) in `open`.
+// x -> x * sigmoid(x) for `count` floats, a multiple of kLanes. Keeps sigmoid(x) in `open`.
 inline void silu(const float* x, float* open, float* output, int count) {
   for (int k = 0; k < count; k += kLanes) {
     const Vector value = load(x + k), gate = sigmoid(value);
@@ -163,7 +164,7 @@ inline void silu(const float* x, float* open, float* output, int count) {
   }
 }
 
-// slope *= derivative of silu, from what `silu` kept and gave.
+// slope *= derivative of silu, from `open` and `output` of `silu`.
 inline void silu_backward(float* slope, const float* open, const float* output, int count) {
   for (int k = 0; k < count; k += kLanes) {
     const Vector gate = load(open + k);

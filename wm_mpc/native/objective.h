@@ -1,4 +1,4 @@
-// The cost of action sequences and its gradient; the terms are those of planning/objective.py.
+// The cost of action sequences, and its gradient. The terms are those of planning/objective.py.
 #pragma once
 
 #include <cmath>
@@ -8,18 +8,18 @@
 
 namespace wm_mpc {
 
-// One plan's question. Actions are normalised and low-level: (horizon * frame skip, action size).
+// One planning problem. Actions are normalised: (horizon * frame skip, action size).
 struct Problem {
   const float *latent, *hidden;  // the start: (latent), (hidden)
-  const float *goal, *goal_state, *step_weights;  // goal_state: null when it does not count
+  const float *goal, *goal_state, *step_weights;  // goal_state is null if it does not count
   const float *committed, *largest_change, *previous;  // the last two: null without a rate limit
-  // are_moves: of positions, sequences hold the moves between them (see GoalCost).
+  // are_moves: the robot is moved by positions, and sequences hold moves (see GoalCost).
   int32_t horizon, action, committed_count, is_root, are_moves;
   float state_weight, action_weight, action_rate_weight, smoothing;
 };
 
-// Sequences as they can be executed (see GoalCost.bind), in place. `moved` notes where the limit
-// of the rate held an action back, so that its slope goes to the one before.
+// Turns sequences into executable ones, in place (see GoalCost.bind). `moved` notes where the rate
+// limit held an action back. The slope of that action then goes to the one before it.
 inline void bind(const Problem& p, float* actions, int steps, uint8_t* moved) {
   const int size = p.action, first = std::min(p.committed_count, steps);
   if (first) std::memcpy(actions, p.committed, 4ll * first * size);
@@ -37,7 +37,7 @@ inline void bind(const Problem& p, float* actions, int steps, uint8_t* moved) {
       const float change = here - before, limit = p.largest_change[k];
       const bool is_held = !(change <= limit && change >= -limit);
       if (moved) moved[step * size + k] = is_held;
-      // As torch.minimum and torch.maximum do, NaN stays NaN.
+      // NaN stays NaN, as in torch.minimum and torch.maximum.
       if (is_held) here = before + (change > limit ? limit : change < -limit ? -limit : change);
       else here = before + change;
     }
@@ -62,7 +62,7 @@ inline void bind_back(const Problem& p, float* slope, int steps, const uint8_t* 
   std::memset(slope, 0, 4ll * first * size);
 }
 
-// The embedding goals are compared in, of all latents of a rollout at once.
+// The embedding in which goals are compared, for all latents of a rollout at once.
 struct GoalSpace {
   int rows, embedding_width, width, scene_width;
   float *embedded, *open_first, *first, *open_second, *second, *slope, *slope_second, *slope_first;
@@ -94,13 +94,13 @@ inline void embed(const Model& m, GoalSpace& g, const float* latents, int stride
   silu(g.first, g.open_first, g.first, g.rows * g.width);
   multiply(g.first, g.width, g.rows, m.goal_second, g.second, g.width, m.goal_second_bias, 0);
   silu(g.second, g.open_second, g.second, g.rows * g.width);
-  // The bias of the last layer is in that of the linear path.
+  // The bias of the linear path includes that of the last layer.
   multiply(
       g.second, g.width, g.rows, m.goal_last, g.embedded, g.embedding_width, g.embedded,
       g.embedding_width);
 }
 
-// From `slope` of the embedded to `slope_scene`.
+// Computes `slope_scene` from `slope`, the slopes of the embedded scenes.
 inline void embed_back(const Model& m, GoalSpace& g) {
   multiply(
       g.slope, g.embedding_width, g.rows, m.goal_last_back, g.slope_second, g.width, nullptr, 0);
@@ -114,8 +114,8 @@ inline void embed_back(const Model& m, GoalSpace& g) {
       g.slope_scene, g.scene_width);
 }
 
-// Costs of the goal distance (rows,), from the latents in `s.input`; with a gradient also the
-// slopes of the latents, into `s.slope_latent`.
+// Adds the costs of the goal distance (rows,), from the latents in `s.input`. With a gradient, also
+// writes the slopes of the latents to `s.slope_latent`.
 inline void goal_cost(
     const Model& m, const Problem& p, Space& s, GoalSpace& g, float* costs, bool with_gradient) {
   const float* latents = s.input + (int64_t)s.rows * s.input_width;  // the first is the present
@@ -137,7 +137,7 @@ inline void goal_cost(
       const float distance = p.is_root ? std::sqrt(squared + p.smoothing) : squared;
       costs[row] += p.step_weights[step] * distance;
       if (!with_gradient) continue;
-      // Of `squared`, doubled: the slope of a square.
+      // Twice the derivative by `squared`; the factor 2 belongs to the squares in it.
       const float slope = p.step_weights[step] * (p.is_root ? 1.0f / distance : 2.0f);
       for (int k = 0; k < m.embedding; ++k)
         g.slope[at * g.embedding_width + k] = slope * (place[k] - p.goal[k]);
@@ -152,7 +152,7 @@ inline void goal_cost(
         s.slope_latent + at * s.latent_width, g.slope_scene + at * g.scene_width, 4 * m.scene);
 }
 
-// The same for positions: what costs are the moves between them, and their changes.
+// As `action_cost`, for positions. The moves between them, and the changes of moves, have a cost.
 inline float move_cost(const Problem& p, const float* positions, int steps, float* slope) {
   const int size = p.action, count = steps * size, changes = (steps - 1) * size;
   float squares = 0.0f, jumps = 0.0f;
@@ -179,7 +179,7 @@ inline float move_cost(const Problem& p, const float* positions, int steps, floa
   return p.action_weight * squares / count + rate;
 }
 
-// What a bound sequence (steps, action size) costs by itself; adds to its slope unless null.
+// Cost of the actions of a bound sequence (steps, action size). Adds to its slope unless null.
 inline float action_cost(const Problem& p, const float* actions, int steps, float* slope) {
   const int count = steps * p.action, changes = (steps - 1) * p.action;
   if (p.are_moves) return move_cost(p, actions, steps, slope);

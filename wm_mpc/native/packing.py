@@ -1,4 +1,4 @@
-"""Weights as the compiled library reads them; see `linear.h`."""
+"""Weights in the form of the compiled library; see `linear.h`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 class Matrix(ctypes.Structure):
-    """`Matrix` of `linear.h`."""
+    """The struct `Matrix` of `linear.h`."""
 
     _fields_ = (
         ("inputs", ctypes.c_int32), ("outputs", ctypes.c_int32), ("is_half", ctypes.c_int32),
@@ -20,21 +20,29 @@ class Matrix(ctypes.Structure):
 
 
 class Packer:
-    """Lays out weights, and keeps what it has laid out, as long as it lives."""
+    """Packs weights, and keeps them in memory as long as it lives.
+
+    Args:
+        panel: Columns of a panel.
+    """
 
     def __init__(self, panel: int) -> None:
-        """panel: columns of one."""
+
         self._panel = panel
         self._kept: list[Tensor | ctypes.Array[Matrix]] = []
 
     def matrix(self, matrix: Tensor) -> Matrix:
-        """matrix: (inputs, outputs); in half as many bytes where bfloat16 holds it as it is."""
+        """Pack a matrix. If bfloat16 holds it exactly, it takes half as many bytes.
+
+        Args:
+            matrix: (inputs, outputs).
+        """
         inputs, outputs = matrix.shape
         wide = torch.zeros(inputs, self._padded(outputs))
         wide[:, :outputs] = matrix.detach()
         panels = torch.stack(wide.split(self._panel, 1))
         bits = panels.view(torch.int32)
-        is_half = inputs > 0 and not (bits & 0xFFFF).any()  # what bfloat16 has no room for
+        is_half = inputs > 0 and not (bits & 0xFFFF).any()  # bfloat16 drops these bits
         if is_half:
             first, second = bits.chunk(2, -1)
             panels = second | (first >> 16 & 0xFFFF)
@@ -42,17 +50,29 @@ class Packer:
         return Matrix(inputs, outputs, is_half, panels.data_ptr())
 
     def matrices(self, matrices: list[Tensor]) -> int:
-        """The address of an array of them."""
+        """Pack matrices, and return the address of their array.
+
+        Args:
+            matrices: (inputs, outputs) each.
+        """
         array = (Matrix * len(matrices))(*[self.matrix(matrix) for matrix in matrices])
         self._kept.append(array)
         return ctypes.addressof(array)
 
     def columns(self, values: Tensor) -> int:
-        """The address of one value for each column, (columns,), of a matrix."""
+        """Pack one value for each column of a matrix, and return their address.
+
+        Args:
+            values: (columns,).
+        """
         return self.floats(functional.pad(values, (0, self._padded(len(values)) - len(values))))
 
     def floats(self, values: Tensor) -> int:
-        """The address of numbers as they are."""
+        """Keep a copy of numbers in float32, and return its address.
+
+        Args:
+            values: Any shape.
+        """
         ready = values.detach().to(torch.float32, copy=True).contiguous()
         self._kept.append(ready)
         return ready.data_ptr()

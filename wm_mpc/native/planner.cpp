@@ -1,5 +1,5 @@
-// The inner loop of planning for GRU world models: costs of many plans, and descent from a few,
-// without Python, allocation or a call per operation. `kernel.py` calls it through ctypes.
+// The inner loop of planning for GRU world models: costs of many plans, and descent from a few. It
+// needs no Python, no allocation, and no call per operation. `kernel.py` calls it through ctypes.
 
 #include <chrono>
 
@@ -9,12 +9,12 @@
 namespace wm_mpc {
 namespace {
 
-constexpr int kChunk = 64;  // rows evaluated at once without a gradient: they stay in the cache
+constexpr int kChunk = 64;  // rows evaluated at once without a gradient; they fit into the cache
 
 struct Workspace {
   Space rollout;
   GoalSpace goal;
-  float *bound, *slope, *mean, *square, *costs;  // (rows, horizon * block) but for the costs
+  float *bound, *slope, *mean, *square, *costs;  // (rows, horizon * block); costs: (rows)
   uint8_t* moved;
 
   int64_t lay_out(const Model& m, int rows, int horizon, float* memory, bool with_gradient) {
@@ -35,7 +35,7 @@ struct Workspace {
 
 void begin(const Model& m, const Problem& p, Workspace& w) {
   Space& s = w.rollout;
-  // What all rows begin with: the first one's.
+  // All rows begin alike: compute the first one, and copy it.
   multiply(p.hidden, 0, 1, m.from_hidden, s.outputs, 0, m.hidden_bias, 0);
   for (int row = 0; row < s.rows; ++row) {
     std::memcpy(s.input + (int64_t)row * s.input_width, p.latent, 4 * m.latent);
@@ -44,7 +44,7 @@ void begin(const Model& m, const Problem& p, Workspace& w) {
   }
 }
 
-// Costs of `actions` (rows, horizon, block); with a gradient, its slopes into `w.slope`.
+// Computes the costs of `actions` (rows, horizon, block) and, with a gradient, slopes in `w.slope`.
 void evaluate(
     const Model& m, const Problem& p, Workspace& w, const float* actions, bool with_gradient) {
   Space& s = w.rollout;
@@ -79,8 +79,8 @@ float comparable(float cost) {
 
 }  // namespace
 
-// How a descent goes; see planning/gradient.py. noise: (iterations, rows, horizon, block), already
-// of the right size for each step, or null.
+// Settings of a descent; see planning/gradient.py. `noise` is (iterations, rows, horizon, block),
+// already scaled for each step, or null.
 struct Descent {
   int32_t iterations, is_adaptive;
   float learning_rate, learning_rate_decay;
@@ -97,15 +97,15 @@ extern "C" {
 int32_t wm_mpc_panel() { return kPanel; }
 int32_t wm_mpc_lanes() { return kLanes; }
 
-// Floats of memory that `rows` rows need; `with_gradient` for wm_mpc_descend.
+// Floats of memory for `rows` rows. `with_gradient` is for wm_mpc_slopes and wm_mpc_descend.
 int64_t wm_mpc_memory(const Model* m, int32_t rows, int32_t horizon, int32_t with_gradient) {
   Workspace w;
   if (!with_gradient) rows = std::min(rows, kChunk);
   return w.lay_out(*m, rows, horizon, nullptr, with_gradient);
 }
 
-// Costs (rows,) of actions (rows, horizon, block); their latents (rows, horizon, latent) unless
-// null.
+// Computes costs (rows,) of actions (rows, horizon, block), and their latents (rows, horizon,
+// latent) unless null.
 void wm_mpc_costs(
     const Model* m, const Problem* p, int32_t rows, const float* actions, float* costs,
     float* latents, float* memory) {
@@ -126,7 +126,7 @@ void wm_mpc_costs(
   }
 }
 
-// Costs (rows,) and slopes (rows, horizon, block) of actions.
+// Computes costs (rows,) and slopes (rows, horizon, block) of actions.
 void wm_mpc_slopes(
     const Model* m, const Problem* p, int32_t rows, const float* actions, float* costs,
     float* slopes, float* memory) {
@@ -138,8 +138,8 @@ void wm_mpc_slopes(
   std::memcpy(slopes, w.slope, 4 * rows * (int64_t)p->horizon * m->block);
 }
 
-// Descend from `actions` (rows, horizon, block), which are changed; `best` and `best_costs`
-// receive the best of every row. Returns the iterations done: fewer when the budget ended them.
+// Descends from `actions` (rows, horizon, block), and changes them. `best` and `best_costs` receive
+// the best of every row. Returns the number of iterations; fewer if the budget ended them.
 int32_t wm_mpc_descend(
     const Model* m, const Problem* p, const Descent* d, int32_t rows, float* actions, float* best,
     float* best_costs, float* memory) {
@@ -194,7 +194,7 @@ int32_t wm_mpc_descend(
   return done;
 }
 
-// Floats of memory, zero at first, that the next two need.
+// Floats of memory for the next two functions. The memory must be zero at first.
 int64_t wm_mpc_vision_memory(const Vision* v) {
   VisionSpace s;
   return s.lay_out(*v, nullptr);

@@ -1,5 +1,5 @@
-// The rollout of `GruDynamics` and its gradient with respect to the actions; the formulas are those
-// of model/gru_rollout.py, and so are the names. Rows of one step lie together: (step, row, column).
+// The rollout of `GruDynamics`, and its gradient by the actions. Formulas and names are those of
+// model/gru_rollout.py. Rows of one step lie together: (step, row, column).
 #pragma once
 
 #include <algorithm>
@@ -8,26 +8,27 @@
 
 namespace wm_mpc {
 
-// Sizes and weights of a model. change is the latent size and, where the scene has a gate, one
-// more; gated: coordinates behind it, 0 without. Matrices ending in `_back` are transposed.
+// Sizes and weights of a model. `change` is the latent size, plus one if the scene has a gate.
+// `gated` is the number of coordinates behind the gate; 0 without a gate. Matrices whose names end
+// in `_back` are transposed.
 struct Model {
   int32_t latent, scene, state, block, hidden, change, gated, embedding, width;
   Matrix from_input, from_input_back;  // latent and block <-> hidden and change
   Matrix from_embedding, from_embedding_back;  // hidden <-> 3 hidden
   Matrix from_hidden, from_hidden_back;  // hidden <-> 4 hidden
   Matrix from_head, from_head_back;  // hidden <-> change
-  Matrix goal_linear, goal_first, goal_second, goal_last;  // the embedding goals are compared in
+  Matrix goal_linear, goal_first, goal_second, goal_last;  // the embedding of goals
   Matrix goal_linear_back, goal_first_back, goal_second_back, goal_last_back;
   const float *input_bias, *embedding_bias, *hidden_bias;
   const float *goal_linear_bias, *goal_first_bias, *goal_second_bias, *goal_last_bias;
 };
 
-// Memory for `rows` rollouts of `horizon` steps; made of one piece that the caller owns.
+// Memory for `rows` rollouts of `horizon` steps, all in one piece that the caller owns.
 struct Space {
   int rows, horizon;
   int input_width, inputs_width, gates_width, outputs_width, hidden_width;
-  float* input;  // (horizon + 1, rows): latent, action block; the latent of every step
-  float* open;  // (horizon, rows): sigmoid of what the embedding is of; then its change
+  float* input;  // (horizon + 1, rows): latent and action block of every step
+  float* open;  // (horizon, rows): sigmoid of the embedding's input, then the linear change
   float* embedding;  // (horizon, rows)
   float* gates;  // (horizon, rows): reset, update, candidate
   float* hidden;  // (horizon + 1, rows)
@@ -35,11 +36,11 @@ struct Space {
   float *head_open, *head;  // (horizon, rows)
   float* change;  // (horizon, rows)
   float* scene_gate;  // (horizon, rows, 1)
-  float* slope_latent;  // (horizon, rows): of the cost, before it is sent back
+  float* slope_latent;  // (horizon, rows): slope of the cost, before `send_back`
   float *slope_input, *slope_inputs, *slope_gates, *slope_outputs, *slope_hidden, *kept, *scratch;
   int latent_width, change_width;
 
-  // Bytes of it all are returned; with memory == nullptr nothing else happens.
+  // Returns the number of floats in total. With memory == nullptr, it does nothing else.
   int64_t lay_out(const Model& m, int rows_, int horizon_, float* memory, bool with_gradient) {
     rows = rows_;
     horizon = horizon_;
@@ -50,7 +51,7 @@ struct Space {
     outputs_width = padded(4 * m.hidden);
     latent_width = padded(m.latent);
     change_width = padded(m.change);
-    // Without a gradient only the present step is kept, but for the latents.
+    // Without a gradient, only the latents of all steps are kept, and all else of the present step.
     const int64_t kept_steps = with_gradient ? horizon : 1, n = rows;
     float* next = memory;
     auto take = [&](float*& part, int64_t floats) {
@@ -81,8 +82,9 @@ struct Space {
   }
 };
 
-// The actions are in `input`, the first latent and hidden state of every row in place. `stride`:
-// 1 when every step is kept for the gradient, 0 when steps overwrite each other.
+// Predicts the latents. `input` holds the actions and each row's first latent, `hidden` its first
+// hidden state. `stride` is 1 to keep every step for the gradient, 0 to let steps overwrite each
+// other.
 inline void roll_out(const Model& m, Space& s, int stride) {
   const int n = s.rows, size = m.hidden;
   for (int step = 0; step < s.horizon; ++step) {
@@ -98,7 +100,7 @@ inline void roll_out(const Model& m, Space& s, int stride) {
     multiply(input, s.input_width, n, m.from_input, inputs, s.inputs_width, m.input_bias, 0);
     for (int row = 0; row < n; ++row) {
       float* x = inputs + (int64_t)row * s.inputs_width;
-      // Kept apart, before silu writes whole vectors over its beginning.
+      // Copied first, because silu writes whole vectors over its beginning.
       std::memcpy(change + (int64_t)row * s.change_width, x + size, 4 * m.change);
       silu(x, x, embedding + (int64_t)row * s.hidden_width, size);
     }
@@ -145,8 +147,8 @@ inline void roll_out(const Model& m, Space& s, int stride) {
   }
 }
 
-// From `slope_latent` (horizon, rows) to the slopes of the action blocks, which end up behind the
-// latent's in `slope_input`.
+// Computes the slopes of the action blocks from `slope_latent` (horizon, rows). They end up after
+// those of the latent in `slope_input`.
 inline void send_back(const Model& m, Space& s) {
   const int n = s.rows, size = m.hidden;
   std::memset(s.slope_outputs, 0, 4ll * n * s.outputs_width);
@@ -155,7 +157,7 @@ inline void send_back(const Model& m, Space& s) {
     const int64_t at = (int64_t)step * n;
     float* to_latent = s.slope_latent + at * s.latent_width;
     float* to_input = s.slope_input + at * s.input_width;
-    if (step + 1 < s.horizon)  // what the later steps want of this latent, directly and by input
+    if (step + 1 < s.horizon)  // slopes from the later steps, directly and through their input
       for (int row = 0; row < n; ++row) {
         float* here = to_latent + (int64_t)row * s.latent_width;
         const float* direct = here + (int64_t)n * s.latent_width;

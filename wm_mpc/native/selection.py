@@ -1,4 +1,4 @@
-"""Which world models can be planned with in machine code, and their packed weights."""
+"""Which world models can plan in machine code, and their packed weights."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Packed = TypeVar("Packed")
 
 @dataclasses.dataclass
 class _Known(Generic[Packed]):
-    """Of one world model: some weights, and what was packed of which version of them."""
+    """Some weights of a world model, their version, and the packed form of that version."""
 
     weights: tuple[Tensor, ...]
     version: object = None
     packed: Packed | None = None
 
     def is_present(self) -> bool:
-        """Whether what was packed is of the weights as they are now; from now on it is."""
+        """Whether the packed form has the present weights. Notes their version as the present one."""
         before = self.version
         self.version = tuple((weight.data_ptr(), weight._version) for weight in self.weights)
         return self.packed is not None and self.version == before
@@ -40,8 +40,16 @@ _known_vision: weakref.WeakKeyDictionary[WorldModel, _Known[NativeVision]] = (
 
 
 def native_model(model: WorldModel) -> NativeModel | None:
-    """The model's dynamics for the compiled library, packed anew when a weight has changed; None
-    when that cannot be (see `why_not_native`)."""
+    """Return a model's dynamics for the compiled library.
+
+    They are packed again after each change of a weight.
+
+    Args:
+        model: The world model.
+
+    Returns:
+        The packed dynamics; None if that is impossible (see `why_not_native`).
+    """
     found = library()
     if found is None or why_not_native(model):
         return None
@@ -54,9 +62,17 @@ def native_model(model: WorldModel) -> NativeModel | None:
 
 
 def native_vision(model: WorldModel) -> NativeVision | None:
-    """The model's encoder and decoder for the compiled library, packed anew when a weight has
-    changed; None without library, and for weights that are being trained or are not float32 on the
-    cpu."""
+    """Return a model's encoder and decoder for the compiled library.
+
+    They are packed again after each change of a weight.
+
+    Args:
+        model: The world model.
+
+    Returns:
+        The packed parts; None without a library, and for weights that are being trained or are not
+        float32 on the CPU.
+    """
     found = library()
     if found is None:
         return None
@@ -89,7 +105,11 @@ def _why_not_weights(weights: tuple[Tensor, ...]) -> str:
 
 
 def why_not_native(model: WorldModel) -> str:
-    """Why plans with this model are computed by PyTorch, for a person; empty when they are not."""
+    """Say why PyTorch computes plans with this model, for people; empty if machine code does.
+
+    Args:
+        model: The world model.
+    """
     if not isinstance(model.dynamics, GruDynamics):
         return f"its dynamics are {model.architecture.dynamics}; compiled is the gru"
     found = library()

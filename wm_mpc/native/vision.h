@@ -1,5 +1,5 @@
-// From a picture to the scene's latent, and how well it can be redrawn from one; the formulas are
-// those of model/encoder.py, for one picture at a time. Maps are (row, column, channel).
+// From an image to the scene part of a latent, and the error of the reconstructed image. Formulas
+// are those of model/encoder.py, for one image at a time. Maps are (row, column, channel).
 #pragma once
 
 #include <algorithm>
@@ -9,9 +9,9 @@
 
 namespace wm_mpc {
 
-// A convolution with zeros around, then, where groups > 0, their normalisation and silu. taps: a
-// matrix (channels, outputs) for each place of the kernel; is_row: instead, for each of its rows,
-// (size * channels, outputs).
+// A convolution with zero padding. If groups > 0, group normalisation and silu follow. `taps` holds
+// a matrix (channels, outputs) for each place of the kernel. If is_row, it holds a matrix
+// (size * channels, outputs) for each row of the kernel.
 struct Convolution {
   int32_t size, stride, dilation, groups, is_row, outputs;
   const Matrix* taps;
@@ -20,18 +20,18 @@ struct Convolution {
 
 struct Vision {
   int32_t height, width, keypoints, robot_points, fixed_points;
-  Convolution features[4], heads;               // of the encoder
-  Convolution scene[3], robot[3], join, paint;  // of the decoder; join: its taps are for two maps
+  Convolution features[4], heads;               // encoder
+  Convolution scene[3], robot[3], join, paint;  // decoder; the taps of `join` are for two maps
   Matrix to_scene, from_scene, robot_first, robot_second, robot_last;
   const float *to_scene_bias, *from_scene_bias;
   const float *robot_first_bias, *robot_second_bias, *robot_last_bias;
   const float *sharpness, *robot_sharpness;  // (keypoints), (robot points)
-  const float* fixed;  // (rows, columns, fixed points) of the half-size grid
+  const float* fixed;  // (rows, columns, fixed points), on the grid of half the size
   const float* background;  // (height, width, 3)
 };
 
 struct Map {
-  float* data;  // with its border
+  float* data;  // includes the border
   int rows, columns, border, channels;
   int64_t row_size() const { return (int64_t)(columns + 2 * border) * channels; }
   int64_t size() const { return (rows + 2 * border) * row_size(); }
@@ -40,15 +40,15 @@ struct Map {
   }
 };
 
-constexpr int kBorder = 4;  // of every map: the widest kernel reaches so far
+constexpr int kBorder = 4;  // border of every map; the widest kernel reaches so far
 constexpr int kImageBorder = 2;
 constexpr float kNormEpsilon = 1e-5f;
 
-// Memory of both directions. Borders have to be zero and stay so.
+// Memory for both directions. Borders must be zero, and stay zero.
 struct VisionSpace {
   Map image, first, second, third;
-  float *row, *other;  // for vectors: keypoints, units of a network
-  float *mean, *variance;  // of channels
+  float *row, *other;  // vectors: keypoints, or units of a network
+  float *mean, *variance;  // one per channel
 
   int64_t lay_out(const Vision& v, float* memory) {
     const int rows = (v.height + 1) / 2, columns = (v.width + 1) / 2;
@@ -103,7 +103,7 @@ inline void normalise(VisionSpace& s, const Convolution& layer, const Map& map) 
   add_up(variance, mean);
   for (int k = 0; k < channels; ++k) {
     const float slope = layer.scale[k] / std::sqrt(variance[k] + kNormEpsilon);
-    mean[k] = layer.shift[k] - mean[k] * slope;  // from here on: what is added, what multiplies
+    mean[k] = layer.shift[k] - mean[k] * slope;  // from here on, the offset and the factor
     variance[k] = slope;
   }
   for (int row = 0; row < map.rows; ++row)
@@ -149,7 +149,7 @@ inline void encode(const Vision& v, VisionSpace& s, const uint8_t* pixels, float
   convolve(s, v.features[3], s.first, s.second);
   convolve(s, v.heads, s.second, s.first);
   const Map& map = s.first;
-  for (int begin = 0; begin < points; begin += kLanes) {  // softmax, and where its mean lies
+  for (int begin = 0; begin < points; begin += kLanes) {  // softmax, and its mean position
     Vector largest = load(map.at(0, 0) + begin);
     for (int row = 0; row < map.rows; ++row)
       for (int column = 0; column < map.columns; ++column) {
@@ -179,7 +179,7 @@ inline void encode(const Vision& v, VisionSpace& s, const uint8_t* pixels, float
   std::memcpy(scene, s.other, 4 * 2 * points);
 }
 
-// One blob a point (x of all, then y of all) into the first channels of a map.
+// Draws one blob per point (the x of all, then the y of all) into the first channels of a map.
 inline void draw(const float* points, int count, const float* sharpness, const Map& map) {
   const Vector zero = {};
   for (int begin = 0; begin < count; begin += kLanes) {
@@ -206,7 +206,7 @@ inline void draw(const float* points, int count, const float* sharpness, const M
   }
 }
 
-// Root mean square difference between pixels (height, width, 3) and what is redrawn from a scene
+// Root mean square difference between pixels (height, width, 3) and the reconstruction from a scene
 // (2 * keypoints) and a normalised state.
 inline float redraw_error(
     const Vision& v, VisionSpace& s, const uint8_t* pixels, const float* scene,

@@ -1,8 +1,8 @@
-"""The encoder, and how well it can be redrawn what it saw, in machine code; see `vision.h`.
+"""The encoder, and the error of the reconstructed image, in machine code; see `vision.h`.
 
-Numbers are those of `WorldModel.encode_scene` and of `model/familiarity.image_error` but for
-rounding. PyTorch needs several times as long for one picture that comes after a pause: so many
-small operations have all left the processor's cache.
+Its numbers equal those of `WorldModel.encode_scene` and `model/familiarity.image_error`, except for
+rounding. PyTorch needs several times as long for a single image after a pause, because the code of
+its many small operations has then left the processor's cache.
 """
 
 from __future__ import annotations
@@ -49,7 +49,14 @@ class _Vision(ctypes.Structure):
 
 
 def declare_vision(library: ctypes.CDLL) -> ctypes.CDLL:
-    """Tell ctypes what the functions take; harmless when done again."""
+    """Declare the argument types of the functions to ctypes. May be called more than once.
+
+    Args:
+        library: The library.
+
+    Returns:
+        The library.
+    """
     library.wm_mpc_vision_memory.restype = ctypes.c_int64
     library.wm_mpc_vision_memory.argtypes = (_pointer,)
     library.wm_mpc_encode.restype = None
@@ -60,8 +67,14 @@ def declare_vision(library: ctypes.CDLL) -> ctypes.CDLL:
 
 
 class NativeVision:
-    """Encoder and decoder of a world model as the library reads them, and its memory between
-    pictures. Not thread-safe."""
+    """Encoder and decoder of a world model in the form of the library, and memory between images.
+
+    Not thread-safe.
+
+    Args:
+        library: The library.
+        model: The world model.
+    """
 
     @torch.no_grad()
     def __init__(self, library: ctypes.CDLL, model: WorldModel) -> None:
@@ -90,7 +103,7 @@ class NativeVision:
         s.from_scene = pack.matrix(model.scene_unmap)
         s.from_scene_bias = pack.columns(model.scene_mean)
         for index, name in enumerate(("first", "second", "last")):
-            layer = decoder.robot[2 * index]  # an activation between each two
+            layer = decoder.robot[2 * index]  # every second layer is an activation
             assert isinstance(layer, nn.Linear)
             setattr(s, f"robot_{name}", pack.matrix(layer.weight.T))
             setattr(s, f"robot_{name}_bias", pack.columns(layer.bias))
@@ -108,8 +121,10 @@ class NativeVision:
         parts: int = 1,
         scale: Tensor | float = 1.0,
     ) -> _Convolution:
-        """layers: a convolution, or one followed by its normalisation. parts: maps its channels
-        come from. scale: of its outputs."""
+        """Pack a convolution, or one with its normalisation.
+
+        `parts` is the number of maps that its channels come from; `scale` multiplies its outputs.
+        """
         layer = layers[0] if isinstance(layers, nn.Sequential) else layers
         assert isinstance(layer, nn.Conv2d)
         assert layer.bias is not None
@@ -133,7 +148,17 @@ class NativeVision:
         return result
 
     def encode_scene(self, image: Tensor) -> Tensor:
-        """uint8 (height, width, 3) -> (scene size,)."""
+        """Encode one image.
+
+        Args:
+            image: uint8 (height, width, 3) rgb.
+
+        Returns:
+            (scene size,).
+
+        Raises:
+            ValueError: The image has a wrong size or type.
+        """
         pixels, scene = self._pixels(image), torch.empty(self._scene_size)
         self._library.wm_mpc_encode(
             ctypes.byref(self._struct), pixels.data_ptr(), scene.data_ptr(), self._memory.data_ptr()
@@ -141,8 +166,15 @@ class NativeVision:
         return scene
 
     def image_error(self, image: Tensor, latent: Tensor) -> float:
-        """Root mean square difference between an image, uint8 (height, width, 3), and what the
-        model redraws from a latent (latent size,)."""
+        """Root mean square difference between an image and its reconstruction, in [0, 1].
+
+        Args:
+            image: uint8 (height, width, 3) rgb.
+            latent: Its latent, (latent size,).
+
+        Raises:
+            ValueError: The image has a wrong size or type.
+        """
         pixels, ready = self._pixels(image), latent.detach().contiguous()
         error: float = self._library.wm_mpc_redraw_error(
             ctypes.byref(self._struct), pixels.data_ptr(), ready.data_ptr(),

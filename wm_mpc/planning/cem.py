@@ -1,4 +1,4 @@
-"""The cross-entropy method (Rubinstein & Kroese 2004): the sampling reference."""
+"""The cross-entropy method (Rubinstein & Kroese 2004), the reference for sampling planners."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from wm_mpc.planning.planner import (
 
 @dataclasses.dataclass(frozen=True)
 class CrossEntropyPlanner:
-    """Samples plans from a Gaussian and fits the Gaussian to the best ones.
+    """Samples plans from a Gaussian, and fits the Gaussian to the best ones.
 
-    The mean begins at the first of the first plans. The paper's reference setting is 300 samples,
-    30 elites and 30 iterations.
+    The first mean is the very first plan. The paper's reference setting is 300 samples, 30 elites
+    and 30 iterations.
 
     Attributes:
         samples: Candidates in each iteration.
-        elites: Best candidates, to which the Gaussian is fitted.
+        elites: Number of best candidates to which the Gaussian is fitted.
         iterations: Number of iterations.
         deviation: Initial standard deviation of normalised actions.
-        smallest_deviation: The deviation never shrinks below this.
+        smallest_deviation: Lower limit of the standard deviation.
     """
 
     samples: int = 300
@@ -41,6 +41,7 @@ class CrossEntropyPlanner:
     def plan(
         self, cost: CostFunction, proposals: Tensor, *, budget: float, generator: torch.Generator
     ) -> PlanResult:
+        """Search for the cheapest plan; see `Planner.plan`."""
         watch, best = Stopwatch(budget), BestPlans()
         mean = proposals[0].detach().clamp(-1.0, 1.0)
         deviation = torch.full_like(mean, self.deviation)

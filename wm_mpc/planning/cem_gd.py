@@ -1,7 +1,7 @@
-"""Sampling first, then descent: a short cross-entropy search chooses where gradients begin.
+"""Sampling first, then descent: a short cross-entropy search chooses the starts of the descent.
 
 After Bharadhwaj et al. 2020 (arXiv 2003.06085) and Huang et al. 2021 (arXiv 2112.07746). Sampling
-sees past a wall in the cost, descent reaches the bottom of the valley.
+sees beyond a wall in the cost; descent reaches the bottom of the valley.
 """
 
 from __future__ import annotations
@@ -21,14 +21,22 @@ from wm_mpc.planning.planner import (
     costs_in_time,
 )
 
-_SHARE = 0.6  # of a time budget that sampling may use
+_SHARE = 0.6  # largest share of the time budget for sampling
 
 
 @dataclasses.dataclass(frozen=True)
 class CrossEntropyGradientPlanner:
-    """A few rounds of sampling around the best half of all that was seen, then `descent` from the
-    best plans. samples: of each round; the proposals compete in the first. deviation: of the noise
-    on normalised actions in the first round; it halves with each."""
+    """A few rounds of sampling around the best plans, then descent from the very best.
+
+    Each round keeps the better half of the plans. The first plans compete in the first round.
+
+    Attributes:
+        descent: Planner of the descent.
+        samples: Candidates in each round.
+        rounds: Number of rounds.
+        deviation: Standard deviation of the noise on normalised actions in the first round. It
+            halves with each round.
+    """
 
     descent: GradientPlanner
     samples: int = 128
@@ -38,6 +46,7 @@ class CrossEntropyGradientPlanner:
     def plan(
         self, cost: CostFunction, proposals: Tensor, *, budget: float, generator: torch.Generator
     ) -> PlanResult:
+        """Search for the cheapest plan; see `Planner.plan`."""
         watch, sampling = Stopwatch(budget), Stopwatch(_SHARE * budget)
         starts, costs, done = self._sampled(cost, proposals, sampling, generator)
         best = BestPlans()
@@ -59,7 +68,7 @@ class CrossEntropyGradientPlanner:
     def _sampled(
         self, cost: CostFunction, proposals: Tensor, watch: Stopwatch, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, int]:
-        """The starts of the descent, with their costs, and how many rounds there were time for."""
+        """The starts of the descent, their costs, and the number of rounds done."""
         wanted = self.descent.restarts
         actions = proposals.detach().clamp(-1.0, 1.0)
         costs = costs_in_time(cost, actions, watch, is_first=True)

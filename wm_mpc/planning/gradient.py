@@ -1,8 +1,8 @@
 """Gradient planners: descend the cost through the world model, from many starts at once.
 
-`gd` and `adam` as in arXiv 2512.09929 (there: one start, 100-300 iterations, learning rate
-0.2-0.3). Limits are kept by projecting the actions after every step, so the gradient is always
-taken at a feasible point and does not die at the bound.
+`gd` and `adam` are those of arXiv 2512.09929 (there: one start, 100 to 300 iterations, learning
+rate 0.2 to 0.3). After each step the actions are projected into the limits. So the gradient is
+always taken at a feasible plan, and does not die at the limit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from wm_mpc.planning.planner import (
 )
 
 _STEEPEST = 1e15  # larger slopes would overflow when Adam squares them
-_MOST_NOISE = 5_000_000  # numbers that are drawn at once
+_MOST_NOISE = 5_000_000  # most random numbers that are drawn at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,15 +33,15 @@ class GradientPlanner:
 
     Attributes:
         iterations: Number of descent steps.
-        learning_rate: Step size, of normalised actions.
-        learning_rate_decay: Share of the step size that is lost, linearly, until the last iteration
-            (0: constant). A plan then settles instead of jumping about.
+        learning_rate: Step size, in normalised actions.
+        learning_rate_decay: Share of the step size that is lost, linearly, by the last iteration
+            (0: constant). A plan then settles and does not jump about.
         noise: Standard deviation of the Gaussian noise on the actions after each step. It shrinks
             to zero over the iterations.
-        restarts: Number of starts: the first of the first plans, and the cheapest of the others.
-            Many first plans cost little more than one iteration, and find the way round a wall that
-            no gradient shows.
-        adaptive: Adam (Kingma & Ba 2015, arXiv 1412.6980) instead of plain descent.
+        restarts: Number of starts: the very first plan, and the cheapest of the others. Many first
+            plans cost little more than one iteration, and find a way round a wall that no gradient
+            shows.
+        adaptive: Whether to use Adam (Kingma & Ba 2015, arXiv 1412.6980) or plain descent.
     """
 
     iterations: int = 30
@@ -54,6 +54,7 @@ class GradientPlanner:
     def plan(
         self, cost: CostFunction, proposals: Tensor, *, budget: float, generator: torch.Generator
     ) -> PlanResult:
+        """Search for the cheapest plan; see `Planner.plan`."""
         watch, best = Stopwatch(budget), BestPlans()
         actions = self._chosen(cost, proposals.detach().clamp(-1.0, 1.0), watch)
         found = self._descended(cost, actions, watch, generator)
@@ -91,7 +92,7 @@ class GradientPlanner:
     def _descended(
         self, cost: CostFunction, actions: Tensor, watch: Stopwatch, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, int] | None:
-        """By the cost itself, where it can, and where all noise can be drawn before."""
+        """Let the cost descend by itself, if it can and if all noise can be drawn in advance."""
         if not getattr(cost, "can_descend", False):
             return None
         if self.noise > 0.0 and self.iterations * actions.numel() > _MOST_NOISE:
@@ -123,7 +124,7 @@ class GradientPlanner:
 
     @staticmethod
     def _adam(slope: Tensor, mean: Tensor, square: Tensor, number: int) -> Tensor:
-        """The Adam direction; `mean` and `square` are updated in place."""
+        """The Adam direction. Changes `mean` and `square` in place."""
         mean.mul_(0.9).add_(slope, alpha=0.1)
         square.mul_(0.999).addcmul_(slope, slope, value=0.001)
         return (mean / (1 - 0.9**number)) / ((square / (1 - 0.999**number)).sqrt_().add_(1e-8))

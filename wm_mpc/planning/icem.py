@@ -18,14 +18,24 @@ from wm_mpc.planning.planner import (
 
 @dataclasses.dataclass(frozen=True)
 class ImprovedCrossEntropyPlanner:
-    """`cem` with noise that is correlated over the horizon, fewer samples in every iteration, and
-    elites that stay in the population.
+    """`cem` with correlated noise, fewer samples in each iteration, and elites that stay.
 
-    colour: exponent of the noise's spectrum over the horizon (0: white; the paper's 2 to 4 for
-    motions). decay: by which the number of samples falls each iteration, to twice the elites at
-    least. kept: share of the elites that competes again. momentum: of mean and deviation. The
-    proposals compete in the first iteration; of the last search they hold the best plan, shifted,
-    and noisy copies, where the paper keeps several elites. The mean itself competes in the last.
+    The first plans compete in the first iteration. They contain the shifted last plan and noisy
+    copies of it, where the paper keeps several elites. The mean itself competes in the last
+    iteration.
+
+    Attributes:
+        samples: Candidates in the first iteration.
+        elites: Number of best candidates to which the Gaussian is fitted.
+        iterations: Number of iterations.
+        deviation: Initial standard deviation of normalised actions.
+        colour: Exponent of the noise spectrum along the horizon (0: white; the paper uses 2 to 4
+            for motions).
+        decay: Factor by which the number of samples falls in each iteration, down to twice the
+            elites.
+        kept: Share of the elites that competes again in the next iteration.
+        momentum: Share of the old mean and deviation that stays.
+        smallest_deviation: Lower limit of the standard deviation.
     """
 
     samples: int = 128
@@ -42,6 +52,7 @@ class ImprovedCrossEntropyPlanner:
     def plan(
         self, cost: CostFunction, proposals: Tensor, *, budget: float, generator: torch.Generator
     ) -> PlanResult:
+        """Search for the cheapest plan; see `Planner.plan`."""
         watch, best = Stopwatch(budget), BestPlans()
         proposals = proposals.detach().clamp(-1.0, 1.0)
         mean = proposals[0]
@@ -55,7 +66,7 @@ class ImprovedCrossEntropyPlanner:
             fresh = (mean + deviation * noise).clamp(-1.0, 1.0)
             if done == self.iterations - 1:
                 fresh[0] = mean
-            actions = torch.cat([old, fresh])  # the best known first, should time run out
+            actions = torch.cat([old, fresh])  # the best known first, in case time runs out
             costs = costs_in_time(cost, actions, watch, is_first=done == 0)
             order = costs.argsort()[:elites]
             chosen = actions[order]
@@ -69,15 +80,23 @@ class ImprovedCrossEntropyPlanner:
 
 
 def coloured_noise(shape: tuple[int, ...], exponent: float, generator: torch.Generator) -> Tensor:
-    """Gaussian noise (samples, horizon, action size) of standard deviation 1, whose power falls
-    with frequency^exponent along the horizon (Timmer & Koenig 1995)."""
+    """Draw Gaussian noise whose power falls with frequency^exponent (Timmer & Koenig 1995).
+
+    Args:
+        shape: Samples, horizon and action size.
+        exponent: 0 for white noise.
+        generator: Source of random numbers.
+
+    Returns:
+        (samples, horizon, action size), of standard deviation 1.
+    """
     samples, horizon, size = shape
     frequency = torch.fft.rfftfreq(horizon)
     frequency[0] = 1.0 / horizon  # a constant is as likely as the slowest wave
     amplitude = frequency ** -(exponent / 2)
     white = torch.randn(2, samples, size, len(frequency), generator=generator)
     spectrum = torch.complex(white[0], white[1]) * amplitude
-    # Those two are real, and carry the power that others share between two parts.
+    # The first and the last frequency are real. They carry the power of both parts of the others.
     spectrum[..., 0] = white[0, ..., 0] * amplitude[0] * 2**0.5
     share = torch.full_like(amplitude, 2.0)
     share[0] = 1.0

@@ -1,8 +1,9 @@
-"""Levenberg-Marquardt: descent that knows how every latent follows from every action.
+"""Levenberg-Marquardt: descent with the Jacobian of every latent by every action.
 
-After Levenberg 1944 and Marquardt 1963, with the damping of Nielsen 1999 (IMM-REP-1999-05).
-Jacobians are forward-mode, all directions at once beside a single rollout: for a few restarts as
-fast as reverse mode or faster, and twice as fast as a rollout for every direction (measured).
+The method is that of Levenberg 1944 and Marquardt 1963, with the damping of Nielsen 1999
+(IMM-REP-1999-05). Jacobians use forward mode, with all directions in one rollout. For a few
+restarts this is at least as fast as reverse mode, and twice as fast as one rollout for each
+direction (measured).
 """
 
 from __future__ import annotations
@@ -24,43 +25,53 @@ from wm_mpc.planning.planner import (
     proposal_costs,
 )
 
-# In units of a restart's largest slope. Keeps systems solvable where an action has no effect.
+# In units of a restart's largest slope. Keeps systems solvable if an action has no effect.
 _TINY = 1e-6
-_MARGIN = 1.1  # of a step's time above what is remembered
-_FORGETS = 0.1  # share of what is remembered, when a step was shorter
-_RELENTS = 0.03  # the same, when for its sake no step was begun
-_SEVERAL = 3  # steps, of which the shortest is no chance
+_MARGIN = 1.1  # factor on the remembered time of a step
+_FORGETS = 0.1  # share by which the remembered time falls after a shorter step
+_RELENTS = 0.03  # share by which it falls if it did not allow any step
+_SEVERAL = 3  # so many steps make the shortest time reliable
 
 
 class ResidualCost(Protocol):
-    """A cost function whose gradient is that of a sum of squares."""
+    """A cost function with the same gradient as a sum of squares."""
 
     def __call__(self, actions: Tensor) -> Tensor: ...
 
     def residuals(self, actions: Tensor) -> Tensor:
-        """Of sequences (batch, horizon, action size): (batch, residuals), differentiable forwards.
-        The gradient of their squares' sum is the gradient of the cost."""
+        """Compute the residuals. The gradient of the sum of their squares is that of the cost.
+
+        Args:
+            actions: (batch, horizon, action size) in [-1, 1].
+
+        Returns:
+            (batch, residuals), differentiable in forward mode.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
 class LevenbergMarquardtPlanner:
-    """Damped Gauss-Newton steps from the best proposals.
+    """Damped Gauss-Newton steps from the best first plans.
 
-    restarts: as of `gradient.GradientPlanner`. damping: in units of the diagonal of the squared
-    Jacobian, at the start; it falls after a step that lowered the cost as far as the step promised,
-    and grows, ever faster, after one that did not lower it and is therefore not taken. Actions at a
-    limit that a step would push outwards stay there, and the others are solved for.
+    If a step would push an action beyond its limit, that action stays, and the step solves for the
+    others. Damping falls after a step that lowers the cost as much as expected. It grows, ever
+    faster, after a step that does not lower the cost; such a step is not taken.
 
-    A step takes long. How long is remembered from plan to plan, so that not even the first one is
-    begun that does not fit into the budget; then the best proposal is the plan.
+    A step takes long. The planner remembers its time from plan to plan, and does not begin a step
+    that does not fit into the budget. Without any step, the best first plan is the result.
+
+    Attributes:
+        iterations: Number of steps.
+        restarts: Number of starts, as in `gradient.GradientPlanner`.
+        damping: Initial damping, in units of the diagonal of the squared Jacobian.
     """
 
     iterations: int = 10
     restarts: int = 4
     damping: float = 1.0
-    # By shape of the starts: how many steps were seen; how long (s) the shortest took, and the long
-    # ones of the latest. The last fades, towards the shortest when several were seen: a step that
-    # once took long by chance must not rule out steps for ever.
+    # By shape of the starts: number of steps so far, the shortest time of a step (s), and the
+    # longest recent time (s). The longest fades towards the shortest once there were several steps:
+    # one slow step must not rule out all steps for ever.
     _seconds: dict[torch.Size, tuple[int, float, float]] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -69,7 +80,11 @@ class LevenbergMarquardtPlanner:
     def plan(
         self, cost: CostFunction, proposals: Tensor, *, budget: float, generator: torch.Generator
     ) -> PlanResult:
-        """Raises TypeError for a cost without residuals."""
+        """Search for the cheapest plan; see `Planner.plan`.
+
+        Raises:
+            TypeError: The cost has no residuals.
+        """
         residuals = getattr(cost, "residuals", None)
         if residuals is None:
             raise TypeError("lm needs a cost that has residuals, as GoalCost; this one is a number")
@@ -114,10 +129,13 @@ class LevenbergMarquardtPlanner:
     def _step(
         actions: Tensor, jacobian: Tensor, residual: Tensor, damping: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """actions (batch, n), jacobian (batch, m, n), residual (batch, m), damping (batch,) -> the
-        actions after a step, inside the limits; by how much it promises to lower the cost, in
-        squares of a unit; and the unit (batch,), of residuals: each restart has its own, so neither
-        a steep one beside it nor a square that overflows stops it."""
+        """One damped step of actions (batch, n), with Jacobian (batch, m, n) and residuals (batch,
+        m).
+
+        Returns the actions after the step, inside the limits; the expected fall of the cost, in
+        squared units; and the unit (batch,) of the residuals. Each restart has its own unit. So
+        neither a steeper restart nor an overflowing square stops it.
+        """
         jacobian, residual = jacobian.nan_to_num(0.0), residual.nan_to_num(0.0)
         unit = jacobian.abs().amax((1, 2))
         unit = torch.where(unit > 0.0, unit, 1.0)
@@ -139,8 +157,15 @@ class LevenbergMarquardtPlanner:
 
 
 def linearised(residuals: Callable[[Tensor], Tensor], actions: Tensor) -> tuple[Tensor, Tensor]:
-    """Residuals (batch, m) of actions (batch, horizon, action size), and their Jacobian (batch, m,
-    n), n = horizon * action size: all directions at once, as a batch of forward derivatives."""
+    """Compute residuals and their Jacobian, with all directions as one batch in forward mode.
+
+    Args:
+        residuals: Maps (batch, horizon, action size) to (batch, m).
+        actions: (batch, horizon, action size).
+
+    Returns:
+        Residuals (batch, m), and the Jacobian (batch, m, horizon * action size).
+    """
     size = actions[0].numel()
     directions = torch.eye(size, dtype=actions.dtype).view(size, 1, *actions.shape[1:])
 

@@ -18,10 +18,14 @@ from wm_mpc.planning.planner import (
 
 @dataclasses.dataclass(frozen=True)
 class PathIntegralPlanner:
-    """Moves a plan to the cost-weighted average of noisy copies of itself.
+    """Moves a plan to the cost-weighted average of noisy copies of it.
 
-    temperature: in units of the standard deviation of the sampled costs, so that it needs no
-    tuning to the cost's scale. deviation: of the noise on normalised actions.
+    Attributes:
+        samples: Candidates in each iteration.
+        iterations: Number of iterations.
+        temperature: In standard deviations of the sampled costs, so it does not depend on the scale
+            of the cost.
+        deviation: Standard deviation of the noise on normalised actions.
     """
 
     samples: int = 300
@@ -33,6 +37,7 @@ class PathIntegralPlanner:
     def plan(
         self, cost: CostFunction, proposals: Tensor, *, budget: float, generator: torch.Generator
     ) -> PlanResult:
+        """Search for the cheapest plan; see `Planner.plan`."""
         watch, best = Stopwatch(budget), BestPlans()
         mean = proposals[0].detach().clamp(-1.0, 1.0)
         done = 0
@@ -40,14 +45,14 @@ class PathIntegralPlanner:
             noise = torch.randn((self.samples, *mean.shape), generator=generator)
             noise[0] = 0.0
             actions = (mean + self.deviation * noise).clamp(-1.0, 1.0)
-            if done == 0:  # proposals compete in the first round
+            if done == 0:  # first plans compete in the first iteration
                 count = min(len(proposals), self.samples - 1)
                 actions[1 : count + 1] = proposals[:count].clamp(-1.0, 1.0)
             costs = costs_in_time(cost, actions, watch, is_first=done == 0)
             best.update(actions, costs)
             finite = costs[costs.isfinite()]
             if len(finite):
-                # In double: the spread of huge costs must not overflow.
+                # In double precision, so that the spread of huge costs does not overflow.
                 scale = self.temperature * finite.double().std(correction=0).clamp(min=1e-9)
                 weights = torch.softmax(-(costs.double() - finite.min()) / scale, 0)
                 mean = torch.einsum("n,nha->ha", weights.to(actions.dtype), actions)

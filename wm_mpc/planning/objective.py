@@ -1,4 +1,4 @@
-"""The cost a planner minimises: distance to the goal in the latent, and what actions cost."""
+"""The cost that a planner minimises: distance to the goal in the latent, and cost of actions."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ from wm_mpc.settings.fields import check, setting
 
 MODES = ("last", "all")
 DISTANCES = ("root", "squared")
-_SMOOTHING = 1e-4  # of the root, so that its gradient is smooth at the goal
+_SMOOTHING = 1e-4  # added below the root, so that its gradient is smooth at the goal
 
 
 @dataclasses.dataclass(frozen=True)
 class ObjectiveConfig:
-    """The settings `cost.*`. In mode `all` a step weighs `discount` as much as the one after it.
-    With the distance's root the last centimetres count as much as the first ones, and a way round
-    an obstacle costs less. Raises SettingError when they are not accepted."""
+    """The settings `cost.*`.
+
+    In mode `all`, a model step weighs `discount` times as much as the next one. With the root of
+    the distance, the last centimetres count as much as the first ones, and a way round an obstacle
+    costs less.
+
+    Raises:
+        SettingError: A setting is not accepted.
+    """
 
     mode: str = setting(
         "all",
@@ -46,18 +52,19 @@ class ObjectiveConfig:
         0.01, "Weight of the squared actions; higher is gentler", "", 0.0, 100.0
     )
     action_rate_weight: float = setting(
-        0.0,
-        "Weight of the squared changes from action to action; higher is smoother",
-        "",
-        0.0,
+        0.0, "Weight of the squared changes from action to action; higher is smoother", "", 0.0,
         100.0,
-    )
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         check(self, "cost.")
 
     def step_weights(self, horizon: int) -> Tensor:
-        """Weights (horizon,) of the steps' goal distances; they sum to 1."""
+        """Return the weights (horizon,) of the model steps. They sum to 1.
+
+        Args:
+            horizon: Number of model steps.
+        """
         weights = torch.zeros(horizon)
         weights[-1] = 1.0
         if self.mode == "all":
@@ -68,8 +75,18 @@ class ObjectiveConfig:
 def squared_distance(
     model: WorldModel, latents: Tensor, goal: Tensor, goal_state: Tensor | None, state_weight: float
 ) -> Tensor:
-    """How far latents (..., latent size) are from a goal: of the scene to the embedded goal and,
-    weighted, of the robot's state to the goal's normalised one, unless that is None -> (...)."""
+    """Measure how far latents are from a goal, squared.
+
+    Args:
+        model: The world model.
+        latents: (..., latent size).
+        goal: The embedded goal (embedding size,).
+        goal_state: State part of the goal's latent; None: only the scene counts.
+        state_weight: Weight of the mean squared difference of the states.
+
+    Returns:
+        Squared distances (...).
+    """
     distance = (model.embed(latents) - goal).square().sum(-1)
     if goal_state is None:
         return distance
@@ -78,27 +95,30 @@ def squared_distance(
 
 
 class GoalCost:
-    """Cost of action sequences from one observed history to one goal.
+    """Cost of action sequences, from one observed history to one goal.
 
-    For a robot moved by positions, a planner handles *moves*: 1 is the largest change of a position
-    in one control step, and 0 is standing still. So the rate limit holds for whatever is planned,
-    no gradient dies at it, and sequences look like those of velocities. `bind` turns moves into
-    normalised positions; action costs are those of moves.
+    For a position robot, a planner handles *moves*: 1 is the largest change of a position in one
+    control step, and 0 is standing still. So every plan keeps the rate limit, no gradient dies at
+    it, and sequences look like those of velocities. `bind` turns moves into normalised positions;
+    action costs count moves.
 
     Args:
         model: The world model.
-        config: What costs how much.
-        carry: Of `WorldModel.start`, batch 1.
-        goal: Latent (latent size,).
-        committed: (n, action size), normalised actions that will be executed whatever is planned.
-            They replace the first n of each sequence, so a planner changes only what can still be
-            changed.
-        previous: (action size,), the normalised action before the first one, from which the rate of
-            change is limited; None: rest, which a robot moved by positions does not know.
-        use_state: Whether the state of the robot at the goal is known.
+        config: Weights of the cost.
+        carry: Result of `WorldModel.start`, batch 1.
+        goal: Latent of the goal, (latent size,).
+        committed: (n, action size), normalised actions that the robot executes whatever the plan
+            is. They replace the first n of each sequence, so a planner changes only what it still
+            can.
+        previous: (action size,), the normalised action before the first one. The rate limit starts
+            from it. None: rest; not possible for a position robot.
+        use_state: Whether the goal has a state of the robot.
         native: Compute in machine code if possible (`wm_mpc.native`). PyTorch still computes the
             gradients that it asks for.
         embedded_goal: `model.embed(goal)`, if it is known already.
+
+    Raises:
+        ValueError: `previous` is missing for a position robot.
     """
 
     def __init__(
@@ -129,7 +149,7 @@ class GoalCost:
                 raise ValueError("previous is needed: where the robot is cannot be guessed")
             previous = torch.from_numpy(spec.normalise_action(rest))
         self._previous = previous
-        # Of a robot of which nothing is measured, no state can be far from the goal's.
+        # Without measurements, there is no state to compare.
         measures = model.spec.state.size > 0
         self._use_state = use_state and measures and config.state_weight > 0.0
         self._native = self._in_machine_code() if native else None
@@ -158,12 +178,20 @@ class GoalCost:
 
     @property
     def can_descend(self) -> bool:
-        """Whether costs are computed, and descended, in machine code."""
+        """Whether machine code computes and descends the costs."""
         return self._native is not None
 
     def bind(self, actions: Tensor) -> Tensor:
-        """Sequences (batch, horizon, block size) as they can be executed, normalised actions: with
-        the committed ones in their place, and changing no faster than the robot's rate limit."""
+        """Turn sequences into actions that the robot can execute.
+
+        The committed actions are in their place, and no action changes faster than the rate limit.
+
+        Args:
+            actions: (batch, horizon, block size) in [-1, 1].
+
+        Returns:
+            Normalised actions, (batch, horizon, block size).
+        """
         if self._committed is None and self._largest_change is None:
             return actions
         size = self._model.spec.action.size
@@ -180,8 +208,8 @@ class GoalCost:
         return low_level.reshape(actions.shape)
 
     def _moved(self, low_level: Tensor, first: int) -> Tensor:
-        """Positions from moves (batch, steps, action size); the first ones are positions already.
-        A limit that is reached stops the position, not the gradient."""
+        """Positions from moves (batch, steps, action size). A limit stops the position, not the
+        gradient."""
         assert self._largest_change is not None
         rows = list(low_level.unbind(1))
         before = rows[first - 1] if first else self._previous
@@ -192,8 +220,14 @@ class GoalCost:
         return torch.stack(rows, 1)
 
     def moves(self, bound: Tensor) -> Tensor:
-        """What costs: of bound sequences (batch, horizon, block size) the low-level actions (batch,
-        steps, action size); of positions the moves between them."""
+        """Return what the action cost counts: actions, or for a position robot its moves.
+
+        Args:
+            bound: Sequences from `bind`, (batch, horizon, block size).
+
+        Returns:
+            (batch, steps, action size), one row per control step.
+        """
         low_level = bound.reshape(len(bound), -1, self._model.spec.action.size)
         if not self._are_moves:
             return low_level
@@ -202,8 +236,8 @@ class GoalCost:
         return torch.cat([first, low_level], 1).diff(dim=1) / self._largest_change
 
     def _limit_rate(self, low_level: Tensor, first: int) -> Tensor:
-        """Each action from number `first` on at most the largest change from the one before it.
-        Where the limit bites, the gradient goes to the action before, so it stays alive."""
+        """Limit the change of each action from number `first` on; its gradient goes to the action
+        before."""
         assert self._largest_change is not None
         rows = list(low_level.unbind(1))
         before = rows[first - 1] if first else self._previous
@@ -214,18 +248,23 @@ class GoalCost:
         return torch.stack(rows, 1)
 
     def __call__(self, actions: Tensor) -> Tensor:
-        """(batch, horizon, block size), normalised -> costs (batch,)."""
+        """Compute costs (batch,) of normalised sequences (batch, horizon, block size)."""
         if self._native is not None and not (torch.is_grad_enabled() and actions.requires_grad):
             return self._native.costs(actions, self._weights(actions.shape[1]))
         actions = self.bind(actions)
         return self.of_latents(self._model.rollout(self._carry, actions), actions)
 
     def residuals(self, actions: Tensor) -> Tensor:
-        """See `levenberg_marquardt.ResidualCost`: (batch, horizon, block size) -> (batch,
-        residuals).
+        """Compute the residuals of sequences; see `levenberg_marquardt.ResidualCost`.
 
-        Distances that count by their root enter with the weight that makes the slopes equal
+        For the root of the distance, each residual has the weight that makes the slopes equal
         (iteratively reweighted least squares).
+
+        Args:
+            actions: (batch, horizon, block size) in [-1, 1].
+
+        Returns:
+            (batch, residuals).
         """
         config, batch = self._config, len(actions)
         actions = self.bind(actions)
@@ -254,22 +293,36 @@ class GoalCost:
         return torch.cat(rows, 1)
 
     def predict(self, actions: Tensor) -> Tensor:
-        """The latents (batch, horizon, latent size) that sequences (batch, horizon, block size)
-        lead to, without a gradient."""
+        """Predict the latents that sequences lead to, without a gradient.
+
+        Args:
+            actions: (batch, horizon, block size) in [-1, 1].
+
+        Returns:
+            (batch, horizon, latent size).
+        """
         if self._native is not None:
             return self._native.latents(actions, self._weights(actions.shape[1]))
         with torch.no_grad():
             return self._model.rollout(self._carry, self.bind(actions))
 
     def descend(self, actions: Tensor, descent: Descent) -> tuple[Tensor, Tensor, int]:
-        """See `planner.DescendingCost`. Raises RuntimeError where `can_descend` is false."""
+        """Improve plans; see `planner.DescendingCost`. Raises RuntimeError if `can_descend` is
+        false."""
         if self._native is None:
             raise RuntimeError("costs are computed by PyTorch, which a planner descends itself")
         return self._native.descend(actions, self._weights(actions.shape[1]), descent)
 
     def of_latents(self, latents: Tensor, actions: Tensor) -> Tensor:
-        """The cost of bound sequences whose latents (batch, horizon, latent size) are known:
-        predicted ones, or seen ones to compare with."""
+        """Compute the cost of sequences with known latents, predicted or observed.
+
+        Args:
+            latents: (batch, horizon, latent size).
+            actions: Sequences from `bind`, (batch, horizon, block size).
+
+        Returns:
+            Costs (batch,).
+        """
         wanted = self._goal_state if self._use_state else None
         distance = squared_distance(
             self._model, latents, self._goal, wanted, self._config.state_weight
@@ -290,6 +343,6 @@ class GoalCost:
             cost = cost + config.action_weight * low_level.square().mean((1, 2))
         if config.action_rate_weight > 0.0:
             change = low_level.diff(dim=1).square()
-            if change.shape[1]:  # a plan of a single action never changes it
+            if change.shape[1]:  # a plan with one action has no changes
                 cost = cost + config.action_rate_weight * change.mean((1, 2))
         return cost

@@ -1,4 +1,4 @@
-"""What every planner takes and gives back.
+"""The interface of all planners: cost functions, plans and the time budget.
 
 A planner minimises a cost function over action sequences inside [-1, 1]. It knows neither world
 models nor robots; `receding_horizon.py` joins the two.
@@ -20,11 +20,11 @@ from wm_mpc.native.descent import Descent
 
 # (batch, horizon, action size) -> (batch,). Actions are normalised, inside [-1, 1].
 CostFunction = Callable[[Tensor], Tensor]
-_FEW = 32  # plans of which costs are computed first, to see how long it takes
+_FEW = 32  # the first costs that are computed, to see how long it takes
 
 
 class PlanStatus(enum.Enum):
-    """How a plan came to be; the value is a sentence for a person."""
+    """How a search ended. The value is a sentence for people."""
 
     COMPLETE = "all iterations were done"
     OUT_OF_TIME = "the time budget ended the search; this is the best plan found by then"
@@ -36,12 +36,13 @@ class PlanResult:
     """The result of a search.
 
     Attributes:
-        actions: (horizon, action size) in [-1, 1]; the best plan ever evaluated, not only the last.
-        cost: Its cost.
+        actions: (horizon, action size) in [-1, 1], the best plan that was evaluated in the whole
+            search.
+        cost: Cost of the plan.
         status: How the search ended.
         iterations: Number of iterations done.
-        seconds: Wall time of the search.
-        candidates: (n, horizon, action size); other good plans, best first; may be empty.
+        seconds: Wall time of the search, s.
+        candidates: (n, horizon, action size), other good plans, best first; may be empty.
     """
 
     actions: Tensor
@@ -66,14 +67,15 @@ class Planner(Protocol):
         """Search for the cheapest plan.
 
         Args:
-            cost: What to minimise.
-            proposals: (n, horizon, action size), first plans. A planner may use any number of
-                them, and adds its own if it needs more.
-            budget: Seconds; infinite for none. A planner starts no iteration that would not fit.
-            generator: Where all random numbers come from, so that a seed repeats a plan.
+            cost: The cost to minimise.
+            proposals: First plans, (n, horizon, action size) in [-1, 1]. A planner may use any
+                number of them, and makes its own if it needs more.
+            budget: Time for the search, s; infinite for no limit. A planner starts no iteration
+                that would not fit.
+            generator: Source of all random numbers, so the same seed gives the same plan.
 
         Returns:
-            The best plan ever evaluated.
+            The best plan that was evaluated.
         """
 
 
@@ -92,11 +94,11 @@ class DescendingCost(Protocol):
         """Improve each plan by following the gradient.
 
         Args:
-            actions: (batch, horizon, action size), where to begin.
+            actions: The starts, (batch, horizon, action size).
             descent: How to descend.
 
         Returns:
-            The best plan found from each row, with costs (batch,), and the number of iterations.
+            The best plan found from each start, their costs (batch,), and the number of iterations.
         """
 
 
@@ -104,7 +106,7 @@ class Stopwatch:
     """Says before each iteration whether one more fits into the budget.
 
     Args:
-        budget: Seconds from now; infinite for none.
+        budget: Time from now, s; infinite for no limit.
     """
 
     def __init__(self, budget: float) -> None:
@@ -114,11 +116,12 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
+        """Time since the start, s."""
         return time.perf_counter() - self._started
 
     @property
     def left(self) -> float:
-        """Seconds of the budget; negative when it is used up."""
+        """Time that is left of the budget, s; negative when it is used up."""
         return self._budget - self.seconds
 
     def stop(self) -> None:
@@ -129,7 +132,7 @@ class Stopwatch:
         """Whether one more iteration fits into the budget.
 
         Args:
-            expected: Seconds that it takes at least, as far as known.
+            expected: Shortest time that it can take, s, as far as known.
         """
         now = time.perf_counter()
         self._longest = max(self._longest, now - self._lap, expected)
@@ -140,20 +143,20 @@ class Stopwatch:
 def costs_in_time(
     cost: CostFunction, actions: Tensor, watch: Stopwatch, *, is_first: bool, stops: bool = True
 ) -> Tensor:
-    """Costs of plans, as far as the budget allows.
+    """Compute the costs of plans, as far as the budget allows.
 
-    In the first iteration nobody knows how long it takes. So costs are computed piece by piece,
-    from the first row on, until the time is over.
+    The duration of the first iteration is unknown. So costs are computed piece by piece, from the
+    first row on, until the time is over.
 
     Args:
         cost: The cost function.
-        actions: (batch, horizon, action size).
-        watch: Of the search.
+        actions: (batch, horizon, action size) in [-1, 1].
+        watch: Stopwatch of the search.
         is_first: Whether this is the first iteration.
-        stops: Whether to end the search when there was no time for all rows.
+        stops: Whether to end the search if there was no time for all rows.
 
     Returns:
-        Costs (batch,). What is not finite, or was not computed, counts as infinitely bad.
+        Costs (batch,). A cost that is not finite, or was not computed, is infinite.
     """
     if not is_first or math.isinf(watch.left):
         return comparable(cost(actions))
@@ -170,18 +173,33 @@ def costs_in_time(
 
 
 def proposal_costs(cost: CostFunction, proposals: Tensor, watch: Stopwatch) -> Tensor:
-    """Costs (batch,) of first plans. Of many, those are computed for which there is time (see
-    `costs_in_time`); a few take no longer than an iteration."""
+    """Compute the costs of first plans.
+
+    If there are many, only those count that fit into the budget, as in `costs_in_time`. A few take
+    no longer than an iteration.
+
+    Args:
+        cost: The cost function.
+        proposals: First plans, (batch, horizon, action size) in [-1, 1].
+        watch: Stopwatch of the search.
+
+    Returns:
+        Costs (batch,).
+    """
     return costs_in_time(cost, proposals, watch, is_first=len(proposals) > 2 * _FEW, stops=False)
 
 
 def comparable(costs: Tensor) -> Tensor:
-    """Costs in which everything that is not finite counts as infinitely bad."""
+    """Replace each cost that is not finite by infinity.
+
+    Args:
+        costs: (batch,).
+    """
     return torch.where(costs.isfinite(), costs, torch.inf)
 
 
 class BestPlans:
-    """Keeps the best candidate seen so far of every row of a batch."""
+    """Keeps the best candidate of each row of a batch."""
 
     def __init__(self) -> None:
         self._actions: Tensor | None = None
@@ -203,6 +221,16 @@ class BestPlans:
         self._actions = torch.where(better[:, None, None], actions, self._actions)
 
     def result(self, *, complete: bool, iterations: int, seconds: float) -> PlanResult:
+        """Make the result of the search.
+
+        Args:
+            complete: Whether all iterations were done.
+            iterations: Number of iterations done.
+            seconds: Wall time of the search, s.
+
+        Raises:
+            RuntimeError: No candidate was evaluated.
+        """
         if self._actions is None or self._costs is None:
             raise RuntimeError("no candidate was evaluated")
         order = self._costs.argsort()

@@ -16,12 +16,13 @@ from wm_mpc.planning.mppi import PathIntegralPlanner
 from wm_mpc.planning.planner import Planner
 from wm_mpc.settings.fields import SettingError, check, setting
 
-# What computes costs and gradients: machine code made for this processor where there is a compiler
-# and the model is a GRU, PyTorch otherwise; or PyTorch always.
+# Arithmetic of costs and gradients. "native": machine code for this processor if there is a
+# compiler and the model is a GRU, or else PyTorch. "torch": always PyTorch.
 BACKENDS = ("native", "torch")
-# The plan that a search from a single start, and the mean of a sampling planner, begin from: rest;
-# random actions; the shifted last plan (rest at first); or, of the model's learned first plans, the
-# one that costs least (rest where the model has none). What else competes is not changed by it.
+# The very first plan: the only start of a search from one start, and the first mean of a sampling
+# planner. "warm": the shifted last plan (rest at first). "zero": rest. "randn": random actions.
+# "learned": the cheapest learned first plan (rest if the model has none). The other first plans
+# stay the same.
 INITS = ("warm", "zero", "randn", "learned")
 
 
@@ -31,9 +32,9 @@ class PlannerType:
 
     Attributes:
         make: Makes a planner from settings.
-        reference: Settings it is compared with, in place of a task's, which are tuned for Adam from
-            many first plans.
-        restarts: Whether it improves several starts at once, `planner.restarts`.
+        reference: Settings for comparisons. A task's settings do not suit every planner, because
+            they are tuned for Adam from many first plans.
+        restarts: Whether it improves several starts at once (`planner.restarts`).
         gradient: Whether it descends along gradients.
     """
 
@@ -59,7 +60,7 @@ def _cem_gd(config: PlannerConfig) -> CrossEntropyGradientPlanner:
     return CrossEntropyGradientPlanner(descent, config.samples, deviation=config.noise or 0.5)
 
 
-# For searches that begin far from the goal.
+# Step sizes for searches that begin far from the goal.
 FROM_FAR = MappingProxyType({"learning_rate": 0.3, "learning_rate_decay": 0.95})
 
 PLANNERS: dict[str, PlannerType] = {
@@ -91,8 +92,11 @@ PLANNERS: dict[str, PlannerType] = {
 
 @dataclasses.dataclass(frozen=True)
 class PlannerConfig:
-    """The settings `planner.*`. Raises SettingError when they are not accepted, or contradict each
-    other."""
+    """The settings `planner.*`.
+
+    Raises:
+        SettingError: A setting is not accepted, or two settings contradict each other.
+    """
 
     type: str = setting("adam", "Planning method", choices=tuple(sorted(PLANNERS)))
     horizon: int = setting(7, "Number of model steps that a plan looks ahead", "steps", 1, 50)
@@ -158,12 +162,16 @@ class PlannerConfig:
 
 
 def make_planner(config: PlannerConfig) -> Planner:
-    """The planner that some settings stand for."""
+    """Make the planner that the settings describe.
+
+    Args:
+        config: The settings.
+    """
     return PLANNERS[config.type].make(config)
 
 
 def paper_presets() -> dict[str, PlannerConfig]:
-    """The settings of arXiv 2512.09929, kept so that ours are always compared with them."""
+    """Return the settings of arXiv 2512.09929, by name, for comparison with ours."""
     base = PlannerConfig(
         horizon=5, restarts=1, samples=1, elites=1, warm_start=False, learned_start=False,
         learning_rate_decay=0.0,

@@ -1,4 +1,4 @@
-"""From plain tables, as files and parameters have them, to dataclasses: the only such builder."""
+"""Build dataclasses from plain tables, as files and parameters hold them. The only such builder."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 def build(
     kind: type[Config], data: Mapping[str, Any], where: str = "", *, base: Config | None = None
 ) -> Config:
-    """A dataclass from a table of its fields; fields that are dataclasses are tables in it.
+    """Build a dataclass from a table of its fields. A field that is a dataclass is a table in the
+    table.
 
     Args:
-        kind: The dataclass. Its annotations say which values are accepted: a whole number is one
-            for a float, and a list for a tuple; YAML's 1e-3, which is a text, is a number.
+        kind: The dataclass. Its annotations say which values are accepted. A whole number is
+            accepted for a float, a list for a tuple, and the text 1e-3 (which YAML does not read as
+            a number) for a float.
         data: Values by name.
-        where: What names begin with in errors, e.g. "planner.".
-        base: Where values come from that `data` does not have; by default the defaults.
+        where: Beginning of all names in errors, for example "planner.".
+        base: Source of the values that `data` lacks; by default, the defaults of the dataclass.
 
     Raises:
-        SettingError: An unknown name, or a value that is not accepted.
+        SettingError: A name is unknown, or a value is not accepted.
     """
     hints = typing.get_type_hints(kind)
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
@@ -53,8 +55,13 @@ def build(
 
 
 def unknown(name: str, known: Iterable[str], where: str = "") -> str:
-    """That a setting is unknown, with the nearest known one, and with all of them. where: what all
-    names begin with."""
+    """Say that a setting is unknown; suggest the nearest one, and list all.
+
+    Args:
+        name: The unknown name.
+        known: Known names.
+        where: Beginning of all names, for example "planner.".
+    """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.7)
     hint = f" (did you mean {where}{near[0]}?)" if near else ""
@@ -63,7 +70,14 @@ def unknown(name: str, known: Iterable[str], where: str = "") -> str:
 
 
 def load_table(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The table in a YAML file; an empty file is an empty one. Raises SettingError."""
+    """Read the table in a YAML file. An empty file is an empty table.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        SettingError: The file cannot be read, or holds no table.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             data = yaml.safe_load(file)
@@ -77,7 +91,12 @@ def load_table(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables in tables from dotted names: {"planner.horizon": 5} -> {"planner": {"horizon": 5}}."""
+    """Turn dotted names into tables in tables: {"planner.horizon": 5} -> {"planner": {"horizon":
+    5}}.
+
+    Args:
+        flat: Values by dotted name.
+    """
     tables: dict[str, Any] = {}
     for name, value in flat.items():
         *path, last = name.split(".")
@@ -89,7 +108,8 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _converted(name: str, value: Any, hint: Any, base: Any = None) -> Any:
-    """A value as an annotation wants it. base: of a dataclass."""
+    """Convert a value to the type of an annotation. `base`: see `build`, if that type is a
+    dataclass."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return _one_of(name, value, typing.get_args(hint))
     if dataclasses.is_dataclass(hint):
@@ -113,7 +133,7 @@ def _converted(name: str, value: Any, hint: Any, base: Any = None) -> Any:
 
 
 def _one_of(name: str, value: Any, hints: tuple[Any, ...]) -> Any:
-    """As the first of some annotations that accepts it wants it."""
+    """Convert a value to the first of several annotations that accepts it."""
     if value is None and type(None) in hints:
         return None
     problems = []

@@ -1,4 +1,4 @@
-"""A fixed pinhole camera in PyBullet (CPU TinyRenderer) and its intrinsics."""
+"""A fixed pinhole camera in PyBullet (TinyRenderer on the CPU), and its intrinsics."""
 
 from __future__ import annotations
 
@@ -13,13 +13,23 @@ from wm_mpc.spec import ImageSpec
 
 
 class Camera:
-    """Renders `image.height` x `image.width` rgb8 pictures of a PyBullet scene."""
+    """Renders images of a PyBullet scene.
+
+    Args:
+        view: Where the camera stands.
+        image: Size of the images.
+        client: PyBullet client.
+
+    Attributes:
+        field_of_view: Vertical field of view, rad.
+        settings: Arguments of PyBullet's `getCameraImage`.
+    """
 
     def __init__(self, view: CameraView, image: ImageSpec, client: Any) -> None:
         self._client = client
         self._image = image
         self.field_of_view = math.radians(view.field_of_view)
-        self.settings: dict[str, Any] = {  # of PyBullet's `getCameraImage`
+        self.settings: dict[str, Any] = {
             "width": image.width,
             "height": image.height,
             "viewMatrix": pybullet.computeViewMatrix(view.position, view.target, view.up),
@@ -36,14 +46,14 @@ class Camera:
         }
 
     def render(self) -> np.ndarray:
-        """The present picture: uint8 (height, width, 3), rgb."""
+        """Render the present image, uint8 (height, width, 3) rgb."""
         height, width = self._image.height, self._image.width
         _, _, rgba, _, _ = self._client.getCameraImage(**self.settings)
         pixels = np.asarray(rgba, np.uint8).reshape(height, width, 4)
         return np.ascontiguousarray(pixels[:, :, :3])
 
     def intrinsics(self) -> tuple[float, ...]:
-        """Row-major 3x3 camera matrix K in pixels (sensor_msgs/CameraInfo.k)."""
+        """Return the 3x3 camera matrix K row by row, in pixels (sensor_msgs/CameraInfo.k)."""
         focal = self._image.height / 2.0 / math.tan(self.field_of_view / 2.0)
         centre_x, centre_y = self._image.width / 2.0, self._image.height / 2.0
         return (focal, 0.0, centre_x, 0.0, focal, centre_y, 0.0, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Record exploration episodes of a simulated task into a dataset, by many workers, resumably."""
+"""Record exploration episodes of a simulated task into a dataset, with many workers, resumably."""
 
 from __future__ import annotations
 
@@ -15,11 +15,18 @@ from wm_mpc.data.episodes import Dataset, Episode
 from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.workers import Workers, kept_simulation
 
-_MOVED = 1e-3  # least change of a pose entry (m, or cosine and sine of an angle) that is a motion
+_MOVED = 1e-3  # smallest change of a pose entry (m, or cosine or sine) that counts as motion
 
 
 def record_episode(simulation: Simulation, seed: int, index: int, steps: int) -> Episode:
-    """Explore for `steps` low-level steps. The same arguments give the same episode."""
+    """Record one episode of exploration. The same arguments give the same episode.
+
+    Args:
+        simulation: The simulation.
+        seed: Seed of the dataset.
+        index: Number of the episode.
+        steps: Length, control steps.
+    """
     rng = episode_rng(seed, "collect", index)
     observation = simulation.reset(rng, goal=False)
     explore = simulation.task.explorer(rng)
@@ -53,11 +60,24 @@ def collect(
     workers: Workers,
     progress: Callable[[int], None] = lambda _: None,
 ) -> float:
-    """Add the episodes 0..episodes-1 that are not there yet; returns seconds taken.
+    """Record the missing episodes of 0 to episodes - 1.
 
-    `progress` is called with 1 for each episode that is in the dataset to stay. An interrupted
-    call, even a killed one, continues where it stopped when called again: lost are the episodes the
-    workers were recording. Raises DatasetError while something else writes into the dataset.
+    Call this again after an interruption, even after a kill, and it goes on where it stopped. Only
+    the episodes in progress are lost.
+
+    Args:
+        dataset: The dataset.
+        episodes: Number of episodes.
+        steps: Length of an episode, control steps.
+        seed: Seed of the dataset.
+        workers: Workers that simulate.
+        progress: Called with 1 for each episode when it is safe in the dataset.
+
+    Returns:
+        Time taken, s.
+
+    Raises:
+        DatasetError: Another process writes into the dataset.
     """
     with writing(dataset.path, "collect"):
         return _collect(dataset, episodes, steps, seed, workers, progress)
@@ -84,12 +104,12 @@ def _collect(
 
 
 def _record(task: str, seed: int, steps: int, index: int) -> tuple[int, Episode]:
-    """In a worker."""
+    """Record an episode in a worker."""
     return index, record_episode(kept_simulation(task), seed, index, steps)
 
 
 def _clean_up(dataset: Dataset) -> None:
-    """Finish what a killed process left: delete its half-written files, complete the index."""
+    """Clean up after a killed process: delete its half-written files, and complete the index."""
     for folder in (dataset.path, dataset.path / "episodes", dataset.path / "cache"):
         remove_leftovers(folder)
     index_file = dataset.path / "index.jsonl"
@@ -103,10 +123,21 @@ def _clean_up(dataset: Dataset) -> None:
 
 
 def moving_share(dataset: Dataset, names: tuple[str, ...], steps: int) -> float:
-    """Share of all windows of `steps` low-level steps in which the scene moves: one of the pose
-    entries `names` differs by more than 0.001 within the window. NaN when no window fits.
+    """Return the share of windows in which the scene moves.
 
-    Raises DatasetError for damaged episodes and ValueError for names that were not recorded.
+    The scene moves if one of the pose entries changes by more than 0.001 within the window.
+
+    Args:
+        dataset: The dataset.
+        names: Names of pose entries.
+        steps: Length of a window, control steps.
+
+    Returns:
+        A share from 0 to 1; NaN if no window fits into an episode.
+
+    Raises:
+        DatasetError: An episode is damaged.
+        ValueError: A name was not recorded.
     """
     unknown = sorted(set(names) - set(dataset.pose_names))
     if unknown:

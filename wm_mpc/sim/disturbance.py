@@ -1,6 +1,6 @@
-"""What changes on a robot after its model was trained: more friction, a camera that was knocked.
+"""Changes to a robot after the training of its model: more friction, or a camera that was bumped.
 
-For experiments with learning while running; the tasks themselves stay as they are.
+They serve experiments with live learning. The tasks themselves stay the same.
 """
 
 from __future__ import annotations
@@ -13,8 +13,16 @@ from wm_mpc.sim.task import Task
 
 @dataclasses.dataclass(frozen=True)
 class Disturbance:
-    """friction: a factor on the friction that the base moves against; only of tasks that have
-    `friction_factor`. camera: m by which the camera, with all it looks at, is moved along x."""
+    """A change to a task.
+
+    Attributes:
+        friction: Factor on the friction of the base, above 0; only for tasks with
+            `friction_factor`.
+        camera: Distance by which the camera and its target move along x, m.
+
+    Raises:
+        ValueError: A value is not accepted.
+    """
 
     friction: float = 1.0
     camera: float = 0.0
@@ -26,8 +34,17 @@ class Disturbance:
             raise ValueError(f"camera is {self.camera}; a number of metres is needed")
 
     def apply(self, task: Task) -> Task:
-        """Disturb a task that is not built yet; returns it. Raises ValueError when it has no
-        friction to change."""
+        """Disturb a task before it is built.
+
+        Args:
+            task: The task. It is changed in place.
+
+        Returns:
+            The task.
+
+        Raises:
+            ValueError: The task has no friction to change.
+        """
         if self.friction != 1.0:
             if not hasattr(task, "friction_factor"):
                 raise ValueError(f"task {task.spec.task!r} has no friction that could be changed")

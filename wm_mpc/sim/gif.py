@@ -1,7 +1,7 @@
-"""An animated GIF written picture by picture.
+"""Write an animated GIF image by image.
 
-The libraries at hand keep all pictures in memory and encode them at the end, which is too much of
-both for a robot that runs for an hour and should stop at once on Ctrl-C.
+The usual libraries keep all images in memory and encode them at the end. A robot may run for an
+hour, and must stop at once on Ctrl-C, so that would take too much memory and time.
 """
 
 from __future__ import annotations
@@ -17,21 +17,28 @@ _TRAILER = b";"
 
 
 class GifWriter:
-    """Appends uint8 (height, width, 3) rgb pictures of one size, `rate` of them per second.
+    """Appends images of one size to a GIF.
 
-    Only the part of a picture that changed is stored; equal pictures are shown longer. Raises
-    OSError when the file cannot be written.
+    The file stores only the part of an image that changed, and shows equal images longer.
+
+    Args:
+        path: Path of the file.
+        rate: Images per second.
+
+    Raises:
+        OSError: The file cannot be written.
     """
 
     def __init__(self, path: pathlib.Path, rate: float) -> None:
         self._file = path.open("wb")
         self._rate = rate
         self._count = 0
-        self._shown: Image.Image | None = None  # what the file shows so far
-        self._pending: Image.Image | None = None  # the next picture, until its duration is known
+        self._shown: Image.Image | None = None  # the last image in the file
+        self._pending: Image.Image | None = None  # the next image, until its duration is known
         self._pending_since = 0
 
     def append_data(self, picture: np.ndarray) -> None:
+        """Append an image, uint8 (height, width, 3) rgb."""
         image = Image.fromarray(picture)
         if self._count == 0:
             size = struct.pack("<HHBBB", image.width, image.height, 0, 0, 0)
@@ -42,7 +49,7 @@ class GifWriter:
         self._count += 1
 
     def _flush(self) -> None:
-        """Write the pending picture, which is shown until now."""
+        """Write the pending image with its duration up to now."""
         image = self._pending
         if image is None:
             return
@@ -50,7 +57,7 @@ class GifWriter:
         if self._shown is not None:
             box = ImageChops.difference(image, self._shown).getbbox() or (0, 0, 1, 1)
         part = image.crop(box).quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        # Hundredths of a second, rounded so that they add up to the true length.
+        # Durations are hundredths of a second, rounded so that their sum is right.
         duration = 10 * (self._centiseconds(self._count) - self._centiseconds(self._pending_since))
         for block in GifImagePlugin.getdata(
             part, box[:2], duration=duration, include_color_table=True
@@ -62,7 +69,7 @@ class GifWriter:
         return round(100.0 * count / self._rate)
 
     def close(self) -> None:
-        """Write the rest and close the file; may be called once."""
+        """Write the rest, and close the file. Call this once."""
         with self._file:
             self._flush()
             if self._count:

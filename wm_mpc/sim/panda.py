@@ -1,8 +1,8 @@
-"""A Franka Panda arm with a stick for a hand, moved by velocities of its tip or by joint positions.
+"""A Franka Panda arm with a stick as its hand, moved by tip velocities or by joint positions.
 
-Kinematics, masses and limits are those of `pybullet_data`'s Panda; its meshes are replaced by one
-box per link (a mesh costs twenty times as much to draw), and only the stick collides. The stick's
-direction, and in the plane the tip's height, are held by feedback.
+Kinematics, masses and limits are those of `pybullet_data`'s Panda. One box per link replaces its
+meshes, because a mesh takes twenty times as long to draw. Only the stick collides. Feedback holds
+the stick's direction and, for motion in the plane, the tip's height.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ BALL_RADIUS = 0.035  # m
 FLANGE = 0.107  # m, from joint 7
 _MAX_EFFORT = (87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0)  # N m
 MAX_SPEED = np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61])  # rad/s
-# A relaxed posture the elbow returns to: the arm has one joint more than the task needs.
+# The elbow returns to this relaxed posture, because the arm has one joint more than it needs.
 _POSTURE = np.array([0.0, 0.2, 0.0, -2.2, 0.0, 2.4, 0.785])
-_FEEDBACK = 10.0  # 1/s, of height, direction and posture errors
-_HAND = ("hand", "finger", "grasp")  # of links and joints that are left out
-_DAMPING = 1e-4  # of the inverse Jacobian, near singular postures
-_GAIN = 0.1  # share of a position error that is corrected in a physics step
+_FEEDBACK = 10.0  # 1/s; gain on errors of height, direction and posture
+_HAND = ("hand", "finger", "grasp")  # links and joints with these words are left out
+_DAMPING = 1e-4  # damping of the inverse Jacobian, for singular postures
+_GAIN = 0.1  # share of a position error that a physics step corrects
 
-# Box of every link: from its joint to the next one, in its own frame (m), and half its width.
+# Box of each link: from its joint to the next one, in its own frame (m), and half its width.
 _BONES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float], float]] = {
     "panda_link0": ((-0.05, 0.0, 0.0), (0.0, 0.0, 0.2), 0.07),
     "panda_link1": ((0.0, 0.0, -0.19), (0.0, 0.0, 0.06), 0.06),
@@ -45,11 +45,21 @@ _BONES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float], 
 
 
 class PandaStick:
-    """The arm in one PyBullet client; its base stands at the world's origin."""
+    """The arm in one PyBullet client. Its base stands at the world's origin.
+
+    Args:
+        client: PyBullet client.
+        tip_height: Height of the tip above the base that `drive` holds, m.
+        ball: Whether to draw a ball at the tip, so that it is visible from afar.
+
+    Attributes:
+        body: Number of the body in PyBullet.
+        joints: Numbers of the joints in PyBullet.
+        stick: Number of the stick's link in PyBullet.
+    """
 
     def __init__(self, client: Any, tip_height: float = 0.0, *, ball: bool = False) -> None:
-        """tip_height: m above the base, where `drive` holds the tip. ball: draw one at the tip, to
-        be seen from afar."""
+
         self._client, self._height = client, tip_height
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "panda_stick.urdf"
@@ -69,21 +79,30 @@ class PandaStick:
             client.changeDynamics(self.body, index, linearDamping=0.0, angularDamping=0.0)
 
     def positions(self) -> tuple[np.ndarray, np.ndarray]:
-        """Joint positions (7,) rad and velocities (7,) rad/s."""
+        """Return joint positions (7,) rad and velocities (7,) rad/s."""
         states = self._client.getJointStates(self.body, self.joints)
         return np.array([row[0] for row in states]), np.array([row[1] for row in states])
 
     def reset(self, positions: np.ndarray, velocities: np.ndarray) -> None:
+        """Put the joints into a state at once.
+
+        Args:
+            positions: (7,) rad.
+            velocities: (7,) rad/s.
+        """
         for joint, position, velocity in zip(self.joints, positions, velocities, strict=True):
             self._client.resetJointState(self.body, joint, position, velocity)
 
     def tip(self) -> np.ndarray:
-        """The tip's position (3,) m."""
+        """Return the position of the tip, (3,) m."""
         return self._tip_and_turn()[0]
 
     def _tip_and_turn(self) -> tuple[np.ndarray, np.ndarray]:
-        """The tip's position (3,) m, and the small rotation (3,) rad that would make the stick's z
-        axis point down and its x axis along the world's."""
+        """The position of the tip (3,) m, and the small rotation (3,) rad that would correct the
+        stick.
+
+        The correct stick has its z axis down, and its x axis along the world's.
+        """
         state = self._client.getLinkState(self.body, self.stick, computeForwardKinematics=True)
         axes = self._client.getMatrixFromQuaternion(state[5])  # row by row
         # Half the sum of (z axis) x (0, 0, -1) and (x axis) x (1, 0, 0).
@@ -91,15 +110,18 @@ class PandaStick:
         return np.array(state[4]), turn
 
     def drive(self, velocity: np.ndarray) -> None:
-        """Set the joint motors so that the tip moves with `velocity` m/s: (vx, vy), the height
-        held, or (vx, vy, vz)."""
+        """Set the joint motors so that the tip moves at a velocity.
+
+        Args:
+            velocity: (vx, vy), m/s, with the height held, or (vx, vy, vz).
+        """
         client = self._client
         positions, _ = self.positions()
         tip, turn = self._tip_and_turn()
         rise = velocity[2] if len(velocity) == 3 else _FEEDBACK * (self._height - tip[2])
         wanted = np.array([velocity[0], velocity[1], rise, *(_FEEDBACK * turn)])
         speeds = self._joint_speeds(positions, wanted)
-        # Slow all joints alike, so that the direction stays, and stop at the limits.
+        # Slow all joints by the same factor to keep the direction, and stop at the limits.
         speeds /= max(1.0, float(np.max(np.abs(speeds) / MAX_SPEED)))
         speeds = np.clip(
             speeds, _FEEDBACK * (self._low - positions), _FEEDBACK * (self._high - positions)
@@ -113,9 +135,14 @@ class PandaStick:
         )
 
     def move(self, positions: np.ndarray, velocities: np.ndarray) -> None:
-        """Set the joint motors so that the joints follow a motion that is at `positions` (7,) rad,
-        with `velocities` (7,) rad/s, one physics step from now; neither forces nor speeds exceed
-        the Panda's."""
+        """Set the joint motors so that the joints follow a motion.
+
+        Forces and speeds stay within those of the Panda.
+
+        Args:
+            positions: Positions one physics step from now, (7,) rad.
+            velocities: Velocities one physics step from now, (7,) rad/s.
+        """
         self._client.setJointMotorControlArray(
             self.body,
             self.joints,
@@ -128,8 +155,10 @@ class PandaStick:
         )
 
     def _joint_speeds(self, positions: np.ndarray, twist: np.ndarray) -> np.ndarray:
-        """Damped least squares, with the posture in the null space (Siciliano & Khatib, Springer
-        Handbook of Robotics, chapter 2)."""
+        """Joint speeds by damped least squares, with the posture in the null space.
+
+        After Siciliano & Khatib, Springer Handbook of Robotics, chapter 2.
+        """
         jacobian = np.vstack(
             self._client.calculateJacobian(
                 self.body, self.stick, (0.0, 0.0, 0.0),
@@ -141,8 +170,16 @@ class PandaStick:
         return rest + jacobian.T @ np.linalg.solve(square, twist - jacobian @ rest)
 
     def posture_at(self, x: float, y: float, z: float | None = None) -> np.ndarray:
-        """Joint positions (7,) rad with the tip at (x, y, z) m, at rest; z: the height that is
-        held, unless given. Leaves the arm there."""
+        """Find the posture at rest with the tip at a place. Leaves the arm there.
+
+        Args:
+            x: In m.
+            y: In m.
+            z: In m; by default the height that `drive` holds.
+
+        Returns:
+            Joint positions (7,) rad.
+        """
         height = self._height if z is None else z
         rest = np.zeros(len(JOINTS))
         positions = _POSTURE.copy()
@@ -159,7 +196,7 @@ class PandaStick:
 
 
 def _description(*, ball: bool) -> str:
-    """The URDF: `pybullet_data`'s arm without hand and meshes, with boxes and a stick."""
+    """The URDF: the arm of `pybullet_data` without hand and meshes, with boxes and a stick."""
     source = Path(pybullet_data.getDataPath()) / "franka_panda" / "panda.urdf"
     robot = ElementTree.parse(source).getroot()
     for element in list(robot):

@@ -1,6 +1,6 @@
-"""What navigation tasks share: a walled arena seen from above, and a round base that slides in it.
+"""Common parts of navigation tasks: a walled arena seen from above, and a round sliding base.
 
-A task adds its own walls, says which places are free, and how the base is driven.
+A task adds its own walls, says which places are free, and drives the base.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import pybullet
 from wm_mpc.sim.task import CameraView
 
 Colour = tuple[float, float, float, float]
-HALF_WIDTH = 1.0  # m, arena from -1 to 1
-TOLERANCE = 0.1  # m, success radius
-WALL_HEIGHT = 0.1  # m, of walls and base
+HALF_WIDTH = 1.0  # m; the arena reaches from -1 to 1
+TOLERANCE = 0.1  # m; distance to the goal that counts as success
+WALL_HEIGHT = 0.1  # m; half the height of walls and base
 WALL_COLOUR: Colour = (0.25, 0.25, 0.28, 1.0)
 _FLOOR_COLOUR: Colour = (0.85, 0.85, 0.82, 1.0)
 
@@ -29,7 +29,18 @@ def fixed_box(
     colour: Colour,
     collides: bool = True,
 ) -> int:
-    """An immovable box without friction (m); the number of its body."""
+    """Create an immovable box without friction.
+
+    Args:
+        client: PyBullet client.
+        half_extents: Half sizes, m.
+        position: Centre, m.
+        colour: Red, green, blue and opacity, 0 to 1.
+        collides: Whether other bodies collide with it.
+
+    Returns:
+        Number of the body.
+    """
     visual = client.createVisualShape(pybullet.GEOM_BOX, halfExtents=half_extents, rgbaColor=colour)
     shape = (
         client.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half_extents) if collides else -1
@@ -40,8 +51,17 @@ def fixed_box(
 
 
 def sliding_base(client: Any, radius: float, height: float, mass: float) -> int:
-    """A cylinder (m, kg) on two crossed prismatic joints, 0 along x and 1 along y, both within
-    2 m; the number of its body."""
+    """Create a cylinder on two crossed prismatic joints: 0 along x and 1 along y, both within 2 m.
+
+    Args:
+        client: PyBullet client.
+        radius: In m.
+        height: Half the height, m.
+        mass: In kg.
+
+    Returns:
+        Number of the body.
+    """
     shape = client.createCollisionShape(pybullet.GEOM_CYLINDER, radius=radius, height=2 * height)
     visual = client.createVisualShape(
         pybullet.GEOM_CYLINDER, radius=radius, length=2 * height, rgbaColor=(0.9, 0.25, 0.1, 1)
@@ -75,8 +95,13 @@ def sliding_base(client: Any, radius: float, height: float, mass: float) -> int:
 
 
 class PlanarTask:
-    """The part of a `wm_mpc.sim.task.Task` that navigation tasks share. Simulator state: [x, y, vx,
-    vy]. radius: m, of the base."""
+    """The common part of navigation tasks; see `wm_mpc.sim.task.Task`.
+
+    The simulator state is [x, y, vx, vy], m and m/s.
+
+    Attributes:
+        radius: Radius of the base, m.
+    """
 
     radius: float
     view = CameraView(
@@ -93,11 +118,15 @@ class PlanarTask:
         self._base = -1
 
     def is_free(self, position: np.ndarray) -> bool:
-        """Whether the base may stand at a position (2,) m in the present layout."""
+        """Whether the base may stand at a place in the present layout.
+
+        Args:
+            position: (2,) m.
+        """
         raise NotImplementedError
 
     def _build_arena(self, client: Any) -> None:
-        """Floor and border walls."""
+        """Build floor and border walls."""
         self._client = client
         fixed_box(client, (1.3, 1.3, 0.05), (0, 0, -0.05), _FLOOR_COLOUR, collides=False)
         for side in (-1, 1):

@@ -1,4 +1,4 @@
-"""How fast bare PyBullet is: what our own frames per second are compared with."""
+"""How fast bare PyBullet is, for comparison with our own frames per second."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ import pybullet
 
 from wm_mpc.sim.workers import kept_simulation
 
-_FRAMES = 10  # from one command on: the robot has not come far yet, and still moves
+_FRAMES = 10  # after each command; the robot still moves, but has not come far yet
 
 
 def bare_frame_rate(task: str, seconds: float) -> float:
-    """Frames per second (one core) of PyBullet alone in the scene of a task, measured for a while.
+    """Measure the frames per second of bare PyBullet, on one core, in the scene of a task.
 
-    A frame is as many `stepSimulation` as a control period has, and one `getCameraImage` as the
-    camera takes it; no commands, no measurements, nothing kept. The robot moves meanwhile: what
-    stands still is quicker to simulate and to draw, up to twice.
+    A frame is one control step of `stepSimulation` and one `getCameraImage` with the task's camera.
+    There are no commands and no measurements, and nothing is kept. The robot moves: a scene at rest
+    is up to twice as fast to simulate and draw.
+
+    Args:
+        task: Name of the task.
+        seconds: How long to measure, s.
     """
     simulation = kept_simulation(task)
     client: int = simulation.client._client

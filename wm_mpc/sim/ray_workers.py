@@ -1,7 +1,7 @@
-"""Simulators on a Ray cluster, or on a Ray of this machine only; see `wm_mpc.sim.workers`.
+"""Simulators on a Ray cluster, or with Ray on this machine; see `wm_mpc.sim.workers`.
 
-Ray is an optional package. The nodes of a cluster need wm_mpc's dependencies; wm_mpc itself is sent
-to them, so that all run the same version.
+Ray is an optional package. The nodes of a cluster need the dependencies of wm_mpc. They receive
+wm_mpc itself from here, so all run the same version.
 """
 
 from __future__ import annotations
@@ -19,19 +19,30 @@ import wm_mpc
 from wm_mpc.sim.worker_process import ONE_THREAD, Failure
 from wm_mpc.sim.workers import Workers, WorkersError
 
-_PATIENCE = 10.0  # s, until somebody has to answer
-_LOCAL_MEMORY = 200_000_000  # bytes, for results on their way
-_ATTEMPTS = 3  # a cluster now and then fails to start the server process of a new client
+_PATIENCE = 10.0  # s; longest wait for an answer
+_LOCAL_MEMORY = 200_000_000  # bytes for results in transit
+_ATTEMPTS = 3  # a cluster sometimes fails to start the server process of a new client
 
 
 class RayWorkers(Workers):
-    """Every core of a Ray cluster; `count` is their number when the connection was made."""
+    """Every core of a Ray cluster.
+
+    If this process has a Ray connection already, it is used as it is.
+
+    Args:
+        address: `ray` starts Ray on this machine; it listens to this machine only, and ends with
+            this process. `auto` or host:port joins the cluster of this machine. ray://host:10001
+            joins a remote one.
+
+    Attributes:
+        count: Number of cores when the connection was made.
+
+    Raises:
+        WorkersError: Ray is not installed, or does not answer.
+    """
 
     def __init__(self, address: str = "ray") -> None:
-        """address: `ray` (start Ray on this machine; it listens to this machine only and ends with
-        this process), `auto` or host:port (join the cluster of this machine), ray://host:10001 (a
-        remote one). A Ray connection that this process has already is used as it is. Raises
-        WorkersError when Ray is not installed or does not answer."""
+
         self._ray = ray = _import_ray(address)
         self._is_ours = not ray.is_initialized()
         if self._is_ours:
@@ -40,7 +51,7 @@ class RayWorkers(Workers):
         self._task = ray.remote(num_cpus=1)(_perform)
 
     def _share(self, function: Callable[[Any], Any]) -> Any:
-        # In a list, Ray passes the reference on and leaves fetching to the worker.
+        # Ray passes on a reference in a list, and the worker fetches the object itself.
         return uuid.uuid4().hex, [self._ray.put(pickle.dumps(function))]
 
     def _start(self, shared: Any, job: Any) -> Any:
@@ -53,7 +64,7 @@ class RayWorkers(Workers):
     def _outcome(self, handle: Any) -> Any:
         try:
             return self._ray.get(handle)
-        except self._ray.exceptions.RayError as error:  # a worker or node that died, repeatedly
+        except self._ray.exceptions.RayError as error:  # a worker or node died repeatedly
             return Failure(f"{type(error).__name__}: {error}")
 
     def _cancel(self, handle: Any) -> None:
@@ -67,7 +78,7 @@ class RayWorkers(Workers):
 
 def _import_ray(address: str) -> Any:
     if address == "ray":
-        # Ray then binds to the loopback interface instead of the one other machines reach.
+        # Ray then binds to the loopback interface, which other machines cannot reach.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -97,13 +108,13 @@ def _connect(ray: Any, address: str) -> None:
         settings["address"] = address
         settings["runtime_env"]["py_modules"] = [str(Path(wm_mpc.__file__).parent)]
     try:
-        if ":" in address:  # Ray itself would try for minutes
+        if ":" in address:  # check first, because Ray itself would try for minutes
             host, port = address.removeprefix("ray://").rsplit(":", 1)
             socket.create_connection((host, int(port)), _PATIENCE).close()
         _init(ray, settings)
     except Exception as error:
         where = "could be started" if address == "ray" else f"answers at {address}"
-        # A cluster passes its traceback on: what went wrong is below it.
+        # A cluster sends its traceback, too. The reason is below it.
         lines = [line for line in str(error).splitlines() if line and not line.startswith(" ")]
         reason = lines[-1] if lines else type(error).__name__
         hint = "" if address == "ray" else " (does it ask for a token? see RAY_AUTH_MODE)"
@@ -117,7 +128,7 @@ def _connect(ray: Any, address: str) -> None:
 
 
 def _init(ray: Any, settings: dict[str, Any]) -> None:
-    """Raises what the last attempt raised."""
+    """Connect; raises the error of the last attempt."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             ray.init(**settings)
@@ -131,7 +142,7 @@ _kept: dict[str, Callable[[Any], Any]] = {}
 
 
 def _perform(key: str, function: list[Any], job: Any) -> Any:
-    """In a worker: `function` holds a reference to the pickled function called `key`."""
+    """Do a job in a worker. `function` holds a reference to the pickled function named `key`."""
     import ray
 
     try:

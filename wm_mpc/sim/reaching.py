@@ -1,7 +1,8 @@
-"""What reaching tasks share: a Panda arm whose tip goes to a place in space, seen from the side.
+"""Common parts of reaching tasks: a Panda arm whose tip goes to a place in space, seen from the
+side.
 
-A task adds what an action is, how it drives the arm, what is measured, and which postures it starts
-from and goes to. The world frame is the arm's base frame.
+A task adds its actions, how they drive the arm, its measurements, and its starting and goal
+postures. The world frame is the arm's base frame.
 """
 
 from __future__ import annotations
@@ -16,14 +17,19 @@ from wm_mpc.sim.panda import JOINTS, PandaStick
 from wm_mpc.sim.planar import fixed_box
 from wm_mpc.sim.task import CameraView
 
-LOW = np.array([0.35, -0.25, 0.06])  # m, starts and goals have the tip between these corners
+LOW = np.array([0.35, -0.25, 0.06])  # m; the tip of starts and goals is between these corners
 HIGH = np.array([0.58, 0.25, 0.38])
 TOLERANCE = 0.04  # m
 
 
 class ReachingTask:
-    """See `wm_mpc.sim.task.Task`. Simulator state: joint positions (7) and velocities (7); no
-    layout. floor: m, height of the table's top; the arm's base is at 0."""
+    """See `wm_mpc.sim.task.Task`.
+
+    The simulator state is: joint positions (7) and velocities (7). There is no layout.
+
+    Attributes:
+        floor: Height of the table's top, m. The arm's base is at 0.
+    """
 
     floor = 0.0
     view = CameraView(
@@ -57,11 +63,11 @@ class ReachingTask:
         return
 
     def sample_state(self, rng: np.random.Generator) -> np.ndarray:
-        """Leaves the arm there."""
+        """See `Task.sample_state`. Leaves the arm in that state."""
         raise NotImplementedError
 
     def sample_goal(self, rng: np.random.Generator, start: np.ndarray, kind: str) -> np.ndarray:
-        """Where the tip is at least twice the tolerance from the start."""
+        """See `Task.sample_goal`. The tip is at least twice the tolerance away from the start."""
         raise NotImplementedError
 
     def goal_at(self, x: float, y: float, yaw: float) -> np.ndarray:
@@ -77,7 +83,8 @@ class ReachingTask:
         return goal
 
     def _at_rest(self, place: np.ndarray) -> np.ndarray:
-        """The arm at rest with the stick upright and its tip at a place (3,) m. Leaves it there."""
+        """The state at rest with the stick upright and its tip at a place (3,) m. Leaves the arm
+        there."""
         x, y, z = place.tolist()
         return np.concatenate([self._arm.posture_at(x, y, z), np.zeros(len(JOINTS))])
 

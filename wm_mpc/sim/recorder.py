@@ -1,7 +1,7 @@
-"""A film of what the planner does: camera, goal and plan side by side, as .gif or .mp4.
+"""Record a film of the planner: camera, goal and plan in three panels, as .gif or .mp4.
 
-Pictures are drawn and written by a thread of their own, one by one: the control loop does not
-wait for the encoder, memory stays bounded, and an interrupted run leaves a playable file.
+A separate thread draws and writes the images one by one. So the control loop does not wait for the
+encoder, memory stays bounded, and an interrupted run leaves a playable file.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from wm_mpc.spec import ActionSpec
 SUFFIXES = (".gif", ".mp4")
 PANEL = 256  # px
 _GAP, _HEADER = 8, 48  # px
-_LONGEST = 600.0  # s of film; a run that is forgotten must not fill the disk
-_PENDING = 64  # pictures waiting for the encoder
+_LONGEST = 600.0  # s of film; a forgotten run must not fill the disk
+_PENDING = 64  # most pictures that wait for the encoder
 _BACKGROUND, _TEXT, _DIM = (24, 26, 30), (235, 235, 235), (150, 150, 150)
 _COLOURS = ((255, 200, 40), (80, 190, 255), (255, 110, 110), (130, 220, 120), (200, 140, 255))
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -42,9 +42,13 @@ class RecorderError(ValueError):
 class Picture:
     """One picture of the film.
 
-    camera, goal: uint8 (height, width, 3), rgb. actions: the rest of the plan (points, action
-    size). paths: predicted paths as ((points, 3) metres in the world frame, rgb colour); when
-    there are none the actions are drawn as curves. caption: one line.
+    Attributes:
+        camera: uint8 (height, width, 3) rgb.
+        goal: uint8 (height, width, 3) rgb.
+        actions: The rest of the plan, (points, action size), in the action's unit.
+        paths: Predicted paths: points (points, 3) in the world frame, m, and an rgb colour. Without
+            paths, the actions are drawn as curves.
+        caption: One line of text.
     """
 
     camera: np.ndarray
@@ -61,9 +65,21 @@ class _Writer(Protocol):
 
 
 class Recorder:
-    """Writes `Picture`s to a file at `rate` pictures per second until `close`.
+    """Writes pictures to a file until `close`.
 
-    Raises RecorderError when the name ends in neither .gif nor .mp4 or the file cannot be made.
+    Args:
+        path: Path of the file; it ends in .gif or .mp4.
+        view: The camera, to draw paths.
+        action: Limits of the actions, to draw curves.
+        rate: Pictures per second.
+
+    Attributes:
+        path: Path of the file.
+        pictures: Number of pictures written.
+        dropped: Number of pictures left out.
+
+    Raises:
+        RecorderError: The name ends in neither .gif nor .mp4, or the file cannot be made.
     """
 
     def __init__(self, path: str, view: CameraView, action: ActionSpec, rate: float) -> None:
@@ -79,14 +95,19 @@ class Recorder:
         self._thread.start()
 
     def add(self, picture: Picture, *, wait: bool) -> None:
-        """Append a picture. When the encoder is behind: wait for it, or leave the picture out."""
+        """Append a picture.
+
+        Args:
+            picture: The picture.
+            wait: Whether to wait if the encoder is behind. If not, the picture is left out.
+        """
         try:
             self._queue.put(picture, block=wait, timeout=1.0 if wait else None)
         except queue.Full:
             self.dropped += 1
 
     def close(self) -> str:
-        """Finish the file; one line about what was written."""
+        """Finish the file, and describe it in one line."""
         self._queue.put(None)
         self._thread.join()
         if self._failure is not None:
@@ -128,7 +149,8 @@ def _open(path: pathlib.Path, rate: float) -> _Writer:
 
 
 class _OpenCvWriter:
-    """MPEG-4 by OpenCV, for machines without imageio-ffmpeg (whose H.264 plays in browsers too)."""
+    """MPEG-4 by OpenCV, for machines without imageio-ffmpeg. That package's H.264 also plays in
+    browsers."""
 
     def __init__(self, path: pathlib.Path, rate: float) -> None:
         size = (4 * _GAP + 3 * PANEL, PANEL + _GAP + _HEADER)
@@ -147,7 +169,16 @@ class _OpenCvWriter:
 
 
 def compose(picture: Picture, view: CameraView, action: ActionSpec) -> np.ndarray:
-    """The three panels under their captions: uint8 (height, width, 3), rgb."""
+    """Draw the three panels under their captions.
+
+    Args:
+        picture: The picture.
+        view: The camera, to draw paths.
+        action: Limits of the actions, to draw curves.
+
+    Returns:
+        uint8 (height, width, 3) rgb.
+    """
     canvas = np.full((PANEL + _GAP + _HEADER, 4 * _GAP + 3 * PANEL, 3), _BACKGROUND, np.uint8)
     _write_text(canvas, picture.caption, (_GAP, 18), _TEXT)
     if picture.paths:
@@ -173,9 +204,15 @@ def _enlarge(rgb: np.ndarray) -> np.ndarray:
 
 
 def project(points: np.ndarray, view: CameraView, size: int) -> np.ndarray:
-    """World points (n, 3) in metres to pixels (n, 2) of a square picture, x right, y down.
+    """Project points onto a square image. Points behind the camera become NaN.
 
-    Points behind the camera become NaN.
+    Args:
+        points: (n, 3) in the world frame, m.
+        view: The camera.
+        size: Side of the image, pixels.
+
+    Returns:
+        (n, 2) pixels, x to the right, y down.
     """
     position, up = np.asarray(view.position), np.asarray(view.up)
     forward = np.asarray(view.target) - position
@@ -208,7 +245,7 @@ def _draw_paths(rgb: np.ndarray, paths: Sequence[Path], view: CameraView) -> np.
 
 
 def _draw_actions(actions: np.ndarray, spec: ActionSpec) -> np.ndarray:
-    """The actions still to come as step curves, between their limits."""
+    """The rest of the plan as step curves between the action limits."""
     panel = np.full((PANEL, PANEL, 3), (38, 41, 47), np.uint8)
     cv2.line(panel, (0, PANEL // 2), (PANEL, PANEL // 2), (70, 74, 82), 1)
     if len(actions) == 0:

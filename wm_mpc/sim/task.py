@@ -1,7 +1,7 @@
-"""The Protocol a simulated task implements; everything else about simulation is shared.
+"""The Protocol that a simulated task implements. All tasks share the rest of the simulation.
 
-A task builds its bodies in a PyBullet client and answers questions about them. It knows nothing
-of cameras, episodes, datasets, planners or ROS: `sim/bullet.py` does those for every task.
+A task builds its bodies in a PyBullet client and answers questions about them. It knows nothing of
+cameras, episodes, datasets, planners or ROS. `sim/bullet.py` handles those for every task.
 """
 
 from __future__ import annotations
@@ -17,8 +17,16 @@ from wm_mpc.spec import RobotSpec
 
 @dataclasses.dataclass(frozen=True)
 class CameraView:
-    """A fixed pinhole camera: poses in metres in the world frame, vertical field of view in
-    degrees."""
+    """A fixed pinhole camera, in the world frame.
+
+    Attributes:
+        position: Position of the camera, m.
+        target: Point that the camera looks at, m.
+        up: Direction that is up in the image.
+        field_of_view: Vertical field of view, degrees.
+        near: Nearest visible distance, m.
+        far: Farthest visible distance, m.
+    """
 
     position: tuple[float, float, float]
     target: tuple[float, float, float]
@@ -29,7 +37,8 @@ class CameraView:
 
 
 class Explorer(Protocol):
-    """An exploration policy: the next low-level action (action size,), in the action's unit."""
+    """An exploration policy. Each call returns the next action (action size,), in the action's
+    unit."""
 
     def __call__(self) -> np.ndarray: ...
 
@@ -38,14 +47,15 @@ class Task(Protocol):
     """One robot in one scene. Vectors are float64.
 
     Attributes:
-        spec: What the robot is: names, limits, rates, image.
+        spec: Description of the robot: names, limits, rates, image.
         view: Where the camera stands.
-        physics_rate: Physics steps per second; `spec.control_period` must hold a whole number of
-            them.
+        physics_rate: Physics steps per second. `spec.control_period` must be a whole number of
+            physics steps.
         pose_names: Names of the numbers that `pose` returns.
-        scene_pose_names: Those that are not of the robot itself, such as of the object it moves.
+        scene_pose_names: Those that do not belong to the robot itself, such as the place of an
+            object.
         goal_kinds: Ways to draw goals, the default first, such as ("near", "random").
-        tolerances: What each of `errors` must be below for success, by name, in its unit.
+        tolerances: Limits of `errors` for success, by name, each in its unit.
     """
 
     spec: RobotSpec
@@ -57,28 +67,43 @@ class Task(Protocol):
     tolerances: Mapping[str, float]
 
     def build(self, client: Any) -> None:
-        """Create all bodies in a fresh PyBullet client (`pybullet_utils.bullet_client`)."""
-
-    def sample_layout(self, rng: np.random.Generator) -> np.ndarray:
-        """What stays the same within an episode, e.g. where the door is."""
-
-    def set_layout(self, layout: np.ndarray) -> None: ...
-
-    def sample_state(self, rng: np.random.Generator) -> np.ndarray:
-        """A reachable simulator state at rest in the current layout (start of an episode)."""
-
-    def sample_goal(self, rng: np.random.Generator, start: np.ndarray, kind: str) -> np.ndarray:
-        """Draw a goal: a simulator state that is not yet reached at `start`. The simulator may be
-        left in any state.
+        """Create all bodies in an empty PyBullet client.
 
         Args:
-            rng: Where random numbers come from.
+            client: From `pybullet_utils.bullet_client`.
+        """
+
+    def sample_layout(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw a layout: the part of the scene that stays within an episode, such as the place of a
+        door.
+
+        Args:
+            rng: Source of random numbers.
+        """
+
+    def set_layout(self, layout: np.ndarray) -> None:
+        """Build a layout from `sample_layout`."""
+
+    def sample_state(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw the start of an episode: a reachable simulator state at rest in the present layout.
+
+        Args:
+            rng: Source of random numbers.
+        """
+
+    def sample_goal(self, rng: np.random.Generator, start: np.ndarray, kind: str) -> np.ndarray:
+        """Draw a goal: a simulator state that is not yet reached at `start`.
+
+        This may leave the simulator in any state.
+
+        Args:
+            rng: Source of random numbers.
             start: The simulator state at the start.
             kind: One of `goal_kinds`.
         """
 
     def goal_at(self, x: float, y: float, yaw: float) -> np.ndarray:
-        """The goal that a person asks for by a pose in the world frame.
+        """Return the goal that a person asks for by a pose in the world frame.
 
         Args:
             x: In m.
@@ -90,29 +115,51 @@ class Task(Protocol):
         """
 
     def get_state(self) -> np.ndarray:
-        """The full simulator state: everything `set_state` needs to continue from here."""
+        """Return the complete simulator state, which `set_state` needs to go on from here."""
 
-    def set_state(self, state: np.ndarray) -> None: ...
+    def set_state(self, state: np.ndarray) -> None:
+        """Restore a state from `get_state`."""
 
     def command(self, action: np.ndarray) -> None:
-        """Apply a low-level action (in the action's unit); called before every physics step."""
+        """Apply an action. The simulation calls this before every physics step.
+
+        Args:
+            action: (action size,), in the action's unit.
+        """
 
     def measure(self) -> np.ndarray:
-        """The measured robot state in the order of `spec.state.names`."""
+        """Return the measured robot state, in the order of `spec.state.names`."""
 
     def joints(self) -> dict[str, tuple[float, float]]:
-        """All joints of the robot by name: position and velocity (rad and rad/s, or m and m/s), for
-        `joint_states`. Empty for a robot without any; a planner gets only what `measure` says."""
+        """Return position and velocity of each joint by name, for `joint_states`.
+
+        The units are rad and rad/s, or m and m/s. Empty for a robot without joints. A planner gets
+        only the result of `measure`.
+        """
 
     def pose(self) -> np.ndarray:
-        """True pose of what matters to the task; for success and diagnostics only, never for a
-        planner."""
+        """Return the true pose of the things that matter to the task.
+
+        Only success tests and diagnostics may use it, never a planner.
+        """
 
     def errors(self, goal: np.ndarray) -> dict[str, float]:
-        """True distances to a goal state, by name, e.g. {"distance": 0.12} in metres."""
+        """Return the true distances to a goal by name, such as {"distance": 0.12}, m or rad.
+
+        Args:
+            goal: Simulator state of the goal.
+        """
 
     def is_success(self, goal: np.ndarray) -> bool:
-        """Whether the true state is within the task's tolerance of the goal state."""
+        """Whether the true state is within the task's tolerances of a goal.
+
+        Args:
+            goal: Simulator state of the goal.
+        """
 
     def explorer(self, rng: np.random.Generator) -> Explorer:
-        """A new exploration policy for one episode of data collection."""
+        """Return a new exploration policy for one episode of data collection.
+
+        Args:
+            rng: Source of random numbers.
+        """

@@ -1,4 +1,4 @@
-"""The command-line option `--workers`, which every program that simulates has."""
+"""The command-line option `--workers` of all programs that simulate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wm_mpc.sim.workers import ACCEPTED, check_workers
 
 
 def workers(text: str) -> str:
-    """An argparse type: workers as `make_workers` takes them."""
+    """Read workers as an argparse type; see `make_workers`."""
     try:
         return check_workers(text)
     except ValueError as error:
@@ -17,7 +17,11 @@ def workers(text: str) -> str:
 
 
 def add_workers(parser: argparse._ActionsContainer) -> None:
-    """Add the option to a parser."""
+    """Add the option `--workers` to a parser.
+
+    Args:
+        parser: The parser.
+    """
     parser.add_argument(
         "--workers",
         type=workers,
@@ -27,5 +31,5 @@ def add_workers(parser: argparse._ActionsContainer) -> None:
 
 
 def available_cores() -> int:
-    """Cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

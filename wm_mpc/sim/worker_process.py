@@ -1,7 +1,7 @@
-"""One process that does jobs for another; `wm_mpc.sim.workers` is the interface to use.
+"""One process that does jobs for another. Use it through `wm_mpc.sim.workers`.
 
-Function, jobs and results travel pickled through a socket that only the two processes have. The end
-of the socket is the end of the worker, so that it cannot outlive its parent.
+The function, the jobs and the results travel pickled through a socket that only the two processes
+have. The worker ends with the socket, so it cannot outlive its parent.
 """
 
 from __future__ import annotations
@@ -20,30 +20,39 @@ import threading
 import traceback
 from typing import Any
 
-# A job is one core's work; the cores are used up by running as many jobs.
+# Each job uses one core. Several jobs at a time use all cores.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """What a worker sends instead of a result: the error in one line, and its traceback."""
+    """A worker sends this instead of a result.
+
+    Attributes:
+        error: The error in one line.
+        traceback: Its traceback.
+    """
 
     error: str
     traceback: str = ""
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
-        """Of the exception being handled."""
+        """Describe the exception that is being handled.
+
+        Args:
+            error: The exception.
+        """
         return cls(f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
 class WorkerProcess:
-    """A worker process as its parent sees it. To be made in a thread that needs no SIGINT."""
+    """A worker process, seen from its parent. Create it in a thread that needs no SIGINT."""
 
     def __init__(self) -> None:
         self._connection, theirs = multiprocessing.Pipe()
         descriptor = theirs.fileno()
-        # Ctrl-C goes to all processes of a terminal; this one decides what it means.
+        # Ctrl-C reaches all processes of a terminal; only the parent should react.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         with theirs:
             self._process = subprocess.Popen(
@@ -51,12 +60,24 @@ class WorkerProcess:
                 env={**os.environ, **ONE_THREAD},
                 pass_fds=[descriptor],
                 stdin=subprocess.DEVNULL,
-                stdout=2,  # results of our commands go to stdout, and nothing else
+                stdout=2,  # stdout is for the results of our commands only
             )
         self._function = ""
 
     def perform(self, shared: tuple[str, bytes], job: Any) -> Any:
-        """Raises EOFError or OSError when the process dies."""
+        """Let the process do a job.
+
+        Args:
+            shared: Name of the function, and the pickled function.
+            job: The job.
+
+        Returns:
+            The result, or a Failure.
+
+        Raises:
+            EOFError: The process died.
+            OSError: The process died.
+        """
         key, function = shared
         self._connection.send_bytes(
             pickle.dumps(
@@ -67,7 +88,7 @@ class WorkerProcess:
         return pickle.loads(self._connection.recv_bytes())
 
     def kill(self) -> str:
-        """Returns how the process ended."""
+        """Kill the process, and say how it ended."""
         self._process.kill()
         self._process.wait()
         return f"exit code {self._process.returncode}"
@@ -80,7 +101,11 @@ _START = (
 
 
 def serve(descriptor: int) -> None:
-    """The life of a worker process: answer jobs until the other end of the connection is gone."""
+    """Answer jobs until the other end of the connection is gone: the life of a worker process.
+
+    Args:
+        descriptor: File descriptor of the connection.
+    """
     connection = multiprocessing.connection.Connection(descriptor)
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, jobs), daemon=True).start()
@@ -96,7 +121,7 @@ def serve(descriptor: int) -> None:
 
 
 def _receive(connection: Any, jobs: queue.SimpleQueue[bytes]) -> None:
-    """A thread, so that a worker in the middle of a job, too, ends with its parent."""
+    """Receive jobs in a thread, so that even a busy worker ends with its parent."""
     while True:
         try:
             jobs.put(connection.recv_bytes())

@@ -1,9 +1,9 @@
-"""Many simulators at once: one function over many jobs, on the cores of this machine or a cluster.
+"""Many simulators at once: one function over many jobs, on this machine's cores or a cluster.
 
-Collection and data synthesis hand their rollouts to a `Workers` and take the results as they come.
-What a job returns must depend on the job alone, then neither the number of workers nor the back end
-changes any result. Files are written by whoever takes the results: workers keep nothing, so killing
-them is always safe.
+Collection and data synthesis give their rollouts to `Workers`, and take the results as they come.
+The result of a job must depend on the job alone. Then neither the number nor the kind of workers
+changes it. The caller writes the results to files. Workers keep nothing, so killing them is always
+safe.
 """
 
 from __future__ import annotations
@@ -34,11 +34,20 @@ ACCEPTED = (
 
 
 class WorkersError(RuntimeError):
-    """No workers: a back end that is missing or cannot be reached."""
+    """The workers are missing, or cannot be reached."""
 
 
 class JobError(RuntimeError):
-    """A job that failed; `number` counts from 0. The message has the job and its error."""
+    """A job failed. The message holds the job and its error.
+
+    Args:
+        number: Number of the job, from 0.
+        job: The job.
+        error: The error, one line.
+
+    Attributes:
+        number: Number of the job, from 0.
+    """
 
     def __init__(self, number: int, job: object, error: str) -> None:
         super().__init__(f"job {number} ({reprlib.repr(job)}) failed: {error}")
@@ -46,7 +55,11 @@ class JobError(RuntimeError):
 
 
 class Workers(abc.ABC):
-    """A number of workers, to be used in a `with` statement; `count` is how many run at once."""
+    """A number of workers, for use in a `with` statement.
+
+    Attributes:
+        count: How many jobs run at once.
+    """
 
     count: int
 
@@ -57,12 +70,23 @@ class Workers(abc.ABC):
         *,
         ordered: bool = True,
     ) -> Iterator[Result]:
-        """Results of `function` for all jobs, lazily, in their order; or, not `ordered`, each as
-        soon as it is there. At most twice `count` jobs are handed out ahead of the results taken.
+        """Apply a function to all jobs, lazily.
 
-        The function is sent to a worker once, so a `functools.partial` or an instance with
-        `__call__` may carry what all jobs share, such as a model. It, jobs and results must be
-        picklable. Raises JobError for the first job taken that failed.
+        At most twice `count` jobs are in progress at a time. The function is sent to each worker
+        once. So a `functools.partial`, or an object with `__call__`, may carry data that all jobs
+        share, such as a model. The function, the jobs and the results must be picklable.
+
+        Args:
+            function: The function.
+            jobs: The jobs.
+            ordered: Whether the results come in the order of the jobs. If not, each comes when it
+                is ready.
+
+        Yields:
+            The results.
+
+        Raises:
+            JobError: A job failed.
         """
         shared = self._share(function)
         pending: list[tuple[int, Job, Any]] = []
@@ -91,15 +115,15 @@ class Workers(abc.ABC):
 
     @abc.abstractmethod
     def _share(self, function: Callable[[Any], Any]) -> Any:
-        """What `_start` hands to workers as the function."""
+        """Convert the function to the form that `_start` passes to workers."""
 
     @abc.abstractmethod
     def _start(self, shared: Any, job: Any) -> Any:
-        """Queue a job; returns a handle at once."""
+        """Queue a job, and return a handle at once."""
 
     @abc.abstractmethod
     def _first_done(self, handles: list[Any]) -> int:
-        """Wait until one of the jobs is done; returns its position."""
+        """Wait until one of the jobs is done, and return its position."""
 
     @abc.abstractmethod
     def _outcome(self, handle: Any) -> Any:
@@ -107,11 +131,11 @@ class Workers(abc.ABC):
 
     @abc.abstractmethod
     def _cancel(self, handle: Any) -> None:
-        """Drop a job that nobody waits for any more, if that is still possible."""
+        """Drop a job that nobody waits for any more, if possible."""
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Stop all workers at once, whatever they are doing. May be called again."""
+        """Stop all workers at once. May be called more than once."""
 
     def __enter__(self) -> Workers:
         return self
@@ -121,11 +145,20 @@ class Workers(abc.ABC):
 
 
 class LocalWorkers(Workers):
-    """Processes of this machine, started when there are jobs for them; a single worker is this very
-    process. The processes end with this one, even if it is killed."""
+    """Processes of this machine. They start when there are jobs for them.
+
+    A single worker is the calling process itself. The processes end with this one, even if it is
+    killed.
+
+    Args:
+        count: Number of processes, at least 1.
+
+    Raises:
+        ValueError: `count` is below 1.
+    """
 
     def __init__(self, count: int = 1) -> None:
-        """Raises ValueError when `count` is below 1."""
+
         if count < 1:
             raise ValueError(f"{count} is not above zero")
         self.count = count
@@ -165,7 +198,7 @@ class LocalWorkers(Workers):
             handle.cancel()
 
     def _run(self, shared: tuple[str, bytes], job: Any) -> Any:
-        """In a thread of `_threads`: let the thread's process do a job."""
+        """Let the process of this thread (one of `_threads`) do a job."""
         try:
             process: WorkerProcess | None = getattr(self._own, "process", None)
             if process is None:
@@ -179,7 +212,7 @@ class LocalWorkers(Workers):
             except (EOFError, OSError):
                 self._own.process = None
                 return Failure(f"its worker process died ({process.kill()})")
-        except Exception as error:  # no process, or a job that cannot be pickled
+        except Exception as error:  # no process could start, or the job cannot be pickled
             return Failure.of(error)
 
     def close(self) -> None:
@@ -192,7 +225,7 @@ class LocalWorkers(Workers):
 
 @contextlib.contextmanager
 def _one_torch_thread() -> Iterator[None]:
-    """Sums of several threads round differently: a worker of its own process has one, too."""
+    """Use one thread, like worker processes: sums over several threads round differently."""
     torch: Any = sys.modules.get("torch")
     if torch is None:
         yield
@@ -206,7 +239,14 @@ def _one_torch_thread() -> Iterator[None]:
 
 
 def check_workers(text: str) -> str:
-    """A description of workers as `make_workers` takes it. Raises ValueError for anything else."""
+    """Check a description of workers, and return it.
+
+    Args:
+        text: As `make_workers` takes it.
+
+    Raises:
+        ValueError: The text is not accepted.
+    """
     if re.fullmatch(r"-?\d+", text):
         if int(text) < 1:
             raise ValueError(f"{text} is not above zero")
@@ -216,8 +256,15 @@ def check_workers(text: str) -> str:
 
 
 def make_workers(text: str) -> Workers:
-    """The workers a person asks for: one of `ACCEPTED`. Raises ValueError for anything else, and
-    WorkersError when Ray is not installed or does not answer."""
+    """Make the workers that a person asks for.
+
+    Args:
+        text: One of `ACCEPTED`.
+
+    Raises:
+        ValueError: The text is not accepted.
+        WorkersError: Ray is not installed, or does not answer.
+    """
     check_workers(text)
     if text.isdigit():
         return LocalWorkers(int(text))
@@ -230,8 +277,13 @@ _simulations: dict[str, Simulation] = {}
 
 
 def kept_simulation(task: str) -> Simulation:
-    """The present process's simulation of a task, made by the first job that needs it. It is in the
-    state some other job left it in."""
+    """Return this process's simulation of a task. The first job that needs it makes it.
+
+    It is in the state that the last job left.
+
+    Args:
+        task: Name of the task.
+    """
     if task not in _simulations:
         _simulations[task] = Simulation(make_task(task))
     return _simulations[task]
