@@ -258,7 +258,7 @@ def test_synthesis_that_needs_a_simulator_is_refused(run, tmp_path, capsys, synt
     options = f"--dataset data/slider --config train.yaml --workers 1 --synthesis {synthesis}"
     assert train.main(shlex.split(options)) == 1
     error = capsys.readouterr().err
-    assert f"synthesis {synthesis} means executing new actions" in error
+    assert f"synthesis {synthesis} executes new actions" in error
     assert "accepted here: --synthesis adversarial, or none" in error
 
 

@@ -1,4 +1,4 @@
-"""Settings of a training run, checked where they are made; read from `config/train.yaml`."""
+"""Settings of a training run, checked on construction; read from `config/train.yaml`."""
 
 from __future__ import annotations
 
@@ -18,29 +18,52 @@ SYNTHESIS = ("random", "online", "adversarial")
 
 
 class ConfigError(SettingError):
-    """A training setting that is unknown or outside what is accepted."""
+    """A training setting that is unknown or not accepted."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """All settings of a run.
+    """All settings of a training run.
 
-    representation_seed: of all phases before `dynamics` (-1: the seed).
-    horizon: model steps of the multi-step loss. history: model steps of past observations that the
-    dynamics sees, the present one included (0: as the dataset says). episodes: how many are trained
-    on, the first ones (0: all); the held-out ones, the last `validation` share of the dataset, stay
-    the same. representation_*: the first phase (encoder, decoder and dynamics from pixels);
-    dynamics_*: the last (dynamics on the finished latents, where synthesis happens). *_batch:
-    windows per update and process. prediction_weight: of the latent prediction loss in the first
-    phase. pixel_emphasis: extra weight of pixels that differ from the mean image.
-    ema: decay of the moving average of the weights that is kept (0: the last weights). whitening:
-    how far the scene's principal components are brought to equal variance (0: not, 1: wholly; see
-    `readout.fit_scene_map`). threads: 0 = all cores.
-    embedding_*: the phase after the first (the distance to a goal); its lags are times between two
-    frames, in control steps. proposals_*: the phase after that (first plans).
-    synthesis_share: part of every dynamics batch that comes from synthesised rollouts, the same
-    from each method that has some; so every variant makes the same number of updates on the same
-    number of windows.
+    Attributes:
+        seed: Seed of all random numbers; 0 or more.
+        representation_seed: Seed of all phases before `dynamics`; -1: `seed`.
+        horizon: Model steps of the multi-step loss; 1 or more.
+        history: Model steps of past observations that the dynamics sees, including the present
+            one; 0: as in the dataset.
+        episodes: Train on the first N episodes only; 0: all. The held-out episodes stay the same.
+        representation_updates: Updates of the first phase (encoder, decoder and dynamics from
+            pixels).
+        representation_batch: Windows per update and process.
+        representation_rate: Learning rate.
+        prediction_weight: Weight of the latent prediction loss in the first phase; 0 or more.
+        pixel_emphasis: Additional weight of pixels that differ from the mean image; 0 or more.
+        embedding_updates: Updates of the second phase (distance to a goal).
+        embedding_rate: Learning rate.
+        embedding_lags: Times between two frames, control steps; each 1 or more.
+        proposals_updates: Updates of the third phase (first plans).
+        proposals_rate: Learning rate.
+        dynamics_updates: Updates of the last phase (dynamics on finished latents, with synthesis).
+        dynamics_batch: Windows per update and process.
+        dynamics_rate: Learning rate.
+        weight_decay: Weight decay of AdamW; 0 or more.
+        ema: Decay of the moving average of the weights, 0 to below 1; 0: keep the last weights.
+        whitening: How far the scene's principal components get equal variance, 0 (not) to 1
+            (fully); see `readout.fit_scene_map`.
+        validation: Share of the dataset, its last episodes, that is held out; above 0, below 0.9.
+        checkpoint_interval: Time between two saved states, s; above 0.
+        threads: Threads; 0: one per core.
+        synthesis: Methods of data synthesis, out of `SYNTHESIS`.
+        synthesis_share: Share of every dynamics batch that comes from synthesised rollouts, in
+            equal parts from each method that has some; 0 to below 1. So every variant makes the
+            same number of updates on the same number of windows.
+        architecture: Sizes of the model.
+        random: Settings of random rollouts.
+        online: Settings of online rollouts.
+        adversarial: Settings of adversarial perturbations.
+
+    Raises:
+        ConfigError: A value is not accepted.
     """
 
     seed: int = 0
@@ -107,20 +130,25 @@ class TrainConfig:
 
     @property
     def seed_of_representation(self) -> int:
-        """Of all phases before `dynamics`."""
+        """Seed of all phases before `dynamics`."""
         return self.seed if self.representation_seed < 0 else self.representation_seed
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the settings as nested tables."""
         return dataclasses.asdict(self)
 
     def representation_settings(self) -> dict[str, Any]:
-        """What the outcome of the phases before `dynamics` depends on, apart from the data."""
+        """Return the settings that decide the outcome of the phases before `dynamics`."""
         settings = {**self.to_dict(), "seed": self.seed_of_representation}
         return {name: value for name, value in settings.items() if name in _REPRESENTATION}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
-        """From plain (nested) mappings; raises ConfigError naming an unknown or bad entry."""
+        """Build the settings from nested tables.
+
+        Raises:
+            ConfigError: An entry is unknown or not accepted; the text names it.
+        """
         try:
             return build(cls, data)
         except SettingError as error:
@@ -128,7 +156,15 @@ class TrainConfig:
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], **overrides: Any) -> TrainConfig:
-        """From a YAML file; `overrides` win. Raises ConfigError."""
+        """Build the settings from a YAML file.
+
+        Args:
+            path: The file.
+            **overrides: Entries that override the file.
+
+        Raises:
+            ConfigError: The file cannot be read, or an entry is unknown or not accepted.
+        """
         try:
             data = load_table(path)
         except SettingError as error:
