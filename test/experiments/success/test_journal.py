@@ -52,7 +52,7 @@ def test_other_settings_are_refused_with_the_difference(path, change, message):
     Journal(path, IDENTITY, ORIGIN)
     with pytest.raises(JournalError, match=message) as error:
         Journal(path, {**IDENTITY, **change}, ORIGIN)
-    assert "choose another --out, or begin anew with --fresh" in str(error.value)
+    assert "choose another --out, or start again with --fresh" in str(error.value)
 
 
 def test_other_code_is_noted(path):
