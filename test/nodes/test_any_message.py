@@ -198,4 +198,4 @@ def test_pictures_of_two_cameras_on_one_topic_are_said_in_the_status(feed):
         fed.step()
     level, message = fed.node._status._now
     assert level == 1
-    assert message.startswith("planning, degraded: pictures of several frames (2 of front, 1 of")
+    assert message.startswith("planning, degraded: images of several frames (2 of front, 1 of")

@@ -1,4 +1,4 @@
-"""Settings of a training run, checked where they are made; read from `config/train.yaml`."""
+"""Settings of a training run, checked on construction; read from `config/train.yaml`."""
 
 from __future__ import annotations
 
@@ -18,48 +18,52 @@ SYNTHESIS = ("random", "online", "adversarial")
 
 
 class ConfigError(SettingError):
-    """A training setting that is unknown or outside what is accepted."""
+    """A training setting that is unknown or not accepted."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """All settings of a training. `config/train.yaml` says what each of them means.
+    """All settings of a training run.
 
     Attributes:
-        seed: Of all random numbers.
-        representation_seed: Of all phases before `dynamics`; -1: the seed.
-        horizon: Model steps of the multi-step loss.
-        history: Model steps that the dynamics sees, up to the present one; 0: as the dataset says.
-        episodes: How many are trained on, the first ones; 0: all. The last `validation` share of
-            the dataset is held out in any case.
-        representation_updates: Of the first phase: encoder, decoder and dynamics, from pixels.
-        representation_batch: Windows in an update of it, in each process.
-        representation_rate: Its learning rate.
-        prediction_weight: Weight of the latent prediction loss in the first phase.
-        pixel_emphasis: Extra weight of pixels that differ from the mean image.
-        embedding_updates: Of the second phase: the distance to a goal.
-        embedding_rate: Its learning rate.
-        embedding_lags: Times between two frames, in control steps.
-        proposals_updates: Of the third phase: learned first plans.
-        proposals_rate: Its learning rate.
-        dynamics_updates: Of the last phase: the dynamics on finished latents, with data synthesis.
-        dynamics_batch: Windows in an update of it, in each process.
-        dynamics_rate: Its learning rate.
-        weight_decay: Of all phases.
-        ema: Decay of the moving average of the weights that is kept; 0: the last weights.
-        whitening: How far the principal components of the scene are brought to equal variance (0:
-            not, 1: fully); see `readout.fit_scene_map`.
-        validation: Share of the episodes that is held out.
-        checkpoint_interval: Seconds between two saved states.
-        threads: Of PyTorch; 0: all cores.
-        synthesis: Methods of data synthesis.
-        synthesis_share: Share of each dynamics batch that comes from synthesised rollouts, evenly
-            from each method that has some. So every variant makes the same number of updates on the
-            same number of windows.
-        architecture: Of the world model.
-        random: Of random rollouts.
-        online: Of online rollouts.
-        adversarial: Of adversarial inputs.
+        seed: Seed of all random numbers; 0 or more.
+        representation_seed: Seed of all phases before `dynamics`; -1: `seed`.
+        horizon: Model steps of the multi-step loss; 1 or more.
+        history: Model steps of past observations that the dynamics sees, including the present
+            one; 0: as in the dataset.
+        episodes: Train on the first N episodes only; 0: all. The held-out episodes stay the same.
+        representation_updates: Updates of the first phase (encoder, decoder and dynamics from
+            pixels).
+        representation_batch: Windows per update and process.
+        representation_rate: Learning rate.
+        prediction_weight: Weight of the latent prediction loss in the first phase; 0 or more.
+        pixel_emphasis: Additional weight of pixels that differ from the mean image; 0 or more.
+        embedding_updates: Updates of the second phase (distance to a goal).
+        embedding_rate: Learning rate.
+        embedding_lags: Times between two frames, control steps; each 1 or more.
+        proposals_updates: Updates of the third phase (first plans).
+        proposals_rate: Learning rate.
+        dynamics_updates: Updates of the last phase (dynamics on finished latents, with synthesis).
+        dynamics_batch: Windows per update and process.
+        dynamics_rate: Learning rate.
+        weight_decay: Weight decay of AdamW; 0 or more.
+        ema: Decay of the moving average of the weights, 0 to below 1; 0: keep the last weights.
+        whitening: How far the scene's principal components get equal variance, 0 (not) to 1
+            (fully); see `readout.fit_scene_map`.
+        validation: Share of the dataset, its last episodes, that is held out; above 0, below 0.9.
+        checkpoint_interval: Time between two saved states, s; above 0.
+        threads: Threads; 0: one per core.
+        synthesis: Methods of data synthesis, out of `SYNTHESIS`.
+        synthesis_share: Share of every dynamics batch that comes from synthesised rollouts, in
+            equal parts from each method that has some; 0 to below 1. So every variant makes the
+            same number of updates on the same number of windows.
+        architecture: Sizes of the model.
+        random: Settings of random rollouts.
+        online: Settings of online rollouts.
+        adversarial: Settings of adversarial perturbations.
+
+    Raises:
+        ConfigError: A value is not accepted.
     """
 
     seed: int = 0
@@ -126,20 +130,25 @@ class TrainConfig:
 
     @property
     def seed_of_representation(self) -> int:
-        """Of all phases before `dynamics`."""
+        """Seed of all phases before `dynamics`."""
         return self.seed if self.representation_seed < 0 else self.representation_seed
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the settings as nested tables."""
         return dataclasses.asdict(self)
 
     def representation_settings(self) -> dict[str, Any]:
-        """What the outcome of the phases before `dynamics` depends on, apart from the data."""
+        """Return the settings that decide the outcome of the phases before `dynamics`."""
         settings = {**self.to_dict(), "seed": self.seed_of_representation}
         return {name: value for name, value in settings.items() if name in _REPRESENTATION}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
-        """From plain (nested) mappings; raises ConfigError naming an unknown or bad entry."""
+        """Build the settings from nested tables.
+
+        Raises:
+            ConfigError: An entry is unknown or not accepted; the text names it.
+        """
         try:
             return build(cls, data)
         except SettingError as error:
@@ -147,7 +156,15 @@ class TrainConfig:
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], **overrides: Any) -> TrainConfig:
-        """From a YAML file; `overrides` win. Raises ConfigError."""
+        """Build the settings from a YAML file.
+
+        Args:
+            path: The file.
+            **overrides: Entries that override the file.
+
+        Raises:
+            ConfigError: The file cannot be read, or an entry is unknown or not accepted.
+        """
         try:
             data = load_table(path)
         except SettingError as error:

@@ -1,4 +1,4 @@
-"""The synthesised data of a run: made when its time has come, and found again after a restart."""
+"""The synthesised data of a run: made when due, and loaded after a restart."""
 
 from __future__ import annotations
 
@@ -20,9 +20,19 @@ Progress = Callable[[str, int, int], None]
 
 
 class SynthesisedData:
-    """Replays of the methods that make rollouts, by name.
+    """Rollouts of each synthesis method that makes some.
 
-    episodes: numbers of those to start from. progress: stage, rollouts done, rollouts in all.
+    Args:
+        model: The model that encodes.
+        recording: The recorded episodes.
+        config: Settings of the run.
+        episodes: Positions of the episodes at which rollouts start.
+        directory: Directory of the run.
+        workers: Simulators.
+        progress: Called with stage, rollouts done and rollouts in all.
+
+    Attributes:
+        replays: Rollouts by name of the method.
     """
 
     def __init__(
@@ -41,17 +51,26 @@ class SynthesisedData:
         self._workers, self._progress = workers, progress
 
     def add_random(self) -> None:
-        """Random rollouts, once, if they are wanted."""
+        """Add the random rollouts, if the settings ask for them."""
         if "random" in self._config.synthesis:
             self.replays["random"].add("random_rollouts", self._random_rollouts)
 
     def is_due(self, update: int) -> bool:
-        """Whether a round of online rollouts belongs to an update."""
+        """Return whether a round of online rollouts belongs to an update.
+
+        Args:
+            update: Number of the update.
+        """
         wanted = "online" in self._config.synthesis
         return wanted and update > 0 and update % self._config.online.every == 0
 
     def add_online(self, update: int, model: Callable[[], WorldModel]) -> None:
-        """The round of an update; if it was not made before, by `model()`."""
+        """Add the round of online rollouts of an update.
+
+        Args:
+            update: Number of the update.
+            model: Returns the model that plans; called only if the round does not exist yet.
+        """
 
         def make() -> Rollouts:
             return online_rollouts(
@@ -67,7 +86,7 @@ class SynthesisedData:
         self.replays["online"].add(f"online_rollouts_{update}", make)
 
     def _random_rollouts(self) -> Rollouts:
-        # A rollout brings its own history.
+        # Each rollout also contains its history.
         steps = self._config.random.steps + self._history - 1
         return random_rollouts(
             self._recording,

@@ -116,7 +116,7 @@ def test_numbers_may_be_written_with_an_exponent_and_flags_as_words():
         ("planner.horizon=2.5", "planner.horizon is 2.5; a whole number is needed"),
         ("planner.horizon=0", "planner.horizon is 0; accepted: an integer from 1 to 50 steps"),
         ("cost.mode=first", "cost.mode is 'first'; accepted: last, all"),
-        ("planner.type=gd", "name the planners with --planners"),
+        ("planner.type=gd", "choose planners with --planners"),
         ("horizon=3", "'horizon=3': accepted: planner.NAME=VALUE"),
         ("planner.horizon", "accepted: planner.NAME=VALUE"),
         ("planner.horizon=[", "'\\[' is no value"),
