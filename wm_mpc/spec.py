@@ -46,12 +46,16 @@ _SHORTEST_PERIOD = 1e-5  # s
 
 @dataclasses.dataclass(frozen=True)
 class RobotSpec:
-    """Everything the planner must know about a robot and its task.
+    """Everything that the planner must know about a robot and its task.
 
-    control_period: seconds between two low-level actions.
-    frame_skip: low-level actions in one model step (so a model step lasts
-        `frame_skip * control_period` seconds).
-    history: model steps of past observations the dynamics sees, the present one included.
+    Attributes:
+        task: Name of the task.
+        action: What the robot is sent.
+        state: What is measured of the robot.
+        image: What the camera sees.
+        control_period: Length of a control step, s.
+        frame_skip: Control steps in a model step.
+        history: Model steps that the dynamics sees, up to the present one.
     """
 
     task: str
@@ -152,8 +156,12 @@ class RobotSpec:
         return dataclasses.replace(self, action=dataclasses.replace(self.action, rate_limit=limit))
 
     def positions_of(self, moves: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        """Normalised positions (steps, action size) from moves: 1 is the largest change in a
-        control period. rest: the normalised position (action size,) before the first one."""
+        """Normalised positions (steps, action size) from moves.
+
+        Args:
+            moves: (steps, action size); 1 is the largest change in one control step.
+            rest: The normalised position (action size,) before the first move.
+        """
         change = self.normalised_change
         assert change is not None
         rows, place = [], rest
@@ -183,7 +191,11 @@ class RobotSpec:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RobotSpec:
-        """Inverse of `to_dict`. Raises SpecError naming the missing or unknown entry."""
+        """Inverse of `to_dict`.
+
+        Raises:
+            SpecError: An entry is missing or unknown; the message names it.
+        """
         try:
             return cls(
                 task=str(data["task"]),

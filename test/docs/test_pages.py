@@ -90,6 +90,14 @@ def test_a_marker_that_cannot_be_filled_is_an_error(text, told):
         tools.updated(text, {"one": lambda: "1"}, "page.md")
 
 
+def test_no_marker_in_a_sentence_begins_a_line(pages):
+    """There, Markdown takes it for a paragraph of its own."""
+    for name, text in pages.items():
+        for number, line in enumerate(text.splitlines(), 1):
+            begins = re.match(r"<!-- made: [^>]* -->(.*)", line)
+            assert not (begins and begins[1]), f"{name}:{number}: {line}"
+
+
 WORDS = {
     "low-level": "control step",
     "control period": "control step (the period is its length)",

@@ -92,6 +92,19 @@ def claims(folder: str, *words: str) -> str:
     return table(("claim", "wanted", "measured", "holds"), rows)
 
 
+def not_held(*folders: str) -> str:
+    """Claims of benchmarks that do not hold."""
+    rows = [
+        (row["claim"], row["wanted"], row["measured"])
+        for folder in folders
+        for row in results(folder)["claims"]
+        if row["holds"] is False
+    ]
+    if not rows:
+        return "All claims hold."
+    return table(("claim", "wanted", "measured"), rows)
+
+
 def faults() -> str:
     """Each fault, and how long until the robot held and until it planned again."""
     rows = []
@@ -132,6 +145,7 @@ MAKERS: dict[str, Callable[..., str]] = {
     "node": node,
     "image_to_plan": image_to_plan,
     "claims": claims,
+    "not_held": not_held,
     "faults": faults,
     "soak": soak,
 }

@@ -108,24 +108,24 @@ def _accepted(default: Any, setting: Setting) -> str:
         return ", ".join(f"`{choice}`" for choice in setting.choices)
     if isinstance(default, bool | str):
         return "true, false" if isinstance(default, bool) else "text"
-    whole = "whole number, " if isinstance(default, int) else ""
-    return f"{whole}{_range(setting)} {setting.unit}".strip()
+    if isinstance(default, int):
+        return f"whole number, {_range(setting, 'd')} {setting.unit}".strip()
+    return f"{_range(setting, 'g')} {setting.unit}".strip()
 
 
-def _range(setting: Setting) -> str:
+def _range(setting: Setting, shown: str) -> str:
     if setting.low is not None and setting.high is not None:
-        return f"{setting.low:g} to {setting.high:g}"
-    parts = [
-        f"{value:g} {words}" if words.startswith("or") else f"{words} {value:g}"
-        for value, words in (
-            (setting.low, "or more"),
-            (setting.above, "above"),
-            (setting.high, "or less"),
-            (setting.below, "below"),
-        )
-        if value is not None
-    ]
-    return ", ".join(parts) or "any"
+        return f"{setting.low:{shown}} to {setting.high:{shown}}"
+    ends = []
+    if setting.low is not None:
+        ends.append(f"{setting.low:{shown}} or more")
+    if setting.above is not None:
+        ends.append(f"above {setting.above:{shown}}")
+    if setting.high is not None:
+        ends.append(f"{setting.high:{shown}} or less")
+    if setting.below is not None:
+        ends.append(f"below {setting.below:{shown}}")
+    return ", ".join(ends) or "any"
 
 
 def _when(setting: Setting) -> str:

@@ -29,10 +29,17 @@ class GoalStatus(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
-    """number: counted from 1. content: what to reach, whatever a planner understands. revision:
-    how often its content was exchanged. reason: why it ended without being reached. distance: of
-    the latest observation, in model steps; NaN while not known. seconds: since planning for it
-    began."""
+    """A goal and what became of it.
+
+    Attributes:
+        number: Counted from 1.
+        content: What to reach, in whatever form a planner understands.
+        status: Where it is.
+        revision: How often its content was exchanged.
+        reason: Why it ended without being reached.
+        distance: Distance of the latest observation, in model steps; NaN while it is unknown.
+        seconds: Time since planning for it began.
+    """
 
     number: int
     content: Any
@@ -78,7 +85,11 @@ class GoalQueue:
             return self.append(content)
 
     def append(self, content: Any) -> Goal:
-        """A goal after all others. Raises ValueError when too many wait."""
+        """Add a goal after all others.
+
+        Raises:
+            ValueError: Too many goals wait.
+        """
         with self._lock:
             if len(self._waiting) >= _MOST_WAITING:
                 raise ValueError(f"{_MOST_WAITING} goals wait already; accepted: no more")
@@ -90,8 +101,13 @@ class GoalQueue:
             return goal
 
     def exchange(self, number: int, content: Any, *, counts: bool = True) -> None:
-        """Another content for a goal that has not ended, such as a state that came late. counts:
-        whether it is another revision; not where nothing of it is planned with."""
+        """Give a goal that has not ended another content, such as a state that came late.
+
+        Args:
+            number: Of the goal.
+            content: The new content.
+            counts: Whether it is a new revision; not if nothing of it is planned with.
+        """
         with self._lock:
             if self._current is not None and self._current.number == number:
                 self._current = _exchanged(self._current, content, counts)
@@ -109,10 +125,17 @@ class GoalQueue:
     def see(
         self, number: int, distance: float, now: float, *, tolerance: float, timeout: float
     ) -> Goal | None:
-        """An observation from which was planned for goal `number`; that goal, if it ended thereby.
+        """Note an observation from which a plan for a goal was made.
 
-        distance: to that goal, in model steps; NaN: not known. now: s, of any clock. tolerance: in
-        model steps. timeout: s, 0: none.
+        Args:
+            number: Of the goal.
+            distance: Distance to it, in model steps; NaN: unknown.
+            now: Time of any clock, s.
+            tolerance: In model steps.
+            timeout: In s; 0: none.
+
+        Returns:
+            The goal, if it ended with this observation.
         """
         with self._lock:
             goal = self._current

@@ -35,10 +35,17 @@ class PlanningError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class ControlPlan:
-    """actions: float64 (horizon * frame_skip, action size), in the action's unit, inside limits;
-    row k applies `k * control_period` after the observation. latents: (horizon + 1, latent size),
-    the present and the predicted ones. candidates: (n, horizon + 1, latent size), of other good
-    plans. encode_seconds, plan_seconds: wall time."""
+    """A plan in the units of the robot.
+
+    Attributes:
+        actions: float64 (horizon * frame_skip, action size), in the action's unit, inside the
+            limits. Row k applies `k * control_period` after the observation.
+        latents: (horizon + 1, latent size), the present and the predicted ones.
+        candidates: (n, horizon + 1, latent size), those of other good plans.
+        result: Of the search.
+        encode_seconds: Wall time of encoding.
+        plan_seconds: Wall time of planning.
+    """
 
     actions: np.ndarray
     latents: Tensor
@@ -74,8 +81,15 @@ class RecedingHorizon:
 
     @torch.no_grad()
     def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None:
-        """Goal observation: image uint8 (height, width, 3) rgb, state (state size,) in its units or
-        None when unknown. Raises PlanningError when its latent is not finite."""
+        """Plan for this goal from now on.
+
+        Args:
+            image: uint8 (height, width, 3) rgb.
+            state: (state size,) in its units, or None if it is unknown.
+
+        Raises:
+            PlanningError: The latent of the goal is not finite.
+        """
         known = state is not None and len(state) == self.spec.state.size
         vector = state if known and state is not None else self.model.state_mean.numpy()
         self._goal = self._encode(image, vector)
@@ -84,9 +98,15 @@ class RecedingHorizon:
 
     @torch.no_grad()
     def goal_distance(self, latent: Tensor, state_weight: float = 0.0) -> float:
-        """Of a latent (latent size,) to the goal, as the cost compares them: of the scene, and with
-        a weight of the robot's state, where the goal's is known. Raises PlanningError without a
-        goal."""
+        """Distance of a latent to the goal, as the cost measures it.
+
+        Args:
+            latent: (latent size,).
+            state_weight: Weight of the robot's state, if the state at the goal is known.
+
+        Raises:
+            PlanningError: There is no goal.
+        """
         if self._goal is None or self._embedded_goal is None:
             raise PlanningError("there is no goal yet")
         counts = state_weight > 0.0 and self._goal_has_state and self.spec.state.size > 0
@@ -137,7 +157,8 @@ class RecedingHorizon:
             image: uint8 (height, width, 3) rgb.
             state: (state size,), in its units.
             stamp: When both were taken, s.
-            planner, objective: How to search, and what for.
+            planner: How to search.
+            objective: What to search for.
             committed: (n, action size) in the action's unit, executed from `stamp` on whatever is
                 planned.
             budget: Seconds for first plans and the search.

@@ -33,9 +33,13 @@ _JUMP = 7.0
 
 @dataclasses.dataclass(frozen=True)
 class Surprise:
-    """In multiples of what is usual, see the module; NaN where it cannot be told. prediction: of
-    the present latent, predicted a model step ago from what was then seen and since executed,
-    median of the latest few. image: of the present image, redrawn."""
+    """How wrong the model is now, in multiples of what is usual; NaN where that is unknown.
+
+    Attributes:
+        prediction: Error of the present latent against its prediction one model step ago; median of
+            the latest few.
+        image: Error of the present image against what the model draws of it.
+    """
 
     prediction: float = math.nan
     image: float = math.nan

@@ -20,11 +20,15 @@ FOREVER = int(np.iinfo(np.int64).max)
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One plan. Point k applies from `starts[k]` until the next point, the last one until `end`.
+    """One plan. Point k applies from `starts[k]` until the next point, and the last one until
+    `end`.
 
-    begin: when the plan takes over from the one before it. starts: int64 (points,), ascending.
-    end, expires: when the last point is over, and when the plan ends in any case. actions: float64
-    (points, action size); no points mean that nothing is planned from `begin` on.
+    Attributes:
+        begin: When the plan takes over from the one before it, ns.
+        starts: int64 (points,), ascending, ns.
+        end: When the last point is over, ns.
+        expires: When the plan ends in any case, ns.
+        actions: float64 (points, action size); without points, nothing is planned from `begin` on.
     """
 
     begin: int
@@ -178,8 +182,14 @@ class Timeline:
         return self.idle
 
     def between(self, start: int, end: int, default: np.ndarray | None = None) -> np.ndarray:
-        """The actions (n, action size) of the control periods, counted from `start`, that begin
-        before `end`. default: where rest is unknown; one of the two must be known."""
+        """The actions (n, action size) of the control steps, counted from `start`, that begin
+        before `end`.
+
+        Args:
+            start: In ns.
+            end: In ns.
+            default: The action where rest is unknown; one of the two must be known.
+        """
         count = max(0, math.ceil((end - start) / self.period))
         rows = [self.at(start + k * self.period) for k in range(count)]
         known = [default if row is None else row for row in rows]

@@ -29,8 +29,13 @@ class Verdict(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
-    """actions: float64 (points, action size) to be executed; none for HOLD. reason: what was wrong;
-    empty for SUCCESS. code: of HOLD."""
+    """What the validator says about a plan.
+
+    Attributes:
+        verdict: Whether it may be sent.
+        actions: float64 (points, action size) to execute; none for HOLD.
+        reason: What was wrong; empty for SUCCESS.
+    """
 
     verdict: Verdict
     actions: np.ndarray

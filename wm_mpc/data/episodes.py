@@ -35,14 +35,18 @@ class DatasetError(RuntimeError):
 
 @dataclasses.dataclass
 class Episode:
-    """One recorded episode of T low-level steps.
+    """One recorded episode of T control steps.
 
-    images: uint8 (T+1, height, width, 3); states: float32 (T+1, state size), in the spec's units;
-    actions: float32 (T, action size), in the spec's unit, inside its limits.
-    simulator_states: float64 (T+1, any) and layout: float64 (any,), only from simulation: enough
-    to restore the simulator at any step. poses: float64 (T+1, any), for diagnostics and pictures
-    only, named in the dataset's provenance ("pose_names").
-    seed: what the episode was made from, or None.
+    Attributes:
+        images: uint8 (T+1, height, width, 3).
+        states: float32 (T+1, state size), in the units of the spec.
+        actions: float32 (T, action size), in the unit of the spec, inside its limits.
+        simulator_states: float64 (T+1, any), from simulation only: enough to restore the simulator
+            at each step.
+        layout: float64 (any,), from simulation only.
+        poses: float64 (T+1, any), for diagnostics and pictures only; the dataset's provenance names
+            them ("pose_names").
+        seed: What the episode was made from, or None.
     """
 
     images: np.ndarray
@@ -65,7 +69,11 @@ class Dataset:
     """Read and append access. Safe for several writing processes (each its own episodes)."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Open an existing dataset. Raises DatasetError when there is none or it is foreign."""
+        """Open an existing dataset.
+
+        Raises:
+            DatasetError: There is none, or it is not one of ours.
+        """
         self.path = Path(path)
         try:
             header = json.loads((self.path / "dataset.json").read_text())
@@ -93,8 +101,16 @@ class Dataset:
         spec: RobotSpec,
         provenance: dict[str, Any] | None = None,
     ) -> Dataset:
-        """Create a dataset, or open it when it exists and is of the same robot. Raises DatasetError
-        when it is of another robot, or the directory cannot be made."""
+        """Create a dataset, or open it if it exists and is of the same robot.
+
+        Args:
+            path: Its directory.
+            spec: The robot.
+            provenance: How the data were made.
+
+        Raises:
+            DatasetError: It is of another robot, or the directory cannot be made.
+        """
         path = Path(path)
         if (path / "dataset.json").exists():
             dataset = cls(path)
@@ -156,7 +172,11 @@ class Dataset:
                 raise DatasetError(f"episode {name} contain NaN or infinity")
 
     def read(self, index: int) -> Episode:
-        """One whole episode. Raises DatasetError when its file is damaged or missing."""
+        """One whole episode.
+
+        Raises:
+            DatasetError: Its file is damaged or missing.
+        """
         return self._read(index, _ARRAYS)
 
     def read_without_images(self, index: int) -> Episode:
@@ -193,11 +213,14 @@ class Dataset:
 
 
 class Recording:
-    """A dataset laid out for training: all steps of all episodes one after another.
+    """A dataset laid out for training: all steps of all episodes, one after another.
 
-    images: uint8 (frames, height, width, 3), memory-mapped; states (normalised later) float32
-    (frames, state size); actions: float32 (frames, action size), NaN on the last frame of an
-    episode (no action follows it); episode_of: int32 (frames,).
+    Attributes:
+        images: uint8 (frames, height, width, 3), memory-mapped.
+        states: float32 (frames, state size), not normalised.
+        actions: float32 (frames, action size); NaN on the last frame of an episode, which no action
+            follows.
+        episode_of: int32 (frames,), the episode of each frame.
     """
 
     def __init__(self, dataset: Dataset, *, limit: int | None = None) -> None:
@@ -225,9 +248,11 @@ class Recording:
         self.poses = _joined(poses)
 
     def window_starts(self, steps: int, episodes: np.ndarray | None = None) -> np.ndarray:
-        """Frame numbers at which a window of `steps` model steps fits into its episode.
+        """Frame numbers at which a window fits into its episode.
 
-        episodes: numbers (positions in `indices`) to draw from; all when None.
+        Args:
+            steps: Model steps of the window.
+            episodes: Numbers (positions in `indices`) to draw from; None: all.
         """
         span = steps * self.spec.frame_skip
         last = np.arange(len(self.states)) + span

@@ -41,9 +41,12 @@ class CheckpointError(RuntimeError):
 def save_checkpoint(
     model: WorldModel, path: str | os.PathLike[str], provenance: dict[str, Any]
 ) -> None:
-    """Write a checkpoint atomically (temporary file, fsync, rename).
+    """Write a checkpoint, complete or not at all.
 
-    provenance: how it was made: command, seed, data hash, git commit, synthesis, metrics.
+    Args:
+        model: What to write.
+        path: Of the file.
+        provenance: How it was made: command, seed, hash of the data, commit, synthesis, metrics.
     """
     path = Path(path)
     metadata = {
@@ -70,7 +73,11 @@ def save_checkpoint(
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The JSON entry of a checkpoint. Raises CheckpointError saying what is wrong with the file."""
+    """The JSON entry of a checkpoint.
+
+    Raises:
+        CheckpointError: The file is missing, damaged or foreign; the message says which.
+    """
     with _open(Path(path)) as file:
         return _metadata(Path(path), file)
 
@@ -112,11 +119,20 @@ def _metadata(path: Path, file: TensorFile) -> dict[str, Any]:
 def load_checkpoint(
     path: str | os.PathLike[str], *, exact: bool = False
 ) -> tuple[WorldModel, dict[str, Any]]:
-    """Load and validate a checkpoint; returns the model in evaluation mode, without gradients on
-    its weights, and the metadata. The large weights of recurrent dynamics are rounded to bfloat16
-    (`GruDynamics.round_weights`), for whatever plans with them, unless `exact`: for what trains
-    them further, or writes them again. Nothing is allocated before the file's header agrees with
-    the description of the model. Raises CheckpointError."""
+    """Load and validate a checkpoint. Nothing is allocated before the header agrees with the
+    description of the model.
+
+    Args:
+        path: Of the file.
+        exact: Keep all weights as they are, to train or write them again. Otherwise the large
+            weights of recurrent dynamics are rounded to bfloat16 (`GruDynamics.round_weights`).
+
+    Returns:
+        The model, in evaluation mode and without gradients on its weights, and the metadata.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, foreign, or of another format.
+    """
     path = Path(path)
     with _open(path) as file:
         metadata = _metadata(path, file)

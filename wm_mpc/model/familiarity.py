@@ -22,14 +22,19 @@ ENOUGH = 100  # moments, to tell what 99 of 100 stay below
 
 @dataclasses.dataclass(frozen=True)
 class Familiarity:
-    """Errors that 99 of 100 held-out recorded moments stay below; all above 0. Where fewer than
-    `ENOUGH` moments were held out, more than the largest error seen (`training/calibration.py`).
+    """How wrong a model usually is: errors that 99 of 100 held-out recorded moments stay below, all
+    above 0. With fewer than `ENOUGH` held-out moments, they are larger than the largest error
+    seen (`training/calibration.py`).
 
-    prediction: of a latent one model step ahead, `prediction_error`. image: of the redrawn camera
-    image, `image_error`. step: the distance, as goals are compared, that the scene covers in a
-    model step, median of those in which something moved; 0 where nothing ever did. moments: how
-    many were looked at. data: hash of the dataset. checkpoint: sha256 of the file these numbers
-    were added to; empty where they came with the training.
+    Attributes:
+        prediction: Of a latent, one model step ahead (`prediction_error`).
+        image: Of the image that the model draws (`image_error`).
+        step: Distance that the scene covers in a model step, as goals are compared; the median over
+            steps in which something moved; 0 if nothing ever did.
+        moments: How many moments were looked at.
+        data: Hash of the dataset.
+        checkpoint: sha256 of the file that these numbers were added to; empty if they came with the
+            training.
     """
 
     prediction: float
@@ -54,7 +59,11 @@ class Familiarity:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Familiarity:
-        """Inverse of `to_dict`. Raises SpecError."""
+        """Inverse of `to_dict`.
+
+        Raises:
+            SpecError: It cannot be read.
+        """
         try:
             return cls(
                 float(data["prediction"]), float(data["image"]), float(data["step"]),

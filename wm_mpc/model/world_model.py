@@ -22,6 +22,8 @@ from wm_mpc.model.gru_rollout import FusedWeights, fused_rollout
 from wm_mpc.model.proposals import PlanProposals
 from wm_mpc.model.state_features import StateFeatures
 from wm_mpc.model.transformer import TransformerDynamics
+from wm_mpc.settings.build import build
+from wm_mpc.settings.fields import SettingError, check, setting
 from wm_mpc.spec import RobotSpec, SpecError
 
 if TYPE_CHECKING:
@@ -30,84 +32,6 @@ if TYPE_CHECKING:
 # Keypoints lie in [-1, 1] with a spread of about 0.5; this brings latents to about unit scale until
 # the map from keypoints to the scene latent is fitted.
 _SCENE_SCALE = 2.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Architecture:
-    """Sizes of a world model's parts.
-
-    keypoints: points the encoder finds in the scene; robot_points: blobs the decoder draws the
-    robot with; robot_from_state: whether it draws it from the measured state. Goals are compared by
-    the keypoints alone: where the goal is a posture of the robot itself and the state says
-    everything about it, this must be false, or the keypoints see nothing of it.
-    embedding: coordinates in which distances to a goal are measured, at most.
-    dynamics: a key of `DYNAMICS`; hidden: its width. layers, heads, context: of the transformer;
-    context is how many model steps it looks back on, the present one included (more than the
-    training windows hold is never trained). gate: whether the scene changes only as far as a
-    learned gate opens (`dynamics.change_through_gate`).
-    proposals: first plans that are learned beside the model (0: none); proposal_steps: model steps
-    of each.
-    pose_names: what `WorldModel.read_pose` reads out of a latent, e.g. ("x", "y"); for pictures.
-    """
-
-    keypoints: int = 8
-    encoder_width: int = 16
-    decoder_width: int = 16
-    embedding: int = 8
-    dynamics: str = "gru"
-    hidden: int = 128
-    layers: int = 2
-    heads: int = 4
-    context: int = 5
-    gate: bool = True
-    robot_points: int = 8
-    robot_from_state: bool = True
-    proposals: int = 32
-    proposal_steps: int = 5
-    pose_names: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.dynamics not in DYNAMICS:
-            raise SpecError(
-                f"dynamics {self.dynamics!r} is unknown; accepted: {', '.join(DYNAMICS)}"
-            )
-        for name in ("encoder_width", "decoder_width"):
-            if getattr(self, name) < 4 or getattr(self, name) % 4:
-                raise SpecError(f"{name} is {getattr(self, name)}; a multiple of 4 is needed")
-        if self.proposals < 0:
-            raise SpecError(f"proposals is {self.proposals}; it must not be negative")
-        for name in ("keypoints", "robot_points", "embedding", "hidden", "proposal_steps"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"{name} is {getattr(self, name)}; it must be positive")
-        if self.layers < 1 or self.heads < 1 or self.context < 1:
-            raise SpecError("layers, heads and context must be positive")
-        if self.dynamics == "transformer" and self.hidden % self.heads:
-            raise SpecError(
-                f"hidden is {self.hidden}; a multiple of heads, {self.heads}, is needed"
-            )
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Architecture:
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(data) - known)
-        if unknown:
-            raise SpecError(f"architecture has unknown entries {unknown}; known: {sorted(known)}")
-        for field in dataclasses.fields(cls):
-            value = data.get(field.name, field.default)
-            kind = (list, tuple) if field.name == "pose_names" else type(field.default)
-            if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-                raise SpecError(f"{field.name} is {str(value)[:99]!r}, which is no {field.type}")
-        if not all(isinstance(name, str) for name in data.get("pose_names", ())):
-            raise SpecError("pose_names holds something that is no word")
-        # Older checkpoints have no gate and no proposals, and say nothing of them.
-        return cls(
-            **{
-                "gate": False,
-                "proposals": 0,
-                **data,
-                "pose_names": tuple(data.get("pose_names", ())),
-            }
-        )
 
 
 def _gru(latent_size: int, action_size: int, gated: int, sizes: Architecture) -> Dynamics:
@@ -128,17 +52,85 @@ DYNAMICS: dict[str, Callable[[int, int, int, Architecture], Dynamics]] = {
 }
 
 
-class WorldModel(nn.Module):
-    """Encoder, dynamics and decoder of one robot, and what else a planner asks.
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """Sizes of the parts of a world model. Raises SpecError when they are not accepted."""
 
-    state_mean, state_std: normalisation of the measured robot state, (state size,) buffers: mean
-    and spread of each entry, of an angle its mean direction and its spread on the unit circle.
-    scene_mean, scene_map, scene_unmap: the affine map from keypoints to the scene latent and back,
-    (scene size,) and twice (scene size, scene size) buffers; a mere scale until
-    `training/readout.py` fits it.
-    pose_weight, pose_bias: a linear read-out of the recorded pose from the scene latent, fitted
-    after training. It draws predicted paths for people; no loss and no planner ever uses it.
-    familiarity: how wrong the model usually is; None where nobody measured it.
+    keypoints: int = setting(8, "Points that the encoder finds in the scene", low=1)
+    encoder_width: int = setting(
+        16, "Channels of the layers of the encoder, a multiple of 4", low=4
+    )
+    decoder_width: int = setting(
+        16, "Channels of the layers of the decoder, a multiple of 4", low=4
+    )
+    embedding: int = setting(
+        8, "Largest number of coordinates in which the distance to a goal is measured", low=1
+    )
+    dynamics: str = setting("gru", "Kind of the dynamics", choices=tuple(DYNAMICS))
+    hidden: int = setting(128, "Width of the dynamics", low=1)
+    layers: int = setting(2, "Layers of the transformer", low=1)
+    heads: int = setting(4, "Heads of the transformer", low=1)
+    context: int = setting(
+        5,
+        "Number of model steps that the transformer looks back on, the present one included; more "
+        "than horizon and history hold is never trained",
+        "steps",
+        low=1,
+    )
+    gate: bool = setting(True, "Let the scene change only as far as a learned gate opens")
+    robot_points: int = setting(8, "Blobs with which the decoder draws the robot", low=1)
+    robot_from_state: bool = setting(
+        True,
+        "Draw the robot from its measured state. Goals are compared by keypoints alone: if the "
+        "goal is a posture of the robot itself, and the state says everything about it, this must "
+        "be false, or the keypoints see nothing of it",
+    )
+    proposals: int = setting(32, "Number of learned first plans; 0: none", low=0)
+    proposal_steps: int = setting(5, "Model steps of each learned first plan", "steps", low=1)
+    pose_names: tuple[str, ...] = setting(
+        (), "What is read out of a latent for pictures, such as x, y; train fills this in"
+    )
+
+    def __post_init__(self) -> None:
+        try:
+            check(self, "architecture.")
+        except SettingError as error:
+            raise SpecError(str(error)) from None
+        for name in ("encoder_width", "decoder_width"):
+            if getattr(self, name) % 4:
+                raise SpecError(
+                    f"architecture.{name} is {getattr(self, name)}; a multiple of 4 is needed"
+                )
+        if self.dynamics == "transformer" and self.hidden % self.heads:
+            raise SpecError(
+                f"architecture.hidden is {self.hidden}; a multiple of heads, {self.heads}, is "
+                "needed"
+            )
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Architecture:
+        """From a checkpoint. Raises SpecError."""
+        # Older checkpoints have no gate and no proposals, and say nothing of them.
+        try:
+            return build(cls, {"gate": False, "proposals": 0, **data}, "architecture.")
+        except SettingError as error:
+            raise SpecError(str(error)) from None
+
+
+class WorldModel(nn.Module):
+    """Encoder, dynamics and decoder of one robot, and what else a planner asks for.
+
+    Attributes:
+        state_mean: (state size,), mean of each entry of the state; of an angle, its mean direction.
+        state_std: (state size,), spread of each entry; of an angle, its spread on the unit circle.
+        scene_mean: (scene size,), of the affine map from keypoints to the scene latent.
+        scene_map: (scene size, scene size), of that map; a mere scale until `training/readout.py`
+            fits it.
+        scene_unmap: (scene size, scene size), of the way back.
+        pose_weight: Of a linear read-out of the recorded pose from the scene latent, fitted after
+            training. It draws predicted paths for people; no loss and no planner ever uses it.
+        pose_bias: Of the same read-out.
+        familiarity: How wrong the model usually is; None if nobody measured it.
     """
 
     state_mean: Tensor

@@ -18,10 +18,17 @@ from wm_mpc.planning.planner import (
 
 @dataclasses.dataclass(frozen=True)
 class CrossEntropyPlanner:
-    """Samples plans from a Gaussian and refits it to the best ones.
+    """Samples plans from a Gaussian and fits the Gaussian to the best ones.
 
-    Starts from the first proposal as mean; the paper's reference setting is 300 samples, 30
-    elites, 30 iterations. deviation: initial standard deviation of normalised actions.
+    The mean begins at the first of the first plans. The paper's reference setting is 300 samples,
+    30 elites and 30 iterations.
+
+    Attributes:
+        samples: Candidates in each iteration.
+        elites: Best candidates, to which the Gaussian is fitted.
+        iterations: Number of iterations.
+        deviation: Initial standard deviation of normalised actions.
+        smallest_deviation: The deviation never shrinks below this.
     """
 
     samples: int = 300

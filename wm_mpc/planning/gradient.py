@@ -29,16 +29,19 @@ _MOST_NOISE = 5_000_000  # numbers that are drawn at once
 
 @dataclasses.dataclass(frozen=True)
 class GradientPlanner:
-    """Projected gradient descent from the best proposals.
+    """Projected gradient descent from the best first plans.
 
-    restarts: proposals to descend from: the first one, and of the others those of the lowest cost
-    as they are. Looking at many costs little more than one iteration, and finds the way round a
-    wall that no gradient shows.
-    learning_rate: of normalised actions. learning_rate_decay: share of it that is lost, linearly,
-    until the last iteration (0: constant); a plan then settles instead of jumping about.
-    noise: standard deviation of Gaussian noise added to the actions after every step, shrinking to
-    zero over the iterations. adaptive: Adam (Kingma & Ba 2015, arXiv 1412.6980) instead of plain
-    descent.
+    Attributes:
+        iterations: Number of descent steps.
+        learning_rate: Step size, of normalised actions.
+        learning_rate_decay: Share of the step size that is lost, linearly, until the last iteration
+            (0: constant). A plan then settles instead of jumping about.
+        noise: Standard deviation of the Gaussian noise on the actions after each step. It shrinks
+            to zero over the iterations.
+        restarts: Number of starts: the first of the first plans, and the cheapest of the others.
+            Many first plans cost little more than one iteration, and find the way round a wall that
+            no gradient shows.
+        adaptive: Adam (Kingma & Ba 2015, arXiv 1412.6980) instead of plain descent.
     """
 
     iterations: int = 30

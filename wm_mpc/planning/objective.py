@@ -80,19 +80,25 @@ def squared_distance(
 class GoalCost:
     """Cost of action sequences from one observed history to one goal.
 
-    Of a robot moved by positions, the sequences that a planner handles are *moves*: 1 is the
-    largest change of a position in one control period, 0 is standing still. So the rate limit holds
-    whatever is planned, no gradient dies at it, and sequences look like those of velocities. `bind`
-    turns them into normalised positions; action costs are those of moves.
+    For a robot moved by positions, a planner handles *moves*: 1 is the largest change of a position
+    in one control step, and 0 is standing still. So the rate limit holds for whatever is planned,
+    no gradient dies at it, and sequences look like those of velocities. `bind` turns moves into
+    normalised positions; action costs are those of moves.
 
-    carry: of `WorldModel.start`, batch 1. goal: latent (latent size,). committed: normalised
-    low-level actions (n, action size) that will be executed whatever is planned; they replace the
-    first n of every sequence, so a planner optimises only what can still be changed.
-    previous: the normalised action (action size,) before the first one, where a limit on the rate
-    of change starts from; rest when None, which a robot moved by positions does not know.
-    use_state: whether the goal's robot state is known.
-    native: compute in machine code where that is possible (`wm_mpc.native`); gradients that PyTorch
-    asks for are computed by PyTorch. embedded_goal: `model.embed(goal)`, where it is known already.
+    Args:
+        model: The world model.
+        config: What costs how much.
+        carry: Of `WorldModel.start`, batch 1.
+        goal: Latent (latent size,).
+        committed: (n, action size), normalised actions that will be executed whatever is planned.
+            They replace the first n of each sequence, so a planner changes only what can still be
+            changed.
+        previous: (action size,), the normalised action before the first one, from which the rate of
+            change is limited; None: rest, which a robot moved by positions does not know.
+        use_state: Whether the state of the robot at the goal is known.
+        native: Compute in machine code if possible (`wm_mpc.native`). PyTorch still computes the
+            gradients that it asks for.
+        embedded_goal: `model.embed(goal)`, if it is known already.
     """
 
     def __init__(

@@ -33,9 +33,16 @@ class PlanStatus(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class PlanResult:
-    """actions: (horizon, action size) in [-1, 1], the best ever evaluated, not merely the last.
-    cost: its cost. candidates: (n, horizon, action size) other good plans, best first (may be
-    empty). seconds: wall time of the search."""
+    """The result of a search.
+
+    Attributes:
+        actions: (horizon, action size) in [-1, 1]; the best plan ever evaluated, not only the last.
+        cost: Its cost.
+        status: How the search ended.
+        iterations: Number of iterations done.
+        seconds: Wall time of the search.
+        candidates: (n, horizon, action size); other good plans, best first; may be empty.
+    """
 
     actions: Tensor
     cost: float
@@ -46,9 +53,7 @@ class PlanResult:
 
 
 class Planner(Protocol):
-    """`plan` searches from `proposals` (n, horizon, action size); a planner may use any number of
-    them and adds its own if it needs more. `budget` is in seconds (inf: none); the time of one
-    iteration is reserved so that it is kept. `generator` makes results repeatable."""
+    """Searches for the cheapest plan. It knows neither models nor robots."""
 
     def plan(
         self,
@@ -57,24 +62,50 @@ class Planner(Protocol):
         *,
         budget: float,
         generator: torch.Generator,
-    ) -> PlanResult: ...
+    ) -> PlanResult:
+        """Search for the cheapest plan.
+
+        Args:
+            cost: What to minimise.
+            proposals: (n, horizon, action size), first plans. A planner may use any number of
+                them, and adds its own if it needs more.
+            budget: Seconds; infinite for none. A planner starts no iteration that would not fit.
+            generator: Where all random numbers come from, so that a seed repeats a plan.
+
+        Returns:
+            The best plan ever evaluated.
+        """
 
 
 class DescendingCost(Protocol):
-    """A cost function that can also descend by itself, faster than a planner from outside.
-    can_descend: whether it can just now."""
+    """A cost function that can descend by itself, faster than a planner from outside.
+
+    Attributes:
+        can_descend: Whether it can at present.
+    """
 
     can_descend: bool
 
     def __call__(self, actions: Tensor) -> Tensor: ...
 
     def descend(self, actions: Tensor, descent: Descent) -> tuple[Tensor, Tensor, int]:
-        """The best plan found from each row of actions (batch, horizon, action size), with their
-        costs (batch,) and the number of iterations done."""
+        """Improve each plan by following the gradient.
+
+        Args:
+            actions: (batch, horizon, action size), where to begin.
+            descent: How to descend.
+
+        Returns:
+            The best plan found from each row, with costs (batch,), and the number of iterations.
+        """
 
 
 class Stopwatch:
-    """Tells a planner, before each iteration, whether one more fits into the budget."""
+    """Says before each iteration whether one more fits into the budget.
+
+    Args:
+        budget: Seconds from now; infinite for none.
+    """
 
     def __init__(self, budget: float) -> None:
         self._started = self._lap = time.perf_counter()
@@ -91,11 +122,15 @@ class Stopwatch:
         return self._budget - self.seconds
 
     def stop(self) -> None:
-        """From now on nothing fits any more."""
+        """Let nothing fit any more."""
         self._budget = -math.inf
 
     def fits_another(self, expected: float = 0.0) -> bool:
-        """expected: what is known (s) of how long one takes at least."""
+        """Whether one more iteration fits into the budget.
+
+        Args:
+            expected: Seconds that it takes at least, as far as known.
+        """
         now = time.perf_counter()
         self._longest = max(self._longest, now - self._lap, expected)
         self._lap = now
@@ -105,10 +140,21 @@ class Stopwatch:
 def costs_in_time(
     cost: CostFunction, actions: Tensor, watch: Stopwatch, *, is_first: bool, stops: bool = True
 ) -> Tensor:
-    """Costs (batch,) of actions (batch, horizon, action size); what is not finite counts as
-    infinitely bad. In the first iteration, of which nobody knows yet how long it takes, it is those
-    there is time for, from the first one on; the others count as infinitely bad, too. stops: then
-    the search ends, of which another iteration takes as long."""
+    """Costs of plans, as far as the budget allows.
+
+    In the first iteration nobody knows how long it takes. So costs are computed piece by piece,
+    from the first row on, until the time is over.
+
+    Args:
+        cost: The cost function.
+        actions: (batch, horizon, action size).
+        watch: Of the search.
+        is_first: Whether this is the first iteration.
+        stops: Whether to end the search when there was no time for all rows.
+
+    Returns:
+        Costs (batch,). What is not finite, or was not computed, counts as infinitely bad.
+    """
     if not is_first or math.isinf(watch.left):
         return comparable(cost(actions))
     costs = torch.full((len(actions),), torch.inf)
@@ -124,8 +170,8 @@ def costs_in_time(
 
 
 def proposal_costs(cost: CostFunction, proposals: Tensor, watch: Stopwatch) -> Tensor:
-    """Costs (batch,) of first plans; of many, of those there is time for, as `costs_in_time`. A few
-    take no longer than an iteration, which there may be time for even if not for all."""
+    """Costs (batch,) of first plans. Of many, those are computed for which there is time (see
+    `costs_in_time`); a few take no longer than an iteration."""
     return costs_in_time(cost, proposals, watch, is_first=len(proposals) > 2 * _FEW, stops=False)
 
 
@@ -142,7 +188,12 @@ class BestPlans:
         self._costs: Tensor | None = None
 
     def update(self, actions: Tensor, costs: Tensor) -> None:
-        """actions (n, horizon, action size), costs (n,); the same n every time."""
+        """Note further candidates.
+
+        Args:
+            actions: (n, horizon, action size), with the same n every time.
+            costs: (n,).
+        """
         actions, costs = actions.detach(), comparable(costs.detach())
         if self._actions is None or self._costs is None:
             self._actions, self._costs = actions.clone(), costs.clone()

@@ -31,7 +31,12 @@ def episode_rng(seed: int, stream: str, index: int) -> np.random.Generator:
 
 @dataclasses.dataclass(frozen=True)
 class Observation:
-    """image: uint8 (height, width, 3) rgb; state: float32 (state size,) in the state's units."""
+    """What a robot sees and measures at one moment.
+
+    Attributes:
+        image: uint8 (height, width, 3) rgb.
+        state: float32 (state size,), in the units of the state.
+    """
 
     image: np.ndarray
     state: np.ndarray

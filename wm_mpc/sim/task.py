@@ -37,13 +37,15 @@ class Explorer(Protocol):
 class Task(Protocol):
     """One robot in one scene. Vectors are float64.
 
-    spec: what the robot is (names, limits, rates, image).
-    view: where the camera stands.
-    physics_rate: physics steps per second; `spec.control_period` must hold a whole number of them.
-    pose_names: names of the numbers `pose` returns.
-    scene_pose_names: those of them that are not the robot's own, e.g. of the object it moves.
-    goal_kinds: ways to draw goals, the default first, e.g. ("near", "random").
-    tolerances: what each of `errors` must be below for success, by name, in its unit.
+    Attributes:
+        spec: What the robot is: names, limits, rates, image.
+        view: Where the camera stands.
+        physics_rate: Physics steps per second; `spec.control_period` must hold a whole number of
+            them.
+        pose_names: Names of the numbers that `pose` returns.
+        scene_pose_names: Those that are not of the robot itself, such as of the object it moves.
+        goal_kinds: Ways to draw goals, the default first, such as ("near", "random").
+        tolerances: What each of `errors` must be below for success, by name, in its unit.
     """
 
     spec: RobotSpec
@@ -66,12 +68,26 @@ class Task(Protocol):
         """A reachable simulator state at rest in the current layout (start of an episode)."""
 
     def sample_goal(self, rng: np.random.Generator, start: np.ndarray, kind: str) -> np.ndarray:
-        """A simulator state to be reached from `start`, not already satisfied there; `kind` is one
-        of `goal_kinds`. May leave the simulator in any state."""
+        """Draw a goal: a simulator state that is not yet reached at `start`. The simulator may be
+        left in any state.
+
+        Args:
+            rng: Where random numbers come from.
+            start: The simulator state at the start.
+            kind: One of `goal_kinds`.
+        """
 
     def goal_at(self, x: float, y: float, yaw: float) -> np.ndarray:
-        """The goal a person asks for by a pose (m, rad, world frame). Raises ValueError saying
-        why when it is not reachable."""
+        """The goal that a person asks for by a pose in the world frame.
+
+        Args:
+            x: In m.
+            y: In m.
+            yaw: In rad.
+
+        Raises:
+            ValueError: The goal cannot be reached; the message says why.
+        """
 
     def get_state(self) -> np.ndarray:
         """The full simulator state: everything `set_state` needs to continue from here."""
