@@ -35,7 +35,7 @@ class CompileError(Exception):
 
 
 def file_name() -> str:
-    """Return the name of the library for these sources and this processor, whatever the compiler."""
+    """Return the name of the library for these sources and this processor, with any compiler."""
     sources = {name: (_FOLDER / name).read_bytes() for name in _SOURCES}
     key = hashlib.sha256(repr((sources, FLAGS, _processor())).encode()).hexdigest()[:24]
     return f"planner-{key}.so"

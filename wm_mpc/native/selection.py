@@ -27,7 +27,7 @@ class _Known(Generic[Packed]):
     packed: Packed | None = None
 
     def is_present(self) -> bool:
-        """Whether the packed form has the present weights. Notes their version as the present one."""
+        """Whether the packed form has the present weights, whose version is noted."""
         before = self.version
         self.version = tuple((weight.data_ptr(), weight._version) for weight in self.weights)
         return self.packed is not None and self.version == before
