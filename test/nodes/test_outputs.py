@@ -22,8 +22,10 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.nodes.mpc.outputs import PlanPublisher
+from wm_mpc.nodes.mpc.parameters import MpcSettings
 from wm_mpc.ros import qos
 from wm_mpc.ros.running import spinning
+from wm_mpc.settings.build import build, nested
 from wm_mpc.sim.tasks import make_task
 
 pytestmark = pytest.mark.ros
@@ -66,7 +68,7 @@ class Outputs:
 
     def use(self, *outputs, **changes):
         values = VALUES | {f"output.{name}": True for name in outputs} | changes
-        self.plans.use(values, lambda: self.present)
+        self.plans.use(build(MpcSettings, nested(values)), lambda: self.present)
 
     def now(self):
         return self.node.get_clock().now().nanoseconds

@@ -16,6 +16,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.control.following import PlanFollower
 from wm_mpc.messages.reading import TWIST_FIELDS
+from wm_mpc.nodes.mpc.parameters import OUTPUTS, MpcSettings
 from wm_mpc.nodes.mpc.rivals import Rivals
 from wm_mpc.ros import qos
 from wm_mpc.ros.controller import position_at, to_controller
@@ -25,8 +26,7 @@ from wm_mpc.ros.timing import from_seconds, to_stamp
 from wm_mpc.spec import RobotSpec
 from wm_mpc.units import SECOND
 
-_TWISTS, _COMMANDS, _TRAJECTORY = "output.cmd_vel", "output.commands", "output.joint_trajectory"
-_OUTPUTS = (_TWISTS, _COMMANDS, _TRAJECTORY)
+_TWISTS, _COMMANDS, _TRAJECTORY = OUTPUTS
 _TWIST_TYPES = {"twist_stamped": TwistStamped, "twist": Twist}
 _ACKNOWLEDGED = 0.3  # s to wait for until everybody has the last word
 _READ = 0.05  # s, for those who listen to read it
@@ -64,7 +64,7 @@ class PlanPublisher:
             JointTrajectory, "joint_trajectory", qos.PLANNED_ACTIONS
         )
         self._lock = threading.Lock()  # of the outputs beside `planned_actions`
-        self._outputs = frozenset[str]()  # names of the parameters that are on
+        self._outputs = frozenset[str]()  # those that are on
         self._present: Callable[[], Mapping[str, float]] = dict
         self._plan_timeout, self._lag = _PLAN_TIMEOUT, math.inf
         self._frame_id = "odom"
@@ -97,24 +97,24 @@ class PlanPublisher:
 
     def use(
         self,
-        values: Mapping[str, Any],
+        settings: MpcSettings,
         present: Callable[[], Mapping[str, float]],
         newest: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
-        """Publish as the node's parameters say.
+        """Publish as the settings say.
 
         Args:
-            values: Of the parameters.
+            settings: Of the node.
             present: Tells where the joints are now.
             newest: Tells where those joints are that were measured within the last moment.
         """
-        outputs = frozenset(name for name in _OUTPUTS if values[name])
+        outputs = frozenset(name for name in OUTPUTS if getattr(settings.output, name))
         with self._lock:
             self._present = newest
-            self._frame_id = values["frame_id"]
+            self._frame_id = settings.frame_id
             # Whoever plans seldom is not dead for that.
-            self._plan_timeout = max(_PLAN_TIMEOUT, 3.0 / values["rate"])
-            self._lag = values.get("limits.lag", math.inf)
+            self._plan_timeout = max(_PLAN_TIMEOUT, 3.0 / settings.rate)
+            self._lag = settings.limits.lag
             self._follower.plan_timeout, self._follower.lag = self._plan_timeout, self._lag
             if self._outputs != outputs:
                 self._switch(outputs, present())
