@@ -19,7 +19,7 @@ _TYPES = {"twist_stamped": TwistStamped, "twist": Twist}
 class CmdVel(Output):
     """See `Output`. Actions that no twist has a field for are left out."""
 
-    text = "the plan on cmd_vel, one action at a time"
+    text = "the plan, one action at a time, for mobile bases and MoveIt Servo"
     message = "`geometry_msgs/TwistStamped` or `Twist`"
     settings: ClassVar = {
         "type": setting(

@@ -15,7 +15,7 @@ class Commands(Output):
     """See `Output`. The numbers of an action in the order of the robot's description."""
 
     text = (
-        "the plan on commands, one action at a time, as Float64MultiArray for the forward "
+        "the plan, one action at a time, as Float64MultiArray for the forward "
         "controllers of ros2_control"
     )
     message = "`std_msgs/Float64MultiArray`"

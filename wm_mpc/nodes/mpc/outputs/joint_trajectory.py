@@ -17,7 +17,7 @@ from wm_mpc.spec import RobotSpec
 class JointTrajectories(Output):
     """See `Output`. A hold is a trajectory, too: a controller would go on with the one before."""
 
-    text = "each plan on joint_trajectory, for a joint_trajectory_controller"
+    text = "each plan as a whole, for a joint_trajectory_controller"
     message = "`trajectory_msgs/JointTrajectory`"
     streams = False
 

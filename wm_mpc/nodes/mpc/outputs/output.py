@@ -55,8 +55,8 @@ class Output(Protocol):
     `send`. All calls come one after another, never at the same time.
 
     Attributes:
-        text: What it sends, for the parameter, the launch argument and the pages, e.g. "the plan on
-            commands, one action at a time".
+        text: What it sends, for the parameter, the launch argument and the pages, e.g. "the plan,
+            one action at a time".
         message: Its type of message, for the pages, e.g. "`std_msgs/Float64MultiArray`".
         streams: Whether it sends one action at a time. If so, `send` is called in each control
             step, with an action that is known. If not, it is called for each plan and each hold.

@@ -26,7 +26,7 @@ OUTPUTS: dict[str, type[Output]] = {
 def _with_outputs(kind: type) -> type:
     """A dataclass to be, with a field for each output, and for its further settings."""
     for name, output in OUTPUTS.items():
-        fields = {name: setting(False, f"Also send {output.text}")}
+        fields = {name: setting(False, f"On {name}, also send {output.text}")}
         fields |= {f"{name}_{key}": field for key, field in output.settings.items()}
         for field_name, field in fields.items():
             kind.__annotations__[field_name] = type(field.default)
