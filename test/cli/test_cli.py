@@ -126,7 +126,11 @@ def test_collecting_tells_how_often_an_object_moves(capsys):
         (train, "--config train.yaml --dataset nothing", "no dataset at nothing"),
         (train, "--config none.yaml", "cannot read .*none.yaml"),
         (train, "--config bad.yaml", "unknown setting speed"),
-        (train, "--config train.yaml --synthesis magic", r"unknown synthesis \['magic'\]"),
+        (
+            train,
+            "--config train.yaml --synthesis magic",
+            r"synthesis is \['magic'\]; accepted: ",
+        ),
         (train, "--config train.yaml --dataset other", "at least 2 are needed"),
         (evaluate, "--checkpoint none", "no checkpoint 'none': .*shipped ones are: .*wall"),
         (evaluate, "--checkpoint train.yaml", "train.yaml is damaged or not a .safetensors"),

@@ -9,6 +9,7 @@ import argparse
 import ast
 import importlib
 import importlib.util
+import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ PARAMETERS = {
     "learner": "wm_mpc.nodes.learner.parameters:LearnerSettings",
     "explore": "wm_mpc.nodes.tools.explore:ExploreSettings",
 }
+LAUNCHED = ("mpc", "sim", "learner")
+PARAMETERS_JSON = ROOT / "wm_mpc" / "ros" / "parameters.json"
 TRAINING = "wm_mpc.training.config:TrainConfig"
 OUTPUTS = "wm_mpc.nodes.mpc.outputs.registry:OUTPUTS"
 CHECKPOINTS = "wm_mpc.model.checkpoint:read_metadata"
@@ -86,6 +89,21 @@ def training(section: str = "") -> str:
     if not rows:
         raise LookupError(f"a training has no settings {section}.*")
     return table(("setting", "default", "accepted", "meaning"), rows)
+
+
+def parameters_json() -> str:
+    """The parameters of the nodes that launch files start, for `wm_mpc.ros.launch_arguments`: one
+    on a line, so that a change is one line."""
+    nodes = []
+    for node in LAUNCHED:
+        lines = []
+        for name, default, setting in entries(find(PARAMETERS[node])):
+            known = {"default": default, "text": setting.text, "unit": setting.unit}
+            if setting.choices is not None:
+                known["choices"] = list(setting.choices)
+            lines.append(f"    {json.dumps(name)}: {json.dumps(known)}")
+        nodes.append(f"  {json.dumps(node)}: {{\n" + ",\n".join(lines) + "\n  }")
+    return "{\n" + ",\n".join(nodes) + "\n}\n"
 
 
 def _row(name: str, default: Any, setting: Setting) -> tuple[str, ...]:

@@ -127,7 +127,8 @@ def check(config: Any, where: str = "") -> None:
         value = getattr(config, field.name)
         if entry is not None and not entry.accepts(value):
             accepted = entry.accepted(kind_of(field.default))
-            raise SettingError(f"{where}{field.name} is {value!r}; accepted: {accepted}")
+            shown = list(value) if isinstance(value, tuple) else value
+            raise SettingError(f"{where}{field.name} is {shown!r}; accepted: {accepted}")
 
 
 def entries(kind: type, prefix: str = "") -> Iterator[tuple[str, Any, Setting]]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from wm_mpc.data.episodes import Recording
+from wm_mpc.settings.fields import check, setting
 from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.workers import Workers, kept_simulation
 
@@ -23,20 +24,15 @@ _CHUNK = 16  # rollouts of a job: enough work to be worth sending
 
 @dataclasses.dataclass(frozen=True)
 class RandomRolloutConfig:
-    """Settings of random rollouts.
+    """The settings `random.*`. Raises SettingError when they are not accepted."""
 
-    Attributes:
-        count: Number of rollouts.
-        steps: Model steps of each; few, so that a rollout stays near the data.
-    """
-
-    count: int = 3000
-    steps: int = 5
+    count: int = setting(3000, "Number of rollouts", low=1)
+    steps: int = setting(
+        5, "Model steps of each rollout; short ones stay near the data", "steps", low=1
+    )
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            if getattr(self, field.name) < 1:
-                raise ValueError(f"random.{field.name} must be at least 1")
+        check(self, "random.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,6 +28,8 @@ def _with_outputs(kind: type) -> type:
     for name, output in OUTPUTS.items():
         fields = {name: setting(False, f"On {name}, also send {output.text}")}
         fields |= {f"{name}_{key}": field for key, field in output.settings.items()}
+        if any(isinstance(field.default, bool) for field in output.settings.values()):
+            raise TypeError(f"output {name}: a further setting is true or false, like the output")
         for field_name, field in fields.items():
             kind.__annotations__[field_name] = type(field.default)
             setattr(kind, field_name, field)
