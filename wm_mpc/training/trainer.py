@@ -259,7 +259,7 @@ class Trainer:
         """What is fitted to the latents, and the synthesised data so far."""
         fit_pose_readout_to(self.model, self.recording, self.train_episodes, latents)
         with self._fabric.rank_zero_first():  # it makes them, the others find them made
-            self._synthesised.add_random()
+            self._synthesised.begin(lambda: self._snapshot(None))
         # The matrices of the dynamics are small: threads would wait for each other more than they
         # work. Online rounds see one thread, too, whether they are new or of an interrupted run.
         torch.set_num_threads(1)
@@ -267,11 +267,11 @@ class Trainer:
             self._synthesise(number, None)
 
     def _synthesise(self, number: int, optimisation: Optimisation | None) -> None:
-        """The round of online rollouts that belongs to update `number`, if there is one: planned
-        with the model as it is then."""
+        """The rounds of rollouts that belong to update `number`, if there are some, made with the
+        model as it is then."""
         if self._synthesised.is_due(number):
             with self._fabric.rank_zero_first():
-                self._synthesised.add_online(number, lambda: self._snapshot(optimisation))
+                self._synthesised.add(number, lambda: self._snapshot(optimisation))
 
     def _snapshot(self, optimisation: Optimisation | None) -> WorldModel:
         """A copy on the CPU, with the averaged weights where there are some, ready for use."""

@@ -19,6 +19,7 @@ from wm_mpc.model.checkpoint import CheckpointError, read_metadata
 from wm_mpc.resources import checkpoint_folder, resolve_checkpoint
 from wm_mpc.sim.task import Task
 from wm_mpc.spec import RobotSpec, SpecError
+from wm_mpc.synthesis.registry import METHODS
 from wm_mpc.training.config import SYNTHESIS
 
 # What a checkpoint and a task must agree on; the history, for one, is the model's own affair.
@@ -194,7 +195,7 @@ def doubts(checkpoints: Iterable[Checkpoint]) -> list[str]:
     lines = []
     for checkpoint in checkpoints:
         trained = variant_of(checkpoint.provenance)
-        known = checkpoint.variant in (*SYNTHESIS, "none", "all")
+        known = checkpoint.variant in (*METHODS, "none", "all")
         if known and checkpoint.variant != trained:
             lines.append(
                 f"{checkpoint.path.name} is evaluated as variant {checkpoint.variant!r}, but was "
