@@ -3,11 +3,11 @@
 from launch.actions import DeclareLaunchArgument, LogInfo
 from launch_ros.actions import Node
 
-from wm_mpc.ros.launch_arguments import ParameterArgument, values_of
+from wm_mpc.ros.launch_arguments import ParameterArgument, outputs, values_of
 from wm_mpc.ros.launching import Together, description, environment, parameter_files, truth
 
 FROM_FILE = "Empty: as in params_file, or the node's own default."
-OUTPUTS = ("cmd_vel", "commands", "joint_trajectory")
+OUTPUTS = outputs()
 # What many launch files mean by an argument `output`, which an include then hands down to this one.
 PRINTING = ("screen", "log", "both")
 FOREIGN = (
@@ -50,17 +50,7 @@ TOPICS = (
         "The robot's states at these goals, with the same stamps.",
     ),
     ("planned_actions_topic", "planned_actions", "The plans."),
-    ("cmd_vel_topic", "cmd_vel", "Output cmd_vel, for mobile bases and MoveIt Servo."),
-    (
-        "commands_topic",
-        "commands",
-        "Output commands, for the forward controllers of ros2_control.",
-    ),
-    (
-        "joint_trajectory_topic",
-        "joint_trajectory",
-        "Output joint_trajectory, for a joint_trajectory_controller.",
-    ),
+    *((f"{name}_topic", name, f"Topic of output {name}.") for name in OUTPUTS),
 )
 OTHERS = (
     ("params_file", "", "Parameters of the nodes (YAML); see config/robot_example.yaml."),

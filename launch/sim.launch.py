@@ -39,7 +39,7 @@ PARAMETERS = (
     ParameterArgument("friction", ("sim:disturbance.friction",)),
     ParameterArgument("camera_offset", ("sim:disturbance.camera",)),
 )
-OTHERS = (
+OTHERS: tuple[tuple[str, Any, str], ...] = (
     ("respawn", "false", "Restart a node that dies, instead of ending with an error."),
     (
         "params_file",

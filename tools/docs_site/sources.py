@@ -32,6 +32,7 @@ PARAMETERS = {
 LAUNCHED = ("mpc", "sim", "learner")
 PARAMETERS_JSON = ROOT / "wm_mpc" / "ros" / "parameters.json"
 TRAINING = "wm_mpc.training.config:TrainConfig"
+OUTPUTS = "wm_mpc.nodes.mpc.outputs.registry:OUTPUTS"
 CHECKPOINTS = "wm_mpc.model.checkpoint:read_metadata"
 CODES = {"hold": "wm_mpc.control.codes:HoldCode", "status": "wm_mpc.control.codes:StatusCode"}
 ADVICE = Path(__file__).with_name("advice.yaml")
@@ -150,6 +151,15 @@ def _when(setting: Setting) -> str:
     if setting.read_only:
         return "at start-up"
     return "while not active" if setting.only_inactive else "at any time"
+
+
+def outputs() -> str:
+    """The topics of the outputs of the node `mpc`."""
+    rows = [
+        (f"`{name}`", kind.message, f"{kind.text[0].upper()}{kind.text[1:]}.", f"`output.{name}`")
+        for name, kind in find(OUTPUTS).items()
+    ]
+    return table(("topic", "type", "what it is", "on with"), rows)
 
 
 # ---------------------------------------------------------------------------- launch, commands
@@ -328,6 +338,7 @@ MAKERS: dict[str, Callable[..., str]] = {
     "parameters": parameters,
     "parameter": parameter,
     "training": training,
+    "outputs": outputs,
     "launch": launch,
     "options": options,
     "codes": codes,

@@ -20,13 +20,14 @@ from wm_mpc.atomic import replacing
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.directories import data_directory
 from wm_mpc.sim.worker_arguments import add_workers
+from wm_mpc.synthesis.registry import METHODS, rollout_methods
 from wm_mpc.training import command
 from wm_mpc.training.compute import PRECISIONS
 from wm_mpc.training.config import SYNTHESIS, ConfigError, TrainConfig
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "none": (),
-    **{name: (name,) for name in SYNTHESIS},
+    **{name: (name,) for name in METHODS},
     "all": SYNTHESIS,
 }
 
@@ -58,11 +59,12 @@ def simulated_steps(config: TrainConfig, synthesis: tuple[str, ...], frame_skip:
         Number of control steps.
     """
     steps = 0
-    if "random" in synthesis:
-        steps += config.random.count * config.random.steps
-    if "online" in synthesis:
-        rounds = (config.dynamics_updates - 1) // config.online.every
-        steps += rounds * config.online.plans * config.online.horizon
+    for name, method in rollout_methods().items():
+        if name in synthesis:
+            own = config.method(name)
+            every = method.every(own)
+            rounds = (config.dynamics_updates - 1) // every if every else 1
+            steps += rounds * method.count(own) * method.steps(own)
     return steps * frame_skip
 
 

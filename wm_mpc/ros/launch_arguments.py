@@ -29,6 +29,13 @@ def known_parameters() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     return tables
 
 
+def outputs() -> tuple[str, ...]:
+    """Names of the outputs of `mpc`, each that of a topic and of a parameter `output.<name>`."""
+    known = known_parameters()["mpc"].items()
+    on_off = (name for name, parameter in known if isinstance(parameter["default"], bool))
+    return tuple(n.removeprefix("output.") for n in on_off if n.startswith("output."))
+
+
 @dataclasses.dataclass(frozen=True)
 class ParameterArgument:
     """A launch argument that stands for a parameter of one node, or of several.

@@ -21,6 +21,7 @@ from torch import Tensor
 from wm_mpc.model.losses import one_step
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.settings.fields import check, setting
+from wm_mpc.synthesis.method import Perturbation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,3 +96,6 @@ def perturb(
 
 def _ascend(shift: Tensor, slope: Tensor, box: Tensor, step: float) -> Tensor:
     return torch.minimum(torch.maximum(shift + step * box * slope.sign(), -box), box)
+
+
+METHOD = Perturbation(AdversarialConfig, perturb, by_default=True)

@@ -26,7 +26,8 @@ from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.settings.fields import SettingError, check, setting
 from wm_mpc.sim.workers import Workers, kept_simulation
 from wm_mpc.spec import RobotSpec
-from wm_mpc.synthesis.random_rollouts import Rollouts, execute
+from wm_mpc.synthesis.method import Material, RolloutMethod, Rollouts
+from wm_mpc.synthesis.random_rollouts import execute
 
 _CHUNK = 8  # plans of a job: enough work to be worth sending
 
@@ -167,3 +168,32 @@ class _Round:
             image, state = images[-1], states[-1]
             simulator_state = simulation.task.get_state()
         return executed
+
+
+def _round(config: OnlineConfig, material: Material) -> Rollouts:
+    return online_rollouts(
+        material.model(),
+        material.recording,
+        config,
+        [material.seed, 2, material.update],
+        material.episodes,
+        material.workers,
+        material.progress,
+    )
+
+
+def _complaint(config: OnlineConfig, history: int) -> str:
+    if config.horizon >= history:
+        return ""
+    return f"online.horizon is {config.horizon}; at least the history, {history}, is needed"
+
+
+METHOD = RolloutMethod(
+    OnlineConfig,
+    _round,
+    count=lambda config: config.plans,
+    steps=lambda config: config.horizon,
+    every=lambda config: config.every,
+    complaint=_complaint,
+    by_default=True,
+)

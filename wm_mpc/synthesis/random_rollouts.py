@@ -18,6 +18,7 @@ from wm_mpc.data.episodes import Recording
 from wm_mpc.settings.fields import check, setting
 from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.workers import Workers, kept_simulation
+from wm_mpc.synthesis.method import Material, RolloutMethod, Rollouts
 
 _CHUNK = 16  # rollouts of a job: enough work to be worth sending
 
@@ -33,21 +34,6 @@ class RandomRolloutConfig:
 
     def __post_init__(self) -> None:
         check(self, "random.")
-
-
-@dataclasses.dataclass(frozen=True)
-class Rollouts:
-    """Executed rollouts.
-
-    Attributes:
-        images: uint8 (count, steps + 1, height, width, 3).
-        states: float32 (count, steps + 1, state size).
-        actions: float32 (count, steps, block size), normalised.
-    """
-
-    images: np.ndarray
-    states: np.ndarray
-    actions: np.ndarray
 
 
 def random_actions(rng: np.random.Generator, steps: int, frame_skip: int, size: int) -> np.ndarray:
@@ -122,3 +108,25 @@ def _execute_chunk(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """In a worker."""
     return [execute(kept_simulation(task), *job) for job in chunk]
+
+
+def _round(config: RandomRolloutConfig, material: Material) -> Rollouts:
+    # A rollout brings its own history.
+    steps = config.steps + material.history - 1
+    return random_rollouts(
+        material.recording,
+        dataclasses.replace(config, steps=steps),
+        material.seed,
+        material.workers,
+        material.progress,
+        material.episodes,
+    )
+
+
+METHOD = RolloutMethod(
+    RandomRolloutConfig,
+    _round,
+    count=lambda config: config.count,
+    steps=lambda config: config.steps,
+    by_default=True,
+)

@@ -14,8 +14,9 @@ from wm_mpc.arguments import positive, seed
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.resources import share_directory
 from wm_mpc.sim.worker_arguments import add_workers
+from wm_mpc.synthesis.registry import METHODS
 from wm_mpc.training.compute import ACCELERATORS, PRECISIONS
-from wm_mpc.training.config import SYNTHESIS, TrainConfig
+from wm_mpc.training.config import TrainConfig
 
 _TASK = "wall"  # where neither --task nor --dataset is given
 
@@ -57,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     overrides.add_argument(
         "--synthesis",
         metavar="LIST",
-        help=f"comma-separated methods of data synthesis, out of {', '.join(SYNTHESIS)}; or none",
+        help=f"comma-separated methods of data synthesis, out of {', '.join(METHODS)}; or none",
     )
     overrides.add_argument(
         "--episodes", type=positive, metavar="N", help="train on the first N episodes only"

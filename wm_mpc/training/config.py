@@ -10,20 +10,30 @@ from typing import Any
 from wm_mpc.model.world_model import Architecture
 from wm_mpc.settings.build import build, load_table
 from wm_mpc.settings.fields import SettingError, check, section, setting
-from wm_mpc.synthesis.adversarial import AdversarialConfig
-from wm_mpc.synthesis.online import OnlineConfig
-from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
+from wm_mpc.synthesis.registry import METHODS, by_default
 
-SYNTHESIS = ("random", "online", "adversarial")
+SYNTHESIS = by_default()  # of a training that does not name its methods
 
 
 class ConfigError(SettingError):
     """A training setting that is unknown or not accepted."""
 
 
+def _with_methods(kind: type) -> type:
+    """A dataclass to be, with a section for each method of data synthesis."""
+    for name, method in METHODS.items():
+        if name in kind.__annotations__:
+            raise TypeError(f"synthesis method {name}: a training setting has that name already")
+        kind.__annotations__[name] = method.config
+        setattr(kind, name, section(method.config))
+    return kind
+
+
 @dataclasses.dataclass(frozen=True)
+@_with_methods
 class TrainConfig:
-    """All settings of a training. Raises ConfigError when they are not accepted."""
+    """All settings of a training, with a section for each method of data synthesis. Raises
+    ConfigError when they are not accepted."""
 
     seed: int = setting(0, "Seed of all random numbers", low=0)
     representation_seed: int = setting(-1, "Seed of all phases before the last; below 0: the seed")
@@ -94,7 +104,7 @@ class TrainConfig:
     )  # fmt: skip
     threads: int = setting(0, "Threads of PyTorch; 0: all cores", low=0)
     synthesis: tuple[str, ...] = setting(
-        SYNTHESIS, "Methods of data synthesis, in any combination", choices=SYNTHESIS
+        SYNTHESIS, "Methods of data synthesis, in any combination", choices=tuple(METHODS)
     )
     synthesis_share: float = setting(
         0.5,
@@ -104,9 +114,6 @@ class TrainConfig:
         below=1,
     )
     architecture: Architecture = section(Architecture)
-    random: RandomRolloutConfig = section(RandomRolloutConfig)
-    online: OnlineConfig = section(OnlineConfig)
-    adversarial: AdversarialConfig = section(AdversarialConfig)
 
     def __post_init__(self) -> None:
         try:
@@ -118,6 +125,10 @@ class TrainConfig:
                 "embedding_lags is []; accepted: some whole numbers of control steps, each at "
                 "least 1"
             )
+
+    def method(self, name: str) -> Any:
+        """The settings of a method of data synthesis."""
+        return getattr(self, name)
 
     @property
     def seed_of_representation(self) -> int:

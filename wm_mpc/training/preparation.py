@@ -12,6 +12,7 @@ from wm_mpc.data.episodes import Recording
 from wm_mpc.model.state_features import measure_state
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.spec import SpecError
+from wm_mpc.synthesis.registry import perturbations, rollout_methods
 from wm_mpc.training.compute import Compute
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import TrainingError
@@ -118,17 +119,16 @@ def check_data(
             f"no episode is long enough: {longest} model steps "
             f"({longest * recording.spec.frame_skip} control steps) are needed"
         )
-    executed = [name for name in config.synthesis if name in ("random", "online")]
+    executed = [name for name in config.synthesis if name in rollout_methods()]
     if executed and recording.simulator_states is None:
         raise TrainingError(
             f"synthesis {','.join(executed)} executes new actions from recorded states in a "
             "simulator, but this dataset has no simulator states: a real robot cannot return to a "
-            "recorded moment; accepted here: --synthesis adversarial, or none"
+            f"recorded moment; accepted here: --synthesis {','.join(perturbations())}, or none"
         )
-    if "online" in config.synthesis and config.online.horizon < history:
-        raise TrainingError(
-            f"online.horizon is {config.online.horizon}; at least the history, {history}, is needed"
-        )
+    for name in executed:
+        if complaint := rollout_methods()[name].complaint(config.method(name), history):
+            raise TrainingError(complaint)
 
 
 def check_finite(model: WorldModel, phase: str) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wm_mpc.atomic import replacing
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.synthesis.random_rollouts import Rollouts
+from wm_mpc.synthesis.method import Rollouts
 
 
 class Replay:

@@ -279,7 +279,7 @@ class Trainer:
         """Fit the read-out to the latents, and load or make the synthesised data so far."""
         fit_pose_readout_to(self.model, self.recording, self.train_episodes, latents)
         with self._fabric.rank_zero_first():  # rank 0 makes them for the others
-            self._synthesised.add_random()
+            self._synthesised.begin(lambda: snapshot(self.model, None))
         # The matrices of the dynamics are small, so threads would mostly wait for each other.
         # Online rounds use one thread as well, also after an interruption.
         torch.set_num_threads(1)
@@ -287,10 +287,10 @@ class Trainer:
             self._synthesise(number, None)
 
     def _synthesise(self, number: int, optimisation: Optimisation | None) -> None:
-        """Make the online rollouts of update `number`, if any, with the model of that update."""
+        """Make the rollouts of update `number`, if any, with the model of that update."""
         if self._synthesised.is_due(number):
             with self._fabric.rank_zero_first():
-                self._synthesised.add_online(number, lambda: snapshot(self.model, optimisation))
+                self._synthesised.add(number, lambda: snapshot(self.model, optimisation))
 
     def _save(self, phase: str, optimisation: Optimisation) -> None:
         if not self._fabric.is_global_zero:

@@ -19,6 +19,7 @@ from wm_mpc.model.checkpoint import CheckpointError, read_metadata
 from wm_mpc.resources import checkpoint_folder, resolve_checkpoint
 from wm_mpc.sim.task import Task
 from wm_mpc.spec import RobotSpec, SpecError
+from wm_mpc.synthesis.registry import METHODS
 from wm_mpc.training.config import SYNTHESIS
 
 # A checkpoint and a task must agree on these; the history, for example, is up to the model.
@@ -236,7 +237,7 @@ def doubts(checkpoints: Iterable[Checkpoint]) -> list[str]:
     lines = []
     for checkpoint in checkpoints:
         trained = variant_of(checkpoint.provenance)
-        known = checkpoint.variant in (*SYNTHESIS, "none", "all")
+        known = checkpoint.variant in (*METHODS, "none", "all")
         if known and checkpoint.variant != trained:
             lines.append(
                 f"{checkpoint.path.name} is evaluated as variant {checkpoint.variant!r}, but was "

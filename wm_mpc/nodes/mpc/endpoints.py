@@ -12,6 +12,7 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc.goals import Goals
 from wm_mpc.nodes.mpc.inputs import Inputs
 from wm_mpc.nodes.mpc.outputs import PlanPublisher
+from wm_mpc.nodes.mpc.outputs.registry import OUTPUTS
 from wm_mpc.nodes.mpc.parameters import MpcSettings
 from wm_mpc.nodes.mpc.pictures import PlanPictures
 from wm_mpc.spec import RobotSpec
@@ -32,7 +33,7 @@ class Endpoints:
     def __init__(self, node: Any, model: WorldModel, settings: MpcSettings, goals: Goals) -> None:
         self._node, self._goals = node, goals
         self._made_for = self._needs(model.spec, settings)
-        self.plans = PlanPublisher(node, model.spec, settings.output.cmd_vel_type)
+        self.plans = PlanPublisher(node, model.spec, settings.output)
         self.pictures = PlanPictures(node, model)
         self.inputs = Inputs(
             node,
@@ -44,7 +45,7 @@ class Endpoints:
         goals.begin(self.inputs)
 
     def _needs(self, spec: RobotSpec, settings: MpcSettings) -> tuple[object, ...]:
-        needed = settings.image.transport, settings.state.type, settings.output.cmd_vel_type
+        needed = settings.image.transport, settings.state.type, settings.output.fixed
         is_simulated = self._node.get_parameter("use_sim_time").value
         return spec, is_simulated, *needed
 
@@ -67,7 +68,9 @@ class Endpoints:
         """Whether an executor still holds an endpoint whose type depends on parameters."""
         node = self._node
         own = node.get_name(), node.get_namespace()
-        found = node.get_publishers_info_by_topic("cmd_vel")
+        found = []
+        for name in (name for name, output in OUTPUTS.items() if output.settings):
+            found += node.get_publishers_info_by_topic(name)
         for topic in ("goal/state", "goal/append/state"):
             found += node.get_subscriptions_info_by_topic(topic)
         return any((e.node_name, e.node_namespace) == own for e in found)

@@ -27,7 +27,8 @@ from wm_mpc.native.selection import why_not_native
 from wm_mpc.nodes.mpc.endpoints import Endpoints
 from wm_mpc.nodes.mpc.goals import Goals
 from wm_mpc.nodes.mpc.loading import load_to_plan
-from wm_mpc.nodes.mpc.parameters import OUTPUTS, MpcSettings
+from wm_mpc.nodes.mpc.outputs.registry import OUTPUTS
+from wm_mpc.nodes.mpc.parameters import MpcSettings
 from wm_mpc.nodes.mpc.reload import Reloader
 from wm_mpc.nodes.mpc.session import Session
 from wm_mpc.nodes.mpc.statistics import Statistics
@@ -301,8 +302,8 @@ class Mpc(ManagedNode):
 
     def _unused(self) -> list[str]:
         """Topics of outputs that are off."""
-        output = self._settings.values().output
-        return [name for name in OUTPUTS if not getattr(output, name)]
+        on = self._settings.values().output.on
+        return [name for name in OUTPUTS if name not in on]
 
     def _planner(self) -> str:
         """Its type, and where it cannot begin as the parameters say."""

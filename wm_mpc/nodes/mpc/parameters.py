@@ -5,34 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from wm_mpc.control.settings import ControlSettings
+from wm_mpc.nodes.mpc.outputs.registry import OutputSettings
 from wm_mpc.settings.fields import check, section, setting
-
-# Topics on which plans are sent if the parameter `output.<topic>` says so.
-OUTPUTS = ("cmd_vel", "commands", "joint_trajectory")
-
-
-@dataclasses.dataclass(frozen=True)
-class OutputSettings:
-    """The settings `output.*`: what is sent besides `planned_actions`."""
-
-    cmd_vel: bool = setting(False, "Also send the plan on cmd_vel, one action at a time")
-    cmd_vel_type: str = setting(
-        "twist_stamped",
-        "Message type of cmd_vel: TwistStamped, or Twist for robots that take no stamp",
-        choices=("twist_stamped", "twist"),
-        only_inactive=True,
-    )
-    commands: bool = setting(
-        False,
-        "Also send the plan on commands, one action at a time, as Float64MultiArray for the "
-        "forward controllers of ros2_control",
-    )
-    joint_trajectory: bool = setting(
-        False, "Also send each plan on joint_trajectory, for a joint_trajectory_controller"
-    )
-
-    def __post_init__(self) -> None:
-        check(self, "output.")
 
 
 @dataclasses.dataclass(frozen=True)
