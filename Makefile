@@ -40,8 +40,9 @@ faults: setup ## Break what may break around the running nodes, and look (some 5
 soak: setup ## Half an hour of work with changing goals and parameters: does anything grow?
 	$(call run, ros2 run wm_mpc soak $(ARGS))
 
-# All of them: first what only computes, then live nodes, and alone what judges milliseconds. Live
-# tests mostly wait; more than four at once would need more memory than small machines have.
+# All of them: first what only computes, then live nodes, alone what judges milliseconds, and the
+# tests of the distribution ros2_pip. Live tests mostly wait; more than four at once would need more
+# memory than small machines have.
 ifeq ($(strip $(ARGS)),)
 test: setup
 	@source tools/env.bash; failed=0; cores=$$(nproc); \
@@ -49,6 +50,7 @@ test: setup
 	part -n $$cores --dist worksteal -m "computing and not timing"; \
 	part -n $$((cores < 4 ? cores : 4)) --dist worksteal -m "live and not timing"; \
 	part -m timing; \
+	part -c ros2_pip/pyproject.toml --rootdir ros2_pip -n 2 ros2_pip/test; \
 	exit $$failed
 else
 test: setup ## Run the tests: make test ARGS="test/planning -k cem"

@@ -135,7 +135,7 @@ setup(
     maintainer="wm_mpc maintainers",
     maintainer_email="maintainers@wm-mpc.example",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={f"{NAME}.native": ["*.cpp", "*.h"]},
+    package_data={f"{NAME}.native": ["*.cpp", "*.h"], f"{NAME}.ros": ["parameters.json"]},
     data_files=data_files,
     python_requires=">=3.10",
     # Tried versions are in tools/requirements.txt. ROS 2's own packages are left to the machine.

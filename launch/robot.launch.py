@@ -3,48 +3,33 @@
 from launch.actions import DeclareLaunchArgument, LogInfo
 from launch_ros.actions import Node
 
-from wm_mpc.ros.launching import Together, description, environment, parameter_files, truth, value
+from wm_mpc.ros.launch_arguments import ParameterArgument, outputs, values_of
+from wm_mpc.ros.launching import Together, description, environment, parameter_files, truth
 
 FROM_FILE = "Empty: as in params_file, or the node's own default."
-OUTPUTS = ("cmd_vel", "commands", "joint_trajectory")
+OUTPUTS = outputs()
 # What many launch files mean by an argument `output`, which an include then hands down to this one.
 PRINTING = ("screen", "log", "both")
 FOREIGN = (
     "WARNING: the argument output, set for other nodes, says where they print; mpc streams nothing "
     f"besides planned_actions. To stream, give this launch file output:={'|'.join(OUTPUTS)}"
 )
-# Launch argument, the parameter of mpc it stands for, its type, what it means.
-PARAMETERS = (
-    ("planner", "planner.type", str, "Planning method: adam, gd, cem, icem, cem_gd, lm or mppi."),
-    ("rate", "rate", float, "Plans per second."),
-    ("time_budget", "time_budget", float, "Time in s after which a search ends."),
-    (
-        "observation_timeout",
-        "observation_timeout",
-        float,
-        "Hold when the latest image is older than this, in s.",
-    ),
-    (
-        "image_transport",
-        "image.transport",
-        str,
-        "Listen to raw or compressed images: raw or compressed.",
-    ),
-    (
-        "state_type",
-        "state.type",
-        str,
-        "Topic of the state: odom, joint_states, or auto (as the checkpoint says).",
-    ),
-    (
-        "cmd_vel_type",
-        "output.cmd_vel_type",
-        str,
-        "Message type of output cmd_vel: twist_stamped or twist.",
-    ),
-    ("frame_id", "frame_id", str, "Frame of cmd_vel and of the markers."),
-    ("auto_reload", "auto_reload", bool, "Change to each checkpoint that a learner announces."),
-    ("autostart", "autostart", bool, "Configure and activate at start-up."),
+MODEL = ParameterArgument("model", ("mpc:checkpoint",))
+# Each stands for a parameter of mpc.
+PARAMETERS = tuple(
+    ParameterArgument(name, (f"mpc:{parameter}",), "", more=FROM_FILE)
+    for name, parameter in (
+        ("planner", "planner.type"),
+        ("rate", "rate"),
+        ("time_budget", "time_budget"),
+        ("observation_timeout", "observation_timeout"),
+        ("image_transport", "image.transport"),
+        ("state_type", "state.type"),
+        ("cmd_vel_type", "output.cmd_vel_type"),
+        ("frame_id", "frame_id"),
+        ("auto_reload", "auto_reload"),
+        ("autostart", "autostart"),
+    )
 )
 # Launch argument, what it renames, what it means.
 TOPICS = (
@@ -65,17 +50,7 @@ TOPICS = (
         "The robot's states at these goals, with the same stamps.",
     ),
     ("planned_actions_topic", "planned_actions", "The plans."),
-    ("cmd_vel_topic", "cmd_vel", "Output cmd_vel, for mobile bases and MoveIt Servo."),
-    (
-        "commands_topic",
-        "commands",
-        "Output commands, for the forward controllers of ros2_control.",
-    ),
-    (
-        "joint_trajectory_topic",
-        "joint_trajectory",
-        "Output joint_trajectory, for a joint_trajectory_controller.",
-    ),
+    *((f"{name}_topic", name, f"Topic of output {name}.") for name in OUTPUTS),
 )
 OTHERS = (
     ("params_file", "", "Parameters of the nodes (YAML); see config/robot_example.yaml."),
@@ -95,10 +70,9 @@ OTHERS = (
 
 def parameters_of_mpc(given):
     """Parameters of mpc from the arguments that were given. Raises RuntimeError."""
-    parameters = {"checkpoint": value("model", given["model"], str)}
-    for name, parameter, kind, _ in PARAMETERS:
-        if given[name]:
-            parameters[parameter] = value(name, given[name], kind)
+    parameters = MODEL.values(given, "mpc")
+    chosen = tuple(argument for argument in PARAMETERS if given[argument.name])
+    parameters |= values_of(chosen, given, "mpc")
     for output in filter(None, given["output"].replace(" ", "").split(",")):
         if output in PRINTING:
             continue
@@ -151,11 +125,8 @@ def start(given, context):
 
 def generate_launch_description():
     arguments = [
-        DeclareLaunchArgument("model", description="World model: a path or a shipped name."),
-        *(
-            DeclareLaunchArgument(name, default_value="", description=f"{text} {FROM_FILE}")
-            for name, _, _, text in PARAMETERS
-        ),
+        DeclareLaunchArgument("model", description=MODEL.description()),
+        *(argument.declared() for argument in PARAMETERS),
         *(
             DeclareLaunchArgument(
                 name, default_value="", description=f"{text} Empty: {topic}, below the namespace."

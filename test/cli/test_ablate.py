@@ -89,7 +89,7 @@ def test_variants_share_an_encoder_and_are_trained_once(recording, tmp_path, mon
     assert identity["representation"]
     capfd.readouterr()
     assert ablate.main(arguments) == 0
-    assert capfd.readouterr().out.count("is there already") == 2
+    assert capfd.readouterr().out.count("already exists") == 2
 
 
 def in_this_process(command, check):
@@ -105,7 +105,7 @@ def test_one_encoder_serves_all_seeds(recording, tmp_path, monkeypatch, capfd):
     arguments = ["--config", "tiny.yaml", "--dataset", str(recording.dataset.path)]
     arguments += ["--variants", "none", "--out", "out", "--workers", "1"]
     assert ablate.main([*arguments, "--representation", "out"]) == 2
-    assert "--representation needs its seed" in capfd.readouterr().err
+    assert "--representation also needs --representation-seed" in capfd.readouterr().err
     assert ablate.main([*arguments, "--representation-seed", "3", "--seeds", "1,2"]) == 0
     donor = ["--representation-seed", "3", "--representation", "out/runs/wall_none_s1"]
     assert ablate.main([*arguments, *donor, "--seeds", "4"]) == 0

@@ -106,7 +106,7 @@ def test_collect_train_evaluate(folder, capsys):
 def test_collecting_again_adds_the_missing_episodes_only(capsys):
     assert run(collect, "--episodes 2 --steps 5 --workers 1") == 0
     assert run(collect, "--episodes 2 --steps 5 --workers 1") == 0
-    assert "episodes 2  nothing left to do" in capsys.readouterr().out
+    assert "episodes 2  already complete" in capsys.readouterr().out
     assert run(collect, "--episodes 3 --steps 5 --workers 1") == 0
     assert Dataset("data/wall").indices() == [0, 1, 2]
 
@@ -121,12 +121,16 @@ def test_collecting_tells_how_often_an_object_moves(capsys):
     ("program", "arguments", "message"),
     [
         (collect, "--dataset train.yaml", "dataset train.yaml"),
-        (collect, "--dataset other --steps 9", "was begun with {'seed': 0, 'steps': 5}"),
+        (collect, "--dataset other --steps 9", "was recorded with {'seed': 0, 'steps': 5}"),
         (collect, "--dataset other --seed 1 --steps 5", "choose another --dataset"),
         (train, "--config train.yaml --dataset nothing", "no dataset at nothing"),
         (train, "--config none.yaml", "cannot read .*none.yaml"),
         (train, "--config bad.yaml", "unknown setting speed"),
-        (train, "--config train.yaml --synthesis magic", r"unknown synthesis \['magic'\]"),
+        (
+            train,
+            "--config train.yaml --synthesis magic",
+            r"synthesis is \['magic'\]; accepted: ",
+        ),
         (train, "--config train.yaml --dataset other", "at least 2 are needed"),
         (evaluate, "--checkpoint none", "no checkpoint 'none': .*shipped ones are: .*wall"),
         (evaluate, "--checkpoint train.yaml", "train.yaml is damaged or not a .safetensors"),
@@ -139,7 +143,7 @@ def test_collecting_tells_how_often_an_object_moves(capsys):
         (evaluate, "--variants magic", r"no checkpoint wall_magic\.safetensors .*there is: wall"),
         (evaluate, "--goals far", "task wall draws no goals of kind 'far'; accepted: random"),
         (evaluate, "--set planner.speed=3", r"unknown setting planner\.speed; known: planner\."),
-        (evaluate, "--films 2", "--films needs a folder: --out"),
+        (evaluate, "--films 2", "--films needs a folder; use --out DIR"),
         (evaluate, "--checkpoint wall --variants all", "--checkpoint is for a single world model"),
         (evaluate, "--planners true_simulator --through-ros", "true_simulator has no ROS node"),
     ],

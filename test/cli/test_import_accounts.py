@@ -80,13 +80,13 @@ def test_a_recording_that_does_not_add_up_is_refused_and_may_be_accepted(run, ba
     metadata.write_text(re.sub(r"message_count: \d+", "message_count: 44", metadata.read_text()))
     code, _, error = run("bag")
     assert code == 1
-    assert "bag is not whole: 4 messages of /image are nowhere: metadata.yaml counts 44" in error
+    assert "bag is incomplete: 4 messages of /image are missing: metadata.yaml counts 44" in error
     assert error.endswith("--accept-damaged uses what is there")
     assert not (tmp_path / "data").exists()
     code, out, _ = run("bag --accept-damaged")
     assert code == 0
     assert "/image    44 messages = 40 used + 4 missing; metadata.yaml counts 44" in out
-    assert "accepted as it is: 4 messages of /image are nowhere" in out
+    assert "accepted as it is: 4 messages of /image are missing" in out
     assert book()[0]["messages"]["/odom"]["missing"] == 4
 
 

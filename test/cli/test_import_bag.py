@@ -107,18 +107,18 @@ def test_a_dataset_is_made_from_a_file_and_options_win(run, tmp_path):
 def test_everything_may_be_inferred(run):
     code, out, _ = run("bag")
     assert code == 0
-    assert "action limits from what was commanded: action_0 -0.9" in out
-    assert "control period 0.1 s, between two pictures" in out
+    assert "action limits from the commands: action_0 -0.9" in out
+    assert "control period 0.1 s, between two images" in out
 
 
 def test_a_dataset_grows_only_when_told(run):
     assert run(f"bag {OPTIONS}")[0] == 0
     code, _, error = run(f"bag {OPTIONS}")
     assert code == 1
-    assert error.startswith("import_bag: dataset data/slider has 4 episodes already; --append adds")
+    assert error.startswith("import_bag: dataset data/slider already has 4 episodes; use --append")
     code, out, _ = run(f"bag {OPTIONS} --append")
     assert code == 0
-    assert "the robot as the dataset describes it" in out
+    assert "the description of the robot comes from the dataset" in out
     assert Dataset("data/slider").indices() == list(range(8))
 
 
@@ -185,7 +185,7 @@ def test_options_about_what_messages_mean_are_taken(run):
     code, out, _ = run(f"bag {OPTIONS} --angles slider --clock-offset 0 --trajectory-points at")
     assert code == 0
     assert Dataset("data/slider").spec.state.angles == ("slider",)
-    assert "received minus stamp is +0 s by the clocks: as stated" in out
+    assert "received minus stamp is +0 s by the clocks, as stated" in out
 
 
 def test_no_angles_may_be_stated(run):
@@ -258,7 +258,7 @@ def test_synthesis_that_needs_a_simulator_is_refused(run, tmp_path, capsys, synt
     options = f"--dataset data/slider --config train.yaml --workers 1 --synthesis {synthesis}"
     assert train.main(shlex.split(options)) == 1
     error = capsys.readouterr().err
-    assert f"synthesis {synthesis} means executing new actions" in error
+    assert f"synthesis {synthesis} executes new actions" in error
     assert "accepted here: --synthesis adversarial, or none" in error
 
 
@@ -276,5 +276,5 @@ def test_what_a_killed_import_left_is_removed(run):
     (Dataset("data/slider").path / "importing.json").write_text('{"first": 0}')
     code, out, _ = run(f"bag {OPTIONS}")
     assert code == 0
-    assert "an import into data/slider did not end: 4 episodes of it are removed" in out
+    assert "an earlier import into data/slider did not finish; its 4 episodes are removed" in out
     assert Dataset("data/slider").indices() == [0, 1, 2, 3]

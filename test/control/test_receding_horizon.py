@@ -288,7 +288,7 @@ def test_goal_with_a_state_weighs_it():
 
 
 def test_budget_is_handed_to_the_planner():
-    config = dataclasses.replace(SEARCHING, iterations=1000)
+    config = dataclasses.replace(SEARCHING, iterations=100_000)
     result = plan(make_controller(), config=config, budget=0.0)
     assert result.result.status is PlanStatus.OUT_OF_TIME
 

@@ -36,25 +36,25 @@ def test_overrides_win_entry_by_entry(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"tusk": "a"}, r"unknown setting tusk; known: action, control_period"),
-        ({"image": {"widht": 3}}, r"unknown setting image.widht; known: height, max_gap"),
+        ({"tusk": "a"}, r"unknown setting tusk \(did you mean task\?\); known: action, con"),
+        ({"image": {"widht": 3}}, r"unknown setting image.widht .*known: image.height, image.max"),
         ({"image": "/camera"}, r"image is '/camera'; a table of settings is needed"),
         ({"stamps": "mine"}, r"stamps is 'mine'; accepted: header, receive"),
         ({"action": {"rule": "mean"}}, r"action.rule is 'mean'; accepted: hold, integrate"),
         ({"action": {"low": 3}}, r"action.low is 3; a list is needed"),
         ({"action": {"low": ["a"]}}, r"action.low is 'a'; a number is needed"),
-        ({"action": {"timeout": 0}}, r"action.timeout is 0.0; more than 0 seconds"),
-        ({"action": {"max_silence": -1}}, r"action.max_silence is -1.0; 0 or more seconds"),
-        ({"action": {"rule": "integrate", "kind": "position"}}, r"positions are held"),
+        ({"action": {"timeout": 0}}, r"action.timeout is 0.0; accepted: above 0 seconds"),
+        ({"action": {"max_silence": -1}}, r"action.max_silence is -1.0; accepted: 0 or more"),
+        ({"action": {"rule": "integrate", "kind": "position"}}, r"accepted for positions: hold"),
         ({"control_period": float("nan")}, r"control_period is nan; a number is needed"),
-        ({"control_period": -1}, r"control_period is -1.0; more than 0 seconds"),
-        ({"frame_skip": 0}, r"frame_skip is 0; more than 0"),
+        ({"control_period": -1}, r"control_period is -1.0; accepted: above 0 sec"),
+        ({"frame_skip": 0}, r"frame_skip is 0; accepted: above 0"),
         ({"frame_skip": 1.5}, r"frame_skip is 1.5; a whole number is needed"),
         ({"task": 7}, r"task is 7; a text is needed"),
-        ({"image": {"tolerance": 1}}, r"image.tolerance is 1.0; accepted: 0 to below 1"),
-        ({"state": {"names": [], "topic": "/a"}}, r"state.names is empty, so state.topic, /a, is"),
-        ({"split_pause": -1}, r"split_pause is -1.0; 0 or more seconds"),
-        ({"min_steps": 400}, r"min_steps is 400, more than max_steps, 300"),
+        ({"image": {"tolerance": 1}}, r"image.tolerance is 1.0; accepted: from 0 to below"),
+        ({"state": {"names": [], "topic": "/a"}}, r"state.topic is /a, but state.names is empty"),
+        ({"split_pause": -1}, r"split_pause is -1.0; accepted: 0 or more seconds"),
+        ({"min_steps": 400}, r"min_steps is 400; accepted: at most max_steps, 300"),
     ],
 )
 def test_what_cannot_be_is_refused(settings, message):
@@ -65,10 +65,10 @@ def test_what_cannot_be_is_refused(settings, message):
 @pytest.mark.parametrize("text", ["- a list", "a: [", "\0"])
 def test_a_file_that_is_no_table_is_refused(tmp_path, text):
     (tmp_path / "a.yaml").write_text(text)
-    with pytest.raises(BagConfigError, match=r"a.yaml (must hold a table|cannot be read)"):
+    with pytest.raises(BagConfigError, match=r"(a.yaml must hold a table|cannot read .*a.yaml)"):
         BagConfig.load(tmp_path / "a.yaml", {})
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(BagConfigError, match=r"b.yaml cannot be read"):
+    with pytest.raises(BagConfigError, match=r"cannot read .*b.yaml"):
         BagConfig.load(tmp_path / "b.yaml", {})

@@ -241,7 +241,7 @@ def test_the_time_of_arrival_counts_where_a_stamp_is_zero(imported, bags):
     unstamped = [("/image", stamp(k), make.image(0.0, bags.gray(k))) for k in range(STEPS + 1)]
     result = imported(unstamped + states(bags) + actions(bags))
     assert result.pictures == [list(range(STEPS + 1))]
-    assert "21 header stamps of the image are 0: the time of arrival counts" in result.report
+    assert "21 header stamps of the image are 0; the time of arrival replaces" in result.report
 
 
 def test_plans_of_simulated_time_are_placed_by_their_stamps(imported, bags):
@@ -255,7 +255,7 @@ def test_plans_of_simulated_time_are_placed_by_their_stamps(imported, bags):
     ]
     result = imported(messages)
     np.testing.assert_allclose(result.episodes[0].actions[:, 0], expected()[:, 0], atol=1e-6)
-    assert "the stamps of the plans are of another clock" in result.report
+    assert "the stamps of the plans come from another clock" in result.report
 
 
 def test_a_yaw_that_wraps_is_interpolated_the_short_way(imported, bags):
@@ -277,7 +277,7 @@ def test_a_gap_in_the_pictures_begins_an_episode(imported, bags):
     kept = [*range(8), *range(15, 21)]
     result = imported(images(bags, kept) + states(bags) + actions(bags))
     assert result.pictures == [kept[:8], kept[8:]]
-    assert result.drafts.splits["gap in the pictures"] == 1
+    assert result.drafts.splits["gap in the images"] == 1
     np.testing.assert_allclose(result.episodes[1].actions, expected(range(15, 20)), atol=1e-6)
 
 
@@ -285,7 +285,7 @@ def test_a_picture_that_is_late_is_not_a_gap(imported, bags):
     kept = [k for k in range(21) if k != 9]
     result = imported(images(bags, kept) + states(bags) + actions(bags))
     assert result.pictures == [[*range(9), 8, *range(10, 21)]]
-    assert "1 steps show the picture of the step before" in result.report
+    assert "1 steps show the image of the step before" in result.report
 
 
 def test_missing_state_ends_an_episode(imported, bags):
@@ -348,7 +348,7 @@ def test_short_episodes_are_dropped_and_counted(imported, bags):
     result = imported(images(bags, kept) + states(bags) + actions(bags), min_steps=5)
     assert result.pictures == [kept[:12]]
     assert result.drafts.short == 1
-    assert "2 steps (0.2 s): in episodes of less than 5" in result.report
+    assert "2 steps (0.2 s): in episodes of fewer than 5" in result.report
 
 
 def test_long_episodes_are_cut_without_losing_a_step(imported, bags):
@@ -387,7 +387,7 @@ def test_actions_outside_the_limits_are_clipped_and_told(imported, bags):
     action = {"names": ["vx"], "low": [-0.1], "high": [0.1]}
     result = imported(recorded(bags), action=action)
     assert result.episodes[0].actions.max() == pytest.approx(0.1)
-    assert "14 of 20 actions vx were outside the limits and are clipped" in result.report
+    assert "14 of 20 actions vx were outside the limits and were clipped" in result.report
 
 
 def test_what_was_not_said_is_inferred_and_told(imported, bags):
@@ -433,7 +433,7 @@ def test_a_robot_that_is_only_seen_needs_no_state(imported, bags):
 
 
 def test_a_missing_state_topic_is_refused_with_the_way_out(imported, bags):
-    with pytest.raises(BagError, match=r"(?s)no state topic in .*; --no-state does without one"):
+    with pytest.raises(BagError, match=r"(?s)no state topic in .*; --no-state imports without one"):
         imported(images(bags) + actions(bags))
 
 
@@ -459,7 +459,7 @@ def test_streams_that_do_not_overlap_are_refused(imported, bags):
 
 def test_streams_of_different_clocks_are_refused_with_a_hint(imported, bags):
     messages = [(t, r + 5000.0, m) for t, r, m in recorded(bags)]
-    with pytest.raises(BagError, match=r"stamps of image, state are of another clock.*receive"):
+    with pytest.raises(BagError, match=r"stamps of image, state come from another clock.*receive"):
         imported(messages)
 
 
@@ -472,7 +472,9 @@ def test_too_short_a_recording_is_refused(imported, bags):
 def test_a_stream_that_is_slower_than_its_gap_is_refused(imported, bags, role):
     between = [k + 0.5 for k in range(-1, STEPS + 1)]  # not at the very moments of the pictures
     messages = images(bags) + states(bags, between) + actions(bags)
-    with pytest.raises(BagError, match=rf"the {role} comes every 0.1 s, which is more than {role}"):
+    with pytest.raises(
+        BagError, match=rf"the {role} arrives every 0.1 s, which is more than {role}"
+    ):
         imported(messages, **{role: {"max_gap": 0.05}})
 
 
@@ -482,7 +484,7 @@ def test_pictures_that_are_too_small_are_refused(imported, bags):
 
 
 def test_an_action_that_never_moves_needs_limits(imported, bags):
-    with pytest.raises(BagError, match=r"action 'vy' is 0 in all of the recording"):
+    with pytest.raises(BagError, match=r"action 'vy' is 0 in the whole recording"):
         imported(recorded(bags), action={"names": ["vx", "vy"]})
 
 
@@ -490,7 +492,7 @@ def test_positions_cannot_be_integrated(imported, bags):
     joints = bags.Make().joints(stamp(0), ["a"], [0.5])
     messages = images(bags) + states(bags) + [("/act", stamp(0), joints)]
     action = {"topic": "/act", "rule": "integrate", "low": [0], "high": [1]}
-    with pytest.raises(BagError, match="positions, which are held"):
+    with pytest.raises(BagError, match="the actions are positions; accepted: --action-rule hold"):
         imported(messages, action=action)
 
 
@@ -517,7 +519,7 @@ def test_a_topic_that_is_not_there_is_refused(imported, bags):
 
 def test_a_choice_is_left_to_people(imported, bags):
     other = [("/other", r, m) for _, r, m in images(bags)]
-    with pytest.raises(BagError, match=r"several topics may be the image: /image, /other; .*--im"):
+    with pytest.raises(BagError, match=r"several topics fit the image: /image, /other; .*--im"):
         imported(recorded(bags) + other)
 
 

@@ -80,8 +80,8 @@ def test_targets_of_a_controller_are_where_the_robot_is_one_step_later(
     messages = teleoperated(bags, lead, start_point=start_point, stamped=stamped)
     _, after, actions, said, _ = imported(messages, control_period=0.1)
     np.testing.assert_allclose(actions, after, atol=0.01)
-    assert "the points of trajectories say where to be at their time: " in said
-    assert "points by time: where to be by each step's end" in said
+    assert "trajectory points give the target at their time: " in said
+    assert "points by time: target at the end of each step" in said
 
 
 @pytest.mark.parametrize("offset", [2.0, -0.7])
@@ -121,7 +121,7 @@ def test_a_planned_motion_of_many_uneven_points_is_followed(imported, bags):
         messages += seen(bags, k, ["a", "b"], where(t))
     _, after, actions, said, _ = imported(messages)
     np.testing.assert_allclose(actions, after, atol=0.01)
-    assert "control period 0.1 s, between two pictures" in said
+    assert "control period 0.1 s, between two images" in said
 
 
 def test_trajectories_that_replace_one_another_are_followed_as_far_as_they_got(imported, bags):
@@ -205,7 +205,7 @@ def test_what_mpc_sends_to_a_controller_is_read_back(imported, bags, kind, known
     wanted = rows[first : first + len(actions), 0]
     assert first in (0, 1)
     np.testing.assert_allclose(actions[:, 0], wanted, atol=1e-4 if late < 0.01 else 0.2)
-    assert "where to be at their time" in said
+    assert "the target at their time" in said
     if kind == "velocity":
         assert np.corrcoef(actions[:, 0], states[:, 1])[0, 1] > 0.99
 
@@ -237,7 +237,7 @@ def test_plans_of_our_own_apply_from_their_time_on(imported, bags, topic):
         messages += seen(bags, k, ["j"], [0.1 * k])
     _, _, actions, said, _ = imported(messages)
     np.testing.assert_allclose(actions[:, 0], u[: len(actions)], atol=1e-6)
-    assert "the points of trajectories say what applies from their time on" in said
+    assert "trajectory points give the action from their time on" in said
 
 
 @pytest.mark.parametrize(("delay", "meaning"), [(0, "at"), (1, "from")])
@@ -250,8 +250,8 @@ def test_positions_that_may_mean_either_are_judged_by_what_the_robot_did(
         messages += seen(bags, k, ["j"], [q[max(0, k - delay)]])
     _, after, actions, said, _ = imported(messages)
     np.testing.assert_allclose(actions[1:], after[1:], atol=0.01)
-    words = {"at": "where to be at their time", "from": "what applies from their time on"}
-    assert f"say {words[meaning]}: the joints were there" in said
+    words = {"at": "the target at their time", "from": "the action from their time on"}
+    assert f"give {words[meaning]}: the joints were there" in said
 
 
 @pytest.mark.parametrize("points", ["at", "from"])
@@ -264,7 +264,7 @@ def test_who_knows_better_says_so(imported, bags, points):
     wanted = q[1 : len(actions) + 1] if points == "at" else q[: len(actions)]
     # The last point of one plan and the first of the next are a period apart, on a line.
     np.testing.assert_allclose(actions[:, 0], wanted, atol=0.01)
-    assert "points of trajectories say" not in said
+    assert "trajectory points give" not in said
 
 
 def test_points_whose_times_do_not_ascend_are_refused(imported, bags):

@@ -11,6 +11,7 @@ import pytest
 
 from wm_mpc.data.bag import Bag, BagError
 from wm_mpc.data.bag_accounts import accounts, unexplained
+from wm_mpc.data.storage import sqlite
 
 COUNT = 300
 WRITER = """
@@ -122,7 +123,7 @@ def test_a_running_recorder_in_mode_wal_is_read_as_far_as_it_is(bags, tmp_path):
 
 
 def test_a_file_that_a_running_recorder_locks_is_refused_in_words(bags, tmp_path, monkeypatch):
-    monkeypatch.setattr("wm_mpc.data.storage.sqlite._WAIT", 0.05)
+    monkeypatch.setattr(sqlite, "_WAIT", 0.05)
     file = recorded(bags, tmp_path / "bag")
     with Writer(file, "DELETE", "EXCLUSIVE"):
         with pytest.raises(BagError, match="locked by another process: stop its recorder"):

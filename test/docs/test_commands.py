@@ -13,6 +13,8 @@ import yaml
 from docs_site import sources
 from docs_site.pages import code_blocks
 
+from wm_mpc.ros.parameters import parameters_of
+
 pytestmark = pytest.mark.ros
 ROOT = Path(__file__).resolve().parents[2]
 # Programs of others, which the pages use
@@ -122,7 +124,7 @@ def check_launch(words):
 def table_of(node):
     table = sources.PARAMETERS.get(node.lstrip("/"))
     assert table, f"no node {node}"
-    return {entry.name: entry for entry in sources.find(table)}
+    return {entry.name: entry for entry in parameters_of(sources.find(table))}
 
 
 def parameter(node, name):

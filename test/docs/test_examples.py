@@ -14,6 +14,7 @@ from docs_site import sources
 from docs_site.pages import code_blocks
 
 from wm_mpc.planning.planner import PlanStatus
+from wm_mpc.ros.parameters import parameters_of
 from wm_mpc.sim import tasks
 from wm_mpc.sim.bullet import Simulation
 from wm_mpc.sim.collection import record_episode
@@ -113,7 +114,7 @@ def test_restored_states_of_the_task_of_the_page_continue_as_recorded(field):
 def test_parameters_of_the_task_of_the_page_are_accepted():
     data = yaml.safe_load((EXAMPLES / "field.yaml").read_text(encoding="utf-8"))
     for node in ("sim", "mpc"):
-        table = {entry.name: entry for entry in sources.find(sources.PARAMETERS[node])}
+        table = {p.name: p for p in parameters_of(sources.find(sources.PARAMETERS[node]))}
         given = data[f"/**/{node}"]["ros__parameters"]
         flat = dict(given) | {f"planner.{k}": v for k, v in given.pop("planner", {}).items()}
         flat.pop("planner", None)

@@ -22,6 +22,11 @@ def test_what_is_made_from_code_and_results_is_up_to_date(pages):
         assert new == text, f"{name}: run python tools/update_docs.py"
 
 
+def test_launch_files_read_the_parameters_that_the_nodes_have():
+    text = sources.PARAMETERS_JSON.read_text(encoding="utf-8")
+    assert text == sources.parameters_json(), "run python tools/update_docs.py"
+
+
 def test_no_measured_figure_is_typed_by_hand(pages):
     found = [
         f"{name}:{line}: {figure}"

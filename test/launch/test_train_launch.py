@@ -118,7 +118,7 @@ def test_interrupt_ends_everything_in_three_seconds_and_the_same_command_goes_on
 def test_failure_is_an_error_of_the_launch_with_its_reason(launch, arguments):
     launched = launch(*arguments(1), "synthesis:=magic")
     assert launched.wait() == 1
-    assert "unknown synthesis ['magic']" in launched.output
+    assert "synthesis is ['magic']; accepted: random, online" in launched.output
 
 
 def test_failure_can_leave_the_node_running(launch, observer, arguments):

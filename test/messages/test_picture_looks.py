@@ -37,10 +37,10 @@ def test_pictures_of_two_cameras_in_turn_are_said_once():
     at_once, summary = said(*[raw("left"), raw("right")] * 10)
     assert [len(texts) for texts in at_once] == [0, 1, *[0] * 18]
     assert at_once[1] == [
-        "pictures of several frames (1 of left, 1 of right) come in one stream: two cameras?"
+        "images of several frames (1 of left, 1 of right) arrive in one stream: two cameras?"
     ]
     assert summary == [
-        "pictures of several frames (10 of left, 10 of right) come in one stream: two cameras?"
+        "images of several frames (10 of left, 10 of right) arrive in one stream: two cameras?"
     ]
 
 
@@ -50,7 +50,7 @@ def test_pictures_of_two_cameras_in_turn_are_said_once():
 def test_pictures_that_change_their_size_or_encoding_are_said_once(other):
     at_once, summary = said(raw(), other, raw(), other)
     assert [len(texts) for texts in at_once] == [0, 1, 0, 0]
-    assert "pictures of several kinds (2 of 48x64 rgb8, 2 of " in summary[0]
+    assert "images of several kinds (2 of 48x64 rgb8, 2 of " in summary[0]
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png"])
@@ -61,7 +61,7 @@ def test_compressed_pictures_that_change_their_size_are_said(kind):
 
 def test_an_order_of_colours_that_is_assumed_is_said_once():
     at_once, summary = said(raw(encoding="8UC3"), raw(encoding="8UC3"))
-    assert at_once == [["8UC3 names no order of colours: taken as bgr"], []]
+    assert at_once == [["8UC3 does not state its order of colours; bgr is assumed"], []]
     assert summary == at_once[0]
 
 

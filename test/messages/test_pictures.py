@@ -237,7 +237,7 @@ def test_other_encodings_are_refused_with_a_list_of_what_is_accepted(encoding):
 def test_a_picture_without_pixels_is_refused(encoding):
     empty = message(np.zeros((1, 1), np.uint8), encoding, 0, False, 0, 0)
     empty.data, empty.step = b"", 0
-    with pytest.raises(MessageError, match="which is no picture"):
+    with pytest.raises(MessageError, match="which is not an image"):
         image_to_rgb(empty, None)
 
 

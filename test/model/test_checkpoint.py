@@ -159,8 +159,8 @@ def test_checkpoint_of_before_the_embedding_is_refused_by_its_format(checkpoint)
         ("control_period", -1.0, "control_period is -1"),
         ("control_period", "soon", "wrong kind of value"),
         ("action", {}, "action: "),
-        ("architecture", {"depth": 3}, r"unknown entries \['depth'\]"),
-        ("architecture", {"dynamics": "magic"}, "'magic' is unknown; accepted: gru"),
+        ("architecture", {"depth": 3}, r"unknown setting architecture\.depth"),
+        ("architecture", {"dynamics": "magic"}, "dynamics is 'magic'; accepted: gru"),
         ("architecture", {"hidden": "big"}, "no usable robot"),
     ],
 )

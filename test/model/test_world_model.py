@@ -157,13 +157,13 @@ def test_pose_is_read_from_the_scene_only(make_model):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"dynamics": "magic"}, "'magic' is unknown; accepted: gru, transformer"),
+        ({"dynamics": "magic"}, "dynamics is 'magic'; accepted: gru, transformer"),
         ({"encoder_width": 6}, "encoder_width is 6; a multiple of 4"),
         ({"decoder_width": 0}, "decoder_width is 0"),
-        ({"keypoints": 0}, "must be positive"),
-        ({"hidden": 0}, "must be positive"),
-        ({"embedding": 0}, "embedding is 0; it must be positive"),
-        ({"context": 0}, "must be positive"),
+        ({"keypoints": 0}, "keypoints is 0; accepted: an integer of at least 1"),
+        ({"hidden": 0}, "hidden is 0; accepted: an integer of at least 1"),
+        ({"embedding": 0}, "embedding is 0; accepted: an integer of at least 1"),
+        ({"context": 0}, "context is 0; accepted: an integer of at least 1 steps"),
         ({"dynamics": "transformer", "hidden": 30}, "hidden is 30; a multiple of heads, 4"),
     ],
 )

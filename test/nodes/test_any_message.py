@@ -60,9 +60,9 @@ class Fed:
         self.sent.append(actions)
         return self._publish(stamp, actions, *more)
 
-    def _report(self, level, message):
+    def _report(self, level, code, message):
         self.said[message.partition(":")[0]] += 1
-        self.node._status.report(level, message)
+        self.node._status.report(level, code, message)
 
     def send(self, topic, message):
         subscription, self._write = self.subscriptions[topic], self._write + 1
@@ -179,7 +179,10 @@ def test_what_is_dropped_is_said_in_the_status_and_planning_goes_on(feed, topic,
     fed.send(topic, message)
     level, message, values = observe()
     assert level == 1
-    assert message == f"planning; a message on {topic} was dropped (see last dropped message)"
+    assert message.endswith(f"; a message on {topic} was dropped (see last dropped message)")
+    assert message.startswith(
+        "planning, degraded: goal refused: " if "goal" in topic else "planning;"
+    )
     assert reason in values["last dropped message"]
     assert values["messages dropped"].startswith("1 on ")
 
@@ -195,4 +198,4 @@ def test_pictures_of_two_cameras_on_one_topic_are_said_in_the_status(feed):
         fed.step()
     level, message = fed.node._status._now
     assert level == 1
-    assert message.startswith("planning, degraded: pictures of several frames (2 of front, 1 of")
+    assert message.startswith("planning, degraded: images of several frames (2 of front, 1 of")

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from wm_mpc.nodes.learner.parameters import TABLE, train_arguments
+from wm_mpc.nodes.learner.parameters import LearnerSettings, train_arguments
 from wm_mpc.nodes.learner.progress import Progress
-
-pytestmark = pytest.mark.ros  # the table is made with the nodes' helpers
-DEFAULTS = {entry.name: entry.default for entry in TABLE}
 
 
 class Clock:
@@ -100,15 +97,15 @@ def test_checkpoint_is_an_absolute_path_and_outlives_a_restart(progress, monkeyp
 
 
 def test_defaults_leave_everything_to_train():
-    assert train_arguments(DEFAULTS) == ["--task=wall"]
+    assert train_arguments(LearnerSettings()) == ["--task=wall"]
 
 
 def test_every_setting_reaches_train():
-    values = DEFAULTS | {
-        "task": "push_t", "dataset": "d", "run": "~/r", "config": "c.yaml", "seed": 0,
-        "synthesis": "none", "workers": "2",
-    }  # fmt: skip
-    assert train_arguments(values) == [
+    settings = LearnerSettings(
+        task="push_t", dataset="d", run="~/r", config="c.yaml", seed=0, synthesis="none",
+        workers="2",
+    )  # fmt: skip
+    assert train_arguments(settings) == [
         "--task=push_t", "--dataset=d", f"--run={Path.home()}/r", "--config=c.yaml", "--seed=0",
         "--synthesis=none", "--workers=2",
     ]  # fmt: skip

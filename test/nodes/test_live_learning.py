@@ -10,9 +10,10 @@ import pytest
 
 from wm_mpc.nodes.learner import live_training
 from wm_mpc.nodes.learner.live_learning import LiveLearning
+from wm_mpc.nodes.learner.parameters import LearnerSettings, LiveSettings
 from wm_mpc.resources import resolve_checkpoint
 
-VALUES = {"live.parts": "dynamics", "live.updates": 1, "seed": 0, "dataset": ""}
+SETTINGS = LearnerSettings(live=LiveSettings(parts="dynamics", updates=1), seed=0)
 
 
 def learner(run: Path, checkpoint: Path) -> LiveLearning:
@@ -27,7 +28,7 @@ def learner(run: Path, checkpoint: Path) -> LiveLearning:
 
 
 def out(live: LiveLearning) -> str:
-    (found,) = [a for a in live.begin_round(VALUES) if a.startswith("--out=")]
+    (found,) = [a for a in live.begin_round(SETTINGS) if a.startswith("--out=")]
     return Path(found.removeprefix("--out=")).name
 
 

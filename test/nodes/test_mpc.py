@@ -25,14 +25,12 @@ from visualization_msgs.msg import MarkerArray
 
 from wm_mpc.control.settings import ControlSettings
 from wm_mpc.native.library import library, why_not
-from wm_mpc.nodes.mpc.parameters import (
-    TABLE,
-    Settings,
-    control_settings,
-)
+from wm_mpc.nodes.mpc.parameters import MpcSettings
 from wm_mpc.ros import qos
 from wm_mpc.ros.executors import UrgentCallbackGroup
 from wm_mpc.ros.timing import to_nanoseconds, to_stamp
+from wm_mpc.settings.build import build, nested
+from wm_mpc.settings.fields import flat
 from wm_mpc.sim.tasks.maze import Maze
 from wm_mpc.sim.tasks.wall import Wall
 from wm_mpc.spec import ActionSpec
@@ -131,22 +129,16 @@ def test_planner_can_be_exchanged_while_running(mpc, planner):
 
 
 def test_changed_parameters_make_another_planner_and_objective():
-    values = {parameter.name: parameter.default for parameter in TABLE}
-    settings = Settings()
-    first = settings.of(values)
-    assert first == control_settings(values)
-    assert settings.of(values) is first
-    changed = {**values, "planner.horizon": 3, "cost.state_weight": 0.25}
-    second = settings.of(changed)
-    assert (second.planner.horizon, second.cost.state_weight) == (3, 0.25)
+    changed = {"planner.horizon": 3, "cost.state_weight": 0.25}
+    settings = build(MpcSettings, nested(changed), base=MpcSettings())
+    assert (settings.planner.horizon, settings.cost.state_weight) == (3, 0.25)
     with pytest.raises(ValueError, match="elites"):
-        settings.of({**values, "planner.type": "cem", "planner.samples": 2, "planner.elites": 3})
-    assert settings.of(changed).planner == second.planner
+        build(MpcSettings, nested({"planner.samples": 2, "planner.elites": 3}), base=settings)
 
 
 def test_defaults_of_parameters_are_those_of_the_control_loop():
-    values = {parameter.name: parameter.default for parameter in TABLE}
-    assert control_settings(values) == ControlSettings()
+    mpc, control = flat(MpcSettings()), flat(ControlSettings())
+    assert {name: mpc[name] for name in control} == control
 
 
 @pytest.mark.parametrize("is_simulated", [False, True])
@@ -713,7 +705,7 @@ def test_auto_reload_can_be_switched_on_while_active(mpc, announcer):
 
 
 def test_file_that_was_written_again_is_loaded_again(start_mpc, announcer, monkeypatch):
-    from wm_mpc.nodes.mpc import node as module
+    from wm_mpc.nodes.mpc import loading as module
 
     mpc = start_mpc(auto_reload=True)
     mpc.start()
@@ -833,7 +825,7 @@ def slowly(kind, load):
 def test_reload_does_not_miss_a_period(mpc, announcer, monkeypatch, kind):
     """Loading takes six periods: in the planning thread it would leave a gap as long, among the
     callbacks it would keep observations away as long."""
-    from wm_mpc.nodes.mpc import node as module
+    from wm_mpc.nodes.mpc import loading as module
 
     times = []  # (arrival of a plan, stamp of its observation), s
     mpc.observer.node.create_subscription(

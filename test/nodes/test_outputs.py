@@ -22,8 +22,11 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.nodes.mpc.outputs import PlanPublisher
+from wm_mpc.nodes.mpc.outputs.registry import OutputSettings
+from wm_mpc.nodes.mpc.parameters import MpcSettings
 from wm_mpc.ros import qos
 from wm_mpc.ros.running import spinning
+from wm_mpc.settings.build import build, nested
 from wm_mpc.sim.tasks import make_task
 
 pytestmark = pytest.mark.ros
@@ -60,13 +63,13 @@ class Outputs:
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=observer.domain_id)
         self.node = rclpy.create_node("outputs", context=self.context)
-        self.plans = PlanPublisher(self.node, self.spec, twist)
+        self.plans = PlanPublisher(self.node, self.spec, OutputSettings(cmd_vel_type=twist))
         for name in ("cmd_vel", "commands", "joint_trajectory"):
             observer.wait_until(lambda n=name: self.node.count_subscribers(n), f"ears for {name}")
 
     def use(self, *outputs, **changes):
         values = VALUES | {f"output.{name}": True for name in outputs} | changes
-        self.plans.use(values, lambda: self.present)
+        self.plans.use(build(MpcSettings, nested(values)), lambda: self.present)
 
     def now(self):
         return self.node.get_clock().now().nanoseconds

@@ -18,7 +18,9 @@ pytest.importorskip("rclpy")
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.validator import PlanValidator, Verdict
 from wm_mpc.nodes.mpc.outputs import PlanPublisher
+from wm_mpc.nodes.mpc.parameters import MpcSettings
 from wm_mpc.ros.timing import to_nanoseconds
+from wm_mpc.settings.build import build, nested
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
 MS = 1_000_000
@@ -30,6 +32,10 @@ VALUES = {
     "output.cmd_vel": False, "output.commands": True, "output.joint_trajectory": True,
     "frame_id": "odom", "rate": 10.0, "limits.lag": LAG,
 }  # fmt: skip
+
+
+def settings(values):
+    return build(MpcSettings, nested(values))
 
 
 class Topic:
@@ -118,7 +124,7 @@ def arm():
     """A node, its outputs, and an arm that was measured at 0.5 and holds there."""
     node = Node()
     outputs = PlanPublisher(node, arm_spec())
-    outputs.use(VALUES, lambda: named([0.5, 0.5]))
+    outputs.use(settings(VALUES), lambda: named([0.5, 0.5]))
     outputs.hold(node.nanoseconds, named([0.5, 0.5]))
     return node, outputs
 
@@ -145,10 +151,10 @@ def test_a_stream_that_is_switched_on_begins_where_the_arm_is_not_where_plans_ha
     node = Node()
     outputs = PlanPublisher(node, arm_spec())
     only_plans = VALUES | {"output.commands": False, "output.joint_trajectory": False}
-    outputs.use(only_plans, dict)
+    outputs.use(settings(only_plans), dict)
     outputs.publish(node.nanoseconds, climb(), named([0.5, 0.5]))
     node.pass_time(800 * MS)
-    outputs.use(VALUES, lambda: named([0.6, 0.6]))  # it lags: its plan wants 0.95
+    outputs.use(settings(VALUES), lambda: named([0.6, 0.6]))  # it lags: its plan wants 0.95
     for _ in range(3):
         node.pass_time(100 * MS)
     assert len(node.commands()) == 3
@@ -160,7 +166,7 @@ def test_a_stream_that_is_switched_on_begins_where_the_arm_is_not_where_plans_ha
 def test_a_stream_that_is_switched_on_waits_for_a_measurement():
     node = Node()
     outputs = PlanPublisher(node, arm_spec())
-    outputs.use(VALUES, dict)
+    outputs.use(settings(VALUES), dict)
     for _ in range(3):
         node.pass_time(100 * MS)
     assert node.commands() == []
@@ -172,7 +178,7 @@ def test_plans_that_others_execute_are_held_where_they_have_come_to():
     """Only `joint_trajectory`, and a plan every half a second."""
     node = Node()
     outputs = PlanPublisher(node, arm_spec())
-    outputs.use(VALUES | {"output.commands": False}, lambda: named([0.5, 0.5]))
+    outputs.use(settings(VALUES | {"output.commands": False}), lambda: named([0.5, 0.5]))
     outputs.publish(node.nanoseconds, climb(), named([0.5, 0.5]))
     node.time += 450 * MS
     rest = outputs.hold(node.nanoseconds, named([0.72, 0.72]))
@@ -211,7 +217,7 @@ def test_a_clock_that_is_corrected_by_less_than_a_period_changes_nothing(arm):
 
 def test_the_stream_does_not_lead_a_blocked_arm_away_however_long_its_plan_is(arm):
     node, outputs = arm
-    outputs.use(VALUES, dict, lambda: named([0.5, 0.5]))
+    outputs.use(settings(VALUES), dict, lambda: named([0.5, 0.5]))
     outputs.publish(node.nanoseconds, climb(), named([0.5, 0.5]))
     for _ in range(9):
         node.pass_time(100 * MS)
@@ -273,7 +279,9 @@ class World:
         self.use()
 
     def use(self):
-        self.outputs.use(self.values, lambda: named(self.place), lambda: named(self.place))
+        self.outputs.use(
+            settings(self.values), lambda: named(self.place), lambda: named(self.place)
+        )
 
     def hold(self):
         now = self.node.nanoseconds

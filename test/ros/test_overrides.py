@@ -8,20 +8,21 @@ import pytest
 import rclpy
 from rclpy.parameter import Parameter as RosParameter
 
-from wm_mpc.nodes.learner.parameters import TABLE as LEARNER
-from wm_mpc.nodes.mpc import parameters as mpc_parameters
-from wm_mpc.nodes.sim import parameters as sim_parameters
+from wm_mpc.nodes.learner.parameters import LearnerSettings
+from wm_mpc.nodes.mpc.parameters import MpcSettings
+from wm_mpc.nodes.sim.parameters import SimSettings
 from wm_mpc.nodes.tools import take_picture
 from wm_mpc.ros import overrides
 from wm_mpc.ros.overrides import OverrideError, Section
 from wm_mpc.ros.parameters import declare
+from wm_mpc.settings.fields import flat
 
-TABLES = {"mpc": mpc_parameters.TABLE, "sim": sim_parameters.PARAMETERS, "learner": LEARNER}
+SETTINGS = {"mpc": MpcSettings, "sim": SimSettings, "learner": LearnerSettings}
 
 
 @pytest.fixture
 def start(domain_id, tmp_path):
-    """Makes a node with our table of parameters from ROS arguments and returns its values."""
+    """Makes a node with our parameters from ROS arguments and returns its values."""
 
     def make(*arguments, name="mpc", namespace="/", file=None, **given):
         if file is not None:
@@ -38,7 +39,7 @@ def start(domain_id, tmp_path):
             options = [RosParameter(key, value=value) for key, value in given.items()]
             node = rclpy.create_node(name, context=context, parameter_overrides=options)
             stack.callback(node.destroy_node)
-            return declare(node, TABLES[name]).values()
+            return flat(declare(node, SETTINGS[name]).values())
 
     return make
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 
 import pytest
@@ -12,20 +13,42 @@ from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, SetParameters, SetParametersAtomically
 from rclpy.parameter import Parameter as RosParameter
 
-from wm_mpc.ros.parameters import Parameter, ParameterError, declare, markdown_table
+from wm_mpc.ros.parameters import (
+    Parameter,
+    ParameterError,
+    declare,
+    markdown_table,
+    parameters_of,
+)
+from wm_mpc.settings.fields import Setting, SettingError, check, flat, section, setting
 
 Kind = RosParameter.Type  # Kilted's rclpy writes its numbers into refusals, Jazzy's their names
-TABLE = (
-    Parameter("rate", 10.0, "plans per second", unit="Hz", low=0.5, high=100.0),
-    Parameter("horizon", 5, "model steps of a plan", low=1, high=50),
-    Parameter("elites", 3, "best samples", low=1),
-    Parameter("samples", 30, "samples", low=1),
-    Parameter("planner.type", "adam", "the planner", choices=("adam", "cem")),
-    Parameter("warm_start", True, "start from the last plan"),
-    Parameter("gain", 1.0, "any finite number"),
-    Parameter("checkpoint", "wall", "the model", only_inactive=True),
-    Parameter("seed", 0, "of everything", read_only=True),
-)
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannerOnly:
+    type: str = setting("adam", "the planner", choices=("adam", "cem"))
+
+
+@dataclasses.dataclass(frozen=True)
+class SubjectSettings:
+    rate: float = setting(10.0, "plans per second", unit="Hz", low=0.5, high=100.0)
+    horizon: int = setting(5, "model steps of a plan", low=1, high=50)
+    elites: int = setting(3, "best samples", low=1)
+    samples: int = setting(30, "samples", low=1)
+    planner: PlannerOnly = section(PlannerOnly)
+    warm_start: bool = setting(True, "start from the last plan")
+    gain: float = setting(1.0, "any finite number")
+    checkpoint: str = setting("wall", "the model", only_inactive=True)
+    seed: int = setting(0, "of everything", read_only=True)
+
+    def __post_init__(self):
+        check(self)
+        if self.elites > self.samples:
+            raise SettingError(f"elites is {self.elites}; accepted: up to {self.samples}")
+
+
+TABLE = parameters_of(SubjectSettings)
 _SETTERS = {
     bool: ("bool_value", ParameterType.PARAMETER_BOOL),
     int: ("integer_value", ParameterType.PARAMETER_INTEGER),
@@ -35,26 +58,19 @@ _SETTERS = {
 
 
 class Subject:
-    """A node with the table's parameters."""
+    """A node with these parameters."""
 
     def __init__(self, node, active):
         self.node = node
         self.active = active
-        self.parameters = declare(
-            node, TABLE, is_active=lambda: bool(active), validate=self.elites_are_samples
-        )
-
-    @staticmethod
-    def elites_are_samples(values):
-        if values["elites"] > values["samples"]:
-            raise ValueError(f"elites is {values['elites']}; accepted: up to {values['samples']}")
+        self.parameters = declare(node, SubjectSettings, is_active=lambda: bool(active))
 
     def set(self, name, value):
         return self.node.set_parameters([RosParameter(name, value=value)])[0]
 
     @property
     def values(self):
-        return dict(self.parameters.values())
+        return flat(self.parameters.values())
 
 
 @contextlib.contextmanager
@@ -136,10 +152,11 @@ def test_values_that_belong_together_can_change_together(subject):
 
 def test_snapshot_does_not_change_under_its_reader(subject):
     snapshot = subject.parameters.values()
+    assert subject.parameters.values() is snapshot
     assert subject.set("rate", 20.0).successful
-    assert snapshot["rate"] == 10.0
-    with pytest.raises(TypeError):
-        snapshot["rate"] = 1.0
+    assert snapshot.rate == 10.0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        snapshot.rate = 1.0
 
 
 def test_listener_gets_the_new_values(subject):
@@ -147,7 +164,7 @@ def test_listener_gets_the_new_values(subject):
     subject.parameters.on_change(heard.append)
     subject.set("rate", 20.0)
     subject.set("rate", 1000.0)
-    assert [values["rate"] for values in heard] == [20.0]
+    assert [settings.rate for settings in heard] == [20.0]
 
 
 def test_locked_parameter_stays_while_active(subject):
@@ -163,15 +180,15 @@ def test_locked_parameter_stays_while_active(subject):
 
 def test_start_up_value_is_converted_and_checked(domain_id):
     with a_node(domain_id, rate=20) as node:
-        values = declare(node, TABLE).values()
-        assert values["rate"] == 20.0
+        settings = declare(node, SubjectSettings).values()
+        assert settings.rate == 20.0
         assert node.get_parameter("rate").type_ == RosParameter.Type.DOUBLE
 
 
 @pytest.mark.parametrize(("name", "value"), [("rate", "fast"), ("horizon", 0), ("seed", 1.5)])
 def test_bad_start_up_value_is_named(domain_id, name, value):
     with a_node(domain_id, **{name: value}) as node, pytest.raises(ParameterError) as error:
-        declare(node, TABLE)
+        declare(node, SubjectSettings)
     assert name in str(error.value)
     assert repr(value) in str(error.value)
     assert "accepted" in str(error.value)
@@ -179,7 +196,12 @@ def test_bad_start_up_value_is_named(domain_id, name, value):
 
 def test_default_outside_its_own_range_is_a_mistake():
     with pytest.raises(ParameterError, match="horizon is 0"):
-        Parameter("horizon", 0, "steps", low=1)
+        Parameter("horizon", 0, Setting("steps", low=1))
+
+
+def test_start_up_values_that_contradict_each_other_are_refused(domain_id):
+    with a_node(domain_id, elites=31) as node, pytest.raises(ParameterError, match="elites is 31"):
+        declare(node, SubjectSettings)
 
 
 def _message(name, value):

@@ -8,7 +8,7 @@ import pytest
 
 from wm_mpc.control.settings import ControlSettings
 from wm_mpc.settings.build import build, load_table, nested
-from wm_mpc.settings.fields import SettingError, check, entries, section, setting
+from wm_mpc.settings.fields import SettingError, check, entries, flat, section, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +73,13 @@ def test_a_mistake_is_named_with_what_is_accepted(table, message):
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize("table", [{"wheel": "x" * 10**6}, {"x" * 10**6: 1}, {"name": ["y"] * 999}])
+def test_a_mistake_of_any_length_is_named_in_a_few_words(table):
+    with pytest.raises(SettingError) as raised:
+        build(Robot, table)
+    assert len(str(raised.value)) < 300
+
+
 def test_none_is_accepted_where_the_annotation_says_so():
     assert build(Robot, {"note": None}).note is None
 
@@ -115,3 +122,43 @@ def test_a_file_without_a_table_is_named(tmp_path, content):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(SettingError, match=r"none\.yaml"):
         load_table(tmp_path / "none.yaml")
+
+
+@dataclasses.dataclass(frozen=True)
+class Learning:
+    share: float = setting(0.5, "Share", low=0, below=1)
+    rate: float = setting(1e-3, "Rate", above=0)
+    lags: tuple[int, ...] = setting((1, 2), "Lags", "s", low=1)
+    ways: tuple[str, ...] = setting(("a",), "Ways", choices=("a", "b"))
+
+    def __post_init__(self):
+        check(self)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"share": 1}, "share is 1.0; accepted: a number of at least 0 and below 1"),
+        ({"share": -0.1}, "share is -0.1; accepted: a number of at least 0 and below 1"),
+        ({"rate": 0}, "rate is 0.0; accepted: a number above 0"),
+        ({"lags": [1, 0]}, "lags is [1, 0]; accepted: a list, each an integer of at least 1 s"),
+        ({"ways": ["a", "c"]}, "ways is ['a', 'c']; accepted: a, b"),
+    ],
+)
+def test_a_value_beyond_an_open_end_or_in_a_list_is_named(table, message):
+    with pytest.raises(SettingError) as raised:
+        build(Learning, table)
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("table", [{"share": 0}, {"share": 0.999}, {"rate": 1e-12}, {"ways": []}])
+def test_a_value_at_an_end_that_is_closed_is_accepted(table):
+    build(Learning, table)
+
+
+def test_flat_values_are_the_reverse_of_nested_ones():
+    robot = Robot("tom", wheel=Wheel(0.5, 2))
+    values = flat(robot)
+    assert values["wheel.radius"] == 0.5
+    assert "speeds" not in values, "which is no setting"
+    assert build(Robot, nested(values)) == robot

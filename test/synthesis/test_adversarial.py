@@ -130,5 +130,8 @@ def test_same_generator_gives_the_same_inputs(model, batch):
 @pytest.mark.parametrize("name", ["scene_radius", "state_radius", "action_radius", "step"])
 @pytest.mark.parametrize("value", [-0.1, 10.0, float("nan")])
 def test_setting_out_of_range_is_named(name, value):
-    with pytest.raises(ValueError, match=rf"adversarial\.{name} is {value}; accepted: 0 to 10"):
+    with pytest.raises(
+        ValueError,
+        match=rf"adversarial\.{name} is {value}; accepted: a number of at least 0 and below 10",
+    ):
         AdversarialConfig(**{name: value})

@@ -123,5 +123,7 @@ def test_dataset_without_simulator_states_is_refused(tmp_path, recording):
 
 @pytest.mark.parametrize("name", ["count", "steps"])
 def test_setting_out_of_range_is_named(name):
-    with pytest.raises(ValueError, match=rf"random\.{name} must be at least 1"):
+    with pytest.raises(
+        ValueError, match=rf"random\.{name} is 0; accepted: an integer of at least 1"
+    ):
         RandomRolloutConfig(**{name: 0})

@@ -260,4 +260,4 @@ def test_the_command_refuses_recordings_without_any_moment(recording, tmp_path, 
     save_checkpoint(without_history(recording, 30), path, {})
     arguments = ["--checkpoint", str(path), "--dataset", str(recording.dataset.path)]
     assert calibrate.main(arguments) == 1
-    assert "no episode holds 30 model steps, which are 150 low-level" in capsys.readouterr().err
+    assert "no episode has 30 model steps (150 control steps)" in capsys.readouterr().err

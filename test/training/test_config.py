@@ -65,7 +65,7 @@ def test_whole_number_will_do_for_a_fraction(tmp_path):
         ("synthesis: 5", "synthesis is 5; a list is needed"),
         (
             "synthesis: [random, magic]",
-            r"unknown synthesis \['magic'\]; accepted: random, online, adv",
+            r"synthesis is \['random', 'magic'\]; accepted: random, online, adv",
         ),
         ("embedding_lags: 4", "embedding_lags is 4; a list is needed"),
         ("embedding_lags: []", r"embedding_lags is \[\]; accepted: some whole numbers"),
@@ -74,9 +74,12 @@ def test_whole_number_will_do_for_a_fraction(tmp_path):
         ("embedding_lags: [soon]", "embedding_lags is 'soon'; a whole number"),
         ("- horizon", "must hold a table of settings"),
         ("horizon: [", "cannot read .*train.yaml"),
-        ("random: {count: 0}", r"random\.count must be at least 1"),
+        ("random: {count: 0}", r"random\.count is 0; accepted: an integer of at least 1"),
         ("adversarial: {step: -1}", r"adversarial\.step is -1"),
-        ("architecture: {dynamics: magic}", "'magic' is unknown"),
+        (
+            "architecture: {dynamics: magic}",
+            r"architecture\.dynamics is 'magic'; accepted: gru, transformer",
+        ),
     ],
 )
 def test_mistake_is_named(tmp_path, text, message):

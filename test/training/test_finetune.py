@@ -93,7 +93,7 @@ def test_a_worse_model_is_refused(model, moved, monkeypatch):
             for weight in tuned.dynamics.parameters():
                 weight.add_(0.3 * torch.randn_like(weight))
 
-    monkeypatch.setattr(finetune, "_learn_motion", spoil)
+    monkeypatch.setattr(finetune, "learn_motion", spoil)
     _, comparison = fine_tune(model, moved, FineTuneConfig())
     assert not comparison.accepted
     assert comparison.after > comparison.before

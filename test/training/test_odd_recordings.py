@@ -156,7 +156,7 @@ def test_a_yaw_across_pi_is_learned_as_an_angle(turner, tmp_path, capsys):
     settings = {"representation_updates": 30, "dynamics_updates": 400, "dynamics_rate": 5e-3}
     settings["architecture"] = dataclasses.asdict(Architecture(4, 4, 4, hidden=32))
     assert train.main(command(recording, tmp_path, **settings)) == 0
-    assert "state yaw is taken as an angle" in capsys.readouterr().err
+    assert "state yaw counts as an angle" in capsys.readouterr().err
     path = tmp_path / "run" / "turner.safetensors"
     model = load_checkpoint(path)[0]
     assert model.spec.state.angles == ("yaw",)

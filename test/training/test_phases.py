@@ -10,7 +10,8 @@ import torch
 
 from wm_mpc.model import losses
 from wm_mpc.model.world_model import Architecture, WorldModel
-from wm_mpc.synthesis.random_rollouts import Rollouts
+from wm_mpc.synthesis.method import Rollouts
+from wm_mpc.synthesis.registry import METHODS
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.phases import DynamicsPhase, RepresentationPhase
 from wm_mpc.training.replay import Replay, encode_all
@@ -142,7 +143,8 @@ def test_adversary_attacks_all_transitions(model, recording, latents, tmp_path, 
         attacked.append((pairs, blocks))
         return pairs, blocks
 
-    monkeypatch.setattr("wm_mpc.training.phases.perturb", spy)
+    spied = dataclasses.replace(METHODS["adversarial"], perturb=spy)
+    monkeypatch.setitem(METHODS, "adversarial", spied)
     steps = model.spec.history + 2
     replay = replay_of(model, tmp_path, 7, steps)
     phase = phase_of(model, recording, latents, [replay])

@@ -442,7 +442,7 @@ def test_single_episode_is_too_few(recording, tmp_path):
 
 def test_episodes_that_are_too_short_are_named(recording, tmp_path):
     config = dataclasses.replace(CONFIG, horizon=20)
-    with pytest.raises(TrainingError, match="20 model steps are needed, which are 100 low-level"):
+    with pytest.raises(TrainingError, match=r"20 model steps \(100 control steps\) are needed"):
         Trainer(recording, config, tmp_path)
 
 

@@ -9,6 +9,7 @@ import argparse
 import ast
 import importlib
 import importlib.util
+import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -18,14 +19,20 @@ from typing import Any
 
 import yaml
 
+from wm_mpc.settings.fields import Setting, entries
+
 ROOT = Path(__file__).resolve().parents[2]
-# Tables of parameters by node
+# Settings by node, which are its parameters; and those of a training.
 PARAMETERS = {
-    "mpc": "wm_mpc.nodes.mpc.parameters:TABLE",
-    "sim": "wm_mpc.nodes.sim.parameters:PARAMETERS",
-    "learner": "wm_mpc.nodes.learner.parameters:TABLE",
-    "explore": "wm_mpc.nodes.tools.explore:TABLE",
+    "mpc": "wm_mpc.nodes.mpc.parameters:MpcSettings",
+    "sim": "wm_mpc.nodes.sim.parameters:SimSettings",
+    "learner": "wm_mpc.nodes.learner.parameters:LearnerSettings",
+    "explore": "wm_mpc.nodes.tools.explore:ExploreSettings",
 }
+LAUNCHED = ("mpc", "sim", "learner")
+PARAMETERS_JSON = ROOT / "wm_mpc" / "ros" / "parameters.json"
+TRAINING = "wm_mpc.training.config:TrainConfig"
+OUTPUTS = "wm_mpc.nodes.mpc.outputs.registry:OUTPUTS"
 CHECKPOINTS = "wm_mpc.model.checkpoint:read_metadata"
 CODES = {"hold": "wm_mpc.control.codes:HoldCode", "status": "wm_mpc.control.codes:StatusCode"}
 ADVICE = Path(__file__).with_name("advice.yaml")
@@ -57,56 +64,102 @@ def plain(text: str) -> str:
 
 def parameters(node: str) -> str:
     """The parameters of a node."""
-    rows = []
-    for entry in find(PARAMETERS[node]):
-        text = entry.description[0].upper() + entry.description[1:]
-        rows.append(
-            (
-                f"`{entry.name}`",
-                _default(entry.default),
-                _accepted(entry),
-                plain(text),
-                _when(entry),
-            )
-        )
+    rows = [
+        (*_row(name, default, setting), _when(setting))
+        for name, default, setting in entries(find(PARAMETERS[node]))
+    ]
     return table(("parameter", "default", "accepted", "meaning", "may change"), rows)
 
 
 def parameter(node: str, name: str) -> str:
     """The default of one parameter, with its unit."""
-    for entry in find(PARAMETERS[node]):
-        if entry.name == name:
-            return f"{entry.default:g} {entry.unit}".strip()
+    for known, default, setting in entries(find(PARAMETERS[node])):
+        if known == name:
+            return f"{default:g} {setting.unit}".strip()
     raise LookupError(f"{node} has no parameter {name}")
+
+
+def training(section: str = "") -> str:
+    """The settings of a training: those of a section, or those in none."""
+    rows = [
+        _row(name, default, setting)
+        for name, default, setting in entries(find(TRAINING))
+        if name.rpartition(".")[0] == section
+    ]
+    if not rows:
+        raise LookupError(f"a training has no settings {section}.*")
+    return table(("setting", "default", "accepted", "meaning"), rows)
+
+
+def parameters_json() -> str:
+    """The parameters of the nodes that launch files start, for `wm_mpc.ros.launch_arguments`: one
+    on a line, so that a change is one line."""
+    nodes = []
+    for node in LAUNCHED:
+        lines = []
+        for name, default, setting in entries(find(PARAMETERS[node])):
+            known = {"default": default, "text": setting.text, "unit": setting.unit}
+            if setting.choices is not None:
+                known["choices"] = list(setting.choices)
+            lines.append(f"    {json.dumps(name)}: {json.dumps(known)}")
+        nodes.append(f"  {json.dumps(node)}: {{\n" + ",\n".join(lines) + "\n  }")
+    return "{\n" + ",\n".join(nodes) + "\n}\n"
+
+
+def _row(name: str, default: Any, setting: Setting) -> tuple[str, ...]:
+    text = setting.text[0].upper() + setting.text[1:]
+    return f"`{name}`", _default(default), _accepted(default, setting), plain(text)
 
 
 def _default(value: object) -> str:
     if isinstance(value, bool):
         value = str(value).lower()
+    if isinstance(value, tuple):
+        value = f"[{', '.join(str(item) for item in value)}]"
     return f"`{value}`" if value != "" else "(empty)"
 
 
-def _accepted(entry: Any) -> str:
-    if entry.choices is not None:
-        return ", ".join(f"`{choice}`" for choice in entry.choices)
-    if isinstance(entry.default, bool | str):
-        return "true, false" if isinstance(entry.default, bool) else "text"
-    shown = "{:d}" if isinstance(entry.default, int) else "{:g}"
-    low, high = (None if x is None else shown.format(x) for x in (entry.low, entry.high))
-    whole = "whole number, " if isinstance(entry.default, int) else ""
-    if low is not None and high is not None:
-        text = f"{low} to {high}"
-    elif low is not None:
-        text = f"{low} or more"
-    else:
-        text = "any" if high is None else f"{high} or less"
-    return f"{whole}{text} {entry.unit}".strip()
+def _accepted(default: Any, setting: Setting) -> str:
+    if isinstance(default, tuple):
+        kind = _accepted(default[0] if default else "", setting)
+        return f"list of: {kind}" if setting.choices is not None else f"list, each {kind}"
+    if setting.choices is not None:
+        return ", ".join(f"`{choice}`" for choice in setting.choices)
+    if isinstance(default, bool | str):
+        return "true, false" if isinstance(default, bool) else "text"
+    if isinstance(default, int):
+        return f"whole number, {_range(setting, 'd')} {setting.unit}".strip()
+    return f"{_range(setting, 'g')} {setting.unit}".strip()
 
 
-def _when(entry: Any) -> str:
-    if entry.read_only:
+def _range(setting: Setting, shown: str) -> str:
+    if setting.low is not None and setting.high is not None:
+        return f"{setting.low:{shown}} to {setting.high:{shown}}"
+    ends = []
+    if setting.low is not None:
+        ends.append(f"{setting.low:{shown}} or more")
+    if setting.above is not None:
+        ends.append(f"above {setting.above:{shown}}")
+    if setting.high is not None:
+        ends.append(f"{setting.high:{shown}} or less")
+    if setting.below is not None:
+        ends.append(f"below {setting.below:{shown}}")
+    return ", ".join(ends) or "any"
+
+
+def _when(setting: Setting) -> str:
+    if setting.read_only:
         return "at start-up"
-    return "while not active" if entry.only_inactive else "at any time"
+    return "while not active" if setting.only_inactive else "at any time"
+
+
+def outputs() -> str:
+    """The topics of the outputs of the node `mpc`."""
+    rows = [
+        (f"`{name}`", kind.message, f"{kind.text[0].upper()}{kind.text[1:]}.", f"`output.{name}`")
+        for name, kind in find(OUTPUTS).items()
+    ]
+    return table(("topic", "type", "what it is", "on with"), rows)
 
 
 # ---------------------------------------------------------------------------- launch, commands
@@ -284,6 +337,8 @@ def load(path: Path) -> ModuleType:
 MAKERS: dict[str, Callable[..., str]] = {
     "parameters": parameters,
     "parameter": parameter,
+    "training": training,
+    "outputs": outputs,
     "launch": launch,
     "options": options,
     "codes": codes,

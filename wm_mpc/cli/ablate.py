@@ -1,8 +1,9 @@
-"""`ros2 run wm_mpc ablate`: train the variants of a task that `evaluate` compares, fairly.
+"""`ros2 run wm_mpc ablate`: train the variants of a task for a fair comparison with `evaluate`.
 
-Every variant makes the same number of updates on the same number of windows, and has had the same
-number of low-level simulator steps: what its synthesis executes, it gets fewer recorded episodes.
-Variants of one seed, or of all, share one encoder. Each training is a `train` command of its own.
+Every variant makes the same number of updates on the same number of windows, from the same number
+of low-level simulator steps: a variant whose synthesis executes steps gets fewer recorded
+episodes. The variants of one seed share one encoder, or all variants do. Each training is a
+separate `train` command.
 """
 
 from __future__ import annotations
@@ -19,20 +20,27 @@ from wm_mpc.atomic import replacing
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.directories import data_directory
 from wm_mpc.sim.worker_arguments import add_workers
+from wm_mpc.synthesis.registry import METHODS, rollout_methods
 from wm_mpc.training import command
 from wm_mpc.training.compute import PRECISIONS
 from wm_mpc.training.config import SYNTHESIS, ConfigError, TrainConfig
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "none": (),
-    **{name: (name,) for name in SYNTHESIS},
+    **{name: (name,) for name in METHODS},
     "all": SYNTHESIS,
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """One run of `train`: its variant and seed, and how many recorded episodes it gets."""
+    """One run of `train`.
+
+    Attributes:
+        variant: A key of `VARIANTS`.
+        seed: Training seed.
+        episodes: Number of recorded episodes that the run may use.
+    """
 
     variant: str
     seed: int
@@ -40,21 +48,40 @@ class Training:
 
 
 def simulated_steps(config: TrainConfig, synthesis: tuple[str, ...], frame_skip: int) -> int:
-    """Low-level simulator steps that a variant's synthesis executes in a whole training."""
+    """Count the low-level simulator steps that a variant executes during a whole training.
+
+    Args:
+        config: Settings of the training.
+        synthesis: Names of synthesis methods.
+        frame_skip: Control steps per model step.
+
+    Returns:
+        Number of control steps.
+    """
     steps = 0
-    if "random" in synthesis:
-        steps += config.random.count * config.random.steps
-    if "online" in synthesis:
-        rounds = (config.dynamics_updates - 1) // config.online.every
-        steps += rounds * config.online.plans * config.online.horizon
+    for name, method in rollout_methods().items():
+        if name in synthesis:
+            own = config.method(name)
+            every = method.every(own)
+            rounds = (config.dynamics_updates - 1) // every if every else 1
+            steps += rounds * method.count(own) * method.steps(own)
     return steps * frame_skip
 
 
 def plan_trainings(
     dataset: Dataset, config: TrainConfig, variants: list[str], seeds: list[int]
 ) -> list[Training]:
-    """What to train, in order. Raises ConfigError when synthesis alone takes more simulator steps
-    than the dataset has."""
+    """List the trainings in the order in which they run.
+
+    Args:
+        dataset: Recorded episodes.
+        config: Settings of the training.
+        variants: Keys of `VARIANTS`.
+        seeds: Training seeds.
+
+    Raises:
+        ConfigError: The synthesis alone takes more simulator steps than the dataset has.
+    """
     indices = dataset.indices()
     recorded = [len(dataset.read_without_images(index)) for index in indices]
     available = len(indices) - max(1, round(config.validation * len(indices)))
@@ -66,21 +93,22 @@ def plan_trainings(
             episodes = available - round(steps / mean)
             if episodes < 1:
                 raise ConfigError(
-                    f"the synthesis of variant {variant!r} takes {steps} simulator steps, the "
-                    f"dataset has {round(available * mean)} to train on; collect more episodes or "
-                    "synthesise less"
+                    f"the synthesis of variant {variant!r} takes {steps} simulator steps, but the "
+                    f"dataset has only {round(available * mean)} for training; collect more "
+                    "episodes or synthesise less"
                 )
             trainings.append(Training(variant, number, episodes))
     return trainings
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="ablate",
         description="Train variants of a world model that differ only in their data "
-        "synthesis: the same updates on the same number of windows, the same number of simulator "
-        "steps in all, one encoder per seed or for all. Then: evaluate --checkpoints OUT "
-        "--variants ... The same command continues where it was stopped.",
+        "synthesis. All make the same updates on the same number of windows, from the same number "
+        "of simulator steps, with one encoder per seed or one for all. To compare them: evaluate "
+        "--checkpoints OUT --variants ... After an interruption, the same command continues.",
     )
     parser.add_argument("--task", default="wall", help="task of the dataset; default: wall")
     parser.add_argument(
@@ -96,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--representation-seed", type=seed, metavar="N",
-        help="use one encoder for all seeds, trained with this one; default: one for each seed",
+        help="train one encoder with this seed and use it for all; default: one for each seed",
     )  # fmt: skip
     parser.add_argument(
         "--representation", type=Path, metavar="DIR", help="a run that already has this encoder"
@@ -114,6 +142,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; None: that of the process.
+
+    Returns:
+        Exit code.
+    """
     options = parser().parse_args(arguments)
     variants = options.variants.split(",")
     unknown = sorted(set(variants) - set(VARIANTS))
@@ -132,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"ablate: {error}", file=sys.stderr)
         return 1
     if options.representation and options.representation_seed is None:
-        print("ablate: --representation needs its seed: --representation-seed", file=sys.stderr)
+        print("ablate: --representation also needs --representation-seed", file=sys.stderr)
         return 2
     donors: dict[int, Path] = {}
     if options.representation:
@@ -151,7 +187,7 @@ def _train(
     dataset: Path,
     donors: dict[int, Path],
 ) -> int:
-    """Run one training unless it is finished; its checkpoint is copied when it is complete."""
+    """Run one training unless its checkpoint exists; copy the checkpoint when it is complete."""
     name = "_".join(filter(None, [options.task, options.label, training.variant]))
     name = f"{name}_s{training.seed}"
     run = options.out / "runs" / name
@@ -159,7 +195,7 @@ def _train(
     own = options.representation_seed is None
     donor = donors.setdefault(training.seed if own else options.representation_seed, run)
     if final.exists():
-        print(f"{final} is there already")
+        print(f"{final} already exists")
         return 0
     command = [sys.executable, "-m", "wm_mpc.cli.train", *chosen, "--dataset", str(dataset)]
     command += ["--run", str(run), "--seed", str(training.seed), "--workers", options.workers]

@@ -1,4 +1,4 @@
-"""`ros2 run wm_mpc adapt`: does a model recover that goes on learning on a robot that changed?"""
+"""`ros2 run wm_mpc adapt`: measure how well a model recovers by learning on a changed robot."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from wm_mpc.sim.disturbance import Disturbance
 from wm_mpc.training.finetune import PARTS, FineTuneConfig, FineTuneError
 
 DESCRIPTION = """\
-Disturb a simulated robot, control it with the model it has, learn from what happens as the node
-learner does with mode:=live, and try the same episodes before and after. One process, no ROS.
-Saves results.json, results.md and the model in --out.
+Disturb a simulated robot, control it with its model, and learn from the recorded episodes as the
+node learner does with mode:=live. The same episodes measure success before and after. It runs in
+one process, without ROS, and saves results.json, results.md and the model in --out.
 """
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="adapt", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -49,15 +50,20 @@ def parser() -> argparse.ArgumentParser:
         type=float,
         default=0.0,
         metavar="M",
-        help="how far the camera is moved; default: 0.0",
+        help="distance by which to move the camera; default: 0.0",
     )
-    add("--parts", choices=PARTS, default="dynamics", help="what learns; default: %(default)s")
+    add(
+        "--parts",
+        choices=PARTS,
+        default="dynamics",
+        help="parts of the model that learn; default: %(default)s",
+    )
     add("--rounds", type=positive, default=2, help="rounds of learning; default: %(default)s")
     add(
         "--drives",
         type=positive,
         default=20,
-        help="episodes to learn from in a round; default: %(default)s",
+        help="episodes from which each round learns; default: %(default)s",
     )
     add(
         "--episodes",
@@ -71,6 +77,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; None: that of the process.
+
+    Returns:
+        Exit code.
+    """
     options = parser().parse_args(arguments)
     folder = options.out / "recorded"
     try:
@@ -78,7 +92,9 @@ def main(arguments: list[str] | None = None) -> int:
         model, metadata = load_checkpoint(path, exact=True)
         out = options.out / f"{model.spec.task}.safetensors"
         if out.resolve() == path.resolve():
-            raise ValueError(f"{out} is the checkpoint to learn from; choose another --out")
+            raise ValueError(
+                f"--out would overwrite {out}, the checkpoint to learn from; choose another --out"
+            )
         shutil.rmtree(folder, ignore_errors=True)
         model, found = adapt(
             model, Disturbance(options.friction, options.camera), folder,
@@ -104,6 +120,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def markdown(results: dict[str, Any]) -> str:
+    """Return the results as a Markdown report."""
+
     def row(name: str, score: dict[str, Any], *rest: str) -> str:
         low, high = (round(100 * bound) for bound in score["ci95"])
         cells = [name, f"{100 * score['rate']:.0f} % of {score['episodes']}", f"{low}-{high} %",
@@ -115,13 +133,12 @@ def markdown(results: dict[str, Any]) -> str:
         f"# Learning while running: {results['task']}, {changed}",
         "",
         f"- `{results['command']}`, {results['date']}, code {results['code']}",
-        "- Held-out error: open loop, as a share of that of predicting no change, before and after",
+        "- Held-out error: open loop, relative to predicting no change, before and after",
         "",
-        "| model | success | 95 % interval | mean steps | learned from, s | took, s | "
-        "held-out error |",
+        "| model | success | 95 % interval | mean steps | data, s | duration, s | held-out error |",
         "|---|---|---|---|---|---|---|",
-        row("shipped, robot as it was", results["nominal"]),
-        row("shipped, robot disturbed", results["disturbed"]),
+        row("shipped, unchanged robot", results["nominal"]),
+        row("shipped, disturbed robot", results["disturbed"]),
     ]
     for entry in results["rounds"]:
         taken = "" if entry["accepted"] else " (kept the old model)"

@@ -1,4 +1,4 @@
-"""`ros2 run wm_mpc benchmark`: how fast plans are, measured side by side in one run."""
+"""`ros2 run wm_mpc benchmark`: measure how fast planning is, with all comparisons in one run."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from wm_mpc.resources import checkpoint_folder, resolve_checkpoint
 from wm_mpc.sim.tasks import TASKS, make_task
 
 DESCRIPTION = """\
-Measure how fast plans are, and against what: every planner and back end side by side, other
-libraries' planners on our own model, the time from the camera to the published plan in the real
-node, and what this machine could do at best. What must hold is judged line by line.
+Measure how fast planning is: every planner and back end, planners of other libraries on our
+model, the time from an image to the published plan in the real node, and the limit of this
+machine. The report says for each claim whether it holds.
 
-Prints the report, and saves it in --out: results.json, results.md and results.png. An interrupted
-benchmark continues when the same command is repeated.
+Prints the report, and saves results.json, results.md and results.png in --out. After an
+interruption, the same command continues.
 """
 EPILOGUE = """\
 sections, in this order:
 {sections}
 
-Nothing else should run meanwhile: what is compared runs in turn, so ratios stay fair on a busy
-machine, but a p99 does not. Section `peers` compares with libraries that wm_mpc does not need;
-without them it says how to install them, and the run goes on.
+Run nothing else during a benchmark. Compared programs take turns, so ratios stay fair on a busy
+machine, but p99 values do not. Section `peers` compares with libraries that wm_mpc does not need.
+If they are missing, it prints how to install them, and the run continues.
 
 examples:
   ros2 run wm_mpc benchmark --quick                    all sections, within ten minutes
@@ -43,22 +43,22 @@ examples:
 
 
 def sections(text: str) -> list[str]:
-    """An argparse type: sections separated by commas."""
+    """Parse comma-separated sections (an argparse type)."""
     return _known(text, SECTIONS, "section")
 
 
 def backends(text: str) -> list[str]:
-    """An argparse type: back ends separated by commas."""
+    """Parse comma-separated back ends (an argparse type)."""
     return _known(text, MEASURED_BACKENDS, "back end")
 
 
 def planners(text: str) -> list[str]:
-    """An argparse type: planners separated by commas."""
+    """Parse comma-separated planners (an argparse type)."""
     return _known(text, PLANNERS, "planner")
 
 
 def tasks(text: str) -> list[str]:
-    """An argparse type: tasks separated by commas."""
+    """Parse comma-separated tasks (an argparse type)."""
     return _known(text, sorted(TASKS), "task")
 
 
@@ -74,18 +74,19 @@ def _known(text: str, known: Iterable[str], what: str) -> list[str]:
 
 
 def parser() -> argparse.ArgumentParser:
-    told = "\n".join(f"  {name:9} {text}" for name, text in SECTIONS.items())
+    """Return the parser of the command line."""
+    listed = "\n".join(f"  {name:9} {text}" for name, text in SECTIONS.items())
     parser = argparse.ArgumentParser(
         prog="benchmark",
         description=DESCRIPTION,
-        epilog=EPILOGUE.format(sections=told),
+        epilog=EPILOGUE.format(sections=listed),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add(
         "--quick",
         action="store_true",
-        help="fewer and shorter measurements, in less than ten minutes",
+        help="make fewer and shorter measurements, in less than ten minutes",
     )
     add("--sections", type=sections, default=list(SECTIONS), metavar="NAME,...",
         help="sections to measure (see below); default: all")  # fmt: skip
@@ -100,7 +101,8 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FILE",
-        help="a world model that replaces the shipped one of its task; you may repeat the option",
+        help="world model to use in place of the shipped one of its task; you may repeat this "
+        "option",
     )
     add("--backends", type=backends, default=list(MEASURED_BACKENDS), metavar="NAME,...",
         help=f"back ends that compute plans; default: {','.join(MEASURED_BACKENDS)}")  # fmt: skip
@@ -125,11 +127,23 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where results go; default: runs/benchmark, or runs/benchmark_quick with --quick",
     )
-    add("--fresh", action="store_true", help="measure everything again, whatever --out holds")
+    add(
+        "--fresh",
+        action="store_true",
+        help="measure everything again and ignore the results in --out",
+    )
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; None: that of the process.
+
+    Returns:
+        Exit code: 0; 1 for an error or a failed claim; 130 after an interruption.
+    """
     options = parser().parse_args(arguments)
     out = options.out or Path("runs") / ("benchmark_quick" if options.quick else "benchmark")
     try:
@@ -163,32 +177,39 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _tell(text: str) -> None:
-    """On the other stream than the report, which may go to a file."""
+    """Print progress to stderr, because the report on stdout may go to a file."""
     print(f"benchmark: {text}", file=sys.stderr, flush=True)
 
 
 def _checkpoints(options: argparse.Namespace) -> dict[str, Checkpoint]:
-    """By task; raises CheckpointError."""
+    """The checkpoint of each measured task. Raises CheckpointError."""
     given = [open_checkpoint(resolve_checkpoint(name)) for name in options.checkpoint]
     own = {checkpoint.task: checkpoint for checkpoint in given}
     wanted = options.tasks or list(own) or _shipped()
     for task in own:
         if task not in wanted:
-            raise CheckpointError(f"{own[task].path} is of task {task!r}, not of {wanted}")
+            raise CheckpointError(
+                f"{own[task].path} is for task {task!r}; accepted here: {', '.join(wanted)}"
+            )
     found = {task: own.get(task) or open_checkpoint(resolve_checkpoint(task)) for task in wanted}
     for task, checkpoint in found.items():
         if task not in TASKS:
-            raise CheckpointError(f"{checkpoint.path} is of task {task!r}, which has no simulation")
+            raise CheckpointError(
+                f"{checkpoint.path} is for task {task!r}, which has no simulation; accepted: "
+                f"{', '.join(sorted(TASKS))}"
+            )
         check_fits(checkpoint, make_task(task))
     return found
 
 
 def _shipped() -> list[str]:
-    """Tasks with a world model of their name."""
+    """Tasks for which a checkpoint of the same name exists."""
     folder = checkpoint_folder()
     tasks = [task for task in TASKS if (folder / f"{task}.safetensors").is_file()]
     if not tasks:
-        raise CheckpointError(f"no task's world model is in {folder}")
+        raise CheckpointError(
+            f"{folder} has no world model of a task; accepted: {', '.join(sorted(TASKS))}"
+        )
     return tasks
 
 

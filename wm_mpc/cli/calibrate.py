@@ -1,4 +1,5 @@
-"""`ros2 run wm_mpc calibrate`: teach a checkpoint how wrong it usually is."""
+"""`ros2 run wm_mpc calibrate`: measure the usual errors of a model and write them to its
+checkpoint."""
 
 from __future__ import annotations
 
@@ -18,13 +19,14 @@ from wm_mpc.training.calibration import measure_familiarity
 
 DESCRIPTION = """\
 Measure how wrong a world model usually is, on recorded episodes it was NOT trained on, and write
-that into the checkpoint. With it the node mpc can tell when the model is out of its depth, and then
-goes slowly or holds (parameters surprise.*). `train` does this by itself; this command is for
-checkpoints from before, and for a robot that has changed.
+the result to the checkpoint. The node mpc compares later errors with it and slows down or holds if
+they are far larger (parameters surprise.*). `train` measures this itself; use this command for
+older checkpoints, and for a robot that has changed.
 """
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="calibrate", description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -44,27 +46,37 @@ def parser() -> argparse.ArgumentParser:
         "--out",
         type=Path,
         metavar="FILE",
-        help="where the result goes; default: the checkpoint itself",
+        help="checkpoint to write; default: overwrite --checkpoint",
     )
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; None: that of the process.
+
+    Returns:
+        Exit code.
+    """
     options = parser().parse_args(arguments)
     try:
         path = resolve_checkpoint(options.checkpoint)
         if options.out is None and path.parent == checkpoint_folder():
-            raise CheckpointError(f"{path} is a shipped checkpoint and stays as it is: give --out")
+            raise CheckpointError(
+                f"{path} is a shipped checkpoint, which this command does not change; use --out"
+            )
         model, metadata = load_checkpoint(path, exact=True)
         recording = Recording(Dataset(options.dataset))
         robot, recorded = model.spec, recording.spec
-        if robot.state.measures_the_same(recorded.state):  # angles or not is the model's affair
+        if robot.state.measures_the_same(recorded.state):  # the model decides which are angles
             recorded = dataclasses.replace(recorded, state=robot.state)
         for part in ("action", "state", "image", "control_period", "frame_skip"):
             if getattr(robot, part) != getattr(recorded, part):
                 raise CheckpointError(
-                    f"{options.dataset} is of another robot than {path}: {part} is "
-                    f"{getattr(recorded, part)}, not {getattr(robot, part)}"
+                    f"{options.dataset} and {path} describe different robots: {part} of the "
+                    f"dataset is {getattr(recorded, part)}; accepted: {getattr(robot, part)}"
                 )
         found = measure_familiarity(
             model, recording, np.arange(len(recording.indices)),
@@ -72,8 +84,8 @@ def main(arguments: list[str] | None = None) -> int:
         )  # fmt: skip
         if found is None:
             raise DatasetError(
-                f"{options.dataset} is too small: no episode holds {robot.history} model steps, "
-                f"which are {robot.history * robot.frame_skip} low-level steps"
+                f"{options.dataset} is too small: no episode has {robot.history} model steps "
+                f"({robot.history * robot.frame_skip} control steps)"
             )
         model.familiarity = found
         out = options.out or path

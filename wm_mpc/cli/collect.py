@@ -18,14 +18,15 @@ from wm_mpc.sim.tasks import TASKS, make_task
 from wm_mpc.sim.worker_arguments import add_workers
 from wm_mpc.sim.workers import JobError, Workers, WorkersError, make_workers
 
-_MEASURED_SECONDS = 0.7  # of bare PyBullet, before and after collecting, to compare with
+_MEASURED_SECONDS = 0.7  # of bare PyBullet, before and after collection, for comparison
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="collect",
-        description="Record exploration episodes of a simulated task. Running the same command "
-        "again continues where it stopped.",
+        description="Record exploration episodes of a simulated task. After an interruption, the "
+        "same command continues.",
     )
     parser.add_argument("--task", default="wall", choices=sorted(TASKS), help="default: wall")
     parser.add_argument(
@@ -41,6 +42,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; None: that of the process.
+
+    Returns:
+        Exit code.
+    """
     options = parser().parse_args(arguments)
     path = options.dataset or data_directory(options.task)
     task = make_task(options.task)
@@ -57,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         wanted = {"seed": options.seed, "steps": options.steps}
         if recorded_with != wanted:
             raise DatasetError(
-                f"dataset {path} was begun with {recorded_with}, not {wanted}; "
+                f"dataset {path} was recorded with {recorded_with}, which differs from {wanted}; "
                 "choose another --dataset"
             )
         rates = _collect(dataset, options)
@@ -74,11 +83,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _collect(dataset: Dataset, options: argparse.Namespace) -> str:
-    """Collect what is missing; returns how fast that was."""
+    """Collect the missing episodes and return the measured rates as text."""
     present = len(set(dataset.indices()) & set(range(options.episodes)))
     missing = options.episodes - present
     if not missing:
-        return "nothing left to do"
+        return "already complete"
     with (
         make_workers(options.workers) as workers,
         tqdm(total=options.episodes, initial=present, unit="episode", desc="collect") as bar,
@@ -93,7 +102,7 @@ def _collect(dataset: Dataset, options: argparse.Namespace) -> str:
             workers=workers,
             progress=bar.update,
         )
-        # Before and after: other work on the machine comes and goes.
+        # Measured before and after, because the load of the machine changes.
         bare = (before + _bare_rate(workers, options.task, at_once)) / 2
     rate = missing * (options.steps + 1) / seconds
     return (
@@ -103,17 +112,17 @@ def _collect(dataset: Dataset, options: argparse.Namespace) -> str:
 
 
 def _bare_rate(workers: Workers, task: str, at_once: int) -> float:
-    """Frames per second of bare PyBullet, `at_once` processes together."""
+    """Frames per second of PyBullet alone, with `at_once` processes."""
     measure = functools.partial(bare_frame_rate, task)
     return sum(workers.map(measure, at_once * [_MEASURED_SECONDS]))
 
 
 def _motion(dataset: Dataset, names: tuple[str, ...]) -> str:
-    """How often the scene moves: a model learns little from windows in which it does not."""
+    """How often the scene moves, because a model learns little from windows without motion."""
     skip = dataset.spec.frame_skip
     shares = {steps: moving_share(dataset, names, steps * skip) for steps in (1, 5)}
-    told = (f"{share:.0%} of windows of {steps} model steps" for steps, share in shares.items())
-    return f"the scene moves in {', '.join(told)}".replace("1 model steps", "1 model step")
+    parts = (f"{share:.0%} of windows of {steps} model steps" for steps, share in shares.items())
+    return f"the scene moves in {', '.join(parts)}".replace("1 model steps", "1 model step")
 
 
 if __name__ == "__main__":

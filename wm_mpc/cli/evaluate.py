@@ -1,4 +1,4 @@
-"""`ros2 run wm_mpc evaluate`: success and plan time on held-out episodes."""
+"""`ros2 run wm_mpc evaluate`: measure success and plan time on held-out episodes."""
 
 from __future__ import annotations
 
@@ -31,32 +31,32 @@ from wm_mpc.sim.tasks import TASKS, make_task
 DESCRIPTION = """\
 Run the same held-out episodes for every variant, planner and loop, in one process and in
 lockstep, and report success (with 95 % Wilson intervals) and plan time. No planner sees the true
-state or the success test. With --out, an interrupted evaluation continues when the same command is
-repeated.
+state or the success test. With --out, the same command continues after an interruption.
 """
 EPILOGUE = """\
 loops:
   closed  a new plan every --replan low-level steps, until the goal is reached
   open    one plan from the start, executed to its end
   ros     the real nodes over topics, in lockstep, started by `ros2 launch` (--through-ros runs
-          this loop only): a new plan at every low-level step. The episodes are the same ones: the
-          node sim is told to draw them from the stream "evaluate" (its own default is "node").
+          only this loop), with a new plan every low-level step. The episodes are the same: the
+          node sim draws them from the stream "evaluate" (its default is "node").
 
-true_simulator is no planner but a ceiling: it searches in the simulator itself, by the true state.
+true_simulator is a ceiling, not a planner: it searches in the simulator itself, by the true state.
 """
 
 
 def names(text: str) -> list[str]:
-    """An argparse type: names separated by commas, each once."""
+    """Parse comma-separated names, each once (an argparse type)."""
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def numbers(text: str) -> list[int]:
-    """An argparse type: seeds separated by commas."""
+    """Parse comma-separated seeds, each once (an argparse type)."""
     return list(dict.fromkeys(seed(number) for number in text.split(",")))
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="evaluate",
         description=DESCRIPTION,
@@ -68,12 +68,12 @@ def parser() -> argparse.ArgumentParser:
     add("--variants", type=names, default=[], metavar="NAME[=FILE],...",
         help="world models to compare: TASK_NAME.safetensors in --checkpoints or among the shipped "
         "ones, or FILE; default: the shipped one of the task")  # fmt: skip
-    add("--checkpoint", help="a single world model: a path, or the name of a shipped one")
+    add("--checkpoint", help="a single world model: a path or the name of a shipped one")
     add(
         "--checkpoints",
         type=Path,
         metavar="DIR",
-        help="folder in which variants are looked for first",
+        help="first folder to search for variants",
     )
     add("--train-seeds", type=numbers, default=[], metavar="0,1,2",
         help="training seeds to pool (TASK_NAME_sSEED.safetensors); default: the file without a "
@@ -113,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=VALUE",
         dest="settings",
-        help="planner.NAME or cost.NAME for all planners; it wins over config/<task>.yaml",
+        help="planner.NAME or cost.NAME for all planners; overrides config/<task>.yaml",
     )
     add("--seed", type=seed, default=7, help="seed of the episodes; default: 7")
     add("--threads", type=positive, default=1, help="threads of the planner; default: 1")
@@ -121,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
         "--workers",
         type=positive,
         default=1,
-        help="processes; with more than one, plan times cannot be compared; default: 1",
+        help="number of processes; with more than one, plan times are not comparable; default: 1",
     )
     add(
         "--ros-domain",
@@ -132,11 +132,19 @@ def parser() -> argparse.ArgumentParser:
     add("--films", type=seed, default=0, metavar="N",
         help="film the first N successes and failures of each cell; default: 0")  # fmt: skip
     add("--out", type=Path, help="folder for the results, films and journal")
-    add("--fresh", action="store_true", help="start again, whatever --out holds")
+    add("--fresh", action="store_true", help="start again and ignore the results in --out")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; None: that of the process.
+
+    Returns:
+        Exit code.
+    """
     options = parser().parse_args(arguments)
     mistake = _mistake(options)
     if mistake:
@@ -169,7 +177,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _mistake(options: argparse.Namespace) -> str | None:
-    """What argparse cannot check."""
+    """An error in the options that argparse cannot detect, or None."""
     if options.through_ros:
         options.loops = ["ros"]
     for what, given, known in (
@@ -180,11 +188,11 @@ def _mistake(options: argparse.Namespace) -> str | None:
         if unknown or not given:
             return f"unknown {what} {unknown}; known: {', '.join(known)}"
     if options.checkpoint and (options.variants or options.train_seeds):
-        return "--checkpoint is for a single world model; name several with --variants NAME=FILE"
+        return "--checkpoint accepts a single world model; for several, use --variants NAME=FILE"
     if options.planners == ["true_simulator"] and options.loops == ["ros"]:
         return "true_simulator has no ROS node; use --loops open or closed"
     if options.films and not options.out:
-        return "--films needs a folder: --out"
+        return "--films needs a folder; use --out DIR"
     return None
 
 
@@ -217,7 +225,7 @@ def _benchmark(options: argparse.Namespace) -> Benchmark:
 
 
 def _checkpoints(options: argparse.Namespace) -> list[Checkpoint]:
-    """The checkpoints asked for; sets `options.task` when it was left open."""
+    """The requested checkpoints; sets `options.task` if the user left it out."""
     if options.checkpoint:
         checkpoint = open_checkpoint(resolve_checkpoint(options.checkpoint))
         options.task = options.task or checkpoint.task
@@ -233,11 +241,13 @@ def _checkpoints(options: argparse.Namespace) -> list[Checkpoint]:
 def _warn(options: argparse.Namespace, benchmark: Benchmark, evaluation: Evaluation) -> None:
     lines = doubts(benchmark.checkpoints)
     if options.workers > 1:
-        lines.append("several workers slow each other down: plan times are not comparable")
+        lines.append("several workers slow each other down, so plan times are not comparable")
     if len(evaluation.origins) > 1:
-        lines.append("finished episodes are of another code or machine; --fresh runs them again")
+        lines.append(
+            "finished episodes come from different code or another machine; --fresh runs them again"
+        )
     if options.replan != 1 and "ros" in options.loops:
-        lines.append("over ROS, a new plan is made at every low-level step, whatever --replan says")
+        lines.append("the loop ros ignores --replan and plans at every low-level step")
     for line in lines:
         print(f"evaluate: warning: {line}", file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""`ros2 run wm_mpc faults`: break everything that may break around a running robot, and look."""
+"""`ros2 run wm_mpc faults`: inject faults around a running robot and check the reactions."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from wm_mpc.provenance import code_version, recorded_command
 from wm_mpc.resources import resolve_checkpoint
 
 DESCRIPTION = """\
-Run the real nodes, break what may break around them (wires, clocks, processes, files, parameters,
-requests, the disk; a robot moved by velocities, and an arm moved by positions), and check what
-follows: no crash, no plan outside the limits, a hold in time where one is needed, no position far
-from where the arm is, and recovery without a restart. Prints a line for each, and saves them in
---out: results.json and results.md. Ends with code 1 if a line fails.
+Run the real nodes with a velocity-controlled robot and with a position-controlled arm, and inject
+faults: in connections, clocks, processes, files, parameters, requests and on the disk. Check that
+nothing crashes, no plan leaves the limits, a hold comes in time where one is needed, no commanded
+position is far from the arm, and the nodes recover without a restart. Prints one line per fault,
+and saves results.json and results.md in --out. Exits with code 1 if a line fails.
 """
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="faults", description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -36,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         "--only",
         default="",
         metavar="TEXT",
-        help="only faults with this text in their name; | means or",
+        help="inject only faults with this text in their name; | means or",
     )
     add(
         "--checkpoint",
@@ -51,6 +52,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; None: that of the process.
+
+    Returns:
+        Exit code: 0; 1 for an error or a failed line; 130 after an interruption.
+    """
     from wm_mpc.experiments.faults.judging import run_table
     from wm_mpc.experiments.faults.rig import RigError  # rclpy, which --help does not need
 
@@ -71,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("\nfaults: interrupted", file=sys.stderr)
         return 130
     if not outcomes:
-        print(f"faults: none is called {options.only!r}", file=sys.stderr)
+        print(f"faults: no fault has {options.only!r} in its name", file=sys.stderr)
         return 1
     results = {
         "command": recorded_command("faults", arguments),
@@ -101,14 +110,15 @@ def _tell(outcome: Any) -> None:
 
 
 def markdown(results: dict[str, Any]) -> str:
+    """Return the results as a Markdown report."""
     lines = [
         "# Faults",
         "",
         f"- `{results['command']}`, {results['date']}, code {results['code']}, "
         f"{results['seconds']:.0f} s.",
         f"- {results['machine']}",
-        "- Hold: from the fault to the first empty plan, or until the robot stands; at most "
-        "`observation_timeout` (0.5 s) + one period, where nothing else is said. Recovery: from "
+        "- Hold: from the fault to the first empty plan, or until the robot stands still; at most "
+        "`observation_timeout` (0.5 s) + one period, unless stated otherwise. Recovery: from "
         "the end of the fault to the next real plan. Hold latency: from the node's decision until "
         "the middleware has delivered the hold to another process. Rate limit: the largest change "
         "of a commanded position in a control period.",
@@ -117,11 +127,11 @@ def markdown(results: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for row in results["faults"]:
-        told = "; ".join([*row["failures"], *row["crashes"], *row["bad_plans"]]) or row["happened"]
+        seen = "; ".join([*row["failures"], *row["crashes"], *row["bad_plans"]]) or row["happened"]
         cells = [
             row["name"], row["must"], *("-" if row[key] is None else f"{row[key]:.2f}"
                                         for key in ("hold", "recovery")),
-            told.replace("|", "/").replace("\n", " "), "yes" if row["holds"] else "**no**",
+            seen.replace("|", "/").replace("\n", " "), "yes" if row["holds"] else "**no**",
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -1,4 +1,5 @@
-"""`ros2 run wm_mpc soak`: does anything grow, or get lost, while a robot works for a long time?"""
+"""`ros2 run wm_mpc soak`: check that nothing grows or gets lost while a robot works for a long
+time."""
 
 from __future__ import annotations
 
@@ -17,15 +18,16 @@ from wm_mpc.provenance import code_version, recorded_command
 from wm_mpc.sim.tasks import TASKS
 
 DESCRIPTION = """\
-Run simulation and controller in real time, with goals that change every 20 s besides those that are
-reached, and a planner parameter set at random every 3 s, within what fits into a period. Memory,
-descriptors, threads and missed periods are counted. Passes if, after a sixth of the time, resident
+Run simulation and controller in real time. The goal changes when it is reached and every 20 s. A
+random planner parameter changes every 3 s, so that a plan still fits into a period. The run counts
+memory, descriptors, threads and missed periods. It passes if, after a sixth of the time, resident
 memory grows by less than 1 % and less than 0.1 % of the periods are missed. Saves results.json,
 results.md and results.png in --out.
 """
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="soak", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -40,6 +42,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; None: that of the process.
+
+    Returns:
+        Exit code.
+    """
     from wm_mpc.experiments.faults.rig import RigError  # rclpy, which --help does not need
     from wm_mpc.experiments.faults.soak import soak
 
@@ -75,6 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def markdown(results: dict[str, Any]) -> str:
+    """Return the results as a Markdown report."""
     grown = ", ".join(f"{n} {100 * g:+.2f} %" for n, g in results["memory_growth"].items())
     added = ", ".join(f"{name} {count:+d}" for name, count in results["added"].items())
     return "\n".join(
@@ -83,7 +94,8 @@ def markdown(results: dict[str, Any]) -> str:
             "",
             f"- `{results['command']}`, {results['date']}, code {results['code']}",
             f"- {results['minutes']:g} minutes of {results['task']} in real time, "
-            f"{results['settings']} settings, {results['goals']} new goals besides those reached",
+            f"{results['settings']} settings, {results['goals']} new goals in addition to those "
+            "reached",
             "",
             "| after a sixth of the time | wanted | measured |",
             "|---|---|---|",
@@ -99,7 +111,12 @@ def markdown(results: dict[str, Any]) -> str:
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """Memory and missed periods over time."""
+    """Draw memory and missed periods over time.
+
+    Args:
+        results: Results of the run.
+        path: PNG file to write.
+    """
     import matplotlib.pyplot as plt
 
     figure, (memory, missed) = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained")

@@ -1,4 +1,4 @@
-"""`ros2 run wm_mpc train`: train a world model with data synthesis; writes a checkpoint."""
+"""`ros2 run wm_mpc train`: train a world model with data synthesis and write its checkpoint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from wm_mpc.training.trainer import Trainer
 
 
 class _Bars:
-    """One progress bar with time left per stage of the run."""
+    """Progress bars, one per stage of the run, each with the remaining time."""
 
     def __init__(self) -> None:
         self._stage = ""
@@ -45,12 +45,20 @@ class _Bars:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; None: that of the process.
+
+    Returns:
+        Exit code.
+    """
     with contextlib.ExitStack() as held:
         return _train(parser().parse_args(arguments), recorded_command("train", arguments), held)
 
 
 def _train(options: argparse.Namespace, command: str, held: contextlib.ExitStack) -> int:
-    """held: keeps the run's directory from other trainings, until it is closed."""
+    """Train; `held` locks the directory of the run against other trainings until it closes."""
     compute = Compute(options.accelerator, options.devices, options.nodes, options.precision)
     bars = _Bars()
     try:
@@ -58,7 +66,7 @@ def _train(options: argparse.Namespace, command: str, held: contextlib.ExitStack
         config = settings(options)
         dataset = Dataset(options.dataset or data_directory(options.task))
         fabric = compute.launch()
-        with fabric.rank_zero_first():  # it prepares the images, the others find them prepared
+        with fabric.rank_zero_first():  # rank 0 prepares the images for the others
             recording = Recording(dataset)
         run = options.run or runs_directory(options.task)
         if fabric.is_global_zero:
@@ -90,10 +98,10 @@ def _train(options: argparse.Namespace, command: str, held: contextlib.ExitStack
 
 
 def _disk_fault(error: Exception) -> int:
-    """A disk that is full, or gone: what was saved before it was is whole."""
+    """Report a full or missing disk; files saved before the fault are complete."""
     print(
-        f"train: a file cannot be read or written: {error}; "
-        "when it can, the same command continues",
+        f"train: cannot read or write a file: {error}; "
+        "once this is fixed, the same command continues",
         file=sys.stderr,
     )
     return 1

@@ -1,8 +1,8 @@
-"""Recordings of ROS topics, read without ROS: rosbag2 (sqlite3 or MCAP, any distro) and ROS 1.
+"""Read recordings of ROS topics without ROS: rosbag2 (sqlite3 or MCAP, any distro) and ROS 1.
 
-`Bag` lists topics and yields messages. `wm_mpc.data.storage` reads the files, from their first byte
-to their last; what metadata.yaml, indexes and statistics say is only compared with that
-(`wm_mpc.data.bag_accounts`). What the messages mean is `wm_mpc.data.bag_streams`' business.
+`Bag` lists topics and yields messages. `wm_mpc.data.storage` reads the files from the first byte
+to the last. `wm_mpc.data.bag_accounts` compares the result with the counts in metadata.yaml,
+indexes and statistics. `wm_mpc.data.bag_streams` interprets the messages.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ else:
     from backports import zstd
 
 _SECOND = 1e9  # ns
-_ZSTD = b"\x28\xb5\x2f\xfd"  # begins a message that is packed by itself; no plain one does
+_ZSTD = b"\x28\xb5\x2f\xfd"  # first bytes of a compressed message, and of no other
 ACCEPTED = (
     "accepted: a rosbag2 directory, with or without metadata.yaml, an .mcap or .db3 file, "
     "a ROS 1 .bag file"
@@ -48,7 +48,7 @@ ACCEPTED = (
 
 
 class BagError(RuntimeError):
-    """A recording that cannot be used; the text says why, and what would be accepted."""
+    """A recording that cannot be used; the text says why, and what is accepted."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +56,11 @@ class Topic:
     """A recorded topic.
 
     Attributes:
-        name: With its leading slash.
-        type: Such as "sensor_msgs/msg/Image", also of ROS 1 bags; never one of these where the
-            messages cannot be decoded.
-        count: Messages that are there and can be decoded.
-        left_out: Why messages of it cannot be decoded, or "".
+        name: Name with the leading slash.
+        type: Message type, such as "sensor_msgs/msg/Image", also for ROS 1 bags. A type whose
+            messages cannot be decoded never has this form.
+        count: Number of messages that can be decoded.
+        left_out: Why messages cannot be decoded, or "".
     """
 
     name: str
@@ -71,7 +71,14 @@ class Topic:
 
 @dataclasses.dataclass(frozen=True)
 class Received:
-    """A recorded message. received: when the recorder got it, ns."""
+    """A recorded message.
+
+    Attributes:
+        topic: Name of the topic.
+        type: Message type.
+        received: Time at which the recorder received it, ns.
+        message: The decoded message.
+    """
 
     topic: str
     type: str
@@ -83,21 +90,28 @@ class Bag:
     """An open recording; a context manager.
 
     Attributes:
-        path: What was opened.
-        topics: By name.
-        seconds: From the first to the last message.
-        damaged: Messages that could not be decoded, by topic, in the latest pass over them.
-        repeated: Messages that two files hold, by topic, in the latest pass; each is taken once.
-        unreadable: Messages that are known to be in the files and cannot be read, by topic.
-        recovered: Messages that are whole in files that were never finished.
-        remarks: What a person should know of its files.
+        path: The opened path.
+        topics: Topics by name.
+        seconds: Time from the first to the last message, s.
+        damaged: Messages per topic that the latest pass could not decode.
+        repeated: Messages per topic that the latest pass found in two files and used once.
+        unreadable: Messages per topic that are in the files but cannot be read.
+        recovered: Number of complete messages in files that were never finished.
+        remarks: Remarks on the files, for the user.
         unaccounted: Damage that hides an unknown number of messages.
-        metadata: What metadata.yaml says; None without it.
+        metadata: Contents of metadata.yaml; None without it.
+        files: The open files.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """path: a rosbag2 directory, an .mcap or .db3 file, or a ROS 1 .bag file. Raises BagError
-        when there is none or it cannot be read."""
+        """Open a recording.
+
+        Args:
+            path: A rosbag2 directory, an .mcap or .db3 file, or a ROS 1 .bag file.
+
+        Raises:
+            BagError: There is no recording, or it cannot be read.
+        """
         self.path = Path(path)
         if not self.path.exists():
             raise BagError(f"no recording at {self.path}")
@@ -122,9 +136,9 @@ class Bag:
             self._stack.close()
             raise
         if not any(topic.count for topic in self.topics.values()):
-            said = "".join(f"; {remark}" for remark in self.remarks + self.unaccounted)
+            remarks = "".join(f"; {remark}" for remark in self.remarks + self.unaccounted)
             self._stack.close()
-            raise BagError(f"{self.path} holds no messages{said}")
+            raise BagError(f"{self.path} holds no messages{remarks}")
         spans = [span for file in self.files if (span := _span(file))]
         self.seconds = (max(e for _, e in spans) - min(b for b, _ in spans)) / _SECOND
         spans.sort()
@@ -135,7 +149,7 @@ class Bag:
             self.metadata = read_metadata(self.path)
         paths, self.remarks = storage_files(self.path, self.metadata)
         for name in missing_files(paths, self.metadata) if self.path.is_dir() else ():
-            self.unaccounted.append(f"metadata.yaml lists {name}, which is not there")
+            self.unaccounted.append(f"metadata.yaml lists {name}, which does not exist")
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wm_mpc_unpacked_"))
         files = []
         for path in paths:
@@ -156,8 +170,8 @@ class Bag:
             steady, back = steady_times(file)
             self._steady.append(steady)
             self.remarks += [
-                f"{prefix}the recorder's clock was set back by {step:.3g} s: the order of its "
-                "messages counts there"
+                f"{prefix}the recorder's clock was set back by {step:.3g} s; the order of its "
+                "messages is used there"
                 for step in back
             ]
         if not files:
@@ -204,8 +218,19 @@ class Bag:
         self._stack.close()
 
     def messages(self, topics: Collection[str]) -> Iterator[Received]:
-        """All messages of these topics in the order of their arrival; those that cannot be decoded
-        are left out and counted. Raises BagError when the file is damaged."""
+        """Yield all messages of some topics in the order of their arrival.
+
+        A message that cannot be decoded is left out and counted in `damaged`.
+
+        Args:
+            topics: Names of topics.
+
+        Yields:
+            Each message.
+
+        Raises:
+            BagError: A file is damaged.
+        """
         for name in topics:
             self.damaged.pop(name, None)
             self.repeated.pop(name, None)
@@ -233,8 +258,8 @@ class Bag:
             yield Received(channel.topic, channel.type, received, message)
 
     def _ordered(self, topics: set[str]) -> Iterator[tuple[int, int, int, int]]:
-        """Number of the file, channel, time of arrival and place of each message that can be
-        decoded, by time and, where this is the same, by their order in the files."""
+        """File number, channel, arrival time and place of each decodable message, sorted by time,
+        file and place."""
         columns: list[tuple[np.ndarray, ...]] = []
         for index, file in enumerate(self.files):
             for number in sorted(self._usable[index]):
@@ -254,15 +279,16 @@ class Bag:
             yield int(files[at]), int(numbers[at]), int(times[at]), int(places[at])
 
     def reason(self, topic: str) -> str:
-        """Why the first message of a topic that could not be decoded was none; "" without one."""
+        """Return why the first undecodable message of a topic could not be decoded; "" if all
+        could."""
         return self._reasons.get(topic, "")
 
     def first(self, topic: str) -> Any:
-        """The first message of a topic that can be decoded; None without one."""
+        """Return the first decodable message of a topic, or None."""
         return next((item.message for item in self.messages([topic])), None)
 
     def table(self) -> str:
-        """The topics, a line each, for people."""
+        """Return the topics as text, one line each."""
         width = max(len(name) for name in self.topics)
         types = max(len(topic.type) for topic in self.topics.values())
         return "\n".join(
@@ -274,6 +300,6 @@ class Bag:
 
 
 def _span(file: StoredFile) -> tuple[int, int] | None:
-    """When the first and the last message of a file arrived, ns."""
+    """Arrival times of the first and the last message of a file, ns."""
     times = [times for times in file.times.values() if times]
     return (min(map(min, times)), max(map(max, times))) if times else None

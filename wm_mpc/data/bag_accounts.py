@@ -1,5 +1,7 @@
-"""Whether what a recording says it holds is what was read: per topic, told = used + dropped +
-unreadable. Statistics, indexes and metadata.yaml are the ones that say it; the files are the truth.
+"""Compare the messages that a recording claims with those that were read, for each topic.
+
+Statistics, indexes and metadata.yaml make claims; the files are the truth. For each topic,
+expected = used + dropped + unreadable + missing.
 """
 
 from __future__ import annotations
@@ -15,15 +17,15 @@ from wm_mpc.data.storage.files import counts_by_topic
 
 @dataclasses.dataclass
 class Account:
-    """The messages of one topic.
+    """Message counts of one topic.
 
     Attributes:
-        topic: Its name.
-        found: Messages in the files, whole.
-        unreadable: Messages that are known to be in the files, and cannot be read.
-        missing: Messages that the recording claims, and that are nowhere.
-        claims: What the recording claims, by source.
-        dropped: Messages that were read and not used, by reason.
+        topic: Name of the topic.
+        found: Complete messages in the files.
+        unreadable: Messages that are in the files but cannot be read.
+        missing: Messages that the recording claims but that are in no file.
+        claims: Number of messages that each source claims.
+        dropped: Messages that were read but not used, by reason.
     """
 
     topic: str
@@ -35,16 +37,16 @@ class Account:
 
     @property
     def used(self) -> int:
-        """Messages that became a part of the streams."""
+        """Messages that became part of the streams."""
         return self.found - sum(self.dropped.values())
 
     @property
     def told(self) -> int:
-        """Messages there are or should be."""
+        """Messages that exist or should exist."""
         return self.found + self.unreadable + self.missing
 
     def line(self) -> str:
-        """For people."""
+        """Return the counts as one line of text."""
         parts = [f"{self.used} used"]
         parts += [f"{count} dropped ({why})" for why, count in self.dropped.items() if count]
         parts += [f"{self.unreadable} unreadable"] if self.unreadable else []
@@ -55,7 +57,14 @@ class Account:
 
 
 def accounts(bag: Bag) -> dict[str, Account]:
-    """An account for each topic of a recording, before anything of it is used."""
+    """Count the messages of each topic before any of them is used.
+
+    Args:
+        bag: The recording.
+
+    Returns:
+        An account for each topic that is in the recording or that it claims.
+    """
     found = Counter[str]()
     short = Counter[str]()  # what single files claim and do not have
     claims: dict[str, Counter[str]] = {}
@@ -69,13 +78,13 @@ def accounts(bag: Bag) -> dict[str, Account]:
             claims.setdefault(source, Counter()).update(of_topic)
             most |= of_topic
         short.update(most - there)
-    told = Counter() if bag.metadata is None else Counter(bag.metadata.counts)
+    claimed = Counter() if bag.metadata is None else Counter(bag.metadata.counts)
     if bag.metadata is not None and bag.metadata.counts:
-        claims["metadata.yaml"] = told
-    # A part of a recording is not what metadata.yaml speaks of.
-    missing = short | (told - found - bag.unreadable)
+        claims["metadata.yaml"] = claimed
+    # metadata.yaml describes whole recordings, so a part of one is short of its counts.
+    missing = short | (claimed - found - bag.unreadable)
     unreadable = Counter(bag.unreadable)
-    if any(file.is_damaged for file in bag.files):  # that is where they were
+    if any(file.is_damaged for file in bag.files):  # the damaged parts held them
         unreadable.update(missing)
         missing = Counter()
     names = set(bag.topics) | set(missing)
@@ -89,7 +98,15 @@ def accounts(bag: Bag) -> dict[str, Account]:
 
 
 def unexplained(bag: Bag, topics: Iterable[str]) -> list[str]:
-    """Why the messages of these topics do not add up; empty when they do."""
+    """List the reasons why the messages of some topics do not add up.
+
+    Args:
+        bag: The recording.
+        topics: Names of topics.
+
+    Returns:
+        Reasons; empty if all messages are accounted for.
+    """
     found = accounts(bag)
     reasons = list(bag.unaccounted)
     for name in dict.fromkeys(topics):
@@ -97,8 +114,8 @@ def unexplained(bag: Bag, topics: Iterable[str]) -> list[str]:
             held = found[name].found
             claims = [f"{s} counts {n}" for s, n in found[name].claims.items() if n > held]
             reasons.append(
-                f"{missing} messages of {name} are nowhere: {', '.join(claims)}, the files hold "
-                f"{held}"
+                f"{missing} messages of {name} are missing: {', '.join(claims)}, but the files "
+                f"hold {held}"
             )
     unknown = [note for file in bag.files for note in file.unknown]
     explained = sum(account.unreadable for account in found.values()) - bag.unreadable.total()
@@ -108,34 +125,38 @@ def unexplained(bag: Bag, topics: Iterable[str]) -> list[str]:
 
 
 def check(bag: Bag, topics: Iterable[str], *, accept: bool) -> list[str]:
-    """Refuse a recording of which an unknown number of messages is lost, unless that is accepted.
+    """Refuse a recording that lost an unknown number of messages, unless the user accepts it.
 
     Args:
         bag: The recording.
         topics: The topics that are used.
-        accept: Whether such a recording is used as it is.
+        accept: Whether to use such a recording as it is.
 
     Returns:
-        What is accepted, for people.
+        The accepted damage, as text.
 
     Raises:
-        BagError: When the messages do not add up and `accept` is false.
+        BagError: The messages do not add up and `accept` is false.
     """
     reasons = unexplained(bag, topics)
     if reasons and not accept:
         raise BagError(
-            f"{bag.path} is not whole: {'; '.join(reasons)}; --accept-damaged uses what is there"
+            f"{bag.path} is incomplete: {'; '.join(reasons)}; use --accept-damaged to import the "
+            "rest"
         )
     return reasons
 
 
 def settle(bag: Bag, streams: dict[str, Any]) -> dict[str, Account]:
-    """The accounts of the topics that were used, after they were read.
+    """Complete the accounts of the used topics after a pass over their messages.
 
     Args:
-        bag: The recording, after the pass over its messages.
+        bag: The recording, after the pass.
         streams: The stream of each topic, with `refused` and `reason`; None for a topic of which
-            only the moments of arrival are used.
+            only the arrival times are used.
+
+    Returns:
+        The account of each topic in `streams`.
     """
     found = accounts(bag)
     for name, stream in streams.items():
@@ -153,7 +174,13 @@ def settle(bag: Bag, streams: dict[str, Any]) -> dict[str, Account]:
 
 
 def entry(bag: Bag, found: dict[str, Account], command: str) -> dict[str, Any]:
-    """For the dataset's book of imports."""
+    """Return the entry of a recording in the dataset's list of imports.
+
+    Args:
+        bag: The recording.
+        found: Accounts of its topics.
+        command: The command line of the import.
+    """
     return {
         "recording": bag.path.name, "command": command, "seconds": bag.seconds,
         "remarks": bag.remarks, "damage": bag.unaccounted,

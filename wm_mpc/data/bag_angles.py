@@ -1,7 +1,7 @@
-"""Which entries of a recorded state are angles that wrap: as was said, or as the recording shows.
+"""Find the entries of a recorded state that are angles and wrap at a full turn.
 
-An angle is the same again after a whole turn: a yaw, or the position of a continuous joint. Such a
-joint's position jumps by a turn from one message to the next, or goes on over more than a turn.
+A yaw is an angle, and so is the position of a continuous joint. The position of such a joint jumps
+by a full turn between two messages, or grows beyond a turn. Stated angles override this search.
 """
 
 from __future__ import annotations
@@ -21,16 +21,26 @@ from wm_mpc.messages.errors import MessageError
 from wm_mpc.messages.reading import split_joint
 
 _TURN = 2.0 * math.pi
-_SLACK = 0.6  # rad; what a joint may have moved while it jumped by a turn
-_SOON = 4.0  # rad apart and more: no joint moves so far from one message to the next
+_SLACK = 0.6  # rad; largest real motion of a joint during a jump by a turn
+_SOON = 4.0  # rad; no joint really moves farther than this between two messages
 
 
 def angles(
     bag: Bag, topic: Topic, names: Sequence[str], source: str, commanded: Sequence[str],
     config: BagConfig, notes: list[str],
 ) -> tuple[str, ...]:  # fmt: skip
-    """Those of the state's names that are angles. commanded: joints whose position is an action:
-    where they go on over a turn, the turn counts."""
+    """Return the names of the state that are angles.
+
+    Args:
+        bag: The recording.
+        topic: Topic of the state.
+        names: Entries of the state.
+        source: "odom" or "joint_states", as in `StateSpec`.
+        commanded: Joints whose position is an action. If such a joint moves over more than a turn,
+            its position is a number, because the turn matters.
+        config: Settings of the import.
+        notes: Receives a sentence for each guess.
+    """
     if config.state.angles is not None:
         return config.state.angles
     if source == "odom":
@@ -47,24 +57,24 @@ def angles(
         if kinds.get(joint) == "continuous":
             found[name] = "continuous in the robot's description"
         elif jumps := _jumps(track):
-            found[name] = f"it jumps by a turn {jumps} times"
+            found[name] = f"jumps by a turn {jumps} times"
         elif span > _TURN and topic.type == JOINTS and joint not in kinds:
             if joint in commanded:
                 notes.append(
                     f"{name} covers {span:.3g} rad, more than a turn, and is commanded by "
-                    "position: taken as a number, not as an angle (--angles)"
+                    "position, so it counts as a number, not as an angle (--angles)"
                 )
             else:
-                found[name] = f"it covers {span:.3g} rad, more than a turn"
+                found[name] = f"covers {span:.3g} rad, more than a turn"
     if found:
-        told = ", ".join(f"{name} ({why})" for name, why in found.items())
-        notes.append(f"angles that wrap at +-pi: {told}; --angles says which")
+        listed = ", ".join(f"{name} ({why})" for name, why in found.items())
+        notes.append(f"angles that wrap at +-pi: {listed}; --angles sets them")
     return tuple(found)
 
 
 def _jumps(track: np.ndarray) -> int:
-    """How often neighbours are about a turn apart; 0 if some are apart by anything else that no
-    joint moves at once."""
+    """How often neighbours differ by about one turn; 0 if some differ by another impossible
+    amount."""
     steps = np.abs(np.diff(track))
     far = steps > _SOON
     turns = np.abs(steps - _TURN) < _SLACK
@@ -73,7 +83,7 @@ def _jumps(track: np.ndarray) -> int:
 
 
 def _tracks(bag: Bag, topic: Topic, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """The numbers of each name, in the order of arrival."""
+    """The finite values of each name, in the order of arrival."""
     rows = []
     for item in bag.messages([topic.name]):
         if topic.type == JOINTS:
@@ -86,7 +96,7 @@ def _tracks(bag: Bag, topic: Topic, names: Sequence[str]) -> dict[str, np.ndarra
 
 
 def _described_joints(bag: Bag) -> dict[str, str]:
-    """The type of each joint in a recorded robot description (URDF), by name."""
+    """Type of each joint in a recorded robot description (URDF), by name."""
     kinds: dict[str, str] = {}
     for topic in bag.topics.values():
         if topic.type != "std_msgs/msg/String" or not topic.name.endswith("robot_description"):

@@ -1,9 +1,9 @@
-"""Whose time counts: puts all streams of a recording on the clock of its pictures.
+"""Put all streams of a recording on the clock of its images.
 
-Header stamps are of the robot's clock (or several), times of arrival of the recorder's. Messages
-without a stamp (Twist) are only known by arrival. Where the two clocks differ by more than a
-message can travel, such messages are moved by the difference, and this is said; where nobody can
-tell a clock that is off from a camera that is slow, the import is refused.
+Header stamps come from the robot's clock, or from several clocks; arrival times come from the
+recorder's clock. Messages without a stamp (Twist) have only an arrival time. If the two clocks
+differ by more than a message can travel, such messages are moved by the difference, and a note
+says so. If the data cannot distinguish a wrong clock from a slow camera, the import is refused.
 """
 
 from __future__ import annotations
@@ -27,50 +27,51 @@ from wm_mpc.units import SECOND
 if TYPE_CHECKING:
     from wm_mpc.data.bag_streams import Streams
 
-STEP_MARGIN = 3 * SECOND // 10  # ns around the moment at which a clock was set that are left out
+STEP_MARGIN = 3 * SECOND // 10  # ns left out before and after the moment at which a clock was set
 
-_PROMPT = 0.1  # s that states and commands travel at most; or a control period, if that is longer
-_USUAL = 0.15  # s that a picture is old when it arrives from most cameras
-_CAMERA = 0.5  # s that a picture is old at most when it arrives
-_AMBIGUOUS = 3.0  # s that a picture may be old, but hardly is
-_CHANGE = 0.1  # s by which a latency does not change without a word
-_STEADY = 0.05  # s by which the time that something takes may change
-_FEWEST = 100  # steps from which a delay can be told
-_DRIFT = 0.05  # share by which no clock of a computer is too fast or too slow
-_START = 2.0  # s that a trajectory may start before or after it arrives
+_PROMPT = 0.1  # s; longest travel of states and commands, unless a control period is longer
+_USUAL = 0.15  # s; age of an image on arrival, for most cameras
+_CAMERA = 0.5  # s; largest age of an image on arrival
+_AMBIGUOUS = 3.0  # s; possible but unlikely age of an image
+_CHANGE = 0.1  # s; a latency that changes by more is reported
+_STEADY = 0.05  # s; largest change of a steady processing time
+_FEWEST = 100  # steps that are needed to estimate a delay
+_DRIFT = 0.05  # share; clocks of computers drift by less
+_START = 2.0  # s; a trajectory starts within this time before or after its arrival
 _RECORDER = ClockOffset.constant(0.0)
 _REMEDY = (
-    "--stamps receive counts arrival for all, --clock-offset SECONDS says what received minus "
-    "stamp is by the clocks (0: they agree), --clock-offset auto takes it as measured"
+    "--stamps receive uses arrival times for all streams, --clock-offset SECONDS states the "
+    "difference of the clocks, received minus stamp (0: they agree), --clock-offset auto uses the "
+    "measured difference"
 )
 
 
 @dataclasses.dataclass
 class _Stamped:
-    """A stream with stamps. late: received minus stamp; clock: of its stamps."""
+    """A stream with stamps: `late` is received minus stamp, `clock` made its stamps."""
 
     role: str
     late: ClockOffset
     clock: ClockOffset = _RECORDER
 
     def travel(self, clock: ClockOffset) -> float:
-        """How long its messages are under way, s, if that clock stamped them."""
+        """Median travel time of its messages, s, if `clock` made the stamps."""
         return float(np.median(self.late.values - clock(self.late.at))) / SECOND
 
 
 def put_on_one_clock(streams: Streams, period: float, config: BagConfig) -> list[str]:
-    """Sets the streams' times (`Stream.move`).
+    """Move the times of all streams to one clock (`Stream.move`).
 
     Args:
-        streams: As they were read.
+        streams: The streams as read; changed in place.
         period: A control period, s.
-        config: `stamps` and `stamp_offset` count.
+        config: Settings of the import; `stamps` and `stamp_offset` apply.
 
     Returns:
-        What was found and assumed, a sentence each.
+        One sentence for each finding and each assumption.
 
     Raises:
-        BagError: it cannot be decided how the streams belong together.
+        BagError: The data do not show how the streams belong together.
     """
     if config.stamps == "receive":
         return []
@@ -88,7 +89,7 @@ def put_on_one_clock(streams: Streams, period: float, config: BagConfig) -> list
         offset = ClockOffset.constant(config.stamp_offset * SECOND)
         for each in stamped.values():
             each.clock = offset
-        notes.append(f"received minus stamp is {config.stamp_offset:+g} s by the clocks: as stated")
+        notes.append(f"received minus stamp is {config.stamp_offset:+g} s by the clocks, as stated")
     else:
         _find_clocks(stamped, streams, period, notes, sure=config.stamp_offset == "auto")
         _say(stamped, named, period, config, notes)
@@ -103,8 +104,7 @@ def put_on_one_clock(streams: Streams, period: float, config: BagConfig) -> list
 
 
 def _align_publishers(streams: Streams, period: float, notes: list[str]) -> None:
-    """Put joints whose publisher stamps by another clock than that of the other joints on the clock
-    of those."""
+    """Move joints whose publisher stamps with another clock to the clock of the other joints."""
     received, stamps = streams.state.received, streams.state.times
     (_, first), *others = streams.state.publishers() or [([], np.zeros(0, np.int64))]
     if not others:
@@ -121,8 +121,9 @@ def _align_publishers(streams: Streams, period: float, notes: list[str]) -> None
             names = ", ".join(streams.state_names[k] for k in columns)
             notes.append(
                 f"WARNING the stamps of {names} are {abs(middle):.3f} s "
-                f"{'behind' if middle > 0 else 'ahead of'} those of the other joints, by when they "
-                "arrive: moved by it. --stamps receive counts arrival for all"
+                f"{'behind' if middle > 0 else 'ahead of'} those of the other joints, compared by "
+                "arrival; they are moved by this time. --stamps receive uses arrival times for all "
+                "streams"
             )
 
 
@@ -138,21 +139,22 @@ def _find_clocks(
     *,
     sure: bool,
 ) -> None:
-    """Which clock stamped which stream. sure: what is late is a clock, never a slow camera."""
+    """Find the clock of each stream; with `sure`, a late image means another clock, not a slow
+    camera."""
     prompt = max(_PROMPT, period)
-    early = -max(0.01, 0.25 * period)  # beyond that, a stamp is of the future
+    early = -max(0.01, 0.25 * period)  # an earlier arrival means a stamp in the future
     plans = streams.action.type == TRAJECTORY
     clocks: list[ClockOffset] = [_RECORDER]
     quick = [role for role in stamped if role != "image" and not (role == "action" and plans)]
     image = stamped.get("image")
     if image and abs(image.late.speed - 1.0) > _DRIFT:
-        # Played, or simulated, at another speed: all stamps are of the time in there.
+        # A played or simulated recording at another speed: all stamps use its time.
         for each in stamped.values():
             each.clock = image.late
         streams.action.is_paced = True
         notes.append(
-            f"stamps run at {image.late.speed:.2f} times the recorder's clock (played, or "
-            "simulated): taken as of one clock"
+            f"stamps run at {image.late.speed:.2f} times the recorder's clock (played or "
+            "simulated), so all stamps count as one clock"
         )
         return
     for role in sorted(quick, key=lambda role: role != "state"):
@@ -167,8 +169,8 @@ def _find_clocks(
             and not _moves_before_told(streams, period)
         ):
             notes.append(
-                f"the {role} arrives {each.late.middle:.2f} s after its stamps, the pictures "
-                "sooner after theirs: taken as the time that it takes, not as another clock"
+                f"the {role} arrives {each.late.middle:.2f} s after its stamps, and the images "
+                "sooner after theirs; this counts as processing time, not as another clock"
             )
         else:
             each.clock = each.late
@@ -182,8 +184,8 @@ def _find_clocks(
             image.clock = min(fitting, key=image.travel)
         elif not sure and any(_within(image.late, c, early, _AMBIGUOUS) for c in clocks):
             raise BagError(
-                f"received minus stamp is {image.late} for the pictures, which is much for a "
-                f"camera: is it slow, or is its clock another one? {_REMEDY}"
+                f"received minus stamp is {image.late} for the images, which is long for a "
+                f"camera: is it slow, or does it use another clock? {_REMEDY}"
             )
         else:
             image.clock = image.late
@@ -196,17 +198,16 @@ def _find_clocks(
 
 
 def _within(late: ClockOffset, clock: ClockOffset, low: float, high: float) -> bool:
-    """Whether messages that are so late were stamped by this clock, if they travel for `low` to
-    `high` s."""
+    """Whether `clock` can have stamped these messages, if they travel for `low` to `high` s."""
     travelled = (late.values - clock(late.at)) / SECOND
-    for step in {*late.steps, *clock.steps}:  # two streams see it at different times
+    for step in {*late.steps, *clock.steps}:  # two streams see a step at different times
         travelled = np.where(np.abs(late.at - step) < STEP_MARGIN, np.nan, travelled)
     travelled = travelled[np.isfinite(travelled)]
     return bool(travelled.min(initial=0.0) >= low and travelled.max(initial=0.0) <= high)
 
 
 def _is_processed(state: _Stamped, image: _Stamped, early: float) -> bool:
-    """A state that is late, of a robot whose pictures are not, has been computed for long."""
+    """Whether the state is late because it takes long to compute: it is late, and no image is."""
     return (
         not state.late.steps
         and state.late.ends[1] - state.late.ends[0] < _STEADY
@@ -219,8 +220,8 @@ def _is_processed(state: _Stamped, image: _Stamped, early: float) -> bool:
 
 
 def _moves_before_told(streams: Streams, period: float) -> bool:
-    """Whether, by its stamps, the robot clearly moves before it gets the commands that it obeys:
-    then the stamps are of a clock that is behind."""
+    """Whether, by its stamps, the robot clearly moves before the commands that cause the motion;
+    then its clock is behind."""
     if streams.action.type == TRAJECTORY or not streams.action.read:
         return False
     commands, states = streams.action, streams.state
@@ -252,7 +253,7 @@ def _say(
     config: BagConfig,
     notes: list[str],
 ) -> None:
-    """What the clocks are, where it counts. Raises BagError where they are too far apart."""
+    """Add notes on clocks that matter. Raises BagError for clocks that are too far apart."""
     image = stamped.get("image")
     home = image.clock if image else _RECORDER
     off: dict[int, list[str]] = {}
@@ -270,30 +271,30 @@ def _say(
         far = max(map(abs, clock.ends)) * SECOND > OTHER_CLOCK
         if far and config.stamp_offset is None and {"image", "state", "action"} & set(moved):
             raise BagError(
-                f"the header stamps of {', '.join(roles)} are of another clock than the "
+                f"the header stamps of {', '.join(roles)} come from another clock than the "
                 f"recorder's: received minus stamp is {clock}, and {', '.join(moved)} must be "
                 "matched with them; try --stamps receive, or --clock-offset auto"
             )
         if moved:
             notes.append(
-                f"WARNING the stamps of {', '.join(roles)} are of another clock than the "
-                f"recorder's: received minus stamp is {clock}; {', '.join(moved)} moved by it, so "
-                f"that they belong together. {_REMEDY}"
+                f"WARNING the stamps of {', '.join(roles)} come from another clock than the "
+                f"recorder's: received minus stamp is {clock}; {', '.join(moved)} moved by this "
+                f"difference to match them. {_REMEDY}"
             )
     if image and (late := image.travel(image.clock)) > _PROMPT:
         notes.append(
-            f"the pictures arrive {late:.2f} s after their stamps: taken as the camera's latency"
+            f"the images arrive {late:.2f} s after their stamps; this counts as camera latency"
         )
     if image and image.clock is _RECORDER:
         least, most = image.late.ends
         if most - least > _CHANGE:
             notes.append(
-                f"WARNING received minus stamp goes from {least:+.2f} to {most:+.2f} s for the "
-                f"pictures: taken as a latency that changes, not as a clock that drifts. {_REMEDY}"
+                f"WARNING received minus stamp ranges from {least:+.2f} to {most:+.2f} s for the "
+                f"images; this counts as a changing latency, not as a drifting clock. {_REMEDY}"
             )
     state = stamped.get("state")
     if state and 0.5 * period < (late := state.travel(state.clock)) <= max(_PROMPT, period):
         notes.append(
-            f"the state arrives {late:.3f} s after its stamps: taken as the time that it travels "
+            f"the state arrives {late:.3f} s after its stamps; this counts as travel time "
             "(--clock-offset)"
         )

@@ -1,7 +1,7 @@
-"""What `import_bag` is told: topics, the robot's description, and how streams become steps.
+"""Settings of `import_bag`: topics, the robot's description, and the rules from streams to steps.
 
-Entries that are None are inferred from the recording (`wm_mpc.data.bag_spec`). The same names serve
-the YAML file and the command line.
+`wm_mpc.data.bag_spec` infers entries that are None from the recording. The YAML file and the
+command line use the same names.
 """
 
 from __future__ import annotations
@@ -12,23 +12,31 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
+from wm_mpc.settings.build import build, load_table
+from wm_mpc.settings.fields import SettingError
 
 RULES = ("hold", "integrate")
 STAMPS = ("header", "receive")
 POINTS = ("at", "from")
 
 
-class BagConfigError(ValueError):
-    """A setting of the import that is unknown or cannot be; the text says what is accepted."""
+class BagConfigError(SettingError):
+    """An import setting that is unknown or not accepted; the text says what is accepted."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageConfig:
-    """topic: None: the only one there is. height, width: pixels of the model's picture; None: 64.
-    max_gap: s without a picture after which a new episode begins. tolerance: share of a control
-    period by which a picture may be younger than the step it is taken for. value_range: as
-    `ImageSpec` has it."""
+    """Settings of the image stream.
+
+    Attributes:
+        topic: Topic of the camera; None: the only image topic.
+        height: Rows of the model's image, pixels; None: 64.
+        width: Columns of the model's image, pixels; None: 64.
+        value_range: Values that become black and white, as in `ImageSpec`.
+        max_gap: A new episode begins after this time without an image, s; above 0.
+        tolerance: An image may be newer than its step by this share of a control period; 0 to
+            below 1.
+    """
 
     topic: str | None = None
     height: int | None = None
@@ -40,9 +48,16 @@ class ImageConfig:
 
 @dataclasses.dataclass(frozen=True)
 class StateConfig:
-    """topic, names, unit, source, angles: as `StateSpec` has them; no names: a robot that is only
-    seen; no angles: none, whatever the recording shows.
-    max_gap: s between two messages that may be bridged by a straight line."""
+    """Settings of the state stream.
+
+    Attributes:
+        topic: Topic of the state; None: the only one that fits.
+        names: Entries of the state, as in `StateSpec`; empty: use the camera alone.
+        unit: Unit of each entry.
+        source: Topic from which the node reads the state, as in `StateSpec`.
+        angles: Entries that wrap at +-pi; empty: none, whatever the recording shows.
+        max_gap: Longest time between two messages over which to interpolate, s; above 0.
+    """
 
     topic: str | None = None
     names: tuple[str, ...] | None = None
@@ -54,11 +69,23 @@ class StateConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ActionConfig:
-    """topic, names, kind, unit, low, high, rate_limit: as `ActionSpec` has them. rule: how a step's
-    action comes from the commands (`RULES`). timeout: s after which a command counts as rest; None:
-    0.5, and never for trajectories. max_silence: s of rest after which nothing is taken for known.
-    points: what a point of a trajectory says (`POINTS`): where to be at its time, as for a
-    joint_trajectory_controller, or what applies from its time on, as in planned_actions.
+    """Settings of the action stream.
+
+    Attributes:
+        topic: Topic of the commands; None: the only one that fits.
+        names: Entries of the action, as in `ActionSpec`.
+        kind: Kind of the action, as in `ActionSpec`.
+        unit: Unit of the action.
+        low: Lowest value of each entry.
+        high: Highest value of each entry.
+        rate_limit: Largest change of each entry per second.
+        points: Meaning of a trajectory point, one of `POINTS`. "at": the target at its time, as
+            for a joint_trajectory_controller. "from": the action from its time on, as in
+            planned_actions.
+        rule: How the commands give the action of a step, one of `RULES`.
+        timeout: A command older than this counts as rest, s; None: 0.5, and no limit for
+            trajectories.
+        max_silence: After this time of rest, the action counts as not recorded, s; 0 or more.
     """
 
     topic: str | None = None
@@ -76,13 +103,27 @@ class ActionConfig:
 
 @dataclasses.dataclass(frozen=True)
 class BagConfig:
-    """task, control_period (s), frame_skip, history: as `RobotSpec` has them.
+    """All settings of an import.
 
-    stamps: whose time counts (`STAMPS`). stamp_offset: s by which the recorder's clock is ahead of
-    that of the stamps (0: they agree), or "auto": as measured, however much it is. min_steps:
-    shorter episodes are dropped; None: three model steps. max_steps: longer ones are cut. split_at:
-    topics of which every message begins an episode; split_pause: s after it that are left out,
-    while the robot is put back. Raises BagConfigError for a value that cannot be.
+    Attributes:
+        task: Name of the task, as in `RobotSpec`.
+        control_period: Length of a control step, s; above 0.
+        frame_skip: Control steps per model step; 1 or more.
+        history: Model steps of the past that the dynamics sees; 1 or more.
+        stamps: The time that counts, one of `STAMPS`.
+        stamp_offset: Time by which the recorder's clock is ahead of the clock of the stamps, s (0:
+            they agree); "auto": as measured, however large.
+        min_steps: Shorter episodes are dropped; None: three model steps.
+        max_steps: Longer episodes are cut; 1 or more control steps.
+        split_at: Topics whose messages each begin a new episode.
+        split_pause: Time to leave out after such a message, s, while somebody puts the robot back;
+            0 or more.
+        image: Settings of the image stream.
+        state: Settings of the state stream.
+        action: Settings of the action stream.
+
+    Raises:
+        BagConfigError: A value is not accepted, or two values contradict each other.
     """
 
     task: str = "my_robot"
@@ -108,15 +149,17 @@ class BagConfig:
             _one_of("stamp_offset", self.stamp_offset, ("auto",), " or seconds")
         if self.stamp_offset is not None and self.stamps == "receive":
             raise BagConfigError(
-                f"stamp_offset is {self.stamp_offset}, but by stamps, receive, no stamp counts"
+                f"stamp_offset is {self.stamp_offset}, but stamps is 'receive', which ignores all "
+                "stamps; accepted with stamp_offset: header"
             )
         if self.image.value_range is not None and len(self.image.value_range) != 2:
             raise BagConfigError(
-                f"image.value_range is {list(self.image.value_range)}; two numbers are needed"
+                f"image.value_range is {list(self.image.value_range)}; accepted: two numbers"
             )
         if self.action.rule == "integrate" and self.action.kind == "position":
             raise BagConfigError(
-                "action.rule is integrate, the mean over a step; positions are held: rule hold"
+                "action.rule is 'integrate', which averages over a step; accepted for positions: "
+                "hold"
             )
         if self.control_period is not None:
             _above("control_period", self.control_period, 0.0, "seconds")
@@ -128,50 +171,61 @@ class BagConfig:
         for name, value in (("split_pause", self.split_pause),
                             ("action.max_silence", self.action.max_silence)):  # fmt: skip
             if not 0.0 <= value < math.inf:
-                raise BagConfigError(f"{name} is {value}; 0 or more seconds are needed")
+                raise BagConfigError(f"{name} is {value}; accepted: 0 or more seconds")
         if not 0.0 <= self.image.tolerance < 1.0:
             raise BagConfigError(
-                f"image.tolerance is {self.image.tolerance}; accepted: 0 to below 1 control period"
+                f"image.tolerance is {self.image.tolerance}; accepted: from 0 to below 1 control "
+                "period"
             )
         for name in ("frame_skip", "history", "max_steps"):
             _above(name, getattr(self, name), 0, "")
         if self.stateless and self.state.topic is not None:
             raise BagConfigError(
-                f"state.names is empty, so state.topic, {self.state.topic}, is for nothing"
+                f"state.topic is {self.state.topic}, but state.names is empty, so nothing is read "
+                "from it; remove one of them"
             )
         if self.fewest_steps > self.max_steps:
             raise BagConfigError(
-                f"min_steps is {self.fewest_steps}, more than max_steps, {self.max_steps}"
+                f"min_steps is {self.fewest_steps}; accepted: at most max_steps, {self.max_steps}"
             )
 
     @property
     def stateless(self) -> bool:
-        """Whether nothing of the robot is measured: `state.names` is there, and empty."""
+        """Whether nothing of the robot is measured: `state.names` is set, and empty."""
         return self.state.names == ()
 
     @property
     def fewest_steps(self) -> int:
-        """Low-level steps an episode has at least."""
+        """Least number of control steps in an episode."""
         return 3 * self.frame_skip if self.min_steps is None else max(1, self.min_steps)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> BagConfig:
-        """From plain nested tables. Raises BagConfigError naming an unknown or bad entry."""
-        return _build(cls, data, "")
+        """Build the settings from nested tables.
+
+        Raises:
+            BagConfigError: An entry is unknown or not accepted; the text names it.
+        """
+        try:
+            return build(cls, data)
+        except SettingError as error:
+            raise BagConfigError(str(error)) from None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None, overrides: Mapping[str, Any]) -> BagConfig:
-        """From a YAML file, or the defaults without one; entries of `overrides`, which may be
-        nested, win. Raises BagConfigError."""
-        data: Any = {}
-        if path is not None:
-            try:
-                with open(path) as file:
-                    data = yaml.safe_load(file) or {}
-            except (OSError, ValueError, yaml.YAMLError) as error:
-                raise BagConfigError(f"{path} cannot be read: {error}") from None
-            if not isinstance(data, Mapping):
-                raise BagConfigError(f"{path} must hold a table of settings")
+        """Build the settings from a YAML file.
+
+        Args:
+            path: The file; None: start from the defaults.
+            overrides: Entries, which may be nested, that override the file.
+
+        Raises:
+            BagConfigError: The file cannot be read, or an entry is unknown or not accepted.
+        """
+        try:
+            data = {} if path is None else load_table(path)
+        except SettingError as error:
+            raise BagConfigError(str(error)) from None
         return cls.from_dict(_merged(data, overrides))
 
 
@@ -184,49 +238,6 @@ def _merged(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
     return result
 
 
-_SECTIONS: dict[str, type] = {"image": ImageConfig, "state": StateConfig, "action": ActionConfig}
-
-
-def _build(cls: type, data: Mapping[str, Any], where: str) -> Any:
-    known = {field.name: str(field.type) for field in dataclasses.fields(cls)}
-    values: dict[str, Any] = {}
-    for name, value in data.items():
-        if name not in known:
-            raise BagConfigError(
-                f"unknown setting {where}{name}; known: {', '.join(sorted(known))}"
-            )
-        if not where and name in _SECTIONS:
-            if not isinstance(value, Mapping):
-                raise BagConfigError(f"{name} is {value!r}; a table of settings is needed")
-            values[name] = _build(_SECTIONS[name], value, f"{name}.")
-        else:
-            values[name] = _converted(where + name, value, known[name])
-    return cls(**values)
-
-
-def _converted(name: str, value: Any, wanted: str) -> Any:
-    """The value as the field's annotation wants it. Raises BagConfigError."""
-    base, _, optional = wanted.partition(" | ")
-    if value is None and optional:
-        return None
-    if base == "float" and optional.startswith("str") and isinstance(value, str):
-        return value
-    if base.startswith("tuple"):
-        if not isinstance(value, (list, tuple)):
-            raise BagConfigError(f"{name} is {value!r}; a list is needed")
-        inner = "float" if "float" in base else "str"
-        return tuple(_converted(name, item, inner) for item in value)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if base == "float" and is_number and math.isfinite(value):
-        return float(value)
-    if base == "int" and is_number and value == int(value):
-        return int(value)
-    if base == "str" and isinstance(value, str):
-        return value
-    kind = {"float": "a number", "int": "a whole number", "str": "a text"}[base]
-    raise BagConfigError(f"{name} is {value!r}; {kind} is needed")
-
-
 def _one_of(name: str, value: str, accepted: tuple[str, ...], more: str = "") -> None:
     if value not in accepted:
         raise BagConfigError(f"{name} is {value!r}; accepted: {', '.join(accepted)}{more}")
@@ -234,4 +245,4 @@ def _one_of(name: str, value: str, accepted: tuple[str, ...], more: str = "") ->
 
 def _above(name: str, value: float, least: float, unit: str) -> None:
     if not value > least:
-        raise BagConfigError(f"{name} is {value}; more than {least:g} {unit} is needed".strip())
+        raise BagConfigError(f"{name} is {value}; accepted: above {least:g} {unit}".rstrip())

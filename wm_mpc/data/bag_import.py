@@ -1,21 +1,21 @@
-"""From a recording to episodes of a dataset: read the streams, cut them into steps, write.
+"""Turn a recording into episodes of a dataset: read the streams, cut them into steps, write them.
 
-Pictures set the pace: the first after a gap is step 0 of an episode, and a step is one control
-period from there. States and actions are looked up at those moments (`wm_mpc.data.resample`).
+Images set the pace. The first image after a gap is step 0 of an episode, and each step lasts one
+control period. `wm_mpc.data.resample` looks up states and actions at these moments.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from wm_mpc.data.bag import BagError
-from wm_mpc.data.bag_clocks import STEP_MARGIN
 from wm_mpc.data.bag_config import BagConfig
+from wm_mpc.data.bag_segments import between_jumps
 from wm_mpc.data.bag_streams import Stream, Streams, other_clock
 from wm_mpc.data.episodes import Dataset, Episode
 from wm_mpc.data.resample import Commands, latest, pieces, runs, split_at_gaps
@@ -23,14 +23,18 @@ from wm_mpc.data.setpoints import Setpoints
 from wm_mpc.spec import RobotSpec
 from wm_mpc.units import SECOND, STAMP_TOLERANCE
 
-_STRAGGLERS = 2  # messages in a row that may come late without a clock being set
-_LIMIT_TOLERANCE = 1e-6  # of the range; forgives float32
+_LIMIT_TOLERANCE = 1e-6  # share of the range; allows for rounding to float32
 
 
 @dataclasses.dataclass
 class Draft:
-    """An episode without its pictures. pictures: their numbers (steps + 1,); states and actions:
-    as `Episode` has them."""
+    """An episode without its images.
+
+    Attributes:
+        pictures: Numbers of its images, int64 (steps + 1,).
+        states: States, float32 (steps + 1, state size), as in `Episode`.
+        actions: Actions, float32 (steps, action size), as in `Episode`.
+    """
 
     pictures: np.ndarray
     states: np.ndarray
@@ -39,9 +43,15 @@ class Draft:
 
 @dataclasses.dataclass
 class Drafts:
-    """What a recording gives. episodes: in order of time. splits: why an episode ended, and how
-    often; dropped: steps by reason; short: episodes that were too short; clipped: actions outside
-    the limits, by name; shown: how many different pictures the episodes use."""
+    """All episodes of a recording.
+
+    Attributes:
+        episodes: Drafts in the order of time.
+        splits: How often an episode ended, by reason.
+        dropped: Number of dropped steps, by reason.
+        short: Number of episodes that were too short.
+        clipped: Number of actions outside the limits, by name.
+    """
 
     episodes: list[Draft]
     splits: Counter[str]
@@ -51,18 +61,29 @@ class Drafts:
 
     @property
     def steps(self) -> int:
+        """Number of control steps in all episodes."""
         return sum(len(draft.actions) for draft in self.episodes)
 
     @property
     def shown(self) -> int:
+        """Number of different images that the episodes use."""
         numbers = [draft.pictures for draft in self.episodes]
         return len(np.unique(np.concatenate(numbers))) if numbers else 0
 
 
 def draft_episodes(streams: Streams, spec: RobotSpec, config: BagConfig) -> Drafts:
-    """Cut the streams into episodes. Raises BagError when nothing is left, with the reason."""
+    """Cut the streams into episodes.
+
+    Args:
+        streams: All streams of the recording, on one clock.
+        spec: The robot.
+        config: Settings of the import.
+
+    Raises:
+        BagError: No episode is left; the text says why.
+    """
     drafts = Drafts([], Counter(), Counter())
-    for begin, end, why in _between_jumps(streams, config.image.max_gap):
+    for begin, end, why in between_jumps(streams, config.image.max_gap):
         drafts.splits[why] += begin > 0
         chosen = {
             role: np.flatnonzero(
@@ -78,61 +99,11 @@ def draft_episodes(streams: Streams, spec: RobotSpec, config: BagConfig) -> Draf
     return drafts
 
 
-def _between_jumps(streams: Streams, max_gap: float) -> Iterator[tuple[int, int, str]]:
-    """Times of arrival, from and to, between which no clock was set, and what began each.
-
-    Around the moment at which one was set nothing is used, since messages of before and after come
-    mixed, unless nothing came just before it."""
-    edges = []
-    back = _jumps_back(streams.image, max_gap)
-    for step in streams.steps:
-        parts = (streams.image, streams.state, streams.action)
-        mixed = any(
-            ((part.received >= step - STEP_MARGIN) & (part.received < step)).any() for part in parts
-        )
-        margin = STEP_MARGIN if mixed else 0
-        why = "time jumped back" if _near(back, step) else "a clock was set"
-        edges.append((step - margin, step + margin, why))
-        back = [edge for edge in back if abs(edge - step) > STEP_MARGIN]
-    edges += [(edge, edge, "time jumped back") for edge in back]
-    begin, why = 0, ""
-    for last, first, reason in sorted(edges):
-        if last > begin:
-            yield begin, last, why
-        begin, why = max(begin, first), reason
-    yield begin, np.iinfo(np.int64).max, why
-
-
-def _near(edges: list[int], step: int) -> bool:
-    return any(abs(edge - step) <= STEP_MARGIN for edge in edges)
-
-
-def _jumps_back(stream: Stream, max_gap: float) -> list[int]:
-    """Times of arrival at which the stamps jump back by more than `max_gap` s, and go on from
-    there. Smaller disorder, and single messages that come late, are sorted out."""
-    times = stream.times
-    newest = np.maximum.accumulate(times)
-    edges = []
-    base = 0
-    while True:  # after a jump, the maximum begins anew
-        behind = np.append(times[base:] < newest[base:], [True] * _STRAGGLERS)
-        stays = np.all(
-            [behind[k : len(behind) - _STRAGGLERS + k] for k in range(_STRAGGLERS + 1)], axis=0
-        )
-        back = np.flatnonzero((times[base:] < newest[base:] - max_gap * SECOND) & stays)
-        if not len(back):
-            break
-        base += int(back[0])
-        edges.append(int(stream.received[base]))
-        newest[base:] = np.maximum.accumulate(times[base:])
-    return edges
-
-
 def _measured(
     streams: Streams, chosen: np.ndarray, spec: RobotSpec
 ) -> Callable[[int], np.ndarray] | None:
-    """Where the joints that the actions name are at a time (ns): NaN for one that is not in the
-    state, or was not measured within its gap."""
+    """A function from a time (ns) to the measured position of each commanded joint, NaN where
+    unknown."""
     columns = [
         spec.state.names.index(name) if name in spec.state.names else -1
         for name in spec.action.names
@@ -162,7 +133,7 @@ def _draft_segment(
     config: BagConfig,
     drafts: Drafts,
 ) -> None:
-    """images, states: numbers of the messages of a time in which the clock only went on."""
+    """Cut one part of the streams, in which the clock only went forward, into episodes."""
     images = images[np.argsort(streams.image.times[images], kind="stable")]
     states = states[np.argsort(streams.state.times[states], kind="stable")]
     image_times = streams.image.times[images]
@@ -171,7 +142,7 @@ def _draft_segment(
     period = spec.control_period * SECOND
     tolerance = max(STAMP_TOLERANCE, round(config.image.tolerance * period))
     gaps = split_at_gaps(image_times, round(config.image.max_gap * SECOND))
-    drafts.splits["gap in the pictures"] += max(0, len(gaps) - 1)
+    drafts.splits["gap in the images"] += max(0, len(gaps) - 1)
     for part in gaps:
         times = image_times[part]
         count = int((times[-1] - times[0] + tolerance) / period) + 1
@@ -188,7 +159,8 @@ def _draft_segment(
         for first, last in runs(measured, usable):
             if last - first < config.fewest_steps:
                 drafts.short += 1
-                drafts.dropped[f"in episodes of less than {config.fewest_steps}"] += last - first
+                reason = f"in episodes of fewer than {config.fewest_steps} steps"
+                drafts.dropped[reason] += last - first
                 continue
             for a, b in pieces(first, last, config.max_steps):
                 limited = _limited(actions[a:b], spec, drafts)
@@ -204,15 +176,15 @@ def _usable_steps(
     config: BagConfig,
     drafts: Drafts,
 ) -> np.ndarray:
-    """Which of the steps between the moments `at` may be in an episode: bool (moments - 1,). What
-    is not goes into the accounts of `drafts`."""
+    """Which of the steps between the moments `at` an episode may contain, bool (moments - 1,); the
+    rest is counted in `drafts`."""
     begin, end = at[:-1], at[1:]
     present = measured[:-1] & measured[1:]
     known = commands.known(begin, round(config.action.max_silence * SECOND))
     drafts.dropped["no state was measured"] += int((~present).sum())
     drafts.dropped["no action is known"] += int((present & ~known).sum())
     usable = present & known
-    # A hole, and something after it: what is missing at the ends of a recording splits nothing.
+    # Only a hole inside the recording splits it; missing steps at its ends do not.
     drafts.splits["state or action missing"] += max(0, len(runs(measured, usable)) - 1)
     for topic, stream in streams.splits.items():
         splits = np.sort(stream.times)
@@ -226,18 +198,19 @@ def _usable_steps(
 
 
 def _is_angle(name: str, spec: RobotSpec) -> bool:
-    """As the robot's description says; in older ones, which do not, the yaw of odometry."""
+    """Whether the robot's description marks an entry as an angle; older ones do not mark
+    odometry's yaw."""
     return name in spec.state.angles or (spec.state.source == "odom" and name == "yaw")
 
 
 def _within(moments: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Whether any of the moments, ascending, is within (begin, end], for each."""
+    """Whether any of the ascending moments is within (begin, end], for each interval."""
     first = np.searchsorted(moments, begin + STAMP_TOLERANCE, "right")
     return np.searchsorted(moments, end + STAMP_TOLERANCE, "right") > first
 
 
 def _limited(actions: np.ndarray, spec: RobotSpec, drafts: Drafts) -> np.ndarray:
-    """Float32 and inside the limits; what was not is counted."""
+    """The actions as float32 inside the limits; counts the clipped ones in `drafts`."""
     low, high = np.asarray(spec.action.low), np.asarray(spec.action.high)
     slack = _LIMIT_TOLERANCE * (high - low)
     outside = (actions < low - slack) | (actions > high + slack)
@@ -247,11 +220,16 @@ def _limited(actions: np.ndarray, spec: RobotSpec, drafts: Drafts) -> np.ndarray
 
 
 def repeated_stamps(role: str, stream: Stream) -> str:
-    """What is wrong with stamps that do not tell messages apart."""
+    """Describe stamps that do not distinguish messages.
+
+    Args:
+        role: "image", "state" or "action".
+        stream: The stream with such stamps.
+    """
     return (
-        f"{stream.repeated:.0%} of the stamps of the {role} are those of the message before, "
-        "though they arrive one after the other: are they cut to whole seconds? --stamps receive "
-        "counts arrival"
+        f"{stream.repeated:.0%} of the stamps of the {role} repeat that of the message before, "
+        "although the messages arrive one after the other: are the stamps cut to whole seconds? "
+        "--stamps receive uses arrival times"
     )
 
 
@@ -261,7 +239,7 @@ def _why_nothing(streams: Streams, drafts: Drafts, config: BagConfig, spec: Robo
     }  # fmt: skip
     of_role = {role: stream for role, stream in of_role.items() if len(stream.times)}
     spans = {role: (stream.times.min(), stream.times.max()) for role, stream in of_role.items()}
-    told = ", ".join(
+    listed = ", ".join(
         f"{role} {first / SECOND:.2f} to {last / SECOND:.2f} s"
         for role, (first, last) in spans.items()
     )
@@ -270,26 +248,27 @@ def _why_nothing(streams: Streams, drafts: Drafts, config: BagConfig, spec: Robo
         hint = ""
         if 0 < len(other) < len(of_role):
             hint = (
-                f"; the header stamps of {', '.join(other)} are of another clock than the "
+                f"; the header stamps of {', '.join(other)} come from another clock than the "
                 "recorder's: try --stamps receive"
             )
-        return f"the streams do not overlap: {told}{hint}"
+        return f"the streams do not overlap: {listed}{hint}"
     for role, stream in of_role.items():
         if stream.repeated > 0.5:
-            return f"no episode is in it: {repeated_stamps(role, stream)}"
+            return f"no episode was found: {repeated_stamps(role, stream)}"
     for role, gap in (("image", config.image.max_gap), ("state", config.state.max_gap)):
         if role not in of_role:
             continue
         steps = np.diff(np.sort(of_role[role].times))
         if len(steps) and np.median(steps) > gap * SECOND:
             return (
-                f"the {role} comes every {np.median(steps) / SECOND:.3g} s, which is more than "
+                f"the {role} arrives every {np.median(steps) / SECOND:.3g} s, which is more than "
                 f"{role}.max_gap, {gap:g} s: raise --max-gap"
             )
     lost = [f"{count} steps {reason}" for reason, count in drafts.dropped.items() if count]
     return (
         f"no episode of {config.fewest_steps} steps ({config.fewest_steps * spec.control_period:g} "
-        f"s) is in it: {told}; dropped: {', '.join(lost) or 'nothing'}; --min-steps asks for less"
+        f"s) was found: {listed}; dropped: {', '.join(lost) or 'nothing'}; lower --min-steps to "
+        "accept shorter ones"
     )
 
 
@@ -299,8 +278,14 @@ def write_episodes(
     dataset: Dataset,
     progress: Callable[[int], Any] = lambda _: None,
 ) -> None:
-    """Append the drafts to a dataset; each is there complete or not at all. progress: called with 1
-    for each."""
+    """Append the drafts to a dataset. Each episode is written completely or not at all.
+
+    Args:
+        streams: The streams with the images.
+        drafts: The episodes to write.
+        dataset: The dataset to extend.
+        progress: Called with 1 after each episode.
+    """
     pictures = streams.image.pictures
     number = max(dataset.indices(), default=-1) + 1
     for offset, draft in enumerate(drafts.episodes):

@@ -1,7 +1,7 @@
-"""JointState messages of several publishers on one topic, merged by the names of their joints.
+"""Merge JointState messages of several publishers on one topic by the names of their joints.
 
-An arm and its gripper mostly publish apart, each with names of its own, at a rate of its own, and
-in an order of its own. No message is "the" state: each joint has a stream of numbers of its own.
+An arm and its gripper often publish separately, each with its own names, rate and order. So no
+single message is "the" state: each joint has its own stream of numbers.
 """
 
 from __future__ import annotations
@@ -17,26 +17,28 @@ import numpy as np
 from wm_mpc.messages.errors import MessageError
 from wm_mpc.messages.reading import split_joint
 
-_STILL = 1e-4  # rad or m; a joint that moves less over a recording does not move
-_FEWEST = 20  # numbers from which on a joint can be said to jump to and fro
-_RESTLESS = 0.2  # share of numbers that are alone; of noise, it is less
+_STILL = 1e-4  # rad or m; a joint that moves less during a recording does not move
+_FEWEST = 20  # numbers that are needed to see that a joint jumps back and forth
+_RESTLESS = 0.2  # share of isolated numbers; noise has a smaller share
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 def joint_row(
     message: Any, names: Sequence[str], unknown: Counter[str] | None = None
 ) -> np.ndarray:
-    """What a JointState says of these names (`StateSpec.names`): float64 (size,), NaN where it says
-    nothing, or no finite number.
+    """Read the values of some state entries from a JointState.
 
     Args:
         message: A JointState.
-        names: Entries of a state.
+        names: Entries of a state, as in `StateSpec.names`.
         unknown: Counts the names whose joint is in the message without a finite number.
 
+    Returns:
+        float64 (size,), NaN for an entry that the message does not have or that is not finite.
+
     Raises:
-        MessageError: a field has neither no values nor one for each joint, a joint is named twice,
-            no name is in it, or none has a finite number.
+        MessageError: A field has neither no values nor one for each joint, a joint is named twice,
+            no name is in the message, or none has a finite number.
     """
     index = {name: i for i, name in enumerate(message.name)}
     row = np.full(len(names), math.nan)
@@ -74,7 +76,14 @@ def joint_row(
 
 
 def merged_columns(values: np.ndarray) -> list[tuple[list[int], np.ndarray]]:
-    """Columns that have numbers in the same rows: their numbers, and which rows (int64)."""
+    """Group the columns that have numbers in the same rows.
+
+    Args:
+        values: (rows, columns), NaN where a number is missing.
+
+    Returns:
+        Column numbers of each group, and the rows with numbers, int64.
+    """
     groups: dict[bytes, list[int]] = {}
     there = np.isfinite(values)
     for column in range(values.shape[1]):
@@ -87,11 +96,11 @@ class _Joint:
     count: int = 0
     low: float = math.inf
     high: float = -math.inf
-    spikes: int = 0  # numbers that are far from those before and after, which are near each other
+    spikes: int = 0  # numbers that are far from both neighbours, which are close to each other
     _last: tuple[float, float] = (math.nan, math.nan)
 
     def see(self, at: float) -> None:
-        """Take in a finite number."""
+        """Add a finite number."""
         self.count += 1
         self.low, self.high = min(self.low, at), max(self.high, at)
         first, second = self._last
@@ -110,8 +119,13 @@ class _Joint:
 
 @dataclasses.dataclass
 class Joints:
-    """What all messages of a JointState topic say. groups: names that come together, of one
-    publisher each, in the order of their first message."""
+    """A summary of all messages of a JointState topic.
+
+    Attributes:
+        groups: Joint names that come together, one group per publisher, in the order of their
+            first message.
+        messages: Number of messages.
+    """
 
     groups: list[list[str]]
     _positions: dict[str, _Joint]
@@ -119,7 +133,11 @@ class Joints:
 
     @classmethod
     def of(cls, messages: Iterable[Any]) -> Joints:
-        """Reads all messages, whatever joints each has."""
+        """Read all messages, whichever joints each of them has.
+
+        Args:
+            messages: JointState messages.
+        """
         positions: dict[str, _Joint] = {}
         groups: list[list[str]] = []
         known: set[tuple[str, ...]] = set()
@@ -142,24 +160,25 @@ class Joints:
         return [name for group in self.groups for name in group]
 
     def measured(self, names: Iterable[str]) -> list[str]:
-        """Those of the names that have a position in any message."""
+        """Return the names that have a position in any message."""
         return [name for name in names if self._positions.get(name, _Joint()).count]
 
     def moves(self, names: Iterable[str]) -> bool:
-        """Whether any of the names ever changes its position."""
+        """Return whether any of the names ever changes its position."""
         return any(self._positions.get(name, _Joint()).moves for name in names)
 
     def robot(self, commanded: Sequence[str], numbers: int | None) -> tuple[list[str], list[str]]:
-        """The joints of the robot, and those that are left out.
+        """Choose the joints of the robot.
 
         Args:
             commanded: Joints that the actions name, if they name any.
             numbers: How many numbers an action without names has.
 
         Returns:
-            All measured joints of the publishers that have a commanded joint; without names, of
-            the publisher that moves and has as many joints as there are numbers; else of all that
-            move; and if none moves, all.
+            The joints of the robot and the joints that are left out. The robot's joints are all
+            measured joints of the publishers that have a commanded joint. Without commanded names,
+            they are those of the only publisher that moves and has as many joints as there are
+            numbers, else all that move, and if none moves, all.
         """
         groups = [found for group in self.groups if (found := self.measured(group))]
         chosen = [group for group in groups if set(group) & set(commanded)]
@@ -171,17 +190,17 @@ class Joints:
         return robot, [name for group in groups for name in group if name not in robot]
 
     def unmeasured(self, robot: Sequence[str]) -> list[str]:
-        """Joints of the robot's publishers that never have a finite position."""
+        """Return the joints of the robot's publishers that never have a finite position."""
         groups = [group for group in self.groups if set(group) & set(robot)]
         return [n for group in groups for n in group if n not in self.measured(group)]
 
     def restless(self, names: Iterable[str]) -> list[str]:
-        """Those of the names whose position jumps to and fro, as if two publishers disagreed."""
+        """Return the names whose position jumps back and forth, as if two publishers disagreed."""
         return [name for name in names if self._positions.get(name, _Joint()).is_restless]
 
 
 def _joined(groups: list[list[str]], names: Sequence[str]) -> list[list[str]]:
-    """The groups with one more; those that share a name become one."""
+    """The groups with one more; groups that share a name are merged."""
     mine = [group for group in groups if set(group) & set(names)]
     together = list(dict.fromkeys([*(name for group in mine for name in group), *names]))
     if not mine:
@@ -191,21 +210,28 @@ def _joined(groups: list[list[str]], names: Sequence[str]) -> list[list[str]]:
 
 
 class Newest:
-    """JointState commands of several publishers: the newest number of each joint.
-
-    names: as `joint_row` has them.
-    """
+    """The newest number of each joint in JointState commands of several publishers."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
         self._row = np.full(len(names), math.nan)
 
     def row(self, message: Any) -> np.ndarray:
-        """All names, of this message or the newest before it. Raises MessageError while a name was
-        never there, and as `joint_row` does."""
+        """Return the value of each name, from this message or the newest one before it.
+
+        Args:
+            message: A JointState.
+
+        Returns:
+            float64 (size,), all finite.
+
+        Raises:
+            MessageError: No message so far has a value for one of the names, or as for
+                `joint_row`.
+        """
         row = joint_row(message, self._names)
         self._row = np.where(np.isnan(row), self._row, row)
         if np.isnan(self._row).any():
             missing = self._names[int(np.flatnonzero(np.isnan(self._row))[0])]
-            raise MessageError(f"no message has told {missing} so far")
+            raise MessageError(f"no message has had a value for {missing} so far")
         return self._row.copy()

@@ -1,7 +1,7 @@
-"""Whether actions and motion belong together: the delay at which the motion fits the actions best.
+"""Check that actions and motion match: find the delay at which the motion fits the actions best.
 
-A command comes before the motion that it causes, by little. Where the motion clearly fits the
-actions at another delay, stamps or clocks are wrong, whatever they say.
+A command comes slightly before the motion that it causes. If the motion clearly fits the actions
+best at another delay, stamps or clocks are wrong.
 """
 
 from __future__ import annotations
@@ -15,13 +15,21 @@ from wm_mpc.data.lag import correlations
 from wm_mpc.spec import RobotSpec
 
 _LONGEST = 10.0  # s
-_CAUSAL = 0.5  # s that a robot takes to follow at most, or three steps
-_CLEAR = 0.7  # a correlation that is no chance
+_CAUSAL = 0.5  # s; a robot follows within this time, or within three steps
+_CLEAR = 0.7  # a correlation that is not due to chance
 _FEWEST = 100  # steps
 
 
 def wrong_delay(drafts: Drafts, spec: RobotSpec) -> str:
-    """A warning; empty when the motion fits the actions of its own step, or nobody can tell."""
+    """Return a warning if the motion does not fit the actions of its own steps.
+
+    Args:
+        drafts: The episodes.
+        spec: The robot.
+
+    Returns:
+        The warning; "" if the motion fits, or if the data do not show it.
+    """
     best = (0.0, 0, 0.0)
     period = spec.control_period
     soon = max(3, round(_CAUSAL / period))
@@ -44,18 +52,18 @@ def wrong_delay(drafts: Drafts, spec: RobotSpec) -> str:
             if fits[peak] > max(best[0], _CLEAR):
                 best = (float(fits[peak]), peak - most, float(inside))
     fit, delay, inside = best
-    # Motion that comes first is impossible, motion that comes late is only odd.
+    # Motion before its command is impossible; late motion is only unusual.
     if delay == -1 and inside <= 0.85 * fit:
         return (
-            f"WARNING the motion fits the actions of the step after it (correlation {fit:.2f}, "
-            f"{inside:.2f} as it is): commands come late in their step, or are recorded late. "
-            "--action-rule integrate takes the mean of a step; see also --clock-offset"
+            f"WARNING the motion fits the actions of the next step better (correlation {fit:.2f}, "
+            f"{inside:.2f} at the actual step): commands come late in their step, or are recorded "
+            "late. --action-rule integrate averages over a step; see also --clock-offset"
         )
     if not fit or -1 <= delay <= soon or inside > (0.6 if delay > 0 else 0.85) * fit:
         return ""
     return (
-        f"WARNING the motion fits the actions of {abs(delay) * period:.2g} s "
-        f"{'earlier' if delay > 0 else 'later'} (correlation {fit:.2f}, {inside:.2f} as it is): "
-        "are the clocks right, and is it the topic that moves the robot? See --stamps, "
+        f"WARNING the motion fits the actions {abs(delay) * period:.2g} s "
+        f"{'earlier' if delay > 0 else 'later'} better (correlation {fit:.2f}, {inside:.2f} at the "
+        "actual step): are the clocks right, and does this topic move the robot? See --stamps, "
         "--clock-offset and --trajectory-points"
     )

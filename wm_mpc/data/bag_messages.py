@@ -1,7 +1,7 @@
-"""What one recorded message means: a picture, a state, a command or a plan, as arrays.
+"""Turn one recorded message into arrays: an image, a state, a command or a plan.
 
-`wm_mpc.messages.reading` knows the messages that the nodes use, too. Here are the other types that
-a recording may have, and which type can be what.
+`wm_mpc.messages.reading` reads the messages that the nodes also use. This module adds the other
+types that a recording may contain, and lists the types that each stream accepts.
 """
 
 from __future__ import annotations
@@ -36,13 +36,37 @@ ACCEPTED = {"image": IMAGE_TYPES, "state": STATE_TYPES, "action": ACTION_TYPES}
 
 
 def picture(type_name: str, message: Any, spec: ImageSpec) -> np.ndarray:
-    """uint8 (height, width, 3), rgb. Raises MessageError."""
+    """Read an image.
+
+    Args:
+        type_name: One of `IMAGE_TYPES`.
+        message: The message.
+        spec: The image that the model expects.
+
+    Returns:
+        uint8 (height, width, 3), RGB.
+
+    Raises:
+        MessageError: The image cannot be read or does not fit `spec`.
+    """
     read = image_to_rgb if type_name == IMAGE_TYPES[0] else compressed_to_rgb
     return read(message, spec)
 
 
 def state(type_name: str, message: Any, spec: StateSpec) -> np.ndarray:
-    """float32 (state size,). Raises MessageError."""
+    """Read a state.
+
+    Args:
+        type_name: One of `STATE_TYPES`.
+        message: The message.
+        spec: The state to read.
+
+    Returns:
+        float32 (state size,).
+
+    Raises:
+        MessageError: An entry is missing or not finite.
+    """
     if type_name == JOINTS:
         return joint_states_to_state(message, spec)
     if type_name == ODOMETRY:
@@ -60,7 +84,19 @@ def state(type_name: str, message: Any, spec: StateSpec) -> np.ndarray:
 
 
 def command(type_name: str, message: Any, spec: ActionSpec) -> np.ndarray:
-    """float64 (action size,), of all but trajectories. Raises MessageError."""
+    """Read a command of any type except a trajectory.
+
+    Args:
+        type_name: One of `ACTION_TYPES` without `TRAJECTORY`.
+        message: The message.
+        spec: The action to read.
+
+    Returns:
+        float64 (action size,).
+
+    Raises:
+        MessageError: An entry is missing or not finite.
+    """
     if type_name in (TWIST, TWIST_STAMPED):
         twist = message.twist if type_name == TWIST_STAMPED else message
         if unknown := [name for name in spec.names if name not in TWIST_FIELDS]:
@@ -80,8 +116,18 @@ def command(type_name: str, message: Any, spec: ActionSpec) -> np.ndarray:
 
 
 def trajectory(message: Any, spec: ActionSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Times from the start, int64 ns (points,), and values, float64 (points, action size). Raises
-    MessageError."""
+    """Read a trajectory whose points apply from their time on.
+
+    Args:
+        message: A JointTrajectory.
+        spec: The action to read.
+
+    Returns:
+        Times from the start, int64 ns (points,), and values, float64 (points, action size).
+
+    Raises:
+        MessageError: A joint or value is missing or not finite, or times do not ascend.
+    """
     names = list(message.joint_names)
     if not len(message.points):
         return np.zeros(0, np.int64), np.zeros((0, spec.size))
@@ -106,10 +152,21 @@ def trajectory(message: Any, spec: ActionSpec) -> tuple[np.ndarray, np.ndarray]:
 
 
 def targets(message: Any, spec: ActionSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Of a trajectory that says where to be: times from the start, int64 ns (points,), values of
-    the action's kind, float64 (points, action size), and positions likewise, None where a point has
-    none. NaN for joints that the trajectory does not name: they stay. Without values, but with
-    positions, the values are NaN. Raises MessageError."""
+    """Read a trajectory whose points are targets at their times.
+
+    Args:
+        message: A JointTrajectory.
+        spec: The action to read.
+
+    Returns:
+        Times from the start, int64 ns (points,); values of the action's kind, float64 (points,
+        action size); positions likewise, or None if a point has none. Joints that the trajectory
+        does not name are NaN and stay where they are. Without values, but with positions, the
+        values are NaN.
+
+    Raises:
+        MessageError: No joint fits, values are missing or not finite, or times do not ascend.
+    """
     names = list(message.joint_names)
     if not len(message.points):
         return np.zeros(0, np.int64), np.zeros((0, spec.size)), None

@@ -1,8 +1,8 @@
-"""What the points of recorded trajectories mean: where to be at their time, or what applies then.
+"""Find the meaning of trajectory points: the target at their time, or the action from then on.
 
-Nothing in a JointTrajectory says which. A `joint_trajectory_controller` is to be *at* each point
-when its time comes; our own `planned_actions` apply *from* each point's time on. What the messages
-look like mostly decides, else what the robot did.
+A JointTrajectory does not say which. A `joint_trajectory_controller` must be *at* each point at
+its time; our own `planned_actions` apply *from* each point's time on. The form of the messages
+usually decides; otherwise the motion of the robot does.
 """
 
 from __future__ import annotations
@@ -17,13 +17,20 @@ from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.messages.reading import ACTION_FIELDS, to_nanoseconds
 
 _LOOK = 1000  # messages
-_EVEN = 0.02  # of a distance between two points, by which it may differ from the others
+_EVEN = 0.02  # share by which the time between two points may differ from the others
 
 
 def meaning_of_points(bag: Bag, topic: Topic, config: BagConfig) -> tuple[str, str]:
-    """The meaning "at" or "from" (`bag_config.POINTS`), and why, in words.
+    """Return the meaning of the points of a JointTrajectory topic.
 
-    As the settings say, else inferred from the messages of a JointTrajectory topic."""
+    Args:
+        bag: The recording.
+        topic: The topic.
+        config: Settings of the import; a stated meaning wins.
+
+    Returns:
+        "at" or "from" (`bag_config.POINTS`), and the reason; "" if it was stated.
+    """
     if config.action.points is not None:
         return config.action.points, ""
     if topic.name.rsplit("/", 1)[-1] == "planned_actions":
@@ -46,22 +53,22 @@ def meaning_of_points(bag: Bag, topic: Topic, config: BagConfig) -> tuple[str, s
         if 2 * seen[sign] > seen["all"]:
             return "at", words
     if topic.name.rsplit("/", 1)[-1] == "joint_trajectory":
-        return "at", "the topic is a joint_trajectory, as joint_trajectory_controller has it"
+        return "at", "the topic is joint_trajectory, as for a joint_trajectory_controller"
     return _as_the_robot_did(bag, plans, config) or (
-        "from", "they begin at their stamp and say one thing each, as planned_actions do"
+        "from", "they begin at their stamp and each has one kind of value, as in planned_actions"
     )  # fmt: skip
 
 
 _WORDS = {
-    "ahead": "the first point is ahead of the start",
+    "ahead": "the first point is later than the start",
     "unstamped": "they start on arrival (stamp 0)",
-    "several": "a point says more than one thing",
+    "several": "a point has more than one kind of value",
     "uneven": "the points are not evenly spaced",
 }
 
 
 def _signs(message: Any) -> list[str]:
-    """What a trajectory has that no `planned_actions` has."""
+    """The features of a trajectory that `planned_actions` never have."""
     offsets = np.array([to_nanoseconds(point.time_from_start) for point in message.points])
     signs = ["ahead"] if offsets[0] > 0 else []
     if to_nanoseconds(message.header.stamp) == 0:
@@ -76,7 +83,7 @@ def _signs(message: Any) -> list[str]:
 
 
 def _positions(message: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Times (ns) and positions of the points; none where any is missing."""
+    """Times (ns) and positions of the points; empty if any position is missing."""
     joints = len(message.joint_names)
     if any(len(point.positions) != joints for point in message.points):
         return np.zeros(0, np.int64), np.zeros((0, joints))
@@ -87,8 +94,8 @@ def _positions(message: Any) -> tuple[np.ndarray, np.ndarray]:
 def _as_the_robot_did(
     bag: Bag, plans: list[tuple[int, list[str], np.ndarray, np.ndarray]], config: BagConfig
 ) -> tuple[str, str] | None:
-    """From the joints that were measured: whether they were where a point says at its time, or got
-    there by the time of the next one. None where that cannot be told."""
+    """Decide by the measured joints, which reach a point at its time or one point later. None if
+    unclear."""
     topics = [t for t in bag.topics.values() if t.type.endswith("/JointState")]
     if config.state.topic is not None:
         topics = [t for t in topics if t.name.strip("/") == config.state.topic.strip("/")]

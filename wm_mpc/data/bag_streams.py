@@ -1,6 +1,7 @@
-"""All messages of a recording's streams: pictures, states and commands, each with its time.
+"""Read all messages of a recording's streams: images, states and commands, each with its time.
 
-Between `wm_mpc.data.bag`, which yields messages, and `wm_mpc.data.resample`, which knows arrays.
+This module stands between `wm_mpc.data.bag`, which yields messages, and `wm_mpc.data.resample`,
+which works on arrays.
 """
 
 from __future__ import annotations
@@ -39,9 +40,18 @@ __all__ = [
 
 @dataclasses.dataclass
 class Streams:
-    """All that was read. splits: messages at which an episode begins, by topic. steps: times of
-    arrival (ns) at which a clock was set. notes: what was found out about clocks. looks: what the
-    pictures were like. state_names: of the state's columns."""
+    """All streams of a recording.
+
+    Attributes:
+        image: Images.
+        state: States.
+        action: Commands.
+        splits: Messages at which an episode begins, by topic.
+        steps: Arrival times at which a clock was set, ns.
+        notes: Findings about clocks, one sentence each.
+        looks: A summary of the appearance of the images.
+        state_names: Names of the state's columns.
+    """
 
     image: PictureStream
     state: StateStream
@@ -53,7 +63,11 @@ class Streams:
     state_names: tuple[str, ...] = ()
 
     def of_topics(self, topics: dict[str, Topic]) -> dict[str, Stream | None]:
-        """The stream of each topic that was read; None for those that only split."""
+        """Return the stream of each topic that was read, None for topics that only split.
+
+        Args:
+            topics: Topics by role.
+        """
         read = {topic.name: getattr(self, role) for role, topic in topics.items()}
         return dict.fromkeys(self.splits) | read
 
@@ -66,9 +80,21 @@ def read_streams(
     spool: IO[bytes],
     progress: Callable[[int], Any] = lambda _: None,
 ) -> Streams:
-    """All pictures (into `spool`), states and commands. progress: called with 1 for each message.
+    """Read all images, states and commands of a recording.
 
-    Raises BagError when a stream has no message that can be used, with the reason of the first.
+    Args:
+        bag: The recording.
+        spec: The robot.
+        topics: Topics by role.
+        config: Settings of the import.
+        spool: An open file that receives the images.
+        progress: Called with 1 after each message.
+
+    Returns:
+        The streams, on one clock.
+
+    Raises:
+        BagError: A stream has no usable message; the text has the first reason.
     """
     clocks = {role: Clock(config.stamps) for role in ("image", "state", "action")}
     meaning = "from"

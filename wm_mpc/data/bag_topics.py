@@ -1,4 +1,4 @@
-"""Which topic of a recording is what: the one that was named, or the only one that can be it."""
+"""Find the topic of each role: the stated one, or the only one that fits."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from wm_mpc.data.bag import Bag, BagError, Topic
 from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.bag_messages import ACCEPTED, ARRAY, JOINTS
 
-# Types that say by themselves what they are go before those that may be anything.
+# Types with a clear meaning come before types that could be anything.
 _VAGUE = {"image": (), "action": (ARRAY, JOINTS), "state": (ARRAY,)}
 
 
 def find_topics(bag: Bag, config: BagConfig, notes: list[str]) -> dict[str, Topic]:
-    """The topics "image", "action" and, unless nothing is measured, "state": those that were named,
-    else the only one of an accepted type. Raises BagError listing the topics there are."""
+    """Find the topics "image", "action" and, unless nothing is measured, "state".
+
+    Args:
+        bag: The recording.
+        config: Settings of the import; stated topics win.
+        notes: Receives a sentence for each topic that was inferred.
+
+    Returns:
+        Topics by role.
+
+    Raises:
+        BagError: No topic fits a role, or several do; the text lists the topics.
+    """
     roles = [role for role in _VAGUE if role != "state" or not config.stateless]
     named = {role: getattr(config, role).topic for role in roles}
     topics = {role: named_topic(bag, name, role) for role, name in named.items() if name}
@@ -22,18 +33,26 @@ def find_topics(bag: Bag, config: BagConfig, notes: list[str]) -> dict[str, Topi
     for role in roles:
         if role not in topics:
             topics[role] = _only_topic(bag, role, [*topics.values(), *splits])
-            notes.append(f"{role} topic {topics[role].name}, the only one that can be it")
+            notes.append(f"{role} topic {topics[role].name}, the only one that fits")
     if "state" in topics and topics["state"].name == topics["action"].name:
         raise BagError(
-            f"{topics['state'].name} is the state and the action topic; a command is not what is "
-            "measured: choose another --state or --action"
+            f"{topics['state'].name} is both the state and the action topic, but a command is not "
+            "a measurement; choose another --state or --action"
         )
     return topics
 
 
 def named_topic(bag: Bag, name: str, role: str | None) -> Topic:
-    """A topic by name, with or without the leading slash. Raises BagError when there is none, or
-    none that can have the role ("image", "state" or "action")."""
+    """Return a topic by its name.
+
+    Args:
+        bag: The recording.
+        name: Name, with or without the leading slash.
+        role: "image", "state" or "action"; None: any type fits.
+
+    Raises:
+        BagError: There is no such topic, its type does not fit the role, or it has no messages.
+    """
     full = name if name.startswith("/") else f"/{name}"
     topic = bag.topics.get(full) or bag.topics.get(name)
     if topic is None:
@@ -59,12 +78,12 @@ def _only_topic(bag: Bag, role: str, taken: Sequence[Topic]) -> Topic:
             found = [topic for topic in found if topic.type != vague]
             types = [topic.type for topic in found]
     if not found:
-        without = "; --no-state does without one" if role == "state" else ""
+        without = "; --no-state imports without one" if role == "state" else ""
         raise BagError(
             f"no {role} topic in {bag.path}; accepted types: {', '.join(ACCEPTED[role])}{without}; "
             f"there are:\n{bag.table()}"
         )
     if len(found) > 1:
         names = ", ".join(topic.name for topic in found)
-        raise BagError(f"several topics may be the {role}: {names}; choose one with --{role}")
+        raise BagError(f"several topics fit the {role}: {names}; choose one with --{role}")
     return found[0]

@@ -1,7 +1,7 @@
-"""How far the clock of a stream's header stamps is from the recorder's, over a recording.
+"""The offset between the clock of a stream's header stamps and the recorder's clock, over time.
 
-Received minus stamp is how long a message travelled, plus how far the recorder's clock is ahead of
-the one that stamped. The quickest messages of each while tell the second apart from the first.
+Received minus stamp is the travel time of a message plus the offset of the clocks. The quickest
+messages of each period separate the offset from the travel time.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ import numpy as np
 
 from wm_mpc.units import SECOND
 
-_DENSE = SECOND // 50  # ns; messages nearer together than this say nothing more
-_WINDOW = 3 * SECOND  # ns before and after a step that are compared
-_FEW = 5  # messages that are compared at least
-_BLOCK = 2 * SECOND  # ns in which the offset is one number
+_DENSE = SECOND // 50  # ns; closer messages add no information
+_WINDOW = 3 * SECOND  # ns; compared before and after a step
+_FEW = 5  # messages; compared at least
+_BLOCK = 2 * SECOND  # ns; the offset is constant within a block
 _LOW = 20  # percentile that counts as quick
 
 
 @dataclasses.dataclass(frozen=True)
 class ClockOffset:
-    """Received minus stamp of quick messages: lines between points.
+    """Received minus stamp of quick messages, interpolated between points.
 
-    at: int64 (points,), times of arrival, ns, ascending; values: float64 (points,), ns. steps:
-    times of arrival at which it jumps (the clock was set).
+    Attributes:
+        at: Arrival times, int64 (points,), ns, ascending.
+        values: Offsets, float64 (points,), ns.
+        steps: Arrival times at which the offset jumps because a clock was set, ns.
     """
 
     at: np.ndarray
@@ -34,13 +36,22 @@ class ClockOffset:
 
     @classmethod
     def constant(cls, value: float) -> ClockOffset:
-        """The same all the time (ns)."""
+        """Return an offset that never changes.
+
+        Args:
+            value: The offset, ns.
+        """
         return cls(np.zeros(1, np.int64), np.array([value], np.float64))
 
     @classmethod
     def measured(cls, received: np.ndarray, stamps: np.ndarray, smallest_step: int) -> ClockOffset:
-        """From a stream's messages: int64 (messages,), ns, at least one. smallest_step: ns by which
-        a clock that is set at least jumps."""
+        """Estimate the offset from the messages of a stream.
+
+        Args:
+            received: Arrival times, int64 (messages,), ns, at least one.
+            stamps: Header stamps, int64 (messages,), ns.
+            smallest_step: Smallest jump that counts as a set clock, ns.
+        """
         order = np.argsort(received, kind="stable")
         received, late = received[order], (received - stamps)[order]
         received, late = _thinned(received, late)
@@ -55,7 +66,14 @@ class ClockOffset:
         return cls(np.concatenate(at), np.concatenate(values), moments)
 
     def __call__(self, received: np.ndarray) -> np.ndarray:
-        """At these times of arrival: int64, ns."""
+        """Return the offset at some arrival times.
+
+        Args:
+            received: Arrival times, int64, ns.
+
+        Returns:
+            Offsets, int64, ns, of the same shape.
+        """
         result = np.zeros(np.shape(received))
         pieces = np.searchsorted(self.steps, received, "right")
         mine = np.searchsorted(self.steps, self.at, "right")
@@ -66,13 +84,13 @@ class ClockOffset:
 
     @property
     def middle(self) -> float:
-        """In seconds."""
+        """Median offset, s."""
         return float(np.median(self.values)) / SECOND
 
     @property
     def speed(self) -> float:
-        """How fast the clock of the stamps runs, as multiples of the recorder's; 1 where it was set
-        meanwhile, or where there is too little to tell."""
+        """Speed of the stamps' clock relative to the recorder's; 1 if a clock was set, or with
+        too few data."""
         span = float(self.at[-1] - self.at[0])
         if self.steps or span <= 0:
             return 1.0
@@ -80,7 +98,7 @@ class ClockOffset:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Least and most, in seconds."""
+        """Smallest and largest offset, s."""
         return float(self.values.min()) / SECOND, float(self.values.max()) / SECOND
 
     def __str__(self) -> str:
@@ -93,7 +111,8 @@ class ClockOffset:
 
 
 def _thinned(received: np.ndarray, late: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The quickest of messages that arrive close together: those before it waited for it."""
+    """The quickest of messages that arrive close together, because those before it waited for
+    it."""
     begins = [0]
     for i, time in enumerate(received.tolist()):
         if time - received[begins[-1]] >= _DENSE:
@@ -103,16 +122,16 @@ def _thinned(received: np.ndarray, late: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _steps(received: np.ndarray, late: np.ndarray, smallest: int) -> list[int]:
-    """Numbers of the messages from which on the clock is another one for good."""
+    """Numbers of the messages from which on the clock differs permanently."""
     found = []
     for i in (np.flatnonzero(np.abs(np.diff(late)) > smallest) + 1).tolist():
         begin, end = np.searchsorted(received, [received[i] - _WINDOW, received[i] + _WINDOW])
-        # After a pause there may be few in the window, and those may be odd ones.
+        # After a pause, the window may hold only few, unusual messages.
         before = late[max(0, min(begin, i - _FEW)) : i]
         after = late[i : max(end, i + _FEW)]
         change = np.percentile(after, _LOW) - np.percentile(before, _LOW)
         jump = late[i] - late[i - 1]
-        # What merely travels for different times has quick messages before and after.
+        # If only the travel time varies, there are quick messages before and after.
         sure = min(abs(change), abs(after.min() - before.min())) > 0.5 * smallest
         if sure and abs(change - jump) < max(smallest, 0.3 * abs(jump)):
             found.append(i)
@@ -120,8 +139,8 @@ def _steps(received: np.ndarray, late: np.ndarray, smallest: int) -> list[int]:
 
 
 def _quick(received: np.ndarray, late: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of a time without steps: points of the line along the quick messages. A step on either side
-    stays a step: the line ends at the first and the last message."""
+    """Points of the line along the quick messages of a period without steps, ending at its first
+    and last message."""
     if len(received) < 3:
         return received, late
     span = max(float(received[-1] - received[0]), 1.0)
@@ -138,7 +157,7 @@ def _quick(received: np.ndarray, late: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _slope(share: np.ndarray, late: np.ndarray) -> float:
-    """By the quick messages of the two ends: what travelled slowly does not tilt it."""
+    """Slope between the quick messages of both ends; slow messages do not tilt it."""
     first, last = share <= 0.2, share >= 0.8
     change = np.percentile(late[last], _LOW) - np.percentile(late[first], _LOW)
     return float(change / (np.median(share[last]) - np.median(share[first])))

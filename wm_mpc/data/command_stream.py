@@ -1,7 +1,7 @@
-"""A recording's commands, of any type, as a signal: which action was in force when.
+"""The commands of a recording, of any type, as a signal: which action applied at each time.
 
-Part of `wm_mpc.data.bag_streams`. What a message says is `bag_messages`' business, how a signal
-becomes steps that of `resample` and `setpoints`.
+Part of `wm_mpc.data.bag_streams`. `bag_messages` interprets the messages; `resample` and
+`setpoints` turn the signal into steps.
 """
 
 from __future__ import annotations
@@ -20,29 +20,41 @@ from wm_mpc.data.stream import Clock, Stream
 from wm_mpc.spec import ActionSpec, RobotSpec
 from wm_mpc.units import SECOND
 
-OTHER_CLOCK = 10 * SECOND  # ns; what seems to travel longer was stamped by another clock
-TIMEOUT = 0.5  # s; of a command, unless said otherwise
+OTHER_CLOCK = 10 * SECOND  # ns; a longer apparent travel time means another clock
+TIMEOUT = 0.5  # s; default timeout of a command
 
 
 class CommandStream(Stream):
-    """A stream of commands; trajectories keep their points in `plans`.
+    """A stream of commands.
 
-    meaning: of the points of trajectories, one of `bag_config.POINTS`.
+    Attributes:
+        type: Message type.
+        spec: The action.
+        meaning: Meaning of trajectory points, one of `bag_config.POINTS`.
+        plans: Offsets (ns) and values of each trajectory.
+        is_paced: Whether time ran at another speed, so that arrival times are not exact.
+        by_positions: Whether all trajectory points have positions.
     """
 
     def __init__(
         self, type_name: str, spec: ActionSpec, clock: Clock, meaning: str = "from"
     ) -> None:
         super().__init__(spec.size, clock)
-        self.is_paced = False  # time ran at another speed: arrivals say nothing exact
+        self.is_paced = False
         self.type, self.spec, self.meaning = type_name, spec, meaning
         self.plans: list[tuple[np.ndarray, np.ndarray]] = []
-        self.by_positions = True  # whether all points say where to be
+        self.by_positions = True
         self._joints = Newest(
             spec.names if spec.kind == "position" else [f"{n}/{spec.kind}" for n in spec.names]
         )
 
     def add_command(self, message: Any, received: int) -> None:
+        """Add a message.
+
+        Args:
+            message: The message; a bad one is counted in `refused`.
+            received: Arrival time, ns.
+        """
         if self.type == TRAJECTORY:
             plan: list[Any] = []
 
@@ -61,15 +73,21 @@ class CommandStream(Stream):
         if self.meaning == "from":
             return trajectory(message, self.spec)
         offsets, rows, positions = targets(message, self.spec)
-        # Kept together with the values, since only the whole stream says which are used.
+        # Kept together with the values, because only the whole stream shows which are used.
         if len(rows):
             self.by_positions &= positions is not None
         both = np.full_like(rows, np.nan) if positions is None else positions
         return offsets, np.concatenate([rows, both], axis=1)
 
     def all_values(self, period: float = 0.1) -> np.ndarray:
-        """Every commanded action (rows, size), of trajectories every point; NaN for joints that
-        one does not name."""
+        """Return every commanded action, and every point of trajectories.
+
+        Args:
+            period: A control period, s.
+
+        Returns:
+            float64 (rows, size), NaN for joints that a trajectory does not name.
+        """
         if self.type != TRAJECTORY:
             return self.values
         if self.meaning == "from":
@@ -86,8 +104,15 @@ class CommandStream(Stream):
         config: BagConfig,
         measured: Callable[[int], np.ndarray] | None = None,
     ) -> Commands | Setpoints:
-        """The signal of the chosen messages (numbers, ascending). measured: where the robot is at a
-        time (ns), in the action's terms, NaN where unknown."""
+        """Return the signal of some messages.
+
+        Args:
+            chosen: Numbers of the messages, ascending.
+            robot: The robot.
+            config: Settings of the import.
+            measured: Function from a time (ns) to the measured positions, float64 (size,), NaN
+                where unknown.
+        """
         spec, times, received = self.spec, self.times[chosen], self.arrived[chosen]
         rest = None if spec.kind == "position" else np.clip(0.0, spec.low, spec.high)
         timeout = config.action.timeout
@@ -95,7 +120,7 @@ class CommandStream(Stream):
             return self._setpoints(chosen, robot.control_period, timeout, measured)
         if self.type == TRAJECTORY:
             if other_clock(self) or self.is_paced:
-                received = times  # when it arrived is not known on the clock of the stamps
+                received = times  # the arrival is not known on the clock of the stamps
             plans = [
                 Plan(int(r), int(t), *self.plans[i])
                 for i, t, r in zip(chosen.tolist(), times, received, strict=True)
@@ -134,7 +159,12 @@ class CommandStream(Stream):
 
 
 def other_clock(stream: Stream) -> bool:
-    """Whether the stamps are of a clock that is not the recorder's, such as simulated time."""
+    """Return whether the stamps come from another clock than the recorder's, such as simulated
+    time.
+
+    Args:
+        stream: Any stream.
+    """
     if not len(stream.times):
         return False
     return bool(abs(np.median(stream.received - stream.times)) > OTHER_CLOCK)

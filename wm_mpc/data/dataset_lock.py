@@ -1,8 +1,8 @@
-"""One writer at a time: a lock on a dataset, held by imports, collections and the live learner, and
-on the directory of a run, held by its training.
+"""Locks that allow one writer at a time, on a dataset or on the directory of a training run.
 
-The kernel keeps the lock, so that a process that dies, however abruptly, lets go of it. The file
-`writing.lock` names who holds it, and is gone when nobody writes.
+Imports, collections and the live learner lock their dataset; a training locks its run. The kernel
+keeps the lock and releases it even if the process is killed. The file `writing.lock` names the
+holder and exists only while somebody writes.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def writing(path: str | os.PathLike[str], what: str, kind: str = "dataset") -> I
     """Be the only writer of a folder within the block.
 
     Args:
-        path: Of the folder, which need not be there yet; it is made, and goes away again when
-            nothing is written into it.
-        what: Who writes, for the others: "import_bag", "collect", ...
-        kind: What the folder is, for people.
+        path: The folder. It is created if missing, and removed if it stays empty.
+        what: Name of the writer, for errors of other processes: "import_bag", "collect", ...
+        kind: Kind of the folder, for errors.
 
     Raises:
-        DatasetError: When another process writes there, naming it, or the folder cannot be made.
+        DatasetError: Another process, which the text names, writes there, or the folder cannot be
+            created.
     """
     path = Path(path)
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
@@ -59,7 +59,7 @@ def _acquire(path: Path, what: str, kind: str) -> int:
         path.mkdir(parents=True, exist_ok=True)
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except FileNotFoundError:  # another process has just taken the empty folder away
+        except FileNotFoundError:  # another process has just removed the empty folder
             continue
         try:
             _lock(descriptor, path, kind)
@@ -71,7 +71,7 @@ def _acquire(path: Path, what: str, kind: str) -> int:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # its holder has taken it away in the meantime
+        os.close(descriptor)  # its holder has removed it in the meantime
 
 
 def _lock(descriptor: int, path: Path, kind: str) -> None:
@@ -87,13 +87,13 @@ def _lock(descriptor: int, path: Path, kind: str) -> None:
         if error.errno not in _NO_LOCKS:
             raise
         warnings.warn(
-            f"the file system of {path} knows no locks ({error}): let nothing else write there",
+            f"the file system of {path} has no locks ({error}): let nothing else write there",
             stacklevel=2,
         )
 
 
 def _is_same(descriptor: int, file: Path) -> bool:
-    """Whether the open file is still the one of that name."""
+    """Whether the open file still has this name."""
     try:
         there = file.stat()
     except FileNotFoundError:

@@ -1,12 +1,12 @@
-"""The dataset: a directory of episodes, one HDF5 file each, and windows drawn from it.
+"""The dataset: a directory with one HDF5 file per episode, and windows drawn from it.
 
     <dataset>/dataset.json          format, robot spec, provenance
     <dataset>/index.jsonl           one line per finished episode
     <dataset>/episodes/000042.h5    images, states, actions (chunked, gzip)
     <dataset>/cache/                uncompressed images for training; may be deleted at any time
 
-An episode appears under its final name only when it is complete (temporary file, fsync, rename),
-so a killed collection loses at most the episode under way.
+An episode gets its final name only when it is complete (temporary file, fsync, rename), so a killed
+collection loses at most the current episode.
 """
 
 from __future__ import annotations
@@ -19,60 +19,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from wm_mpc.atomic import replacing, write
+from wm_mpc.data.episode import ARRAYS, DatasetError, Episode, read_arrays, write_arrays
 from wm_mpc.data.image_cache import cached_images
 from wm_mpc.spec import RobotSpec, SpecError
+
+__all__ = ["FORMAT", "Dataset", "DatasetError", "Episode", "Recording"]
 
 FORMAT = 1
 
 
-class DatasetError(RuntimeError):
-    """A dataset that is missing, foreign, damaged, or of another robot."""
-
-
-@dataclasses.dataclass
-class Episode:
-    """One recorded episode of T control steps.
+class Dataset:
+    """A dataset to read and extend. Several processes may write, each its own episodes.
 
     Attributes:
-        images: uint8 (T+1, height, width, 3).
-        states: float32 (T+1, state size), in the units of the spec.
-        actions: float32 (T, action size), in the unit of the spec, inside its limits.
-        simulator_states: float64 (T+1, any), from simulation only: enough to restore the simulator
-            at each step.
-        layout: float64 (any,), from simulation only.
-        poses: float64 (T+1, any), for diagnostics and pictures only; the dataset's provenance names
-            them ("pose_names").
-        seed: What the episode was made from, or None.
+        path: The directory.
+        spec: The robot.
+        provenance: How the dataset was made.
     """
-
-    images: np.ndarray
-    states: np.ndarray
-    actions: np.ndarray
-    simulator_states: np.ndarray | None = None
-    layout: np.ndarray | None = None
-    poses: np.ndarray | None = None
-    seed: tuple[int, int] | None = None
-
-    def __len__(self) -> int:
-        return len(self.actions)
-
-
-_REQUIRED_ARRAYS = ("images", "states", "actions")
-_ARRAYS = (*_REQUIRED_ARRAYS, "simulator_states", "layout", "poses")
-
-
-class Dataset:
-    """Read and append access. Safe for several writing processes (each its own episodes)."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open an existing dataset.
 
+        Args:
+            path: The directory.
+
         Raises:
-            DatasetError: There is none, or it is not one of ours.
+            DatasetError: There is no dataset, or it cannot be used.
         """
         self.path = Path(path)
         try:
@@ -90,7 +65,7 @@ class Dataset:
             self.spec = RobotSpec.from_dict(header.get("spec", {}))
         except SpecError as error:
             raise DatasetError(
-                f"{self.path}/dataset.json describes no usable robot: {error}"
+                f"{self.path}/dataset.json does not describe a usable robot: {error}"
             ) from None
         self.provenance: dict[str, Any] = header.get("provenance", {})
 
@@ -101,22 +76,22 @@ class Dataset:
         spec: RobotSpec,
         provenance: dict[str, Any] | None = None,
     ) -> Dataset:
-        """Create a dataset, or open it if it exists and is of the same robot.
+        """Create a dataset, or open an existing one of the same robot.
 
         Args:
-            path: Its directory.
+            path: The directory.
             spec: The robot.
-            provenance: How the data were made.
+            provenance: How the dataset is made.
 
         Raises:
-            DatasetError: It is of another robot, or the directory cannot be made.
+            DatasetError: The dataset is of another robot, or the directory cannot be created.
         """
         path = Path(path)
         if (path / "dataset.json").exists():
             dataset = cls(path)
             if not dataset.spec.is_same_robot(spec):
                 raise DatasetError(
-                    f"dataset {path} is of another robot or version of it (task "
+                    f"dataset {path} is of another robot or another version of it (task "
                     f"{dataset.spec.task!r}); choose another --dataset or remove it"
                 )
             return dataset
@@ -125,27 +100,36 @@ class Dataset:
             (path / "episodes").mkdir(parents=True, exist_ok=True)
             write(path / "dataset.json", json.dumps(header, indent=2))
         except OSError as error:
-            raise DatasetError(f"dataset {path} cannot be made: {error}") from None
+            raise DatasetError(f"dataset {path} cannot be created: {error}") from None
         return cls(path)
 
     def indices(self) -> list[int]:
-        """Numbers of the complete episodes, ascending."""
+        """Return the numbers of the complete episodes, ascending."""
         return sorted(int(p.stem) for p in (self.path / "episodes").glob("[0-9]*.h5"))
 
     @property
     def pose_names(self) -> tuple[str, ...]:
-        """Names of the recorded poses' entries; empty when there are none."""
+        """Names of the recorded poses' entries; empty without poses."""
         return tuple(self.provenance.get("pose_names", ()))
 
     def __len__(self) -> int:
         return len(self.indices())
 
     def append(self, index: int, episode: Episode) -> None:
-        """Store an episode under its number; complete or not at all."""
+        """Store an episode, completely or not at all.
+
+        Args:
+            index: Its number, 0 or more.
+            episode: The episode.
+
+        Raises:
+            DatasetError: An array has the wrong shape or type, or contains NaN or infinity.
+            OSError: The file cannot be written.
+        """
         self._check(episode)
         final = self.path / "episodes" / f"{index:06d}.h5"
         with replacing(final) as temporary:
-            _write_arrays(temporary, episode)
+            write_arrays(temporary, episode)
         line = {"episode": index, "steps": len(episode), "seed": episode.seed}
         with open(self.path / "index.jsonl", "a") as index_file:
             index_file.write(json.dumps(line) + "\n")
@@ -172,39 +156,37 @@ class Dataset:
                 raise DatasetError(f"episode {name} contain NaN or infinity")
 
     def read(self, index: int) -> Episode:
-        """One whole episode.
+        """Read a whole episode.
+
+        Args:
+            index: Its number.
 
         Raises:
             DatasetError: Its file is damaged or missing.
         """
-        return self._read(index, _ARRAYS)
+        return self._read(index, ARRAYS)
 
     def read_without_images(self, index: int) -> Episode:
-        """As `read`, but quick: `images` has no rows."""
-        episode = self._read(index, _ARRAYS[1:])
+        """Read an episode quickly: like `read`, but `images` has no rows.
+
+        Args:
+            index: Its number.
+
+        Raises:
+            DatasetError: Its file is damaged or missing.
+        """
+        episode = self._read(index, ARRAYS[1:])
         shape = (0, self.spec.image.height, self.spec.image.width, 3)
         return dataclasses.replace(episode, images=np.zeros(shape, np.uint8))
 
     def _read(self, index: int, names: tuple[str, ...]) -> Episode:
-        path = self.path / "episodes" / f"{index:06d}.h5"
-        try:
-            with h5py.File(path, "r") as file:
-                arrays: dict[str, Any] = {
-                    name: file[name][()]
-                    for name in names
-                    if name in file or name in _REQUIRED_ARRAYS
-                }
-                seed = file.attrs.get("seed")
-        except (OSError, KeyError, RuntimeError) as error:
-            raise DatasetError(f"episode {path} cannot be read: {error}") from None
-        arrays.setdefault("images", np.zeros(0, np.uint8))
-        return Episode(**arrays, seed=None if seed is None else (int(seed[0]), int(seed[1])))
+        return read_arrays(self.path / "episodes" / f"{index:06d}.h5", names)
 
     def __iter__(self) -> Iterator[Episode]:
         return (self.read(index) for index in self.indices())
 
     def content_hash(self) -> str:
-        """A short hash of what is in it (spec and the numbers and file sizes of the episodes)."""
+        """Return a short hash of the spec and of the numbers and file sizes of the episodes."""
         digest = hashlib.sha256(json.dumps(self.spec.to_dict(), sort_keys=True).encode())
         for index in self.indices():
             size = (self.path / "episodes" / f"{index:06d}.h5").stat().st_size
@@ -213,14 +195,23 @@ class Dataset:
 
 
 class Recording:
-    """A dataset laid out for training: all steps of all episodes, one after another.
+    """A dataset for training: the steps of all episodes, one after another.
 
     Attributes:
+        dataset: The dataset.
+        spec: The robot.
+        indices: Numbers of the episodes.
         images: uint8 (frames, height, width, 3), memory-mapped.
         states: float32 (frames, state size), not normalised.
-        actions: float32 (frames, action size); NaN on the last frame of an episode, which no action
-            follows.
-        episode_of: int32 (frames,), the episode of each frame.
+        actions: float32 (frames, action size), NaN on the last frame of an episode, which no
+            action follows.
+        episode_of: Position in `indices` of each frame's episode, int32 (frames,).
+        simulator_states: float64 (frames, any), or None.
+        layouts: The layout of each episode, or None.
+        poses: float64 (frames, any), or None.
+
+    Raises:
+        DatasetError: The dataset has no complete episode, or one is damaged.
     """
 
     def __init__(self, dataset: Dataset, *, limit: int | None = None) -> None:
@@ -248,11 +239,14 @@ class Recording:
         self.poses = _joined(poses)
 
     def window_starts(self, steps: int, episodes: np.ndarray | None = None) -> np.ndarray:
-        """Frame numbers at which a window fits into its episode.
+        """Return the frames at which a window fits into its episode.
 
         Args:
-            steps: Model steps of the window.
-            episodes: Numbers (positions in `indices`) to draw from; None: all.
+            steps: Length of a window, model steps.
+            episodes: Positions in `indices`; None: all episodes.
+
+        Returns:
+            Frame numbers, int64, ascending.
         """
         span = steps * self.spec.frame_skip
         last = np.arange(len(self.states)) + span
@@ -264,8 +258,16 @@ class Recording:
         return fits.nonzero()[0]
 
     def window(self, starts: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """Frame numbers (batch, steps+1) and normalised action blocks (batch, steps, block size)
-        of windows that begin at `starts`."""
+        """Return windows of frames and actions.
+
+        Args:
+            starts: First frame of each window, int64 (batch,).
+            steps: Length of a window, model steps.
+
+        Returns:
+            Frame numbers (batch, steps + 1), and normalised action blocks (batch, steps, block
+            size).
+        """
         skip = self.spec.frame_skip
         frames = starts[:, None] + np.arange(steps + 1) * skip
         low_level = self.actions[starts[:, None] + np.arange(steps * skip)]
@@ -274,23 +276,6 @@ class Recording:
 
 
 def _joined(arrays: list[np.ndarray | None]) -> np.ndarray | None:
-    """One after another; None when any is missing."""
+    """The arrays one after another; None if any is missing."""
     present = [array for array in arrays if array is not None]
     return np.concatenate(present) if len(present) == len(arrays) else None
-
-
-def _write_arrays(path: Path, episode: Episode) -> None:
-    with h5py.File(path, "w") as file:
-        for name in _ARRAYS:
-            array = getattr(episode, name)
-            if array is None:
-                continue
-            if name == "images":
-                file.create_dataset(
-                    name, data=array, chunks=(1, *array.shape[1:]), compression="gzip",
-                    compression_opts=1, shuffle=False,
-                )  # fmt: skip
-            else:
-                file.create_dataset(name, data=array)
-        if episode.seed is not None:
-            file.attrs["seed"] = episode.seed

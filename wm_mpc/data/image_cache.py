@@ -1,8 +1,8 @@
-"""Images of a dataset without compression, in one file that training maps into memory.
+"""Uncompressed images of a dataset, in one file that training maps into memory.
 
-The file lies in `<dataset>/cache` and may be deleted at any time. Several trainings may start at
-once: one makes the file, the others wait for it. A lock on the folder keeps them apart; the kernel
-releases it when a process dies.
+The file is in `<dataset>/cache` and may be deleted at any time. If several trainings start at
+once, one creates the file and the others wait for it. A lock on the folder separates them; the
+kernel releases it when a process dies.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 
 def cached_images(dataset: Dataset, indices: Sequence[int], lengths: Sequence[int]) -> np.ndarray:
-    """The images of some episodes, one after another.
+    """Return the images of some episodes, one after another.
 
     Args:
-        dataset: Where they are.
+        dataset: The dataset.
         indices: Numbers of the episodes, ascending.
-        lengths: Images of each of them.
+        lengths: Number of images in each of them.
 
     Returns:
         uint8 (images, height, width, 3), memory-mapped, read-only.
 
     Raises:
-        DatasetError: When an episode is damaged or missing.
-        OSError: When the file cannot be written.
+        DatasetError: An episode is damaged or missing.
+        OSError: The file cannot be written.
     """
     folder = dataset.path / "cache"
     content = _content(dataset, indices)
@@ -56,7 +56,7 @@ def cached_images(dataset: Dataset, indices: Sequence[int], lengths: Sequence[in
 
 
 def _content(dataset: Dataset, indices: Sequence[int]) -> str:
-    """A short hash of the episodes' files: their numbers, sizes and times."""
+    """A short hash of the numbers, sizes and times of the episodes' files."""
     digest = hashlib.sha256()
     for index in indices:
         found = (dataset.path / "episodes" / f"{index:06d}.h5").stat()
@@ -66,8 +66,8 @@ def _content(dataset: Dataset, indices: Sequence[int]) -> str:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[bool]:
-    """No other process is within such a block of the same folder. False where the file system knows
-    no locks: then several may make the same file, and the last one counts."""
+    """Exclude other processes from a block on the same folder. Yields False without locks; then
+    several may write the same file, and the last one wins."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
@@ -81,7 +81,7 @@ def _alone(folder: Path) -> Iterator[bool]:
 
 
 def _mapped(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The images of the file; None when it is not there or not whole."""
+    """The images in the file; None if it is missing or incomplete."""
     try:
         images = np.load(file, mmap_mode="r")
     except (FileNotFoundError, ValueError, EOFError):
@@ -90,8 +90,8 @@ def _mapped(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def _clear(folder: Path, *, keep: str) -> None:
-    """Remove files of other episodes, and what a killed process left. Who has mapped a file keeps
-    what is in it."""
+    """Remove files of other episodes and leftovers of killed processes. A process that has
+    mapped a file keeps its content."""
     for path in [*folder.glob("images-*.npy"), *folder.glob("images-*.tmp")]:
         if path.suffix == ".tmp" or not path.name.startswith(f"images-{keep}-"):
             path.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
-"""All of an import or nothing: what an import has written goes away again unless it ends well.
+"""Make each import complete or undo it: an import that fails leaves no episodes behind.
 
-`imports.jsonl` in the dataset keeps what each import read, used, dropped and could not read.
+`imports.jsonl` in the dataset records what each import read, used, dropped and could not read.
 
-A note in the dataset says which episodes are being added. It is removed when all are there; one
-that is found at the next start tells what a killed import has left behind.
+During an import, a note in the dataset says which episodes are being added. A note that is found
+at the next start shows what a killed import left behind.
 """
 
 from __future__ import annotations
@@ -23,8 +23,14 @@ _BOOK = "imports.jsonl"
 
 @contextlib.contextmanager
 def whole_import(dataset: Dataset) -> Iterator[None]:
-    """Within the block, episodes are appended to the dataset; those leave it again when the block
-    raises. Raises DatasetError when the note cannot be written."""
+    """Append episodes within the block; remove them again if the block raises.
+
+    Args:
+        dataset: The dataset.
+
+    Raises:
+        DatasetError: The note cannot be written.
+    """
     note = dataset.path / _NOTE
     try:
         write(note, json.dumps({"first": max(dataset.indices(), default=-1) + 1}))
@@ -39,8 +45,16 @@ def whole_import(dataset: Dataset) -> Iterator[None]:
 
 
 def enter(dataset: Dataset, first: int, entry: dict[str, Any]) -> None:
-    """Add to the book of imports, within `whole_import`. first: number of the first episode that
-    came from this recording; entry: what else is to be kept. Raises DatasetError."""
+    """Add an entry to the list of imports, within `whole_import`.
+
+    Args:
+        dataset: The dataset.
+        first: Number of the first episode from this recording.
+        entry: Further values to record.
+
+    Raises:
+        DatasetError: The list cannot be written.
+    """
     try:
         with (dataset.path / _BOOK).open("a") as book:
             book.write(json.dumps({"episode": first, **entry}) + "\n")
@@ -49,9 +63,20 @@ def enter(dataset: Dataset, first: int, entry: dict[str, Any]) -> None:
 
 
 def remove_unfinished(dataset: Dataset) -> int:
-    """Remove the episodes of an import that did not end; returns how many. A dataset that was empty
-    before goes away with them, since its description may be of a mistaken setting. Raises
-    DatasetError when the note cannot be read."""
+    """Remove the episodes of an import that did not finish.
+
+    If the dataset was empty before, it is removed as well, because its description may come from a
+    wrong setting.
+
+    Args:
+        dataset: The dataset.
+
+    Returns:
+        Number of removed episodes.
+
+    Raises:
+        DatasetError: The note cannot be read.
+    """
     note = dataset.path / _NOTE
     if not note.exists():
         return 0
@@ -71,7 +96,7 @@ def remove_unfinished(dataset: Dataset) -> int:
 
 
 def _forget(lines_file: Path, first: int) -> None:
-    """Take the lines of episodes from `first` on out of a file, and those cut by a kill."""
+    """Remove the lines of episodes from `first` on from a file, and lines that a kill cut off."""
     if not lines_file.exists():
         return
     kept = []

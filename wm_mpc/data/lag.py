@@ -1,4 +1,4 @@
-"""How much later one signal fits another: correlations at all delays up to a longest one."""
+"""Correlations of two signals at all delays up to a largest one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import numpy as np
 
 
 def correlations(cause: np.ndarray, effect: np.ndarray, most: int) -> np.ndarray:
-    """Of two signals at the same moments, the second k moments later.
+    """Correlate a signal with another one that is k moments later.
 
     Args:
-        cause, effect: float (moments,).
-        most: Largest number of moments.
+        cause: float (moments,).
+        effect: float (moments,).
+        most: Largest delay, moments.
 
     Returns:
         float64 (2 most + 1,), for k from -most to most; 0 where either signal does not change.

@@ -1,8 +1,8 @@
-"""From streams that come when they like to steps of one control period: the rules, on arrays only.
+"""The rules that turn irregular streams into steps of one control period, on arrays only.
 
-Pictures: the latest. States: interpolated between their neighbours. Actions: a signal that is
-constant between commands, of which a step takes the value at its begin (hold) or the mean over its
-period (integrate). Times are integer nanoseconds of one clock, ascending.
+Images: the latest one. States: interpolated between neighbours. Actions: a signal that is constant
+between commands; a step takes its value at the start (hold) or its mean over the period
+(integrate). Times are integer nanoseconds of one clock, ascending.
 """
 
 from __future__ import annotations
@@ -18,10 +18,16 @@ from wm_mpc.units import SECOND, STAMP_TOLERANCE, wrapped
 
 
 def latest(times: np.ndarray, at: np.ndarray, tolerance: int = STAMP_TOLERANCE) -> np.ndarray:
-    """Index of the newest sample at each moment, int64 (moments,); -1 before the first.
+    """Return the index of the newest sample at each moment.
 
-    times: int64 (samples,); at: int64 (moments,). tolerance: ns by which a sample may be younger
-    than its moment, so that jitter neither repeats nor skips one.
+    Args:
+        times: Times of the samples, int64 (samples,), ns.
+        at: Moments, int64 (moments,), ns.
+        tolerance: Time by which a sample may be newer than its moment, ns, so that jitter neither
+            repeats nor skips one.
+
+    Returns:
+        int64 (moments,); -1 before the first sample.
     """
     return np.searchsorted(times, at + tolerance, side="right") - 1
 
@@ -33,12 +39,18 @@ def interpolate(
     max_gap: int,
     angles: Sequence[int] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values on the straight line between the samples before and after each moment: float64
-    (moments, size), and whether there is such a line: bool (moments,).
+    """Interpolate linearly between the samples before and after each moment.
 
-    There is none before the first sample, after the last, and between two that are more than
-    `max_gap` ns apart. angles: columns in rad, which go the short way round and come out between
-    -pi and pi.
+    Args:
+        times: Times of the samples, int64 (samples,), ns.
+        values: Samples, float (samples, size).
+        at: Moments, int64 (moments,), ns.
+        max_gap: Longest time between two samples over which to interpolate, ns.
+        angles: Columns in rad. They take the short way round, and results are between -pi and pi.
+
+    Returns:
+        Values, float64 (moments, size), and whether each is valid, bool (moments,). A value is not
+        valid before the first sample, after the last, and in a longer gap.
     """
     size = values.shape[1]
     if len(times) == 0:
@@ -60,11 +72,14 @@ def interpolate(
 
 @dataclasses.dataclass
 class Commands:
-    """What was commanded, and when: `values[i]` is in force from `times[i]` until `until[i]` or the
-    next command, whichever is earlier. After that the robot rests.
+    """A signal of commands: `values[i]` applies from `times[i]` until `until[i]` or the next
+    command, whichever is earlier. Then the robot rests.
 
-    times, until: int64 (commands,), `times` ascending; values: float64 (commands, size). rest:
-    float64 (size,), or None where a command stays in force until the next (positions).
+    Attributes:
+        times: int64 (commands,), ns, ascending.
+        values: float64 (commands, size).
+        until: int64 (commands,), ns.
+        rest: float64 (size,); None: a command applies until the next one (positions).
     """
 
     times: np.ndarray
@@ -77,8 +92,16 @@ class Commands:
         self._end = self._next if self.rest is None else np.minimum(self.until, self._next)
 
     def held(self, at: np.ndarray, tolerance: int = STAMP_TOLERANCE) -> np.ndarray:
-        """The command in force at each moment: float64 (moments, size). Before the first command,
-        rest; where there is no rest, the first command."""
+        """Return the command that applies at each moment.
+
+        Args:
+            at: Moments, int64 (moments,), ns.
+            tolerance: Time by which a command may be newer than its moment, ns.
+
+        Returns:
+            float64 (moments, size). Before the first command: rest, or the first command without a
+                rest.
+        """
         if len(self.times) == 0:
             return np.zeros((len(at), self.values.shape[1]))
         index = latest(self.times, at, tolerance)
@@ -88,9 +111,16 @@ class Commands:
         return result
 
     def mean(self, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
-        """The mean over each time from `begin` to `end` of what was in force: float64 (times,
-        size)."""
-        # A signal constant in pieces has an integral linear in pieces: exact at all corners.
+        """Return the mean of the signal over each interval.
+
+        Args:
+            begin: int64 (intervals,), ns.
+            end: int64 (intervals,), ns, after `begin`.
+
+        Returns:
+            float64 (intervals, size).
+        """
+        # A piecewise constant signal has a piecewise linear integral, exact at all corners.
         corners = np.concatenate([self.times, self._end, begin, end])
         corners = np.unique(corners[corners < FOREVER])
         lengths = np.diff(corners)[:, None] / SECOND
@@ -100,10 +130,17 @@ class Commands:
         return (integral[last] - integral[first]) / ((end - begin) / SECOND)[:, None]
 
     def known(self, at: np.ndarray, max_silence: int) -> np.ndarray:
-        """Whether it is known what was commanded at each moment: bool (moments,).
+        """Return whether the command at each moment is known.
 
-        It is not before the first command, nor where nothing is in force for more than
-        `max_silence` ns: a recorder that heard nothing does not know that the robot rested.
+        It is not known before the first command, and not where nothing applies for more than
+        `max_silence`: a recorder that received nothing does not know that the robot rested.
+
+        Args:
+            at: Moments, int64 (moments,), ns.
+            max_silence: Longest time of rest, ns.
+
+        Returns:
+            bool (moments,).
         """
         if len(self.times) == 0:
             return np.zeros(len(at), bool)
@@ -114,9 +151,14 @@ class Commands:
 
 @dataclasses.dataclass
 class Plan:
-    """A trajectory message. received: its arrival, ns; start: its stamp, ns; offsets: int64
-    (points,), ns from the start, ascending; actions: float64 (points, size). No points mean "rest
-    now"."""
+    """A trajectory message; one without points means "rest now".
+
+    Attributes:
+        received: Arrival time, ns.
+        start: Stamp, ns.
+        offsets: int64 (points,), ns from the start, ascending.
+        actions: float64 (points, size).
+    """
 
     received: int
     start: int
@@ -127,12 +169,17 @@ class Plan:
 def commands_of_plans(
     plans: Iterable[Plan], period: int, rest: np.ndarray | None, timeout: int | None = None
 ) -> Commands:
-    """Plans executed by time, as the consumer of `planned_actions` does it.
+    """Execute plans by time, as a consumer of `planned_actions` does.
 
-    Point k is in force from its time until that of the next point, the last one for `period` ns.
-    A plan replaces what is left of the one before it, from its first point on but not before it
-    has arrived; without points, at once. plans: in the order of arrival. rest: as `Commands` has
-    it. timeout: ns after its arrival at which a plan ends whatever it says; None: never.
+    Point k applies from its time until that of the next point, and the last one for `period`. A
+    plan replaces the rest of the plan before it, from its first point on but not before its
+    arrival; a plan without points does so at once.
+
+    Args:
+        plans: Plans in the order of arrival.
+        period: A control period, ns.
+        rest: As in `Commands`.
+        timeout: Time after its arrival at which a plan ends in any case, ns; None: never.
     """
     timeline = Timeline(period, rest)
     for plan in plans:
@@ -149,16 +196,26 @@ def commands_of_plans(
 
 
 def split_at_gaps(times: np.ndarray, max_gap: int) -> list[slice]:
-    """Pieces of a stream between which nothing came for more than `max_gap` ns."""
+    """Return the pieces of a stream between gaps.
+
+    Args:
+        times: int64 (samples,), ns, ascending.
+        max_gap: Longest time between two samples in a piece, ns.
+    """
     edges = [0, *(np.flatnonzero(np.diff(times) > max_gap) + 1).tolist(), len(times)]
     return [slice(a, b) for a, b in itertools.pairwise(edges) if a < b]
 
 
 def runs(frames: np.ndarray, steps: np.ndarray) -> list[tuple[int, int]]:
-    """First and last frame of every longest run of usable frames joined by usable steps.
+    """Return the first and last frame of every longest run of usable frames joined by usable
+    steps.
 
-    frames: bool (n,); steps: bool (n - 1,), whether the step from frame k to k + 1 is usable. Runs
-    have at least one step.
+    Args:
+        frames: Whether each frame is usable, bool (n,).
+        steps: Whether the step from frame k to k + 1 is usable, bool (n - 1,).
+
+    Returns:
+        First and last frame of each run; runs have at least one step.
     """
     joined = frames[:-1] & steps & frames[1:]
     change = np.diff(np.concatenate([[0], joined.astype(np.int8), [0]]))
@@ -167,8 +224,15 @@ def runs(frames: np.ndarray, steps: np.ndarray) -> list[tuple[int, int]]:
 
 
 def pieces(first: int, last: int, most: int) -> list[tuple[int, int]]:
-    """A run of frames cut into as few equal parts as possible of at most `most` steps. The last
-    frame of one is the first of the next: no step is lost."""
+    """Cut a run of frames into as few equal parts as possible.
+
+    The last frame of a part is the first of the next, so no step is lost.
+
+    Args:
+        first: First frame.
+        last: Last frame.
+        most: Largest number of steps in a part.
+    """
     count = -(-(last - first) // most)
     edges = np.linspace(first, last, count + 1).round().astype(int).tolist()
     return list(itertools.pairwise(edges))

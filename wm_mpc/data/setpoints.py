@@ -1,9 +1,9 @@
-"""Trajectories that say where to be at a time, as a `joint_trajectory_controller` executes them.
+"""Trajectories of targets at given times, as a `joint_trajectory_controller` executes them.
 
-`wm_mpc.data.resample.commands_of_plans` is for the other meaning, of `planned_actions`: what
-applies from each time on. Here, a point is to be reached when its time comes, on a straight line
-from the point before it. So the action of a control period is what is to be reached at its end
-(positions, efforts), or how fast to go there (velocities).
+`wm_mpc.data.resample.commands_of_plans` handles the other meaning, of `planned_actions`: the
+action from each time on. Here, the robot reaches each point at its time, on a straight line from
+the point before. So the action of a control period is the target at its end (positions, efforts),
+or the velocity towards it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,19 @@ import numpy as np
 
 from wm_mpc.units import SECOND, STAMP_TOLERANCE
 
-_SHORT = SECOND // 1000  # ns; lines shorter than this say nothing about a speed
+_SHORT = SECOND // 1000  # ns; shorter lines do not give a speed
 
 
 @dataclasses.dataclass
 class Targets:
-    """A trajectory message. received: its arrival, ns; start: its stamp, or arrival without one,
-    ns; offsets: int64 (points,), ns from the start, ascending; values: float64 (points, size), NaN
-    for joints that it does not name, which stay. No points mean "stay where you are"."""
+    """A trajectory message; one without points means "stay where you are".
+
+    Attributes:
+        received: Arrival time, ns.
+        start: Stamp, or arrival without one, ns.
+        offsets: int64 (points,), ns from the start, ascending.
+        values: float64 (points, size), NaN for joints that it does not name, which stay.
+    """
 
     received: int
     start: int
@@ -31,20 +36,21 @@ class Targets:
 
 
 class Setpoints:
-    """What a controller was to reach at each time, as a signal of lines; answers like `Commands`.
+    """The targets of a controller over time, as a piecewise linear signal with the methods of
+    `Commands`.
 
-    A trajectory replaces what is left of the one before it when it arrives, and begins where that
-    one has come by then. When the points run out, the last one is kept.
+    A trajectory replaces the rest of the one before it when it arrives, and begins where that one
+    is then. After the last point, its target stays.
 
     Args:
-        trajectories: In the order of arrival.
+        trajectories: Trajectories in the order of arrival.
         period: A control period, ns.
-        size: Numbers of an action.
-        speeds: Whether an action is how fast to go, not where to be.
-        rates: Whether the values are speeds (or efforts) themselves: they end with the points.
-        timeout: ns after its arrival at which a trajectory ends; None: never.
-        measured: Where the joints are at a time (ns): float64 (size,), NaN where unknown; the
-            first trajectory begins there.
+        size: Number of entries in an action.
+        speeds: Whether an action is a velocity computed from positions.
+        rates: Whether the values are velocities or efforts themselves, which end with the points.
+        timeout: Time after its arrival at which a trajectory ends, ns; None: never.
+        measured: Function from a time (ns) to the measured positions, float64 (size,), NaN where
+            unknown; the first trajectory begins there.
     """
 
     def __init__(
@@ -78,7 +84,7 @@ class Setpoints:
         self._travel = np.nancumsum(self._travel, axis=0)
 
     def _come_to(self, time: int) -> np.ndarray | None:
-        """Where the lines so far are at a time; None before the first."""
+        """The value of the lines so far at a time; None before the first."""
         if not self._times or time < self._times[0]:
             return None
         after = int(np.searchsorted(self._times, time, "right"))
@@ -97,7 +103,7 @@ class Setpoints:
         self._add(begin, before)
         at = new.start + new.offsets
         rows = np.where(np.isnan(new.values), before, new.values)
-        if len(at) and at[0] <= begin:  # under way already
+        if len(at) and at[0] <= begin:  # the trajectory has already begun
             last = int(np.searchsorted(at, begin, "right")) - 1
             row = rows[last]
             if last + 1 < len(at):
@@ -114,7 +120,7 @@ class Setpoints:
                     break
                 self._add(time, row)
         self._busy.append((begin, max(begin, self._times[-1])))
-        if self.rates:  # rest when the points are over
+        if self.rates:  # rest after the last point
             self._add(self._times[-1] + 1, np.zeros(self._size))
 
     def _add(self, time: int, row: np.ndarray) -> None:
@@ -122,21 +128,45 @@ class Setpoints:
         self._rows.append(np.asarray(row, np.float64))
 
     def held(self, at: np.ndarray) -> np.ndarray:
-        """The action of the control period that begins at each moment: float64 (moments, size)."""
+        """Return the action of the control period that begins at each moment.
+
+        Args:
+            at: Moments, int64 (moments,), ns.
+
+        Returns:
+            float64 (moments, size).
+        """
         return self.mean(at, at + self.period) if self.speeds else self._value(at + self.period)
 
     def mean(self, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
-        """The action of each time from `begin` to `end`: float64 (times, size)."""
+        """Return the action of each interval.
+
+        Args:
+            begin: int64 (intervals,), ns.
+            end: int64 (intervals,), ns, after `begin`.
+
+        Returns:
+            float64 (intervals, size).
+        """
         if not self.speeds:
             return self._value(end)
         way = self._at(self._travel, end) - self._at(self._travel, begin)
         return np.nan_to_num(way / ((end - begin) / SECOND)[:, None])
 
     def known(self, at: np.ndarray, max_silence: int) -> np.ndarray:
-        """Whether it is known what was commanded at each moment: bool (moments,). It is not before
-        the first trajectory, nor on the way to its first point where nobody knows where the robot
-        was; for speeds and efforts not where there was no trajectory for more than `max_silence`
-        ns."""
+        """Return whether the command at each moment is known.
+
+        It is not known before the first trajectory, and not on the way to its first point if the
+        robot's position was unknown. Velocities and efforts are also unknown where no trajectory
+        applied for more than `max_silence`.
+
+        Args:
+            at: Moments, int64 (moments,), ns.
+            max_silence: Longest time without a trajectory, ns.
+
+        Returns:
+            bool (moments,).
+        """
         if not len(self.times):
             return np.zeros(len(at), bool)
         known = (at >= self.times[0] - STAMP_TOLERANCE) & np.isfinite(
@@ -152,7 +182,7 @@ class Setpoints:
         return known
 
     def all_speeds(self) -> np.ndarray:
-        """Every commanded speed (rows, size), for limits."""
+        """Return every commanded velocity, float64 (rows, size), from which limits follow."""
         steps = np.diff(self.times)
         long = steps > _SHORT
         slopes = np.diff(self.values, axis=0)[long] / (steps[long] / SECOND)[:, None]

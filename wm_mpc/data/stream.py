@@ -1,6 +1,6 @@
-"""Messages of one topic as rows of numbers, each with its time: the parts of `bag_streams`.
+"""Messages of one topic as rows of numbers with times: the parts of `bag_streams`.
 
-A message that makes no sense is left out and counted, with the reason of the first one.
+An invalid message is left out and counted; the reason of the first one is kept.
 """
 
 from __future__ import annotations
@@ -24,18 +24,31 @@ from wm_mpc.units import SECOND
 
 @dataclasses.dataclass
 class Clock:
-    """Turns messages into moments, ns. rule: one of `bag_config.STAMPS`. zero: header stamps that
-    were 0, where the time of arrival is taken instead."""
+    """Turns messages into times, ns.
+
+    Attributes:
+        rule: One of `bag_config.STAMPS`.
+        zero: Number of header stamps that were 0 and were replaced by the arrival time.
+    """
 
     rule: str
     zero: int = 0
 
     def moment(self, message: Any, received: int) -> int:
-        """When a message is of; without a stamp, when it arrived."""
+        """Return the stamp of a message, or its arrival time without one, ns.
+
+        Args:
+            message: The message.
+            received: Arrival time, ns.
+        """
         return self.stamp(message) or received
 
     def stamp(self, message: Any) -> int:
-        """The stamp that counts, ns; 0 without one."""
+        """Return the stamp of a message, ns; 0 without one.
+
+        Args:
+            message: The message.
+        """
         header = getattr(message, "header", None)
         if self.rule == "receive" or header is None:
             return 0
@@ -45,9 +58,14 @@ class Clock:
 
 
 class Stream:
-    """Rows of numbers that grow: moments and times of arrival (ns) and values (rows, size).
+    """Rows of numbers with times.
 
-    read: messages; refused: those left out; reason: of the first of them.
+    Attributes:
+        size: Numbers in a row.
+        clock: Turns messages into times.
+        read: Number of messages.
+        refused: Number of messages that were left out.
+        reason: Why the first of them was left out.
     """
 
     def __init__(self, size: int, clock: Clock) -> None:
@@ -60,7 +78,16 @@ class Stream:
         self._arrived: np.ndarray | None = None
 
     def add(self, message: Any, received: int, values: Callable[[], Any]) -> bool:
-        """Take a message, of which `values()` makes a row; False when that raises MessageError."""
+        """Add a message.
+
+        Args:
+            message: The message.
+            received: Arrival time, ns.
+            values: Makes its row, and raises MessageError for an invalid message.
+
+        Returns:
+            Whether the message is valid.
+        """
         self.read += 1
         try:
             row = values()
@@ -74,27 +101,37 @@ class Stream:
         return True
 
     def stamped(self) -> tuple[np.ndarray, np.ndarray]:
-        """Times of arrival and stamps of the messages that have a stamp: int64, ns."""
+        """Return arrival times and stamps of the messages that have a stamp, int64, ns."""
         stamps = np.array(self._stamps, np.int64)
         there = stamps != 0
         return self.received[there], stamps[there]
 
     def restamp(self, rows: np.ndarray, later: np.ndarray) -> None:
-        """Move the stamps of some messages. rows: their numbers; later: int64, ns."""
+        """Move the stamps of some messages.
+
+        Args:
+            rows: Numbers of the messages, int64 (rows,).
+            later: Time to add to each stamp, int64 (rows,), ns.
+        """
         stamps = np.array(self._stamps, np.int64)
         stamps[rows] += np.where(stamps[rows] != 0, later, 0)
         self._stamps = array.array("q", stamps.tolist())
 
     @property
     def repeated(self) -> float:
-        """Share of messages that have the stamp of the message before, and arrive later."""
+        """Share of messages that repeat the stamp of the message before, but arrive later; 0 to
+        1."""
         received, stamps = self.stamped()
         same = (np.diff(stamps) == 0) & (np.diff(received) > SECOND // 1000)
         return float(same.mean()) if len(same) else 0.0
 
     def move(self, clock: ClockOffset, home: ClockOffset) -> None:
-        """Put all times on the clock `home`. clock: that of the stamps; both say how far they are
-        behind the recorder's clock at each time of arrival."""
+        """Put all times on the clock `home`.
+
+        Args:
+            clock: Offset of the clock that made the stamps, received minus stamp.
+            home: Offset of the clock to use, received minus stamp.
+        """
         received, stamps = self.received, np.array(self._stamps, np.int64)
         self._arrived = received - home(received)
         moved = stamps if clock is home else stamps + clock(received) - home(received)
@@ -102,7 +139,7 @@ class Stream:
 
     @property
     def times(self) -> np.ndarray:
-        """When each message is of: its stamp, or when it arrived; int64, ns."""
+        """Time of each message, its stamp or else its arrival, int64 (rows,), ns."""
         if self._moved is not None:
             return self._moved
         stamps = np.array(self._stamps, np.int64)
@@ -110,26 +147,37 @@ class Stream:
 
     @property
     def arrived(self) -> np.ndarray:
-        """When each message arrived, on the clock of `times`; int64, ns."""
+        """Arrival time of each message on the clock of `times`, int64 (rows,), ns."""
         return self.received if self._arrived is None else self._arrived
 
     @property
     def received(self) -> np.ndarray:
+        """Arrival time of each message on the recorder's clock, int64 (rows,), ns."""
         return np.array(self._received, np.int64)
 
     @property
     def values(self) -> np.ndarray:
+        """The rows, float64 (rows, size)."""
         return np.array(self._values, np.float64).reshape(len(self._stamps), self.size)
 
 
 class PictureStream(Stream):
-    """A stream of pictures, kept in a file: `pictures` is uint8 (rows, height, width, 3)."""
+    """A stream of images, which are kept in a file."""
 
     def __init__(self, spec: ImageSpec, clock: Clock, file: IO[bytes]) -> None:
         super().__init__(0, clock)
         self._shape, self._file = (spec.height, spec.width, 3), file
 
     def add_picture(self, message: Any, received: int, pixels: Callable[[], np.ndarray]) -> None:
+        """Add an image.
+
+        Args:
+            message: The message.
+            received: Arrival time, ns.
+            pixels: Makes its pixels, uint8 (height, width, 3), and raises MessageError for an
+                invalid message.
+        """
+
         def spool() -> tuple[()]:
             self._file.write(pixels().tobytes())
             return ()
@@ -138,14 +186,17 @@ class PictureStream(Stream):
 
     @property
     def pictures(self) -> np.ndarray:
+        """The images, uint8 (rows, height, width, 3), memory-mapped."""
         self._file.flush()
         return np.memmap(self._file, np.uint8, "r", shape=(self.read - self.refused, *self._shape))
 
 
 class StateStream(Stream):
-    """A stream of states. Those of joints may come in parts: what a message does not say is NaN.
+    """A stream of states. Joints may come in several messages; missing values are NaN.
 
-    unknown: messages that name a joint without saying its number, by the state's name.
+    Attributes:
+        unknown: Number of messages that name a joint without a finite number, by entry of the
+            state.
     """
 
     def __init__(self, size: int, clock: Clock) -> None:
@@ -153,8 +204,12 @@ class StateStream(Stream):
         self.unknown: Counter[str] = Counter()
 
     def publishers(self) -> list[tuple[list[int], np.ndarray]]:
-        """Columns that come together, of one publisher each, and its messages (numbers); the one
-        with the most columns first."""
+        """Return the columns that come together from one publisher, and the numbers of its
+        messages.
+
+        Returns:
+            One pair per publisher; the one with the most columns comes first.
+        """
         there = np.isfinite(self.values)
         together = there.T.astype(np.int64) @ there > 0
         found: list[tuple[list[int], np.ndarray]] = []
@@ -172,8 +227,17 @@ class StateStream(Stream):
     def interpolated(
         self, chosen: np.ndarray, at: np.ndarray, max_gap: int, angles: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The state at each moment from the chosen messages, ascending in time: float64 (moments,
-        size), and whether all of it is known there: bool (moments,)."""
+        """Interpolate the state at some moments.
+
+        Args:
+            chosen: Numbers of the messages to use, ascending in time.
+            at: Moments, int64 (moments,), ns.
+            max_gap: Longest time between two messages over which to interpolate, ns.
+            angles: Columns in rad that wrap.
+
+        Returns:
+            States, float64 (moments, size), and whether all of a state is known, bool (moments,).
+        """
         times, values = self.times[chosen], self.values[chosen]
         result, known = np.zeros((len(at), self.size)), np.ones(len(at), bool)
         for columns, rows in merged_columns(values):

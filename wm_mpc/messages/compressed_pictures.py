@@ -1,7 +1,7 @@
-"""Pictures as `image_transport` compresses them: JPEG, PNG and what else OpenCV reads.
+"""Read images as `image_transport` compresses them: JPEG, PNG, and other formats of OpenCV.
 
-Nothing is repaired: a picture that is cut short or damaged is an error. Bytes behind its end do not
-matter. Pictures of more than 8 bits become 8 bits only by a stated range of values.
+Nothing is repaired: a truncated or damaged image is an error. Bytes after its end do not matter.
+Images with more than 8 bits become 8 bits only by a stated range of values.
 """
 
 from __future__ import annotations
@@ -25,14 +25,20 @@ _GREY_SAVING = (cv2.COLOR_GRAY2RGB, None, cv2.COLOR_BGR2RGB, cv2.COLOR_BGRA2RGB)
 
 
 def compressed_to_rgb(message: Any, spec: ImageSpec | None) -> np.ndarray:
-    """Like `image_to_rgb` for a JPEG, PNG or WebP picture (`image_transport`'s compressed topics).
+    """Read a JPEG, PNG or WebP image (a compressed topic of `image_transport`).
 
-    Pictures with 16 bits are read by `spec.value_range`; without one, only those whose format says
-    that they use all of them (mono16, rgb16, bgr16).
+    Args:
+        message: A CompressedImage.
+        spec: The image that the model expects; None: keep the size. Images with 16 bits need
+            `spec.value_range`, unless the format implies that all bits are used (mono16, rgb16,
+            bgr16).
+
+    Returns:
+        uint8 (height, width, 3), RGB.
 
     Raises:
-        MessageError: the picture is damaged, cut short, smaller than the model's, or has more than
-            8 bits and no range was stated.
+        MessageError: The image is damaged, truncated or smaller than the model's, or it has more
+            than 8 bits and no range was stated.
     """
     data = bytes(message.data)
     what = f"compressed image ({message.format or 'no format'}, {len(data)} bytes)"
@@ -55,13 +61,19 @@ def compressed_to_rgb(message: Any, spec: ImageSpec | None) -> np.ndarray:
 
 
 def decoded(data: bytes) -> np.ndarray | None:
-    """The picture in a file's bytes, uint8 (height, width, 3) bgr; None when there is none that
-    OpenCV reads."""
+    """Decode an image file with OpenCV.
+
+    Args:
+        data: Bytes of the file.
+
+    Returns:
+        uint8 (height, width, 3), BGR; None if OpenCV cannot read it.
+    """
     return _read(data, cv2.IMREAD_COLOR)
 
 
 def _decoded_as_it_is(data: bytes, name: str, what: str) -> np.ndarray | None:
-    """The picture with the channels and the kind of numbers it has."""
+    """The image with its own channels and number type."""
     if "compressedDepth" in name and data[_DEPTH_HEADER:].startswith(_PNG):
         if not name.startswith("16UC1"):
             raise MessageError(f"{what}: accepted of compressedDepth: 16UC1 as png")
@@ -81,7 +93,7 @@ def _decoded_as_it_is(data: bytes, name: str, what: str) -> np.ndarray | None:
 
 
 def _check_header(data: bytes, what: str) -> None:
-    """Raises MessageError before memory is taken for a picture that no camera makes."""
+    """Raises MessageError before memory is allocated for an impossibly large image."""
     height, width = size_of_file(data)
     if height * width > _MOST_PIXELS:
         raise MessageError(
@@ -90,8 +102,8 @@ def _check_header(data: bytes, what: str) -> None:
 
 
 def _whole_png(data: bytes, what: str) -> bytes:
-    """The picture without the bytes behind it. Raises MessageError when it is cut short, or the
-    checksum of a part is wrong."""
+    """The image without the bytes after its end. Raises MessageError if it is truncated or a
+    checksum is wrong."""
     at = len(_PNG)
     while at + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -107,7 +119,14 @@ def _whole_png(data: bytes, what: str) -> bytes:
 
 
 def size_of_file(data: Any) -> tuple[int, int]:
-    """Height and width in the header of a JPEG or PNG file; zeros when they are not found."""
+    """Read the size from the header of a JPEG or PNG file.
+
+    Args:
+        data: Bytes of the file.
+
+    Returns:
+        Height and width, pixels; zeros if they are not found.
+    """
     view = memoryview(data)
     if bytes(view[:4]) == _PNG[:4] and len(view) >= 24:
         width, height = struct.unpack_from(">II", view, 16)

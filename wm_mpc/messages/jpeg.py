@@ -1,8 +1,8 @@
-"""Whether a JPEG picture is whole: strictly, since decoders fill in what is missing, silently.
+"""Check strictly that a JPEG image is complete, because decoders fill in missing parts silently.
 
-Cameras put all kinds of bytes behind a picture's end marker (padding, a line end, the rest of an
-older frame), and those do not matter. A picture that was cut short may end in an end marker, too:
-that of an older frame in the same buffer. Only decoding tells the two apart.
+Cameras put all kinds of bytes after the end marker of an image (padding, a line end, the rest of
+an older image); these do not matter. A truncated image may also end in an end marker: that of an
+older image in the same buffer. Only decoding distinguishes the two.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
 _STANDALONE = (0x01, *range(0xD0, 0xD8))
 _JUNK = np.random.default_rng(17).integers(0, 255, 300, np.uint8).tobytes()  # no 0xff: no marker
 _RESTART = re.compile(rb"(\xff[\xd0-\xd7])", re.DOTALL)
-_ZEROS = bytes(16)  # more at the end of the coded data are rarely data
-_FLAT = 64  # bytes of coded data that are not 0, of pictures that may well be all one colour
-_FEW_UNITS = 2  # what a few surplus bits or bytes at a picture's end decode to
+_ZEROS = bytes(16)  # more zeros at the end of the coded data are rarely data
+_FLAT = 64  # nonzero bytes of coded data; an image with fewer may be of one colour
+_FEW_UNITS = 2  # units that a few surplus bits or bytes at the end decode to
 
 
 @dataclasses.dataclass
 class _Layout:
-    """Where things are. end: of the coded data of the last scan. height_at: of the two bytes of the
-    height. mcu: height and width of the units in which the picture is coded (pixels). scans: start
-    of the coded data of each. covered: whether the scans carry every coefficient to its last bit.
-    """
+    """Positions in a JPEG file: `end` of the coded data of the last scan, `height_at` of the two
+    bytes of the height, `scans` the start of each scan's data. `mcu` is the height and width of
+    a coded unit in pixels; `covered` says whether the scans contain every coefficient to its
+    last bit."""
 
     frame: int = 0
     height_at: int = 0
@@ -49,14 +49,14 @@ class _Layout:
 
 
 def whole_jpeg(data: bytes, what: str) -> bytes:
-    """The picture without the bytes behind its end marker.
+    """Return an image without the bytes after its end marker.
 
     Args:
-        data: bytes that begin with a JPEG picture.
-        what: what to call it in an error.
+        data: Bytes that begin with a JPEG image.
+        what: Name of the image in errors.
 
     Raises:
-        MessageError: the picture is cut short, or coded data of another picture are in it.
+        MessageError: The image is truncated, or contains coded data of another image.
     """
     layout = _layout(data, what)
     if layout.frame not in _FRAMES or not layout.height or not layout.width:
@@ -73,7 +73,7 @@ def whole_jpeg(data: bytes, what: str) -> bytes:
 
 
 def _layout(data: bytes, what: str) -> _Layout:
-    """Walks from marker to marker."""
+    """Walk from marker to marker."""
     layout = _Layout()
     precision: dict[tuple[int, int], int] = {}
     at = 2
@@ -126,7 +126,7 @@ def _read_frame(layout: _Layout, marker: int, body: bytes, at: int, what: str) -
 
 
 def _read_scan(precision: dict[tuple[int, int], int], body: bytes) -> None:
-    """Notes down to which bit the coefficients of a scan's components are known."""
+    """Note down to which bit a scan contains the coefficients of its components."""
     count = body[0] if body else 0
     if len(body) < 4 + 2 * count:
         return
@@ -137,8 +137,8 @@ def _read_scan(precision: dict[tuple[int, int], int], body: bytes) -> None:
 
 
 def _end_of_scan(data: bytes, at: int, what: str) -> int:
-    """Where the coded data that begin at `at` end: at the next marker that is no restart, or the
-    fill bytes in front of it."""
+    """End of the coded data that begin at `at`: the next marker except a restart, or its fill
+    bytes."""
     while True:
         first = at = data.find(b"\xff", at)
         while 0 <= at < len(data) and data[at] == 0xFF:
@@ -150,7 +150,7 @@ def _end_of_scan(data: bytes, at: int, what: str) -> int:
 
 
 def _check_restarts(data: bytes, layout: _Layout, what: str) -> None:
-    """Restart markers count 0 to 7 again and again, one after so many units."""
+    """Check that restart markers count from 0 to 7 repeatedly, one after each interval."""
     if not layout.interval or len(layout.scans) != 1:
         return
     coded = np.frombuffer(data, np.uint8)[layout.scans[0] : layout.end]
@@ -171,14 +171,14 @@ def _check_restarts(data: bytes, layout: _Layout, what: str) -> None:
 
 
 def _taller(layout: _Layout) -> bytes:
-    """The two bytes of the height of a picture with one more row of units."""
+    """The two height bytes of an image with one more row of units."""
     rows = -(-layout.height // layout.mcu[0])
     return struct.pack(">H", min((rows + 1) * layout.mcu[0], 65535))
 
 
 def _check_blocks(data: bytes, layout: _Layout, what: str) -> None:
-    """Decodes the picture, small, as if it had one more row of units. Where data are missing, what
-    is put in their place shows inside the picture; where there are too many, they fill that row."""
+    """Decode the image, small, as if it had one more row of units. Missing data show inside the
+    image; surplus data fill the additional row."""
     rows = -(-layout.height // layout.mcu[0])
     head = data[: layout.height_at] + _taller(layout) + data[layout.height_at + 2 : layout.end]
     plain = _grey(head + _END)
@@ -187,7 +187,7 @@ def _check_blocks(data: bytes, layout: _Layout, what: str) -> None:
     unit = layout.mcu[0] // 8, layout.mcu[1] // 8
     inside = rows * unit[0]
     surplus = _surplus(plain[inside:])
-    # Whole pictures mostly end in some bits of padding, which show.
+    # Complete images mostly end in some bits of padding, which are visible.
     if not surplus or (plain[inside - unit[0] : inside, -unit[1] :] == plain[-1, -1]).all():
         filled = _grey(head + _JUNK + _END)
         if filled is None or (plain[:inside] != filled[:inside]).any():
@@ -199,8 +199,8 @@ def _check_blocks(data: bytes, layout: _Layout, what: str) -> None:
 
 
 def _check_zeros(data: bytes, layout: _Layout, what: str) -> None:
-    """Zeros are valid codes: many of them complete any picture that was cut short. So the picture
-    must be complete without them, or they must be just as many as it needs."""
+    """Check zeros at the end of the coded data. Zeros are valid codes and can complete any
+    truncated image, so the image must be complete without them or need exactly as many."""
     rows = -(-layout.height // layout.mcu[0]) * (layout.mcu[0] // 8)
     head = data[: layout.height_at] + _taller(layout) + data[layout.height_at + 2 : layout.end]
     bare = _without_padding(head)
@@ -224,18 +224,18 @@ def _check_zeros(data: bytes, layout: _Layout, what: str) -> None:
 
 
 def _surplus(row: np.ndarray) -> int:
-    """How many blocks of the additional row are not what nothing decodes to."""
+    """Number of blocks of the additional row that differ from what no data decode to."""
     return int((row != row[-1, -1]).sum()) if row.size else 0
 
 
 def _without_padding(coded: bytes) -> bytes:
-    """Without the zeros with which some encoders fill up to a whole number of words."""
+    """The data without the zeros with which some encoders fill up a whole number of words."""
     bare = coded.rstrip(b"\0")
     return bare + b"\0" if bare.endswith(b"\xff") else bare
 
 
 def _check_progressive(data: bytes, layout: _Layout, what: str) -> None:
-    """Of pictures that come in several passes: all passes are there, and the last one is whole."""
+    """Check that all passes of a progressive image are there and that the last one is complete."""
     plain = _grey(data[: layout.end] + _END, eighth=False)
     filled = _grey(data[: layout.end] + _JUNK + _END, eighth=False)
     if plain is None or filled is None:
@@ -245,13 +245,13 @@ def _check_progressive(data: bytes, layout: _Layout, what: str) -> None:
 
 
 def _grey(data: bytes, *, eighth: bool = True) -> np.ndarray | None:
-    """The picture's brightness, uint8 (height, width), or an eighth as large, which is quicker.
-
-    None when it cannot be decoded. Not by OpenCV, which writes every oddity to the terminal."""
+    """Brightness of the image, uint8 (height, width), or an eighth as large, which is faster;
+    None if it cannot be decoded. OpenCV is not used here, because it prints warnings to the
+    terminal."""
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
             picture.draft("L", (1, 1) if eighth else picture.size)
             pixels = np.asarray(picture)
-    except Exception:  # whatever garbage makes a decoder do
+    except Exception:  # damaged data can make a decoder raise anything
         return None
     return pixels if pixels.ndim == 2 else pixels.max(axis=2)

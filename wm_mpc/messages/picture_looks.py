@@ -1,7 +1,7 @@
-"""Whether the pictures of one stream belong together: same camera, same size, known colours.
+"""Check that the images of a stream belong together: same camera, same size, known colours.
 
-Two cameras on one topic, or one that changes its size, each give good pictures, of which no model
-can learn or plan. Whoever reads a stream says so, once.
+Two cameras on one topic, or a camera that changes its size, give images from which no model can
+learn or plan. Each reader of a stream reports this once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _MOST = 8  # different ones that are remembered
 
 
 class PictureLooks:
-    """What the pictures of a stream have been like so far."""
+    """A summary of the images of a stream so far."""
 
     def __init__(self) -> None:
         self._frames: dict[str, int] = {}
@@ -25,8 +25,14 @@ class PictureLooks:
         self._changed = False
 
     def see(self, message: Any) -> list[str]:
-        """Note an Image or CompressedImage; what is to be said now, for the first time, a sentence
-        each: at most one each of frames, sizes and colours."""
+        """Add an image.
+
+        Args:
+            message: An Image or CompressedImage.
+
+        Returns:
+            New findings, one sentence each; at most one each on frames, sizes and colours.
+        """
         said = []
         look = message.header.frame_id, _shape(message)
         self._changed, self._last = self._last not in (None, look), look
@@ -41,23 +47,23 @@ class PictureLooks:
         return said
 
     def mixed(self) -> str:
-        """What to say of the picture seen last: that it is of another camera or kind than the one
-        before it; else an empty text."""
+        """Return that the latest image comes from another camera or is of another kind than the
+        one before, or ""."""
         return "; ".join(self.summary()) if self._changed else ""
 
     def summary(self) -> list[str]:
-        """All that is worth saying of the whole stream."""
+        """Return all findings on the whole stream, one sentence each."""
         said = [self._of_frames()] if len(self._frames) > 1 else []
         said += [self._of_shapes()] if len(self._shapes) > 1 else []
         return said + list(self._assumed)
 
     def _of_frames(self) -> str:
         return (
-            f"pictures of several frames ({_counts(self._frames)}) come in one stream: two cameras?"
+            f"images of several frames ({_counts(self._frames)}) arrive in one stream: two cameras?"
         )
 
     def _of_shapes(self) -> str:
-        return f"pictures of several kinds ({_counts(self._shapes)}) come in one stream"
+        return f"images of several kinds ({_counts(self._shapes)}) arrive in one stream"
 
 
 def _new(counts: dict[str, int], key: str) -> bool:

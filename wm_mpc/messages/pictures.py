@@ -1,8 +1,8 @@
-"""Raw pictures (`sensor_msgs/Image`) as the model wants them, of the encodings that drivers use.
+"""Convert raw images (`sensor_msgs/Image`) of common encodings to the format of the model.
 
-Part of `wm_mpc.messages.reading`. Eight bits of colour or grey are taken as they are. More bits are
-never cut silently: the range of values that becomes black to white is stated
-(`ImageSpec.value_range`), or is the whole one by the encoding's own meaning.
+Part of `wm_mpc.messages.reading`. Eight bits of colour or grey stay unchanged. More bits are never
+cut silently: the range from black to white is stated (`ImageSpec.value_range`), or follows from
+the encoding.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from wm_mpc.messages.errors import MessageError
 from wm_mpc.spec import ImageSpec
 
-# Bytes per pixel and the conversion to rgb, if one is needed. 8UC3 and 8UC4 name no colours: they
+# Bytes per pixel and the conversion to rgb, if any. 8UC3 and 8UC4 do not name their colours; they
 # come from OpenCV, whose order is bgr.
 _PLAIN: dict[str, tuple[int, int | None]] = {
     "rgb8": (3, None),
@@ -27,7 +27,7 @@ _PLAIN: dict[str, tuple[int, int | None]] = {
     "8UC3": (3, cv2.COLOR_BGR2RGB),
     "8UC4": (4, cv2.COLOR_BGRA2RGB),
 }
-# Two bytes per pixel, of which two neighbours share their colour.
+# Two bytes per pixel; two neighbours share their colour.
 _PAIRS = {
     "yuv422": cv2.COLOR_YUV2RGB_UYVY,
     "uyvy": cv2.COLOR_YUV2RGB_UYVY,
@@ -36,15 +36,15 @@ _PAIRS = {
 }
 # Brightness, then colour in half as many rows.
 _PLANES = {"nv12": cv2.COLOR_YUV2RGB_NV12, "nv21": cv2.COLOR_YUV2RGB_NV21}
-# OpenCV calls a pattern by its second row's second and third pixel.
+# OpenCV names a pattern after the second and third pixel of its second row.
 _BAYER = {
     "rggb": cv2.COLOR_BayerBG2RGB,
     "bggr": cv2.COLOR_BayerRG2RGB,
     "gbrg": cv2.COLOR_BayerGR2RGB,
     "grbg": cv2.COLOR_BayerGB2RGB,
 }
-# More than 8 bits: type, channels, conversion after the range was applied, and whether all values
-# are in use by the encoding's meaning.
+# More than 8 bits: type, channels, conversion after the range is applied, and whether the encoding
+# implies that all values are used.
 _DEEP: dict[str, tuple[str, int, int | None, bool]] = {
     "mono16": ("u2", 1, cv2.COLOR_GRAY2RGB, True),
     "rgb16": ("u2", 3, None, True),
@@ -59,25 +59,31 @@ _DEEP: dict[str, tuple[str, int, int | None, bool]] = {
 }
 ENCODINGS = (*_PLAIN, *_PAIRS, *_PLANES, *(f"bayer_{name}8" for name in _BAYER), *_DEEP)
 FULL_RANGE = (0.0, 65535.0)
-# What the names of encodings leave open, and how it is taken; said once by who reads a stream.
+# Assumptions about ambiguous encodings; each reader of a stream reports them once.
 ASSUMED = {
-    "8UC3": "8UC3 names no order of colours: taken as bgr",
-    "8UC4": "8UC4 names no order of colours: taken as bgra",
+    "8UC3": "8UC3 does not state its order of colours; bgr is assumed",
+    "8UC4": "8UC4 does not state its order of colours; bgra is assumed",
 }
 
 
 def image_to_rgb(message: Any, spec: ImageSpec | None) -> np.ndarray:
-    """The picture as the model wants it: uint8 (spec.height, spec.width, 3), rgb; without a spec as
-    large as it came.
+    """Convert an image to the format of the model.
 
-    Larger pictures are scaled down by area averaging. Values of more than 8 bits become black at
-    the lower end of `spec.value_range` and white at the upper; without one, mono16, rgb16, bgr16
-    and bayer_*16 use all of their 16 bits, and 16UC1, 16SC1 and 32FC1, which say nothing of what
-    their numbers mean, are refused.
+    Larger images are scaled down by area averaging. Values of more than 8 bits become black at the
+    lower end of `spec.value_range` and white at the upper end. Without a range, mono16, rgb16,
+    bgr16 and bayer_*16 use all of their 16 bits. 16UC1, 16SC1 and 32FC1 do not define their
+    numbers, so they need a range.
+
+    Args:
+        message: An Image.
+        spec: The image that the model expects; None: keep the size.
+
+    Returns:
+        uint8 (spec.height, spec.width, 3), RGB.
 
     Raises:
-        MessageError: the encoding is none of `ENCODINGS`, the data do not match the size, or the
-            picture is smaller than the model's.
+        MessageError: The encoding is not one of `ENCODINGS`, the data do not match the size, a
+            range is missing, or the image is smaller than the model's.
     """
     height, width = message.height, message.width
     what = f"image is {height}x{width} {message.encoding or '(no encoding)'}"
@@ -92,7 +98,7 @@ def image_to_rgb(message: Any, spec: ImageSpec | None) -> np.ndarray:
 
 
 def _rows(message: Any, what: str, needed: int, rows: int) -> np.ndarray:
-    """The bytes, uint8 (rows, step). needed: bytes of a row."""
+    """The bytes, uint8 (rows, step); `needed` is the number of bytes in a row."""
     step = message.step
     if step < needed:
         raise MessageError(f"{what} with step {step}; at least {needed} is needed")
@@ -107,7 +113,7 @@ def _rows(message: Any, what: str, needed: int, rows: int) -> np.ndarray:
 
 
 def _other(message: Any, spec: ImageSpec | None, what: str) -> np.ndarray:
-    """Pictures that are converted before they are scaled."""
+    """Images that are converted before they are scaled."""
     height, width, encoding = message.height, message.width, message.encoding
     if encoding.lower() in {*_PAIRS, *_PLANES} - {encoding}:  # as video4linux writes them
         return image_to_rgb(_Renamed(message, encoding.lower()), spec)
@@ -150,8 +156,14 @@ def _deep(message: Any, spec: ImageSpec | None, what: str) -> np.ndarray:
 
 
 def largest_value(message: Any) -> int | None:
-    """The largest number in an Image of an encoding that uses all of its 16 bits; None for other
-    encodings, and for data that do not match their size."""
+    """Return the largest number in an image of an encoding that uses all of its 16 bits.
+
+    Args:
+        message: An Image.
+
+    Returns:
+        0 to 65535; None for other encodings, and for data that do not match their size.
+    """
     kind, _, _, full = _DEEP.get(message.encoding, ("u1", 1, None, False))
     if not full or len(message.data) % 2 or not len(message.data):
         return None
@@ -162,11 +174,20 @@ def largest_value(message: Any) -> int | None:
 def in_range(
     values: np.ndarray, spec: ImageSpec | None, own: tuple[float, float] | None, what: str
 ) -> np.ndarray:
-    """Numbers of any type as uint8 of the same shape: the lower end of the range is 0, the upper
-    255, and what is beyond is cut off. Not a number is 0, as a depth that was not measured.
+    """Scale numbers from a range to 0 to 255 and clip the rest; NaN, such as an unmeasured depth,
+    becomes 0.
 
-    own: the range that the encoding itself means, if any; that of the spec comes first. Raises
-    MessageError without either.
+    Args:
+        values: Numbers of any type and shape.
+        spec: Its range wins.
+        own: The range that the encoding implies, if any.
+        what: Name of the image in errors.
+
+    Returns:
+        uint8 of the same shape.
+
+    Raises:
+        MessageError: There is no range.
     """
     stated = own if spec is None or spec.value_range is None else spec.value_range
     if stated is None:
@@ -190,18 +211,37 @@ def _converted(pixels: np.ndarray, conversion: int | None) -> np.ndarray:
 
 
 def check_size(what: str, height: int, width: int, spec: ImageSpec | None) -> None:
-    """Raises MessageError for a picture without pixels, or smaller than the model's."""
+    """Check the size of an image.
+
+    Args:
+        what: Name of the image in errors.
+        height: Rows, pixels.
+        width: Columns, pixels.
+        spec: The image that the model expects, if any.
+
+    Raises:
+        MessageError: The image has no pixels, or is smaller than the model's.
+    """
     if spec is not None and (height < spec.height or width < spec.width):
         raise MessageError(f"{what}; the model wants {spec.height}x{spec.width} or larger")
     if not height or not width:
-        raise MessageError(f"{what}, which is no picture")
+        raise MessageError(f"{what}, which is not an image; accepted: at least one pixel")
 
 
 def to_model(pixels: np.ndarray, conversion: int | None, spec: ImageSpec | None) -> np.ndarray:
-    """Scaled to the model's size, then converted to rgb (a code of OpenCV, or None)."""
+    """Scale an image to the model's size, then convert it to RGB.
+
+    Args:
+        pixels: uint8 (height, width) or (height, width, channels).
+        conversion: A conversion code of OpenCV, or None.
+        spec: The image that the model expects; None: keep the size.
+
+    Returns:
+        uint8 (height, width, 3), RGB, a copy.
+    """
     if spec is not None and pixels.shape[:2] != (spec.height, spec.width):
         # Scaled before the conversion: fewer pixels to convert.
         pixels = cv2.resize(pixels, (spec.width, spec.height), interpolation=cv2.INTER_AREA)
     if conversion is not None:
         return cv2.cvtColor(pixels, conversion)
-    return np.array(pixels)  # a copy: the message's memory is not ours
+    return np.array(pixels)  # a copy, because the message owns its memory

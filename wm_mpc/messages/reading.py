@@ -1,9 +1,9 @@
-"""What messages say, as arrays: pure readings, each of which checks what it is given.
+"""Read messages as arrays, and check each of them.
 
-A robot's messages are not to be trusted: a truncated image, a joint that is missing or a NaN must
-become one clear `MessageError`, never a picture of garbage in front of the planner. Nothing here
-needs ROS: only a message's fields are looked at, so those that rclpy received are read as well as
-those that `rosbags` found in a recording (`wm_mpc.data.bag`).
+A robot's messages cannot be trusted: a truncated image, a missing joint or a NaN must become one
+clear `MessageError`, never bad input for the planner. Nothing here needs ROS. Only the fields of a
+message matter, so messages from rclpy and messages that `rosbags` finds in a recording
+(`wm_mpc.data.bag`) both work.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ __all__ = [
     "yaw_of",
 ]
 
-# What an Odometry message can carry of a planar base: pose in the odom frame, twist in the base
-# frame (m, rad, m/s, rad/s).
+# Fields of an Odometry message for a planar base: pose in the odom frame, twist in the base frame
+# (m, rad, m/s, rad/s).
 ODOMETRY_FIELDS = ("x", "y", "yaw", "vx", "vy", "wz")
 
 ACTION_FIELDS = {"velocity": "velocities", "position": "positions", "effort": "effort"}
@@ -55,10 +55,18 @@ TWIST_FIELDS = {
 
 
 def odometry_to_state(message: Any, spec: StateSpec) -> np.ndarray:
-    """The measured state: float32 (state size,) in the order of `spec.names`.
+    """Read the state from an Odometry message.
 
-    Raises MessageError for a name that odometry has not, for numbers that are not finite or too
-    large for float32, and for an orientation whose length is not between 0.9 and 1.1.
+    Args:
+        message: An Odometry message.
+        spec: The state to read.
+
+    Returns:
+        float32 (state size,) in the order of `spec.names`.
+
+    Raises:
+        MessageError: Odometry does not have a name, a number is not finite or too large for
+            float32, or the length of the orientation is not between 0.9 and 1.1.
     """
     unknown = [name for name in spec.names if name not in ODOMETRY_FIELDS]
     if unknown:
@@ -89,21 +97,38 @@ def _yaw(message: Any) -> float:
 
 
 def yaw_of(x: float, y: float, z: float, w: float) -> float:
-    """The rotation about z (rad, -pi to pi) of a quaternion of any length above 0. NaN when a
-    number is not finite."""
+    """Return the rotation about z of a quaternion of any length above 0.
+
+    Args:
+        x: Component of the quaternion.
+        y: Component of the quaternion.
+        z: Component of the quaternion.
+        w: Component of the quaternion.
+
+    Returns:
+        rad, -pi to pi; NaN if a number is not finite.
+    """
     largest = max(abs(x), abs(y), abs(z), abs(w))
-    if not 0.0 < largest < math.inf:  # the squares of what is left neither overflow nor vanish
+    if not 0.0 < largest < math.inf:  # otherwise scaled squares neither overflow nor vanish
         return 0.0 if largest == 0.0 else math.nan
     x, y, z, w = x / largest, y / largest, z / largest, w / largest
     return math.atan2(2.0 * (w * z + x * y), w * w + x * x - y * y - z * z)
 
 
 def joint_states_to_state(message: Any, spec: StateSpec) -> np.ndarray:
-    """The measured state: float32 (state size,) in the order of `spec.names`.
+    """Read the state from a JointState.
 
-    A name is a joint's name (its position), or one with the suffix "/velocity" or "/effort".
-    Raises MessageError naming a joint or a field that is missing, and for numbers that are not
-    finite or too large for float32.
+    Args:
+        message: A JointState.
+        spec: The state to read. A name is that of a joint (its position), or ends with "/velocity"
+            or "/effort".
+
+    Returns:
+        float32 (state size,) in the order of `spec.names`.
+
+    Raises:
+        MessageError: A joint or a field is missing, or a number is not finite or too large for
+            float32.
     """
     values, faults = joint_entries(message, spec.names)
     for name in spec.names:
@@ -119,15 +144,15 @@ def joint_states_to_state(message: Any, spec: StateSpec) -> np.ndarray:
 
 
 def joint_entries(message: Any, names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
-    """What one JointState says of some entries of a state; others may come in other messages.
+    """Read those entries of a state that one JointState has; others may arrive in other messages.
 
     Args:
-        message: a JointState. It may lack joints, and whole fields; both are no fault.
-        names: entries of a state, as `joint_states_to_state` has them.
+        message: A JointState, which may lack joints and whole fields.
+        names: Entries of a state, as in `joint_states_to_state`.
 
     Returns:
-        The numbers by name, and by name what is wrong with those that cannot be used: not finite,
-        too large for float32, a field of another length than `name`, a joint named twice.
+        Numbers by name, and by name the faults of numbers that cannot be used: not finite, too
+            large for float32, a field of another length than `name`, or a joint named twice.
     """
     values: dict[str, float] = {}
     faults: dict[str, str] = {}
@@ -152,7 +177,8 @@ def joint_entries(message: Any, names: Sequence[str]) -> tuple[dict[str, float],
 def _places(
     joints: tuple[str, ...], names: tuple[str, ...]
 ) -> tuple[tuple[str, str, str, int], ...]:
-    """As `_found_places`, which remembers; but not what is too large to be a robot's."""
+    """Like `_found_places`, which caches, but without the cache for messages too large for a
+    robot."""
     find = _remembered_places if len(joints) <= _MOST_JOINTS else _found_places
     return find(joints, names)
 
@@ -160,8 +186,8 @@ def _places(
 def _found_places(
     joints: tuple[str, ...], names: tuple[str, ...]
 ) -> tuple[tuple[str, str, str, int], ...]:
-    """Of entries (names) that a message with these joints has: name, joint, field and the joint's
-    number; -1 for one that is named twice."""
+    """Name, joint, field and number of the joint for each entry in a message with these joints;
+    -1 for a joint named twice."""
     found = []
     for name in names:
         joint, field = split_joint(name)
@@ -183,7 +209,14 @@ def _field_fault(message: Any, joint: str, field: str) -> str:
 
 
 def split_joint(name: str) -> tuple[str, str]:
-    """A state's name as joint and field: "elbow/velocity" is ("elbow", "velocity")."""
+    """Split a state's name into joint and field.
+
+    Args:
+        name: Such as "elbow/velocity".
+
+    Returns:
+        Such as ("elbow", "velocity"); the field is "position" by default.
+    """
     joint, _, suffix = name.rpartition("/")
     if joint and suffix in JOINT_FIELDS:
         return joint, suffix
@@ -209,12 +242,19 @@ def _number_fault(source: str, name: str, value: float) -> str:
 def trajectory_to_actions(
     message: Any, spec: ActionSpec, control_period: float
 ) -> tuple[int, np.ndarray]:
-    """Inverse of `actions_to_trajectory`: the stamp in nanoseconds and float64 (points, action
-    size); names may come in any order.
+    """Read a plan; the inverse of `actions_to_trajectory`. Limits are checked by the executor.
 
-    Raises MessageError for other joints, a field that is missing, points that are not one control
-    period apart, or a number that is not finite or too large for float32. Limits are the executor's
-    business.
+    Args:
+        message: A JointTrajectory with names in any order.
+        spec: The action.
+        control_period: Time between two points, s.
+
+    Returns:
+        The stamp, ns, and actions, float64 (points, action size).
+
+    Raises:
+        MessageError: The joints differ, a field is missing, points are not one control period
+            apart, or a number is not finite or too large for float32.
     """
     stamp = to_nanoseconds(message.header.stamp)
     if not message.points:
@@ -251,5 +291,9 @@ def trajectory_to_actions(
 
 
 def to_nanoseconds(time: Any) -> int:
-    """Of a `builtin_interfaces/Time` or `/Duration`."""
+    """Convert a `builtin_interfaces/Time` or `/Duration` to ns.
+
+    Args:
+        time: The message.
+    """
     return int(time.sec) * 1_000_000_000 + int(time.nanosec)

@@ -21,6 +21,8 @@ from wm_mpc.model.gru_rollout import FusedWeights, fused_rollout
 from wm_mpc.model.proposals import PlanProposals
 from wm_mpc.model.state_features import StateFeatures
 from wm_mpc.model.transformer import TransformerDynamics
+from wm_mpc.settings.build import build
+from wm_mpc.settings.fields import SettingError, check, setting
 from wm_mpc.spec import RobotSpec, SpecError
 
 if TYPE_CHECKING:
@@ -29,93 +31,6 @@ if TYPE_CHECKING:
 # Keypoints lie in [-1, 1] with a spread of about 0.5. This factor gives latents about unit scale
 # until the map from keypoints to the scene latent is fitted.
 _SCENE_SCALE = 2.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Architecture:
-    """Sizes of the parts of a world model.
-
-    Attributes:
-        keypoints: Points that the encoder finds in the scene.
-        encoder_width: Channels of the layers of the encoder, a multiple of 4.
-        decoder_width: Channels of the layers of the decoder, a multiple of 4.
-        embedding: Largest number of coordinates in which the distance to a goal is measured.
-        dynamics: A key of `DYNAMICS`.
-        hidden: Width of the dynamics.
-        layers: Of the transformer.
-        heads: Of the transformer.
-        context: Model steps that the transformer looks back on, the present one included. More than
-            the training windows hold is never trained.
-        gate: Whether the scene changes only as far as a learned gate opens
-            (`dynamics.change_through_gate`).
-        robot_points: Blobs with which the decoder draws the robot.
-        robot_from_state: Whether the decoder draws the robot from its measured state. Goals are
-            compared by keypoints alone. If the goal is a posture of the robot itself, and the state
-            says everything about it, this must be false, or the keypoints see nothing of it.
-        proposals: Learned first plans; 0: none.
-        proposal_steps: Model steps of each learned first plan.
-        pose_names: What `WorldModel.read_pose` reads out of a latent, such as ("x", "y"); for
-            pictures.
-    """
-
-    keypoints: int = 8
-    encoder_width: int = 16
-    decoder_width: int = 16
-    embedding: int = 8
-    dynamics: str = "gru"
-    hidden: int = 128
-    layers: int = 2
-    heads: int = 4
-    context: int = 5
-    gate: bool = True
-    robot_points: int = 8
-    robot_from_state: bool = True
-    proposals: int = 32
-    proposal_steps: int = 5
-    pose_names: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.dynamics not in DYNAMICS:
-            raise SpecError(
-                f"dynamics {self.dynamics!r} is unknown; accepted: {', '.join(DYNAMICS)}"
-            )
-        for name in ("encoder_width", "decoder_width"):
-            if getattr(self, name) < 4 or getattr(self, name) % 4:
-                raise SpecError(f"{name} is {getattr(self, name)}; a multiple of 4 is needed")
-        if self.proposals < 0:
-            raise SpecError(f"proposals is {self.proposals}; it must not be negative")
-        for name in ("keypoints", "robot_points", "embedding", "hidden", "proposal_steps"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"{name} is {getattr(self, name)}; it must be positive")
-        if self.layers < 1 or self.heads < 1 or self.context < 1:
-            raise SpecError("layers, heads and context must be positive")
-        if self.dynamics == "transformer" and self.hidden % self.heads:
-            raise SpecError(
-                f"hidden is {self.hidden}; a multiple of heads, {self.heads}, is needed"
-            )
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Architecture:
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(data) - known)
-        if unknown:
-            raise SpecError(f"architecture has unknown entries {unknown}; known: {sorted(known)}")
-        for field in dataclasses.fields(cls):
-            value = data.get(field.name, field.default)
-            kind = (list, tuple) if field.name == "pose_names" else type(field.default)
-            if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-                raise SpecError(f"{field.name} is {str(value)[:99]!r}, which is no {field.type}")
-        if not all(isinstance(name, str) for name in data.get("pose_names", ())):
-            raise SpecError("pose_names holds something that is no word")
-        # Older checkpoints have no gate and no proposals, and say nothing of them.
-        return cls(
-            **{
-                "gate": False,
-                "proposals": 0,
-                **data,
-                "pose_names": tuple(data.get("pose_names", ())),
-            }
-        )
 
 
 def _gru(latent_size: int, action_size: int, gated: int, sizes: Architecture) -> Dynamics:
@@ -134,6 +49,71 @@ DYNAMICS: dict[str, Callable[[int, int, int, Architecture], Dynamics]] = {
     "gru": _gru,
     "transformer": _transformer,
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """Sizes of the parts of a world model. Raises SpecError when they are not accepted."""
+
+    keypoints: int = setting(8, "Points that the encoder finds in the scene", low=1)
+    encoder_width: int = setting(
+        16, "Channels of the layers of the encoder, a multiple of 4", low=4
+    )
+    decoder_width: int = setting(
+        16, "Channels of the layers of the decoder, a multiple of 4", low=4
+    )
+    embedding: int = setting(
+        8, "Largest number of coordinates in which the distance to a goal is measured", low=1
+    )
+    dynamics: str = setting("gru", "Kind of the dynamics", choices=tuple(DYNAMICS))
+    hidden: int = setting(128, "Width of the dynamics", low=1)
+    layers: int = setting(2, "Layers of the transformer", low=1)
+    heads: int = setting(4, "Heads of the transformer", low=1)
+    context: int = setting(
+        5,
+        "Number of model steps that the transformer looks back on, the present one included; more "
+        "than horizon and history hold is never trained",
+        "steps",
+        low=1,
+    )
+    gate: bool = setting(True, "Let the scene change only as far as a learned gate opens")
+    robot_points: int = setting(8, "Blobs with which the decoder draws the robot", low=1)
+    robot_from_state: bool = setting(
+        True,
+        "Draw the robot from its measured state. Goals are compared by keypoints alone: if the "
+        "goal is a posture of the robot itself, and the state says everything about it, this must "
+        "be false, or the keypoints see nothing of it",
+    )
+    proposals: int = setting(32, "Number of learned first plans; 0: none", low=0)
+    proposal_steps: int = setting(5, "Model steps of each learned first plan", "steps", low=1)
+    pose_names: tuple[str, ...] = setting(
+        (), "What is read out of a latent for pictures, such as x, y; train fills this in"
+    )
+
+    def __post_init__(self) -> None:
+        try:
+            check(self, "architecture.")
+        except SettingError as error:
+            raise SpecError(str(error)) from None
+        for name in ("encoder_width", "decoder_width"):
+            if getattr(self, name) % 4:
+                raise SpecError(
+                    f"architecture.{name} is {getattr(self, name)}; a multiple of 4 is needed"
+                )
+        if self.dynamics == "transformer" and self.hidden % self.heads:
+            raise SpecError(
+                f"architecture.hidden is {self.hidden}; a multiple of heads, {self.heads}, is "
+                "needed"
+            )
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Architecture:
+        """From a checkpoint. Raises SpecError."""
+        # Older checkpoints have no gate and no proposals, and say nothing of them.
+        try:
+            return build(cls, {"gate": False, "proposals": 0, **data}, "architecture.")
+        except SettingError as error:
+            raise SpecError(str(error)) from None
 
 
 class WorldModel(nn.Module):

@@ -1,14 +1,14 @@
-"""Thin ROS 2 nodes, a package or module each, and their names with their tables of parameters."""
+"""Thin ROS 2 nodes, a package or module each, and their names with the settings they have."""
 
 from wm_mpc.ros import overrides
 
 overrides.register(
     {
-        "mpc": "wm_mpc.nodes.mpc.parameters:TABLE",
-        "sim": "wm_mpc.nodes.sim.parameters:PARAMETERS",
-        "learner": "wm_mpc.nodes.learner.parameters:TABLE",
-        "explore": "wm_mpc.nodes.tools.explore:TABLE",
-        "camera_player": "wm_mpc.nodes.tools.camera_player:TABLE",
+        "mpc": "wm_mpc.nodes.mpc.parameters:MpcSettings",
+        "sim": "wm_mpc.nodes.sim.parameters:SimSettings",
+        "learner": "wm_mpc.nodes.learner.parameters:LearnerSettings",
+        "explore": "wm_mpc.nodes.tools.explore:ExploreSettings",
+        "camera_player": "wm_mpc.nodes.tools.camera_player:PlayerSettings",
         "episode_log": "",
         "record": "",
         "send_goal": "",

@@ -100,7 +100,7 @@ class PlannerConfig:
 
     type: str = setting("adam", "Planning method", choices=tuple(sorted(PLANNERS)))
     horizon: int = setting(7, "Number of model steps that a plan looks ahead", "steps", 1, 50)
-    iterations: int = setting(15, "Number of iterations that improve a plan", "", 1, 1000)
+    iterations: int = setting(15, "Number of iterations that improve a plan", "", 1, 100_000)
     learning_rate: float = setting(
         0.1, "Step size of gradient planners, as a share of half the action range", "", 1e-9, 10.0
     )

@@ -21,6 +21,8 @@ from typing import Any
 
 import yaml
 
+from wm_mpc.settings.fields import entries
+
 # In the environment: names, and paths of files, that a bring-up gives to every node; one per line.
 COMMON_PARAMETERS = "WM_MPC_COMMON_PARAMETERS"
 _ROS_OWN = re.compile(r"use_sim_time|start_type_description_service|qos_overrides\..*")
@@ -143,7 +145,8 @@ def _parameters_of(node: str) -> frozenset[str]:
     if not _tables.get(node):
         return frozenset()
     module, _, attribute = _tables[node].partition(":")
-    return frozenset(entry.name for entry in getattr(importlib.import_module(module), attribute))
+    kind = getattr(importlib.import_module(module), attribute)
+    return frozenset(name for name, _, _ in entries(kind))
 
 
 def _rules(arguments: Sequence[str]) -> Iterable[str]:

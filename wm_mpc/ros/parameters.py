@@ -1,8 +1,9 @@
-"""ROS parameters from one declarative table: declared, described, validated, documented.
+"""ROS parameters from a dataclass of settings: declared, described, validated, documented.
 
-A node lists its parameters once as `Parameter` entries. `declare` gives each a full descriptor,
-rejects what is not acceptable with a reason, and keeps an immutable snapshot of all values that
-is exchanged in one go: a thread that takes `values()` once never sees half of a change.
+A node's parameters are the settings of one dataclass (`wm_mpc.settings`); those of its sections
+have dotted names. `declare` gives each a full descriptor, rejects what is not acceptable with a
+reason, and keeps an object of that class, which is exchanged as a whole: a thread that takes
+`values()` once never sees half of a change.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, TypeVar
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -24,14 +24,16 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from wm_mpc.ros import overrides
-from wm_mpc.settings.fields import Setting, entries
+from wm_mpc.settings.build import build, nested
+from wm_mpc.settings.fields import Setting, SettingError, entries, kind_of
 
 Value = bool | int | float | str
-_KINDS: dict[type, str] = {bool: "true or false", int: "an integer", float: "a number", str: "text"}
+Settings = TypeVar("Settings")
+_TYPES = (bool, int, float, str)
 _INTEGER_LIMIT = 2**63 - 1
 
 
-class ParameterError(ValueError):
+class ParameterError(SettingError):
     """A value a parameter does not accept; the message names it and what would be accepted."""
 
 
@@ -39,25 +41,18 @@ class ParameterError(ValueError):
 class Parameter:
     """One parameter of a node.
 
-    default: its type (bool, int, float or str) is the parameter's type.
-    unit: of the value, e.g. "s". low, high: inclusive limits. step: of a slider; 0 means any.
-    choices: the accepted values of a text.
-    read_only: set at start-up only. only_inactive: may change only while the node is not active.
+    Attributes:
+        name: Of the parameter, e.g. "planner.horizon".
+        default: Its type (bool, int, float or str) is the parameter's type.
+        setting: What is known of it.
     """
 
     name: str
     default: Value
-    description: str
-    unit: str = ""
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] | None = None
-    read_only: bool = False
-    only_inactive: bool = False
-    step: float = 0
+    setting: Setting
 
     def __post_init__(self) -> None:
-        if type(self.default) not in _KINDS:
+        if type(self.default) not in _TYPES:
             raise ParameterError(
                 f"{self.name}: default {self.default!r} is no bool, number or text"
             )
@@ -71,100 +66,81 @@ class Parameter:
         kind = type(self.default)
         if kind is float and type(value) is int:
             value = float(value)
-        acceptable = type(value) is kind
-        if isinstance(value, float):
-            acceptable = acceptable and math.isfinite(value)
-        if acceptable and isinstance(value, int | float) and kind is not bool:
-            low = -math.inf if self.low is None else self.low
-            high = math.inf if self.high is None else self.high
-            acceptable = low <= value <= high
-        if acceptable and self.choices is not None:
-            acceptable = value in self.choices
-        if not acceptable:
+        if type(value) is not kind or not self.setting.accepts(value):
             raise ParameterError(f"{self.name} is {value!r}; accepted: {self.accepted()}")
-        return value  # type: ignore[return-value]
+        return value
 
     def accepted(self) -> str:
         """What `check` accepts, for people: e.g. "a number from 0.5 to 100.0 Hz"."""
-        if self.choices is not None:
-            return ", ".join(choice or '""' for choice in self.choices)
-        text = _KINDS[type(self.default)]
-        if self.low is not None and self.high is not None:
-            text += f" from {self.low} to {self.high}"
-        elif self.low is not None:
-            text += f" of at least {self.low}"
-        elif self.high is not None:
-            text += f" of at most {self.high}"
-        return f"{text} {self.unit}".rstrip()
+        return self.setting.accepted(kind_of(self.default))
 
     def changes(self) -> str:
         """When the value may change, for people."""
-        if self.read_only:
+        if self.setting.read_only:
             return "at start-up only"
-        return "only while the node is not active" if self.only_inactive else "at any time"
+        return "only while the node is not active" if self.setting.only_inactive else "at any time"
 
     def descriptor(self) -> ParameterDescriptor:
         """What `ros2 param describe` shows."""
-        unit = f" [{self.unit}]" if self.unit else ""
+        entry = self.setting
+        unit = f" [{entry.unit}]" if entry.unit else ""
         descriptor = ParameterDescriptor(
             name=self.name,
-            description=self.description + unit,
+            description=entry.text + unit,
             additional_constraints=f"accepted: {self.accepted()}; may change {self.changes()}",
-            read_only=self.read_only,
+            read_only=entry.read_only,
         )
-        if self.low is None and self.high is None:
+        if entry.low is None and entry.high is None:
             return descriptor
         if type(self.default) is float:
-            low = -math.inf if self.low is None else float(self.low)
-            high = math.inf if self.high is None else float(self.high)
+            low = -math.inf if entry.low is None else float(entry.low)
+            high = math.inf if entry.high is None else float(entry.high)
             descriptor.floating_point_range = [
-                FloatingPointRange(from_value=low, to_value=high, step=float(self.step))
+                FloatingPointRange(from_value=low, to_value=high, step=0.0)
             ]
         else:
-            low = -_INTEGER_LIMIT if self.low is None else int(self.low)
-            high = _INTEGER_LIMIT if self.high is None else int(self.high)
-            descriptor.integer_range = [
-                IntegerRange(from_value=low, to_value=high, step=int(self.step))
-            ]
+            low = -_INTEGER_LIMIT if entry.low is None else int(entry.low)
+            high = _INTEGER_LIMIT if entry.high is None else int(entry.high)
+            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=0)]
         return descriptor
 
 
-def parameters_of(kind: type, prefix: str = "") -> tuple[Parameter, ...]:
+def parameters_of(kind: type) -> tuple[Parameter, ...]:
     """The parameters that the settings of a dataclass are, in their order."""
-    return tuple(
-        Parameter(name, default, **_described(entry))
-        for name, default, entry in entries(kind, prefix)
-    )
+    return tuple(Parameter(*entry) for entry in entries(kind))
 
 
-def _described(entry: Setting) -> dict[str, Any]:
-    """A setting's description, as `Parameter` takes it."""
-    values = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
-    return {"description": values.pop("text"), **values}
-
-
-class Parameters:
+class Parameters(Generic[Settings]):
     """The declared parameters of a node; made by `declare`."""
 
     def __init__(
         self,
+        kind: type[Settings],
         table: Sequence[Parameter],
-        values: Mapping[str, Value],
+        values: dict[str, Value],
         is_active: Callable[[], bool],
-        validate: Callable[[Mapping[str, Value]], None] | None,
     ) -> None:
+        self._kind = kind
         self._table = {entry.name: entry for entry in table}
-        self._values: Mapping[str, Value] = MappingProxyType(dict(values))
+        # By name, and as an object: exchanged together, so that no reader needs a lock.
+        self._now = values, self._made(values)
         self._is_active = is_active
-        self._validate = validate
         self._lock = threading.Lock()
-        self._listeners: list[Callable[[Mapping[str, Value]], None]] = []
+        self._listeners: list[Callable[[Settings], None]] = []
 
-    def values(self) -> Mapping[str, Any]:
-        """All values as they are now: an immutable snapshot. Thread-safe, does not block."""
-        return self._values
+    def _made(self, values: dict[str, Value]) -> Settings:
+        """Raises ParameterError where values contradict each other."""
+        try:
+            return build(self._kind, nested(values))
+        except SettingError as error:
+            raise ParameterError(str(error)) from None
 
-    def on_change(self, listener: Callable[[Mapping[str, Value]], None]) -> None:
+    def values(self) -> Settings:
+        """All values as they are now: an immutable snapshot, the same object until one changes.
+        Thread-safe, does not block."""
+        return self._now[1]
+
+    def on_change(self, listener: Callable[[Settings], None]) -> None:
         """Have `listener` called with the new snapshot after every accepted change."""
         self._listeners.append(listener)
 
@@ -183,20 +159,21 @@ class Parameters:
         ]
 
     def _accept(self, parameters: list[RosParameter]) -> SetParametersResult:
+        present, _ = self._now
         changes: dict[str, Value] = {}
         try:
             for parameter in self._known(parameters):
                 entry = self._table[parameter.name]
-                value = entry.check(parameter.value)
+                value, now = entry.check(parameter.value), present[entry.name]
                 # Loading a file that repeats the present value changes nothing, so it may pass.
-                if entry.only_inactive and value != self._values[entry.name] and self._is_active():
+                if entry.setting.only_inactive and value != now and self._is_active():
                     raise ParameterError(
-                        f"{entry.name} stays {self._values[entry.name]!r}: it may change "
-                        f"{entry.changes()}; deactivate the node first"
+                        f"{entry.name} stays {now!r}: it may change {entry.changes()}; "
+                        "deactivate the node first"
                     )
                 changes[entry.name] = value
-            if changes and self._validate is not None:
-                self._validate({**self._values, **changes})
+            if changes:
+                self._made({**present, **changes})
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
@@ -206,27 +183,27 @@ class Parameters:
         if not changes:
             return
         with self._lock:
-            self._values = MappingProxyType({**self._values, **changes})
+            values = {**self._now[0], **changes}
+            self._now = values, self._made(values)
         for listener in self._listeners:
-            listener(self._values)
+            listener(self.values())
 
 
 def declare(
-    node: Node,
-    table: Sequence[Parameter],
-    *,
-    is_active: Callable[[], bool] = lambda: False,
-    validate: Callable[[Mapping[str, Value]], None] | None = None,
-) -> Parameters:
-    """Declare every entry of the table on the node and keep its values valid from then on.
+    node: Node, kind: type[Settings], *, is_active: Callable[[], bool] = lambda: False
+) -> Parameters[Settings]:
+    """Declare the settings of a dataclass on the node, and keep their values valid from then on.
 
-    is_active: whether `only_inactive` parameters are locked at present.
-    validate: checks that concern several values at once; gets all values as they would become and
-    raises ValueError with the reason to reject them.
+    Args:
+        node: Gets the parameters.
+        kind: The dataclass. What concerns several values at once it checks when it is made.
+        is_active: Whether `only_inactive` parameters are locked at present.
 
-    Raises ParameterError when a value from the command line or a parameter file is not acceptable,
-    and OverrideError when something there fits no parameter of the node.
+    Raises:
+        ParameterError: A value from the command line or a parameter file is not acceptable.
+        OverrideError: Something there fits no parameter of the node.
     """
+    table = parameters_of(kind)
     values: dict[str, Value] = {}
     for entry in table:
         # Declared loosely first: the override may be an integer where a number is wanted, or a
@@ -235,17 +212,12 @@ def declare(
         given = node.declare_parameter(entry.name, entry.default, loose).value
         node.undeclare_parameter(entry.name)
         values[entry.name] = entry.check(given)
-    if validate is not None:
-        try:
-            validate(values)
-        except ValueError as error:
-            raise ParameterError(str(error)) from None
+    parameters = Parameters(kind, table, values, is_active)
     for entry in table:
         node.declare_parameter(
             entry.name, values[entry.name], entry.descriptor(), ignore_override=True
         )
     overrides.check(node)
-    parameters = Parameters(table, values, is_active, validate)
     node.add_pre_set_parameters_callback(parameters._convert)
     node.add_on_set_parameters_callback(parameters._accept)
     node.add_post_set_parameters_callback(parameters._store)
@@ -267,7 +239,7 @@ def markdown_table(table: Sequence[Parameter]) -> str:
             f"`{default}`" if default else "(empty)",
             entry.accepted(),
             entry.changes(),
-            entry.description,
+            entry.setting.text,
         ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"

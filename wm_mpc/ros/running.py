@@ -26,7 +26,7 @@ from rclpy.utilities import remove_ros_args
 from wm_mpc.ros import overrides
 from wm_mpc.ros.callback_errors import errors_of
 from wm_mpc.ros.executors import PatientExecutor, UrgentExecutor
-from wm_mpc.ros.parameters import ParameterError
+from wm_mpc.settings.fields import SettingError
 
 Stopped = Callable[[], bool]
 AnyNode = TypeVar("AnyNode", bound=Node)
@@ -161,7 +161,7 @@ def run(
                     work(node, lambda: interrupted() or ended())
             finally:
                 node.destroy_node()
-        except (ParameterError, overrides.OverrideError, ParameterException) as error:
+        except (SettingError, overrides.OverrideError, ParameterException) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 import os
 import types
@@ -16,6 +17,7 @@ import yaml
 from wm_mpc.settings.fields import SettingError
 
 Config = TypeVar("Config")
+_SHOWN = 99  # characters of a value in an error: a file may hold anything
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
@@ -36,12 +38,12 @@ def build(
     Raises:
         SettingError: A name is unknown, or a value is not accepted.
     """
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for name, value in data.items():
         if name not in known:
-            raise SettingError(unknown(name, known, where))
+            raise SettingError(unknown(str(name)[:_SHOWN], known, where))
         inner = getattr(base, name, None)
         values[name] = _converted(f"{where}{name}", value, hints[name], inner)
     try:
@@ -107,6 +109,12 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     return tables
 
 
+@functools.cache
+def _hints(kind: type) -> Mapping[str, Any]:
+    """Annotations by field; reading them takes longer than all the rest."""
+    return typing.get_type_hints(kind)
+
+
 def _converted(name: str, value: Any, hint: Any, base: Any = None) -> Any:
     """Convert a value to the type of an annotation. `base`: see `build`, if that type is a
     dataclass."""
@@ -114,11 +122,11 @@ def _converted(name: str, value: Any, hint: Any, base: Any = None) -> Any:
         return _one_of(name, value, typing.get_args(hint))
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
-            raise SettingError(f"{name} is {value!r}; a table of settings is needed")
+            raise SettingError(f"{name} is {_shown(value)}; a table of settings is needed")
         return build(hint, value, f"{name}.", base=base)  # type: ignore[arg-type]
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
-            raise SettingError(f"{name} is {value!r}; a list is needed")
+            raise SettingError(f"{name} is {_shown(value)}; a list is needed")
         return tuple(_converted(name, item, typing.get_args(hint)[0]) for item in value)
     if hint is float and isinstance(value, str):
         value = _number(value)
@@ -129,7 +137,7 @@ def _converted(name: str, value: Any, hint: Any, base: Any = None) -> Any:
         return int(value)
     if hint in (bool, str) and isinstance(value, hint):
         return value
-    raise SettingError(f"{name} is {value!r}; {_KINDS.get(hint, str(hint))} is needed")
+    raise SettingError(f"{name} is {_shown(value)}; {_KINDS.get(hint, str(hint))} is needed")
 
 
 def _one_of(name: str, value: Any, hints: tuple[Any, ...]) -> Any:
@@ -145,6 +153,11 @@ def _one_of(name: str, value: Any, hints: tuple[Any, ...]) -> Any:
         except SettingError as error:
             problems.append(error)
     raise problems[0]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _number(text: str) -> float | str:

@@ -20,29 +20,36 @@ from torch import Tensor
 
 from wm_mpc.model.losses import one_step
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.settings.fields import check, setting
+from wm_mpc.synthesis.method import Perturbation
 
 
 @dataclasses.dataclass(frozen=True)
 class AdversarialConfig:
-    """Settings of adversarial inputs. Radii are multiples of the standard deviation in the batch.
+    """The settings `adversarial.*`; the defaults are those of the paper. Raises SettingError when
+    they are not accepted."""
 
-    Attributes:
-        scene_radius: Of the scene latent (paper: 0.05).
-        state_radius: Of the state (paper: 0.02).
-        action_radius: Of the actions (paper: 0.02).
-        step: Step of the ascent, as a multiple of the radius.
-    """
-
-    scene_radius: float = 0.05
-    state_radius: float = 0.02
-    action_radius: float = 0.02
-    step: float = 1.25
+    scene_radius: float = setting(
+        0.05,
+        "How far latents of the scene move, in standard deviations of the batch",
+        low=0,
+        below=10,
+    )
+    state_radius: float = setting(
+        0.02,
+        "How far latents of the state move, in standard deviations of the batch",
+        low=0,
+        below=10,
+    )
+    action_radius: float = setting(
+        0.02, "How far actions move, in standard deviations of the batch", low=0, below=10
+    )
+    step: float = setting(
+        1.25, "Step of the sign-gradient ascent, as a multiple of the radius", low=0, below=10
+    )
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if not 0.0 <= value < 10.0:
-                raise ValueError(f"adversarial.{field.name} is {value}; accepted: 0 to 10")
+        check(self, "adversarial.")
 
 
 def radius(
@@ -89,3 +96,6 @@ def perturb(
 
 def _ascend(shift: Tensor, slope: Tensor, box: Tensor, step: float) -> Tensor:
     return torch.minimum(torch.maximum(shift + step * box * slope.sign(), -box), box)
+
+
+METHOD = Perturbation(AdversarialConfig, perturb, by_default=True)

@@ -23,41 +23,36 @@ from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
+from wm_mpc.settings.fields import SettingError, check, setting
 from wm_mpc.sim.workers import Workers, kept_simulation
 from wm_mpc.spec import RobotSpec
-from wm_mpc.synthesis.random_rollouts import Rollouts, execute
+from wm_mpc.synthesis.method import Material, RolloutMethod, Rollouts
+from wm_mpc.synthesis.random_rollouts import execute
 
 _CHUNK = 8  # plans of a job: enough work to be worth sending
 
 
 @dataclasses.dataclass(frozen=True)
 class OnlineConfig:
-    """Settings of online rollouts. The planner is Adam; it must be as strong as the one that will
-    be used, or it misses the phantom ways that one finds.
+    """The settings `online.*`. The planner is Adam; make it as strong as the one that will be used,
+    or it misses the phantom ways that one finds. Raises SettingError when they are not accepted."""
 
-    Attributes:
-        every: Updates between two rounds.
-        plans: Plans made and executed in a round.
-        attempts: Plans for one goal. The first begins at a recorded state, each other one where the
-            one before it ended (1: as in the paper).
-        horizon: Model steps of a plan.
-        restarts: Starts of a plan.
-        iterations: Iterations of a plan.
-    """
-
-    every: int = 500
-    plans: int = 250
-    attempts: int = 1
-    horizon: int = 7
-    restarts: int = 16
-    iterations: int = 20
+    every: int = setting(500, "Number of updates between two rounds", low=1)
+    plans: int = setting(250, "Plans made and executed in a round, a multiple of attempts", low=1)
+    attempts: int = setting(
+        1,
+        "Plans to one goal: the first from a recorded state, each other one from where the one "
+        "before it ended",
+        low=1,
+    )
+    horizon: int = setting(7, "Model steps of a plan", "steps", low=1)
+    restarts: int = setting(16, "Starts of the planner", low=1)
+    iterations: int = setting(20, "Iterations of the planner", low=1)
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            if getattr(self, field.name) < 1:
-                raise ValueError(f"online.{field.name} must be at least 1")
+        check(self, "online.")
         if self.plans % self.attempts:
-            raise ValueError(
+            raise SettingError(
                 f"online.plans is {self.plans}; a multiple of online.attempts, {self.attempts}, "
                 "is needed"
             )
@@ -173,3 +168,32 @@ class _Round:
             image, state = images[-1], states[-1]
             simulator_state = simulation.task.get_state()
         return executed
+
+
+def _round(config: OnlineConfig, material: Material) -> Rollouts:
+    return online_rollouts(
+        material.model(),
+        material.recording,
+        config,
+        [material.seed, 2, material.update],
+        material.episodes,
+        material.workers,
+        material.progress,
+    )
+
+
+def _complaint(config: OnlineConfig, history: int) -> str:
+    if config.horizon >= history:
+        return ""
+    return f"online.horizon is {config.horizon}; at least the history, {history}, is needed"
+
+
+METHOD = RolloutMethod(
+    OnlineConfig,
+    _round,
+    count=lambda config: config.plans,
+    steps=lambda config: config.horizon,
+    every=lambda config: config.every,
+    complaint=_complaint,
+    by_default=True,
+)

@@ -15,43 +15,25 @@ from typing import Any
 import numpy as np
 
 from wm_mpc.data.episodes import Recording
+from wm_mpc.settings.fields import check, setting
 from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.workers import Workers, kept_simulation
+from wm_mpc.synthesis.method import Material, RolloutMethod, Rollouts
 
 _CHUNK = 16  # rollouts of a job: enough work to be worth sending
 
 
 @dataclasses.dataclass(frozen=True)
 class RandomRolloutConfig:
-    """Settings of random rollouts.
+    """The settings `random.*`. Raises SettingError when they are not accepted."""
 
-    Attributes:
-        count: Number of rollouts.
-        steps: Model steps of each; few, so that a rollout stays near the data.
-    """
-
-    count: int = 3000
-    steps: int = 5
+    count: int = setting(3000, "Number of rollouts", low=1)
+    steps: int = setting(
+        5, "Model steps of each rollout; short ones stay near the data", "steps", low=1
+    )
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            if getattr(self, field.name) < 1:
-                raise ValueError(f"random.{field.name} must be at least 1")
-
-
-@dataclasses.dataclass(frozen=True)
-class Rollouts:
-    """Executed rollouts.
-
-    Attributes:
-        images: uint8 (count, steps + 1, height, width, 3).
-        states: float32 (count, steps + 1, state size).
-        actions: float32 (count, steps, block size), normalised.
-    """
-
-    images: np.ndarray
-    states: np.ndarray
-    actions: np.ndarray
+        check(self, "random.")
 
 
 def random_actions(rng: np.random.Generator, steps: int, frame_skip: int, size: int) -> np.ndarray:
@@ -126,3 +108,25 @@ def _execute_chunk(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """In a worker."""
     return [execute(kept_simulation(task), *job) for job in chunk]
+
+
+def _round(config: RandomRolloutConfig, material: Material) -> Rollouts:
+    # A rollout brings its own history.
+    steps = config.steps + material.history - 1
+    return random_rollouts(
+        material.recording,
+        dataclasses.replace(config, steps=steps),
+        material.seed,
+        material.workers,
+        material.progress,
+        material.episodes,
+    )
+
+
+METHOD = RolloutMethod(
+    RandomRolloutConfig,
+    _round,
+    count=lambda config: config.count,
+    steps=lambda config: config.steps,
+    by_default=True,
+)

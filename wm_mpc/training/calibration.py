@@ -1,8 +1,7 @@
-"""Measures how wrong a trained world model usually is: `model/familiarity.py` says what for.
+"""Measure the usual errors of a trained world model; `model/familiarity.py` explains their use.
 
-Every checkpoint carries these numbers, those of an unfinished training too. What depends on the
-encoder and decoder is therefore measured once and kept (`Gauge`); a dynamics that is still being
-trained then costs one prediction.
+Every checkpoint contains these numbers, also during training. The part that depends on encoder and
+decoder is measured once and kept in a `Gauge`, so an unfinished dynamics costs one prediction.
 """
 
 from __future__ import annotations
@@ -19,19 +18,21 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.diagnostics import predict
 from wm_mpc.training.replay import encode_all
 
-_MOST = 4096  # moments to look at
+_MOST = 4096  # moments
 _QUANTILE = 0.99
-_MOVED = 0.1  # of the largest distance covered in a step: less is standing still
-# Smaller errors are those of a picture that never changes, or of a robot that never moves: against
-# them, everything would be a surprise.
-_LEAST_PREDICTION = 1e-3  # of the spread of latents
+_MOVED = 0.1  # share of the largest motion in a step; less counts as standing still
+# A scene or a robot that never moves gives smaller errors, and then everything would be a surprise.
+_LEAST_PREDICTION = 1e-3  # share of the spread of latents
 _LEAST_IMAGE = 0.5 / 255  # half a grey level
 
 
 class Gauge:
-    """Held-out moments of a recording, as a model with a finished encoder and decoder sees them.
+    """Held-out moments of a recording, as a model with finished encoder and decoder sees them.
 
-    Never changes the model. Moments are windows of the model's history and one model step.
+    A moment is a window of the model's history and one model step. The model never changes.
+
+    Attributes:
+        moments: Number of moments.
     """
 
     def __init__(
@@ -43,8 +44,15 @@ class Gauge:
         seed: int = 0,
         most: int = _MOST,
     ) -> None:
-        """episodes: numbers of those that the model was not trained on. most: moments to look at,
-        drawn at random."""
+        """Encode the moments.
+
+        Args:
+            model: The model.
+            recording: The recorded episodes.
+            episodes: Positions of episodes on which the model was not trained.
+            seed: Seed of the random choice of moments.
+            most: Largest number of moments.
+        """
         past = model.spec.history
         starts = recording.window_starts(past, episodes)
         rng = np.random.default_rng(seed)
@@ -67,8 +75,15 @@ class Gauge:
 
     @torch.no_grad()
     def measure(self, model: WorldModel, *, checkpoint: str = "") -> Familiarity | None:
-        """Of a model that differs from the first one at most in its dynamics and embedding. None
-        without any moment, and where an error is not finite. checkpoint: see `Familiarity`."""
+        """Measure a model that differs from the first one only in its dynamics and embedding.
+
+        Args:
+            model: The model.
+            checkpoint: As in `Familiarity`.
+
+        Returns:
+            The usual errors; None without moments, or if an error is not finite.
+        """
         if not self.moments:
             return None
         past = model.spec.history
@@ -92,8 +107,8 @@ class Gauge:
 
 
 def _usual(errors: Tensor) -> float:
-    """What 99 of 100 errors (moments,) stay below. Fewer than a hundred do not tell: then the
-    largest one, and up to twice as much, the fewer there are. NaN where one is not finite."""
+    """The 99th percentile of errors (moments,), or NaN if one is not finite. With fewer than a
+    hundred, the largest one times a factor of up to two."""
     if not torch.isfinite(errors).all():
         return math.nan
     if len(errors) >= ENOUGH:
@@ -109,16 +124,36 @@ def measure_familiarity(
     seed: int = 0,
     checkpoint: str = "",
 ) -> Familiarity | None:
-    """On episodes, by number, that the model was not trained on; None when none of them holds the
-    model's history and a step after it. checkpoint: see `Familiarity`."""
+    """Measure the usual errors of a model.
+
+    Args:
+        model: The model.
+        recording: The recorded episodes.
+        episodes: Positions of episodes on which the model was not trained.
+        seed: Seed of the random choice of moments.
+        checkpoint: As in `Familiarity`.
+
+    Returns:
+        The usual errors; None if no episode holds the model's history and a step after it.
+    """
     return Gauge(model, recording, episodes, seed=seed).measure(model, checkpoint=checkpoint)
 
 
 def renewed_familiarity(
     tuned: WorldModel, before: WorldModel, recording: Recording, episodes: np.ndarray
 ) -> Familiarity | None:
-    """Of a model that was trained further on a recording of its robot: measured on the held-out
-    episodes, where these are enough to tell; else that of the model before, if it has any."""
+    """Measure a model that was trained further on its robot's recording.
+
+    Args:
+        tuned: The new model.
+        before: The model before.
+        recording: The recorded episodes.
+        episodes: Positions of the held-out episodes.
+
+    Returns:
+        The usual errors on the held-out episodes; those of the model before, if it has any and the
+        episodes are too few.
+    """
     found = measure_familiarity(tuned, recording, episodes)
     if found is not None and (found.moments >= ENOUGH or before.familiarity is None):
         return found

@@ -1,6 +1,6 @@
-"""The training command: its options, and the settings they stand for.
+"""The options of the training command, and the settings that they select.
 
-`ros2 run wm_mpc train` and the training process of the node `learner` both take them.
+`ros2 run wm_mpc train` and the training process of the node `learner` both use them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from wm_mpc.arguments import positive, seed
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.resources import share_directory
 from wm_mpc.sim.worker_arguments import add_workers
+from wm_mpc.synthesis.registry import METHODS
 from wm_mpc.training.compute import ACCELERATORS, PRECISIONS
-from wm_mpc.training.config import SYNTHESIS, TrainConfig
+from wm_mpc.training.config import TrainConfig
 
 _TASK = "wall"  # where neither --task nor --dataset is given
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="train",
         description="Train a world model on recorded episodes, and close the gap between "
@@ -40,23 +42,23 @@ def parser() -> argparse.ArgumentParser:
     )
     files.add_argument(
         "--representation", type=Path, metavar="DIR",
-        help="another run with the same data, seed and first phases; use its finished encoder "
-        "instead of training the same one again",
+        help="use the finished encoder of this run, which must have the same data, seed and first "
+        "phases",
     )  # fmt: skip
     files.add_argument(
         "--config", type=Path, metavar="FILE",
         help="settings (YAML); default: the installed train_<task>.yaml, or train.yaml",
     )  # fmt: skip
-    overrides = parser.add_argument_group("settings; they win over the file")
+    overrides = parser.add_argument_group("settings; they override the file")
     overrides.add_argument("--seed", type=seed, metavar="N", help="seed of all random numbers")
     overrides.add_argument(
         "--representation-seed", type=seed, metavar="N",
-        help="another seed for the phases before the last; default: the same",
+        help="separate seed for the phases before the last; default: --seed",
     )  # fmt: skip
     overrides.add_argument(
         "--synthesis",
         metavar="LIST",
-        help=f"methods of data synthesis, with commas, out of {', '.join(SYNTHESIS)}; or none",
+        help=f"comma-separated methods of data synthesis, out of {', '.join(METHODS)}; or none",
     )
     overrides.add_argument(
         "--episodes", type=positive, metavar="N", help="train on the first N episodes only"
@@ -70,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
         "--accelerator",
         choices=ACCELERATORS,
         default="auto",
-        help="what computes; auto: a GPU, if there is one; default: auto",
+        help="device that computes; auto: a GPU, if there is one; default: auto",
     )
     compute.add_argument(
         "--devices", type=positive, default=1, metavar="N",
@@ -92,16 +94,27 @@ def parser() -> argparse.ArgumentParser:
 
 
 def settle_task(options: argparse.Namespace) -> None:
-    """Where parsed options name no task, it is that of their dataset, if there is one."""
+    """Set `options.task`, if it is missing, to the task of the dataset, or to the default.
+
+    Args:
+        options: Parsed options of `parser`; changed in place.
+    """
     if options.task is None:
         options.task = _TASK
         if options.dataset is not None:
-            with contextlib.suppress(DatasetError):  # told when it is opened
+            with contextlib.suppress(DatasetError):  # reported when it is opened
                 options.task = Dataset(options.dataset).spec.task
 
 
 def settings(options: argparse.Namespace) -> TrainConfig:
-    """The settings of parsed options, after `settle_task`. Raises ConfigError."""
+    """Return the settings that parsed options select.
+
+    Args:
+        options: Parsed options, after `settle_task`.
+
+    Raises:
+        ConfigError: A setting is unknown or not accepted.
+    """
     overrides: dict[str, Any] = {
         name: getattr(options, name)
         for name in ("seed", "representation_seed", "episodes", "history")
@@ -114,7 +127,7 @@ def settings(options: argparse.Namespace) -> TrainConfig:
 
 
 def _shipped_settings(task: str) -> Path:
-    """The settings made for a task, else those for all."""
+    """The installed settings of a task, or the general ones."""
     folder = share_directory() / "config"
     own = folder / f"train_{task}.yaml"
     return own if own.is_file() else folder / "train.yaml"

@@ -1,6 +1,6 @@
-"""Where a training runs: which processor, how many processes, what precision.
+"""Where a training runs: device, number of processes, and precision.
 
-Lightning Fabric does the work; it is slow to import, so only a run that starts imports it.
+Lightning Fabric does the work. It is slow to import, so only a starting run imports it.
 """
 
 from __future__ import annotations
@@ -19,19 +19,29 @@ PRECISIONS = ("32-true", "bf16-mixed")
 
 
 class ComputeError(RuntimeError):
-    """A processor that this machine does not have."""
+    """A device that this machine does not have."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Compute:
-    """accelerator: one of `ACCELERATORS`; auto takes a GPU where there is one. devices: processes
-    on this machine, each with a GPU of its own or a share of the cores. nodes: machines; each is
-    given the same command, with MASTER_ADDR, MASTER_PORT and NODE_RANK in its environment and the
-    dataset and the run directory on storage they share. precision: one of `PRECISIONS`,
-    of the dynamics' matrix products in phase `dynamics`; bf16-mixed is for hardware that has it,
-    which for CPUs means AVX-512 BF16 or AMX. Measured on an AMD EPYC with the former: 38 instead of
-    102 ms for an update of `push_t`'s dynamics (hidden 256), with losses equal to three digits. The
-    other phases stay in single precision: pixels gained 15 % only, and distances need the digits.
+    """Where a training runs.
+
+    With bf16-mixed, only the matrix products of the dynamics in phase `dynamics` are faster. On an
+    AMD EPYC with AVX-512 BF16, an update of `push_t`'s dynamics (hidden 256) took 38 instead of
+    102 ms, with losses equal to three digits. The other phases stay in single precision: pixels
+    gained only 15 %, and distances need the digits.
+
+    Attributes:
+        accelerator: One of `ACCELERATORS`; "auto" uses a GPU if there is one.
+        devices: Processes on this machine, each with its own GPU or a share of the cores; 1 or
+            more.
+        nodes: Machines; 1 or more. Each runs the same command with MASTER_ADDR, MASTER_PORT and
+            NODE_RANK in its environment, and with dataset and run directory on shared storage.
+        precision: One of `PRECISIONS`; "bf16-mixed" needs hardware support, on CPUs AVX-512 BF16
+            or AMX.
+
+    Raises:
+        ValueError: A value is not accepted.
     """
 
     accelerator: str = "auto"
@@ -51,13 +61,18 @@ class Compute:
 
     @property
     def processes(self) -> int:
-        """In all, on all machines."""
+        """Number of processes on all machines."""
         return self.devices * self.nodes
 
     def launch(self) -> Fabric:
-        """Start the other processes, which run the same program from its beginning, and return
-        what joins them; in the same process always the same. Raises ComputeError when the machine
-        lacks what is asked for."""
+        """Start the other processes, which run the same program from the beginning.
+
+        Returns:
+            The object that connects them; always the same one in a process.
+
+        Raises:
+            ComputeError: The machine does not have the requested devices.
+        """
         return _launch(self)
 
 
@@ -75,7 +90,7 @@ def _launch(compute: Compute) -> Fabric:
         )
     except (MisconfigurationException, RuntimeError) as error:
         raise ComputeError(
-            f"accelerator {compute.accelerator} with devices {compute.devices} is not to be had "
+            f"accelerator {compute.accelerator} with devices {compute.devices} is not available "
             f"here: {error}"
         ) from None
     fabric.launch()
@@ -83,7 +98,12 @@ def _launch(compute: Compute) -> Fabric:
 
 
 def in_any_process(fabric: Fabric, condition: Any) -> bool:
-    """Whether a condition holds in one of the processes; the same answer in all of them."""
+    """Return whether a condition holds in any process; the answer is the same in all of them.
+
+    Args:
+        fabric: The processes.
+        condition: The condition in this process.
+    """
     if fabric.world_size == 1:
         return bool(condition)
     flag = torch.tensor(float(condition), device=fabric.device)

@@ -1,4 +1,4 @@
-"""Settings of a training run, checked where they are made; read from `config/train.yaml`."""
+"""Settings of a training run, checked on construction; read from `config/train.yaml`."""
 
 from __future__ import annotations
 
@@ -9,137 +9,148 @@ from typing import Any
 
 from wm_mpc.model.world_model import Architecture
 from wm_mpc.settings.build import build, load_table
-from wm_mpc.settings.fields import SettingError
-from wm_mpc.synthesis.adversarial import AdversarialConfig
-from wm_mpc.synthesis.online import OnlineConfig
-from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
+from wm_mpc.settings.fields import SettingError, check, section, setting
+from wm_mpc.synthesis.registry import METHODS, by_default
 
-SYNTHESIS = ("random", "online", "adversarial")
+SYNTHESIS = by_default()  # of a training that does not name its methods
 
 
 class ConfigError(SettingError):
-    """A training setting that is unknown or outside what is accepted."""
+    """A training setting that is unknown or not accepted."""
+
+
+def _with_methods(kind: type) -> type:
+    """A dataclass to be, with a section for each method of data synthesis."""
+    for name, method in METHODS.items():
+        if name in kind.__annotations__:
+            raise TypeError(f"synthesis method {name}: a training setting has that name already")
+        kind.__annotations__[name] = method.config
+        setattr(kind, name, section(method.config))
+    return kind
 
 
 @dataclasses.dataclass(frozen=True)
+@_with_methods
 class TrainConfig:
-    """All settings of a training. `config/train.yaml` says what each of them means.
+    """All settings of a training, with a section for each method of data synthesis. Raises
+    ConfigError when they are not accepted."""
 
-    Attributes:
-        seed: Of all random numbers.
-        representation_seed: Of all phases before `dynamics`; -1: the seed.
-        horizon: Model steps of the multi-step loss.
-        history: Model steps that the dynamics sees, up to the present one; 0: as the dataset says.
-        episodes: How many are trained on, the first ones; 0: all. The last `validation` share of
-            the dataset is held out in any case.
-        representation_updates: Of the first phase: encoder, decoder and dynamics, from pixels.
-        representation_batch: Windows in an update of it, in each process.
-        representation_rate: Its learning rate.
-        prediction_weight: Weight of the latent prediction loss in the first phase.
-        pixel_emphasis: Extra weight of pixels that differ from the mean image.
-        embedding_updates: Of the second phase: the distance to a goal.
-        embedding_rate: Its learning rate.
-        embedding_lags: Times between two frames, in control steps.
-        proposals_updates: Of the third phase: learned first plans.
-        proposals_rate: Its learning rate.
-        dynamics_updates: Of the last phase: the dynamics on finished latents, with data synthesis.
-        dynamics_batch: Windows in an update of it, in each process.
-        dynamics_rate: Its learning rate.
-        weight_decay: Of all phases.
-        ema: Decay of the moving average of the weights that is kept; 0: the last weights.
-        whitening: How far the principal components of the scene are brought to equal variance (0:
-            not, 1: fully); see `readout.fit_scene_map`.
-        validation: Share of the episodes that is held out.
-        checkpoint_interval: Seconds between two saved states.
-        threads: Of PyTorch; 0: all cores.
-        synthesis: Methods of data synthesis.
-        synthesis_share: Share of each dynamics batch that comes from synthesised rollouts, evenly
-            from each method that has some. So every variant makes the same number of updates on the
-            same number of windows.
-        architecture: Of the world model.
-        random: Of random rollouts.
-        online: Of online rollouts.
-        adversarial: Of adversarial inputs.
-    """
-
-    seed: int = 0
-    representation_seed: int = -1
-    horizon: int = 5
-    history: int = 0
-    episodes: int = 0
-    representation_updates: int = 1500
-    representation_batch: int = 32
-    representation_rate: float = 2e-3
-    prediction_weight: float = 0.1
-    pixel_emphasis: float = 20.0
-    embedding_updates: int = 4000
-    embedding_rate: float = 2e-3
-    embedding_lags: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
-    proposals_updates: int = 3000
-    proposals_rate: float = 1e-3
-    dynamics_updates: int = 6000
-    dynamics_batch: int = 256
-    dynamics_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    ema: float = 0.0
-    whitening: float = 0.6
-    validation: float = 0.05
-    checkpoint_interval: float = 30.0
-    threads: int = 0
-    synthesis: tuple[str, ...] = SYNTHESIS
-    synthesis_share: float = 0.5
-    architecture: Architecture = dataclasses.field(default_factory=Architecture)
-    random: RandomRolloutConfig = dataclasses.field(default_factory=RandomRolloutConfig)
-    online: OnlineConfig = dataclasses.field(default_factory=OnlineConfig)
-    adversarial: AdversarialConfig = dataclasses.field(default_factory=AdversarialConfig)
+    seed: int = setting(0, "Seed of all random numbers", low=0)
+    representation_seed: int = setting(-1, "Seed of all phases before the last; below 0: the seed")
+    horizon: int = setting(5, "Model steps of the multi-step loss", "steps", low=1)
+    history: int = setting(
+        0,
+        "Number of model steps that the dynamics sees, up to the present one; 0: as the dataset "
+        "says",
+        "steps",
+        low=0,
+    )
+    episodes: int = setting(
+        0,
+        "Train on so many episodes, the first ones; 0: on all. The held-out ones are not among "
+        "them",
+        low=0,
+    )
+    representation_updates: int = setting(
+        1500, "Updates of phase 1: encoder, decoder and dynamics, from pixels", low=1
+    )
+    representation_batch: int = setting(
+        32, "Windows of 3 frames in an update of phase 1, in each process", low=1
+    )
+    representation_rate: float = setting(2e-3, "Learning rate of phase 1", above=0)
+    prediction_weight: float = setting(
+        0.1, "Weight of the latent prediction loss in phase 1", low=0
+    )
+    pixel_emphasis: float = setting(
+        20.0, "Extra weight of pixels that differ from the mean image", low=0
+    )
+    embedding_updates: int = setting(
+        4000, "Updates of phase 2: the distance to a goal, from how far frames are apart", low=1
+    )
+    embedding_rate: float = setting(2e-3, "Learning rate of phase 2", above=0)
+    embedding_lags: tuple[int, ...] = setting(
+        (1, 2, 4, 8, 16, 32), "Times between two frames in phase 2", "control steps", low=1
+    )
+    proposals_updates: int = setting(3000, "Updates of phase 3: learned first plans", low=1)
+    proposals_rate: float = setting(1e-3, "Learning rate of phase 3", above=0)
+    dynamics_updates: int = setting(
+        6000,
+        "Updates of phase 4: the dynamics, on finished latents and with data synthesis",
+        low=1,
+    )
+    dynamics_batch: int = setting(256, "Windows in an update of phase 4, in each process", low=1)
+    dynamics_rate: float = setting(1e-3, "Learning rate of phase 4", above=0)
+    weight_decay: float = setting(1e-4, "Weight decay of all phases", low=0)
+    ema: float = setting(
+        0.0,
+        "Decay of the moving average of the weights that is kept; 0: the last weights",
+        low=0,
+        below=1,
+    )
+    whitening: float = setting(
+        0.6,
+        "How far the principal components of the scene are brought to equal variance; 0: not, 1: "
+        "fully",
+        "",
+        0,
+        1,
+    )
+    validation: float = setting(
+        0.05, "Share of the episodes that is held out, the last ones", above=0, below=0.9
+    )
+    checkpoint_interval: float = setting(
+        30.0, "Time between two saved states; a killed training loses at most this much", "s",
+        above=0,
+    )  # fmt: skip
+    threads: int = setting(0, "Threads of PyTorch; 0: all cores", low=0)
+    synthesis: tuple[str, ...] = setting(
+        SYNTHESIS, "Methods of data synthesis, in any combination", choices=tuple(METHODS)
+    )
+    synthesis_share: float = setting(
+        0.5,
+        "Share of each batch of phase 4 that comes from synthesised rollouts, evenly from each "
+        "method that has some",
+        low=0,
+        below=1,
+    )
+    architecture: Architecture = section(Architecture)
 
     def __post_init__(self) -> None:
-        for name in ("horizon", "representation_updates", "representation_batch",
-                     "embedding_updates", "proposals_updates", "dynamics_updates",
-                     "dynamics_batch"):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; at least 1 is needed")
-        for name in ("representation_rate", "embedding_rate", "proposals_rate",
-                     "dynamics_rate", "checkpoint_interval"):  # fmt: skip
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be positive")
-        for name in ("seed", "history", "episodes", "threads", "prediction_weight",
-                     "pixel_emphasis", "weight_decay"):  # fmt: skip
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must not be negative")
-        if not 0.0 < self.validation < 0.9:
-            raise ConfigError(f"validation is {self.validation}; accepted: above 0, below 0.9")
-        for name in ("ema", "synthesis_share"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; accepted: 0, to below 1")
-        if not 0.0 <= self.whitening <= 1.0:
-            raise ConfigError(f"whitening is {self.whitening}; accepted: 0 to 1")
-        lags = self.embedding_lags
-        if not lags or any(not isinstance(lag, int) or lag < 1 for lag in lags):
+        try:
+            check(self)
+        except SettingError as error:
+            raise ConfigError(str(error)) from None
+        if not self.embedding_lags:
             raise ConfigError(
-                f"embedding_lags is {list(lags)}; accepted: some whole numbers of control steps, "
-                "each at least 1"
+                "embedding_lags is []; accepted: some whole numbers of control steps, each at "
+                "least 1"
             )
-        unknown = sorted(set(self.synthesis) - set(SYNTHESIS))
-        if unknown:
-            raise ConfigError(f"unknown synthesis {unknown}; accepted: {', '.join(SYNTHESIS)}")
+
+    def method(self, name: str) -> Any:
+        """The settings of a method of data synthesis."""
+        return getattr(self, name)
 
     @property
     def seed_of_representation(self) -> int:
-        """Of all phases before `dynamics`."""
+        """Seed of all phases before `dynamics`."""
         return self.seed if self.representation_seed < 0 else self.representation_seed
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the settings as nested tables."""
         return dataclasses.asdict(self)
 
     def representation_settings(self) -> dict[str, Any]:
-        """What the outcome of the phases before `dynamics` depends on, apart from the data."""
+        """Return the settings that decide the outcome of the phases before `dynamics`."""
         settings = {**self.to_dict(), "seed": self.seed_of_representation}
         return {name: value for name, value in settings.items() if name in _REPRESENTATION}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
-        """From plain (nested) mappings; raises ConfigError naming an unknown or bad entry."""
+        """Build the settings from nested tables.
+
+        Raises:
+            ConfigError: An entry is unknown or not accepted; the text names it.
+        """
         try:
             return build(cls, data)
         except SettingError as error:
@@ -147,7 +158,15 @@ class TrainConfig:
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], **overrides: Any) -> TrainConfig:
-        """From a YAML file; `overrides` win. Raises ConfigError."""
+        """Build the settings from a YAML file.
+
+        Args:
+            path: The file.
+            **overrides: Entries that override the file.
+
+        Raises:
+            ConfigError: The file cannot be read, or an entry is unknown or not accepted.
+        """
         try:
             data = load_table(path)
         except SettingError as error:

@@ -1,7 +1,7 @@
-"""The directory of a run: whose it is, where it stands, and the representation it can pass on.
+"""The directory of a run: its identity, its state, and the representation that other runs can use.
 
-Every file appears complete or not at all (temporary file, fsync, rename), so a run may be killed at
-any moment.
+Each file appears completely or not at all (temporary file, fsync, rename), so a run may be killed
+at any moment.
 """
 
 from __future__ import annotations
@@ -19,18 +19,28 @@ from wm_mpc.atomic import remove_leftovers, replacing
 
 
 class TrainingError(RuntimeError):
-    """A run that cannot start, continue or be trusted."""
+    """A run that cannot start, continue or give a usable model."""
 
 
 class RunDirectory:
-    """Files of one run below `path`."""
+    """The files of one run.
+
+    Attributes:
+        path: The directory.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
     def claim(self, identity: dict[str, Any]) -> None:
-        """Make the directory this run's own. Raises TrainingError when it is another's already, or
-        damaged."""
+        """Claim the directory for this run.
+
+        Args:
+            identity: Everything that distinguishes runs.
+
+        Raises:
+            TrainingError: The directory belongs to another run, or is damaged.
+        """
         identity = _as_json(identity)
         remove_leftovers(self.path)
         previous = self._identity()
@@ -55,22 +65,40 @@ class RunDirectory:
         return identity
 
     def save_state(self, state: dict[str, Any]) -> None:
-        """Where the run stands: tensors and plain values, also of optimiser and schedule."""
+        """Save the state of the run.
+
+        Args:
+            state: Tensors and plain values, including those of optimiser and schedule.
+        """
         _write(self.path / "state.pt", lambda file: torch.save(state, file))
 
     def load_state(self) -> dict[str, Any] | None:
-        """What `save_state` wrote last, or None. Raises TrainingError when it is damaged."""
+        """Return the last saved state, or None.
+
+        Raises:
+            TrainingError: The file is damaged.
+        """
         path = self.path / "state.pt"
         return _load(path, "remove it to start over") if path.exists() else None
 
     def save_representation(self, representation: dict[str, Any]) -> None:
-        """The end of the phases before `dynamics`, with the `identity` of what it was made from."""
+        """Save the result of the phases before `dynamics`.
+
+        Args:
+            representation: Tensors and plain values, with the `identity` of its inputs.
+        """
         plain = {**representation, "identity": _as_json(representation["identity"])}
         _write(self.path / "representation.pt", lambda file: torch.save(plain, file))
 
     def load_representation(self, identity: dict[str, Any]) -> dict[str, Any]:
-        """The finished representation of this run, for another one. Raises TrainingError when it
-        was made from anything but `identity`, or is not finished."""
+        """Return the finished representation of this run, for another one.
+
+        Args:
+            identity: Identity of the inputs that the other run has.
+
+        Raises:
+            TrainingError: It was made from other inputs, is not finished, or is damaged.
+        """
         path = self.path / "representation.pt"
         if not path.exists():
             raise TrainingError(
@@ -80,19 +108,26 @@ class RunDirectory:
         identity = _as_json(identity)
         if representation["identity"] != identity:
             raise TrainingError(
-                f"the representation of {self.path} is not the one this run would train: "
+                f"the representation of {self.path} differs from the one this run would train: "
                 f"{_difference(representation['identity'], identity)}"
             )
         return representation
 
     def representation_hash(self, identity: dict[str, Any]) -> str:
-        """A short hash of the finished representation. Raises as `load_representation` does."""
+        """Return a short hash of the finished representation.
+
+        Args:
+            identity: As for `load_representation`.
+
+        Raises:
+            TrainingError: As for `load_representation`.
+        """
         self.load_representation(identity)
         return hashlib.sha256((self.path / "representation.pt").read_bytes()).hexdigest()[:16]
 
 
 def _as_json(identity: dict[str, Any]) -> dict[str, Any]:
-    """As it comes back from a file: tuples are lists."""
+    """The identity as it returns from a file: tuples become lists."""
     plain: dict[str, Any] = json.loads(json.dumps(identity))
     return plain
 

@@ -1,4 +1,4 @@
-"""TensorBoard events of a run, in `<run>/tensorboard`: loss curves while it runs, and pictures."""
+"""TensorBoard events of a run in `<run>/tensorboard`: loss curves during the run, and images."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from PIL import Image
 
 
 class Events:
-    """Written from the first value on; a run that has nothing to do leaves no file.
+    """Writes events. The file is created with the first value, so an idle run leaves no file.
 
-    first_step: what an earlier process wrote from this step on is dropped by TensorBoard, so that
-    a resumed run has one curve.
+    Args:
+        directory: Directory of the run.
+        first_step: TensorBoard drops earlier events from this step on, so a resumed run has one
+            curve.
     """
 
     def __init__(self, directory: Path, first_step: int = 0) -> None:
@@ -21,21 +23,35 @@ class Events:
         self._writer: Any = None
 
     def scalars(self, group: str, step: int, values: dict[str, float]) -> None:
-        """Named values of one update; `group` is the phase."""
+        """Write named values of one update.
+
+        Args:
+            group: Name of the phase.
+            step: Number of the update, over all phases.
+            values: The values.
+        """
         for name, value in values.items():
             self._open().add_scalar(f"{group}/{name}", value, step)
 
     def picture(self, name: str, path: Path, step: int) -> None:
-        """A picture from a file."""
+        """Write an image.
+
+        Args:
+            name: Title of the image.
+            path: Image file.
+            step: Number of the update, over all phases.
+        """
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB"))
         self._open().add_image(name, pixels, step, dataformats="HWC")
 
     def flush(self) -> None:
+        """Write pending events to the file."""
         if self._writer is not None:
             self._writer.flush()
 
     def close(self) -> None:
+        """Close the file, if any."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None

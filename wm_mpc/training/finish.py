@@ -1,4 +1,4 @@
-"""The end of a training: the model is measured, and its checkpoint and reports are written."""
+"""The end of a training: measure the model, and write its checkpoint and reports."""
 
 from __future__ import annotations
 
@@ -20,8 +20,20 @@ from wm_mpc.training.trainer import Trainer
 
 
 def write_results(trainer: Trainer, run: Path, command: str) -> Path:
-    """Measure a finished model and write checkpoint, metrics.json, report.png and TensorBoard
-    pictures into the run's directory; returns the path of the checkpoint."""
+    """Measure a finished model, and write checkpoint, metrics.json, report.png and TensorBoard
+    images.
+
+    Args:
+        trainer: The finished run.
+        run: Directory for the files.
+        command: Command line of the run.
+
+    Returns:
+        Path of the checkpoint.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
     from wm_mpc.training import report  # matplotlib is slow to import, and --help needs none of it
 
     recording, model, config = trainer.recording, trainer.model, trainer.config

@@ -1,11 +1,11 @@
-"""Does a descent through the model go downhill in the world? The question a gradient planner lives
-on, and which prediction errors do not answer.
+"""Check that a descent through the model also goes downhill in the world.
 
-From recorded states of held-out episodes, with goals from later in the same episode, the slope of
-the planner's own cost is taken twice: through the model, and by finite differences in the
-simulator, where perturbed plans are executed and what the camera then sees is encoded. Their cosine
-is 1 where the model points the right way. Both slopes use the same encoder and the same goal cost,
-so this judges the dynamics alone.
+A gradient planner depends on this, and prediction errors do not show it. The slope of the
+planner's cost is measured twice, at recorded states of held-out episodes with goals from later in
+the episode: through the model, and by finite differences in the simulator, which executes
+perturbed plans and encodes the resulting images. The cosine of the two slopes is 1 if the model
+points the right way. Both use the same encoder and goal cost, so the result concerns the dynamics
+alone.
 """
 
 from __future__ import annotations
@@ -23,15 +23,24 @@ from wm_mpc.sim.bullet import Simulation
 from wm_mpc.sim.tasks import make_task
 from wm_mpc.training.recorded_case import RecordedCase
 
-_LARGEST = 0.7  # of a plan's actions, so that perturbed ones stay inside the limits
+_LARGEST = 0.7  # largest normalised action of a plan, so that perturbed ones stay in the limits
 
 
 @dataclasses.dataclass(frozen=True)
 class GradientQualityConfig:
-    """states: recorded ones to start from. horizon: model steps of a plan. directions: of plans
-    made of two held actions, along which slopes are taken, at most all there are. delta: length of
-    a perturbation, in normalised actions: small against a plan, large against what the camera
-    resolves."""
+    """Settings of the measurement.
+
+    Attributes:
+        states: Number of recorded states; 1 or more.
+        horizon: Model steps of a plan; 1 or more.
+        directions: Number of directions in which to measure slopes, among plans of two held
+            actions; 1 or more.
+        delta: Length of a perturbation in normalised actions; above 0, up to 0.3. It must be small
+            relative to a plan, but visible to the camera.
+
+    Raises:
+        ValueError: A value is not accepted.
+    """
 
     states: int = 16
     horizon: int = 5
@@ -48,22 +57,27 @@ class GradientQualityConfig:
 
 @dataclasses.dataclass(frozen=True)
 class GradientQuality:
-    """model, world: slopes (states, directions) of the cost through the model and through the
-    simulator, per unit of normalised action."""
+    """Slopes of the cost per unit of normalised action.
+
+    Attributes:
+        model: Slopes through the model, float64 (states, directions).
+        world: Slopes in the simulator, float64 (states, directions).
+    """
 
     model: np.ndarray
     world: np.ndarray
 
     @property
     def cosines(self) -> np.ndarray:
-        """Of the two slopes, one per state; states where one of them is flat are left out."""
+        """Cosine of the two slopes of each state, -1 to 1; states with a flat slope are left
+        out."""
         lengths = np.linalg.norm(self.model, axis=1) * np.linalg.norm(self.world, axis=1)
         steep = lengths > 1e-12
         return (self.model * self.world).sum(1)[steep] / lengths[steep]
 
     @property
     def quartiles(self) -> tuple[float, float, float]:
-        """Lower quartile, median and upper quartile of the cosines; NaN when all is flat."""
+        """Lower quartile, median and upper quartile of the cosines; NaN if all slopes are flat."""
         if len(self.cosines) == 0:
             return (float("nan"),) * 3
         low, median, high = np.percentile(self.cosines, [25, 50, 75])
@@ -80,8 +94,20 @@ def gradient_quality(
     seed: int = 0,
     progress: Callable[[int], None] = lambda _: None,
 ) -> GradientQuality | None:
-    """Compare slopes in `episodes`; `progress` is called with 1 for every state. None when no
-    episode is long enough or the recording holds no simulator states."""
+    """Compare the slopes of the cost in the model and in the simulator.
+
+    Args:
+        model: The model.
+        recording: The recorded episodes.
+        episodes: Positions of held-out episodes.
+        config: Settings of the measurement.
+        objective: The planner's cost.
+        seed: Seed of states and plans.
+        progress: Called with 1 after each state.
+
+    Returns:
+        The slopes; None if no episode is long enough or the recording has no simulator states.
+    """
     config, objective = config or GradientQualityConfig(), objective or ObjectiveConfig()
     past = model.spec.history - 1
     starts = recording.window_starts(past + config.horizon, episodes)

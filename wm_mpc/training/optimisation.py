@@ -1,11 +1,12 @@
-"""The updates of one phase: AdamW with one cycle of the learning rate, on one or several processes.
+"""The updates of one phase: AdamW with one cycle of the learning rate, on one or more processes.
 
-Of several processes (Lightning Fabric's `ddp`) each computes the loss on windows of its own; their
-gradients are averaged, so all keep the same weights.
+With several processes (Lightning Fabric's `ddp`), each computes the loss on its own windows. Their
+gradients are averaged, so all have the same weights.
 """
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,14 +25,20 @@ if TYPE_CHECKING:
 
 Phase = RepresentationPhase | EmbeddingPhase | ProposalsPhase | DynamicsPhase
 
-_LARGEST_GRADIENT = 1.0  # norm; larger ones are scaled down
-# Share of the updates in which the rate rises. Not 0.05: of 20 updates that is exactly one, and
-# OneCycleLR divides by zero.
+_LARGEST_GRADIENT = 1.0  # norm; larger gradients are scaled down
+# Share of the updates in which the rate rises. With 0.05 and 20 updates, OneCycleLR would divide by
+# zero.
 _RISE = 0.0501
 
 
 class Optimisation:
-    """Optimiser, learning-rate schedule and weight average of a phase."""
+    """Optimiser, learning-rate schedule and weight average of a phase.
+
+    Args:
+        fabric: The processes.
+        phase: The phase.
+        config: Settings of the run.
+    """
 
     def __init__(self, fabric: Fabric, phase: Phase, config: TrainConfig) -> None:
         self._fabric, self._phase = fabric, phase
@@ -44,14 +51,23 @@ class Optimisation:
         )
         kept = phase.weights_of(phase.model)
         known = {id(weight) for weight in kept}
-        # What a phase trains beside the model is kept here, as the model's weights are elsewhere.
+        # Weights of the phase that are not part of the model are saved here.
         self._own = [weight for weight in weights if id(weight) not in known]
         self._average = Average(kept, config.ema) if config.ema else None
         self._module, self._optimizer = fabric.setup(phase, self._plain)
 
     def update(self, batch: tuple[Any, ...]) -> dict[str, Tensor]:
-        """One update; returns the loss terms of this process. Raises FloatingPointError, in all
-        processes, when the loss of one is not finite."""
+        """Make one update.
+
+        Args:
+            batch: Result of the phase's `batch`.
+
+        Returns:
+            Loss terms of this process.
+
+        Raises:
+            FloatingPointError: The loss of any process is not finite; raised in all processes.
+        """
         terms: dict[str, Tensor] = self._module(*self._fabric.to_device(batch))
         loss = torch.stack(list(terms.values())).sum()
         if in_any_process(self._fabric, not torch.isfinite(loss)):
@@ -68,11 +84,16 @@ class Optimisation:
         return terms
 
     def write_average(self, model: WorldModel) -> None:
-        """Put the averaged weights, if there are any, into the phase's model or a copy of it."""
+        """Copy the averaged weights, if any, into a model.
+
+        Args:
+            model: The phase's model or a copy of it.
+        """
         if self._average is not None:
             self._average.copy_to(self._phase.weights_of(model))
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the state, to be saved."""
         return {
             "optimizer": self._plain.state_dict(),
             "schedule": self._schedule.state_dict(),
@@ -81,6 +102,11 @@ class Optimisation:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore a saved state.
+
+        Args:
+            state: Result of `state_dict`.
+        """
         self._plain.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
         with torch.no_grad():
@@ -88,3 +114,16 @@ class Optimisation:
                 weight.copy_(stored)
         if self._average is not None:
             self._average.load_state_dict(state["average"])
+
+
+def snapshot(model: WorldModel, optimisation: Optimisation | None) -> WorldModel:
+    """Copy a model to the CPU, in evaluation mode.
+
+    Args:
+        model: The model.
+        optimisation: The current phase, whose averaged weights, if any, replace the model's.
+    """
+    copied = copy.deepcopy(model).cpu().eval().requires_grad_(False)
+    if optimisation is not None:
+        optimisation.write_average(copied)
+    return copied

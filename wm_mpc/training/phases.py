@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model import losses
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.synthesis.adversarial import perturb
+from wm_mpc.synthesis.registry import perturbations
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.replay import Replay
 
@@ -142,13 +142,16 @@ class DynamicsPhase(nn.Module):
             "one_step": losses.pooled(losses.one_step, self.model, windows),
             "multi_step": losses.pooled(losses.multi_step, self.model, windows),
         }
-        if "adversarial" in self.config.synthesis:
+        methods = {n: m for n, m in perturbations().items() if n in self.config.synthesis}
+        if methods:
             history = self.model.spec.history
             parts = [losses.transitions(*group, history) for group in windows]
             pairs, blocks = (torch.cat(part) for part in zip(*parts, strict=True))
             generator = torch.Generator().manual_seed(seed)
-            moved = perturb(self.model, pairs, blocks, self.config.adversarial, generator)
-            terms["adversarial"] = losses.one_step(self.model, *moved)
+            for name, method in methods.items():
+                config = self.config.method(name)
+                moved = method.perturb(self.model, pairs, blocks, config, generator)
+                terms[name] = losses.one_step(self.model, *moved)
         return terms
 
 

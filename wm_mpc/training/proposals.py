@@ -1,11 +1,10 @@
-"""The phase `proposals`: first plans are learned from hindsight.
+"""The phase `proposals`: learn first plans from hindsight.
 
-Whatever a recorded frame became some model steps later was reached by the actions in between. So
-every window of a recording is a plan that worked, for the scene at its end as the goal (hindsight,
-Andrychowicz et al. 2017, arXiv 1707.01495). Many ways may lead to one goal: of the proposed plans,
-only the one nearest to what was done learns from it, the others hardly at all (multiple choice
-learning, Guzman-Rivera et al. 2012), so they stay different. A planner improves them through the
-model.
+The actions between two recorded frames reached the later one. So every window of a recording is a
+plan that worked, with the scene at its end as the goal (hindsight, Andrychowicz et al. 2017, arXiv
+1707.01495). Many plans may reach one goal. Of the proposed plans, the one nearest to the recorded
+actions learns most and the others hardly at all, so they stay different (multiple choice learning,
+Guzman-Rivera et al. 2012). A planner improves them through the model.
 """
 
 from __future__ import annotations
@@ -21,12 +20,19 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.config import TrainConfig
 
 _BATCH = 512
-_OTHERS = 0.05  # of what a plan learns, from windows that another plan is nearer to
+_OTHERS = 0.05  # share of the loss that also trains plans that are not the nearest
 
 
 class ProposalsPhase(nn.Module):
-    """The proposals alone, on finished latents of all recorded frames (frames, latent size);
-    episodes: numbers of those to draw from."""
+    """Trains the proposals alone, on finished latents.
+
+    Args:
+        model: The model.
+        recording: The recorded episodes.
+        config: Settings of the run.
+        episodes: Positions of the training episodes.
+        latents: Latents of all recorded frames (frames, latent size).
+    """
 
     name = "proposals"
 
@@ -49,16 +55,28 @@ class ProposalsPhase(nn.Module):
             weight.requires_grad_(True)
 
     def trained(self) -> list[nn.Parameter]:
+        """Return all weights that this phase trains."""
         return self.weights_of(self.model)
 
     @staticmethod
     def weights_of(model: WorldModel) -> list[nn.Parameter]:
-        """What this phase trains of a model."""
+        """Return the weights of a model that this phase trains.
+
+        Args:
+            model: The model.
+        """
         return [] if model.proposals is None else list(model.proposals.parameters())
 
     def batch(self, rng: np.random.Generator) -> tuple[Any, ...]:
-        """Numbers of frames and of those that followed, (n,) each; the action blocks from then on
-        (n, steps, block size), and how many of them led from one to the other (n,)."""
+        """Draw windows.
+
+        Args:
+            rng: Random numbers.
+
+        Returns:
+            First frames and reached frames, int64 (n,) each; action blocks (n, steps, block size);
+            and the number of them that led to the reached frame, int64 (n,).
+        """
         frames, actions = self._recording.window(rng.choice(self._starts, _BATCH), self._steps)
         taken = rng.integers(1, self._steps + 1, _BATCH)
         reached = frames[np.arange(_BATCH), taken]
@@ -67,6 +85,7 @@ class ProposalsPhase(nn.Module):
     def forward(
         self, present: Tensor, reached: Tensor, actions: Tensor, taken: Tensor
     ) -> dict[str, Tensor]:
+        """Return the loss terms of a batch; the arguments are the result of `batch`."""
         assert self.model.proposals is not None
         goal = self.model.split(self._latents[reached])[0]
         plans = self.model.proposals(self._latents[present], goal)[:, :, : self._steps]

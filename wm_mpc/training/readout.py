@@ -1,8 +1,8 @@
-"""What is fitted to a finished representation, in a moment: the scene's coordinates, and read-outs.
+"""Quick fits to a finished representation: the scene's coordinates, and read-outs.
 
-Keypoints see an object's place in all their coordinates but its angle only in small differences.
-Their principal components, scaled towards equal variance, bring both to about the same size, from
-which the dynamics and the temporal embedding learn.
+An object's place changes all its keypoints, but its angle causes only small differences. Principal
+components, scaled towards equal variance, bring both to a similar size, from which the dynamics
+and the temporal embedding can learn.
 """
 
 from __future__ import annotations
@@ -18,19 +18,23 @@ from wm_mpc.training.replay import encode_all
 
 _MOST_FRAMES = 20000
 _STILL = 1e-6  # variance
-# Variance of a component, as a share of the largest one, below which it is noise of the encoder.
+# Share of the largest variance; components with less are noise of the encoder.
 _LEAST_VARIANCE = 1e-4
-_ROUNDING = 1e-10  # variance of keypoints, in [-1, 1], of pictures that are all the same
+_ROUNDING = 1e-10  # variance of keypoints, in [-1, 1], if all images are the same
 
 
 @torch.no_grad()
 def fit_scene_map(model: WorldModel, scene: Tensor, whitening: float) -> None:
-    """Set the map from keypoints to the scene latent: principal components, each divided by a power
-    of its standard deviation.
+    """Set the map from keypoints to the scene latent: scaled principal components.
 
-    scene: latents of recorded frames (frames, scene size) under the model's present map. whitening:
-    that power, 0 (lengths as in the picture) to 1 (equal variances). Latents get unit variance on
-    average. Components of no more than noise become zero, all of them where nothing ever moves.
+    Latents get unit variance on average. Components below the noise become zero; without motion,
+    all of them do.
+
+    Args:
+        model: The model, changed in place.
+        scene: Latents of recorded frames (frames, scene size) under the current map.
+        whitening: Each component is divided by this power of its standard deviation, 0 (lengths as
+            in the image) to 1 (equal variances).
     """
     points = scene.double() @ model.scene_unmap.double() + model.scene_mean.double()
     mean = points.mean(0)
@@ -48,7 +52,14 @@ def fit_scene_map(model: WorldModel, scene: Tensor, whitening: float) -> None:
 def fit_scene_map_to(
     model: WorldModel, recording: Recording, episodes: np.ndarray, config: TrainConfig
 ) -> None:
-    """`fit_scene_map` on frames of `episodes`, as the settings say."""
+    """Apply `fit_scene_map` to frames of some episodes.
+
+    Args:
+        model: The model, changed in place.
+        recording: The recorded episodes.
+        episodes: Positions of the training episodes.
+        config: Settings of the run.
+    """
     frames = np.flatnonzero(np.isin(recording.episode_of, episodes))
     frames = frames[:: max(1, len(frames) // _MOST_FRAMES)]
     latents = encode_all(model, recording.images[frames], recording.states[frames])
@@ -58,8 +69,14 @@ def fit_scene_map_to(
 def fit_pose_readout_to(
     model: WorldModel, recording: Recording, episodes: np.ndarray, latents: Tensor
 ) -> None:
-    """`fit_pose_readout` on the frames of `episodes`, where the recording has poses. latents: of
-    all recorded frames (frames, latent size)."""
+    """Apply `fit_pose_readout` to frames of some episodes, if the recording has poses.
+
+    Args:
+        model: The model, changed in place.
+        recording: The recorded episodes.
+        episodes: Positions of the training episodes.
+        latents: Latents of all recorded frames (frames, latent size).
+    """
     if not model.architecture.pose_names or recording.poses is None:
         return
     chosen = np.flatnonzero(np.isin(recording.episode_of, episodes))
@@ -68,8 +85,13 @@ def fit_pose_readout_to(
 
 
 def fit_pose_readout(model: WorldModel, latents: Tensor, poses: Tensor) -> None:
-    """Set the model's linear pose read-out from frames' latents (frames, latent size) and poses
-    (frames, number of poses)."""
+    """Fit the model's linear pose read-out.
+
+    Args:
+        model: The model, changed in place.
+        latents: (frames, latent size).
+        poses: (frames, number of poses).
+    """
     scene = model.split(latents)[0].double()
     inputs = torch.cat([scene, scene.new_ones(len(scene), 1)], 1)
     weights = _ridge(inputs, poses.to(inputs))
@@ -78,11 +100,17 @@ def fit_pose_readout(model: WorldModel, latents: Tensor, poses: Tensor) -> None:
 
 
 def explained_by_state(model: WorldModel, latents: Tensor) -> Tensor:
-    """R^2, clamped to [0, 1], of a ridge regression with quadratic features from the robot state to
-    every scene dimension (scene size,).
+    """Measure how well the robot state explains the scene, by ridge regression on quadratic
+    features.
 
-    latents (frames, latent size), in the order of recording: fitted on the first two thirds and
-    measured on the last.
+    The regression is fitted to the first two thirds of the frames and measured on the last third.
+
+    Args:
+        model: The model.
+        latents: (frames, latent size), in the order of recording.
+
+    Returns:
+        R^2 of each scene dimension (scene size,), clamped to [0, 1].
     """
     latents = latents[:: max(1, len(latents) // _MOST_FRAMES)]
     scene, state = (part.double() for part in model.split(latents))
@@ -93,13 +121,13 @@ def explained_by_state(model: WorldModel, latents: Tensor) -> Tensor:
     residual = scene[cut:] - inputs[cut:] @ _ridge(inputs[:cut], scene[:cut])
     spread = (scene[cut:] - scene[:cut].mean(0)).square().mean(0)
     explained = (1.0 - residual.square().mean(0) / spread).clamp(0.0, 1.0)
-    # There is nothing to explain in a dimension that never moves.
+    # A dimension that never moves has nothing to explain.
     return torch.where(spread > _STILL, explained, 0.0).to(latents.dtype)
 
 
 def _ridge(inputs: Tensor, targets: Tensor) -> Tensor:
-    """Weights (features, targets). A little ridge: keypoints that never move make the plain
-    problem singular."""
+    """Weights (features, targets) of a ridge regression; still keypoints make the plain problem
+    singular."""
     gram = inputs.T @ inputs
     gram = gram + 1e-3 * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     return torch.linalg.solve(gram, inputs.T @ targets)

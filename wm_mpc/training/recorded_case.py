@@ -1,5 +1,6 @@
-"""A recorded state with a goal from later in its episode: what plans cost there, as the model
-predicts it and as it turns out in the simulator. For diagnostics and pictures of held-out episodes.
+"""A recorded state with a goal from later in its episode, for diagnostics on held-out episodes.
+
+It gives the cost of plans both as the model predicts it and as the simulator shows it.
 """
 
 from __future__ import annotations
@@ -19,9 +20,18 @@ _PIECES = 2  # a held plan has one action for each half of it
 
 
 class RecordedCase:
-    """cost: the planner's, from the recorded history to the frame `horizon` model steps later.
-    present, goal: numbers of these two
-    frames. goal_latent: (latent size,)."""
+    """A recorded state and its goal.
+
+    Attributes:
+        model: The model.
+        recording: The recorded episodes.
+        horizon: Model steps between state and goal.
+        cost: The planner's cost from the recorded history to the goal frame.
+        present: Number of the frame of the state.
+        goal: Number of the goal frame.
+        goal_latent: (latent size,).
+        held_size: Number of entries of a held plan.
+    """
 
     def __init__(
         self,
@@ -31,8 +41,15 @@ class RecordedCase:
         start: int,
         horizon: int,
     ) -> None:
-        """start: frame number of the first of `history` recorded model steps, of which the last is
-        the present; the recording must hold simulator states."""
+        """Prepare a case.
+
+        Args:
+            model: The model.
+            recording: The recorded episodes, with simulator states.
+            objective: The planner's cost.
+            start: First frame of the recorded history, which ends at the state.
+            horizon: Model steps between state and goal.
+        """
         self.model, self.recording, self.horizon = model, recording, horizon
         past = model.spec.history - 1
         frames, blocks = recording.window(np.array([start]), past + horizon)
@@ -48,7 +65,14 @@ class RecordedCase:
         self.held_size = _PIECES * model.spec.action.size
 
     def held_plan(self, held: Tensor) -> Tensor:
-        """The plan (1, horizon, block size) that holds two actions, (held size,), in turn."""
+        """Return the plan that holds two actions, one after the other.
+
+        Args:
+            held: (held size,), normalised.
+
+        Returns:
+            (1, horizon, block size).
+        """
         size = self.model.spec.action.size
         steps = self.horizon * self.model.spec.frame_skip
         piece = torch.arange(steps) * _PIECES // steps
@@ -56,13 +80,26 @@ class RecordedCase:
 
     @torch.no_grad()
     def predicted(self, plan: Tensor) -> Tensor:
-        """Latents (horizon + 1, latent size), the present one first; plan (1, horizon, block
-        size)."""
+        """Return the latents that the model predicts.
+
+        Args:
+            plan: (1, horizon, block size), normalised.
+
+        Returns:
+            (horizon + 1, latent size), starting with the present one.
+        """
         return torch.cat([self._latent[None], self.model.rollout(self._carry, plan)[0]])
 
     def seen(self, simulation: Simulation, plan: Tensor) -> tuple[np.ndarray, Tensor]:
-        """Images (horizon + 1, height, width, 3) and latents (horizon + 1, latent size) that the
-        plan (1, horizon, block size) really leads to."""
+        """Execute a plan in the simulator.
+
+        Args:
+            simulation: Simulation of the recorded task.
+            plan: (1, horizon, block size), normalised.
+
+        Returns:
+            Images, uint8 (horizon + 1, height, width, 3), and latents (horizon + 1, latent size).
+        """
         recording = self.recording
         layout = recording.layouts[recording.episode_of[self.present]]
         assert recording.simulator_states is not None
@@ -73,8 +110,14 @@ class RecordedCase:
         return images, encode_all(self.model, images, states)
 
     def distance(self, latents: Tensor) -> Tensor:
-        """Distance of each latent (n, latent size) from the goal, as the planner sees it, without
-        its other costs (n,)."""
+        """Return the planner's distance of latents from the goal, without its other costs.
+
+        Args:
+            latents: (n, latent size).
+
+        Returns:
+            (n,).
+        """
         still = torch.zeros(len(latents), 1, self.model.spec.block_size)
         if self.model.spec.rest_is_measured:
             still = self.cost.bind(still)
@@ -82,6 +125,11 @@ class RecordedCase:
 
     @torch.no_grad()
     def cost_in_world(self, simulation: Simulation, plan: Tensor) -> float:
-        """What the plan (1, horizon, block size) turns out to cost."""
+        """Return the cost of a plan in the simulator.
+
+        Args:
+            simulation: Simulation of the recorded task.
+            plan: (1, horizon, block size), normalised.
+        """
         _, latents = self.seen(simulation, plan)
         return float(self.cost.of_latents(latents[None, 1:], plan))

@@ -1,4 +1,4 @@
-"""Synthesised rollouts of a training run: encoded, and kept on disk for a resumed run."""
+"""Synthesised rollouts of a run: encoded, and stored on disk for a resumed run."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from torch import Tensor
 
 from wm_mpc.atomic import replacing
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.synthesis.random_rollouts import Rollouts
+from wm_mpc.synthesis.method import Rollouts
 
 
 class Replay:
     """Encoded rollouts of one synthesis method, from one or several rounds.
 
-    latents: (count, steps + 1, latent size); actions: (count, steps, block size).
+    Args:
+        model: The model that encodes.
+        directory: Directory of the run.
     """
 
     def __init__(self, model: WorldModel, directory: Path) -> None:
@@ -26,8 +28,12 @@ class Replay:
         self._actions: list[Tensor] = []
 
     def add(self, name: str, make: Callable[[], Rollouts]) -> None:
-        """Add the round `name`: from the run's directory when it was made before, else made now
-        and kept there."""
+        """Add a round.
+
+        Args:
+            name: Name of the round. If the directory has it, it is loaded.
+            make: Makes the round otherwise.
+        """
         path = self._directory / f"{name}.npz"
         if path.exists():
             with np.load(path, allow_pickle=False) as file:
@@ -49,8 +55,16 @@ class Replay:
         return bool(self._latents)
 
     def batch(self, rng: np.random.Generator, size: int, steps: int) -> tuple[Tensor, Tensor]:
-        """`size` random windows: latents (size, steps + 1, latent size) and actions (size, steps,
-        block size); of fewer steps when the rollouts are shorter."""
+        """Draw random windows.
+
+        Args:
+            rng: Random numbers.
+            size: Number of windows.
+            steps: Model steps; fewer if the rollouts are shorter.
+
+        Returns:
+            Latents (size, steps + 1, latent size), and actions (size, steps, block size).
+        """
         if len(self._latents) > 1:
             self._latents = [torch.cat(self._latents)]
             self._actions = [torch.cat(self._actions)]
@@ -70,8 +84,18 @@ def encode_all(
     progress: Callable[[int, int], None] = lambda *_: None,
     batch: int = 256,
 ) -> Tensor:
-    """Latents (frames, latent size) of all frames: images uint8 (frames, height, width, 3), states
-    (frames, state size) in their units. `progress` gets frames done and frames in all."""
+    """Encode frames in batches.
+
+    Args:
+        model: The model.
+        images: uint8 (frames, height, width, 3).
+        states: float32 (frames, state size), in the units of the spec.
+        progress: Called with the number of frames done and in all.
+        batch: Frames per batch.
+
+    Returns:
+        (frames, latent size), on the model's device.
+    """
     latents, device = [], model.state_mean.device
     for first in range(0, len(images), batch):
         chosen = slice(first, first + batch)

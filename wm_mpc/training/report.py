@@ -1,4 +1,4 @@
-"""The picture of a run: how training went, and what the model foresees against what happens."""
+"""The report image of a run: training curves, and predictions against what really happens."""
 
 from __future__ import annotations
 
@@ -37,9 +37,18 @@ def draw_report(
     horizon: int,
     quality: GradientQuality | None = None,
 ) -> None:
-    """One PNG a person looks at: loss curves, open-loop errors and slopes of the cost; predicted
-    against true frames; plans against their outcome, both over `horizon` model steps. What the
-    recording does not allow is left out."""
+    """Draw the report of a run; parts that the recording does not allow are left out.
+
+    Args:
+        model: The trained model.
+        recording: The recorded episodes.
+        episodes: Positions of held-out episodes.
+        history: Reported loss terms.
+        metrics: Result of `diagnostics`.
+        path: PNG file to write.
+        horizon: Model steps of predictions and plans.
+        quality: Slopes of the cost in the model and in the simulator, if measured.
+    """
     figure = pyplot.figure(figsize=(17, 18), constrained_layout=True)
     parts: Any = figure.subfigures(3, 1, height_ratios=[1, 2.4, 1.6])
     axes = parts[0].subplots(1, len(PHASES) + 2)
@@ -108,7 +117,7 @@ def _draw_frames(
             axes[2 * row + 1][column].imshow(drawn[column].permute(1, 2, 0).numpy())
         axes[2 * row][0].set_ylabel("true")
         axes[2 * row + 1][0].set_ylabel("predicted")
-    figure.suptitle("held-out episodes: the recorded actions, predicted from the first frame")
+    figure.suptitle("held-out episodes: predictions from the first frame for the recorded actions")
     for column, axis in enumerate(axes[0]):
         axis.set_title(f"+{column} steps" if column else "start")
     for axis in axes.flat:
@@ -122,18 +131,18 @@ def _draw_plans(
     episodes: np.ndarray,
     planner: PlannerConfig,
 ) -> None:
-    """Rows: one plan each, made at a recorded state for a goal from later in the episode, and
-    executed without looking."""
+    """One plan per row, made at a recorded state for a goal from later in the episode, executed
+    open loop."""
     starts = recording.window_starts(model.spec.history - 1 + planner.horizon, episodes)
     if recording.simulator_states is None or len(starts) == 0:
         return
     chosen = np.random.default_rng(2).choice(starts, min(_ROWS, len(starts)), replace=False)
-    titles = ["start", "goal", "end, as planned", "end, as it is", "distance to the goal"]
+    titles = ["start", "goal", "planned end", "real end", "distance to the goal"]
     names = model.architecture.pose_names
     if len(names) >= 2:
         titles.append(f"path of {names[0]}, {names[1]}")
     axes = figure.subplots(len(chosen), len(titles), squeeze=False)
-    figure.suptitle("held-out episodes: plans, and what they lead to in the simulator")
+    figure.suptitle("held-out episodes: plans and their results in the simulator")
     generator = torch.Generator().manual_seed(0)
     with Simulation(make_task(recording.spec.task)) as simulation:
         for row, start in zip(axes, chosen, strict=True):

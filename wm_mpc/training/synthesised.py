@@ -1,8 +1,7 @@
-"""The synthesised data of a run: made when its time has come, and found again after a restart."""
+"""The synthesised data of a run: made when due, and loaded after a restart."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +10,8 @@ import numpy as np
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.sim.workers import Workers
-from wm_mpc.synthesis.online import online_rollouts
-from wm_mpc.synthesis.random_rollouts import Rollouts, random_rollouts
+from wm_mpc.synthesis.method import Material, Rollouts
+from wm_mpc.synthesis.registry import rollout_methods
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.replay import Replay
 
@@ -20,9 +19,19 @@ Progress = Callable[[str, int, int], None]
 
 
 class SynthesisedData:
-    """Replays of the methods that make rollouts, by name.
+    """Rollouts of each synthesis method that makes some.
 
-    episodes: numbers of those to start from. progress: stage, rollouts done, rollouts in all.
+    Args:
+        model: The model that encodes.
+        recording: The recorded episodes.
+        config: Settings of the run.
+        episodes: Positions of the episodes at which rollouts start.
+        directory: Directory of the run.
+        workers: Simulators.
+        progress: Called with stage, rollouts done and rollouts in all.
+
+    Attributes:
+        replays: Rollouts by name of the method.
     """
 
     def __init__(
@@ -35,48 +44,55 @@ class SynthesisedData:
         workers: Workers,
         progress: Progress,
     ) -> None:
-        self.replays = {name: Replay(model, directory) for name in ("random", "online")}
+        self._methods = rollout_methods()
+        self.replays = {name: Replay(model, directory) for name in self._methods}
         self._history = model.spec.history
         self._recording, self._config, self._episodes = recording, config, episodes
         self._workers, self._progress = workers, progress
 
-    def add_random(self) -> None:
-        """Random rollouts, once, if they are wanted."""
-        if "random" in self._config.synthesis:
-            self.replays["random"].add("random_rollouts", self._random_rollouts)
+    def begin(self, model: Callable[[], WorldModel]) -> None:
+        """Add the rounds of those methods that have one only."""
+        for name in self._wanted():
+            if not self._every(name):
+                self._add(f"{name}_rollouts", name, 0, model)
 
     def is_due(self, update: int) -> bool:
-        """Whether a round of online rollouts belongs to an update."""
-        wanted = "online" in self._config.synthesis
-        return wanted and update > 0 and update % self._config.online.every == 0
+        """Whether a round of rollouts belongs to an update."""
+        return any(self._is_due(name, update) for name in self._wanted())
 
-    def add_online(self, update: int, model: Callable[[], WorldModel]) -> None:
-        """The round of an update; if it was not made before, by `model()`."""
+    def add(self, update: int, model: Callable[[], WorldModel]) -> None:
+        """Add the rounds of an update; those that were not made before are made with `model()`."""
+        for name in self._wanted():
+            if self._is_due(name, update):
+                self._add(f"{name}_rollouts_{update}", name, update, model)
+
+    def _wanted(self) -> list[str]:
+        return [name for name in self._methods if name in self._config.synthesis]
+
+    def _every(self, name: str) -> int:
+        return self._methods[name].every(self._config.method(name))
+
+    def _is_due(self, name: str, update: int) -> bool:
+        every = self._every(name)
+        return every > 0 and update > 0 and update % every == 0
+
+    def _add(self, file: str, name: str, update: int, model: Callable[[], WorldModel]) -> None:
+        method, config = self._methods[name], self._config.method(name)
 
         def make() -> Rollouts:
-            return online_rollouts(
-                model(),
+            material = Material(
                 self._recording,
-                self._config.online,
-                [self._config.seed, 2, update],
                 self._episodes,
+                self._history,
+                self._config.seed,
+                update,
+                model,
                 self._workers,
-                self._counter("online rollouts", self._config.online.plans),
+                self._counter(f"{name} rollouts", method.count(config)),
             )
+            return method.make(config, material)
 
-        self.replays["online"].add(f"online_rollouts_{update}", make)
-
-    def _random_rollouts(self) -> Rollouts:
-        # A rollout brings its own history.
-        steps = self._config.random.steps + self._history - 1
-        return random_rollouts(
-            self._recording,
-            dataclasses.replace(self._config.random, steps=steps),
-            self._config.seed,
-            self._workers,
-            self._counter("random rollouts", self._config.random.count),
-            self._episodes,
-        )
+        self.replays[name].add(file, make)
 
     def _counter(self, stage: str, total: int) -> Callable[[int], None]:
         done = 0

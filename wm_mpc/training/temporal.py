@@ -1,11 +1,11 @@
-"""The phase `embedding`: the distance to a goal is learned from time.
+"""The phase `embedding`: learn the distance to a goal from time.
 
-In the coordinates of keypoints, an object turned by half a turn may look nearer to its goal than
-one turned by a third, and the two sides of a wall look near. But what is near in time is near in
-every way that matters to a plan. The embedding is trained to tell, by distance alone, which of many
-frames came a given time after a frame: contrastive learning (InfoNCE, arXiv 1807.03748) over time
-(arXiv 1704.06888), at several time scales at once. Only frames of one layout are compared, as goals
-are: else the embedding would tell scenes by their furniture, and little else.
+In keypoint coordinates, an object turned by half a turn may look closer to its goal than one
+turned by a third, and the two sides of a wall look close. Frames that are close in time are close
+in every way that matters to a plan. The embedding learns to identify, by distance alone, the frame
+that came a given time after another: contrastive learning (InfoNCE, arXiv 1807.03748) over time
+(arXiv 1704.06888), at several time scales at once. Only frames of one layout are compared, as
+goals are; otherwise the embedding would mainly distinguish layouts.
 """
 
 from __future__ import annotations
@@ -21,15 +21,22 @@ from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.config import TrainConfig
 
-# Frames of a batch: so many episodes, with so many frames of each, where all share a layout, and
-# where they do not. Frames of one episode are the hard ones to tell apart.
+# Episodes in a batch, and frames from each, if all share a layout, and if not. Frames of the same
+# episode are the hardest to distinguish.
 _SHARED = (64, 8)
 _APART = (8, 64)
 
 
 class EmbeddingPhase(nn.Module):
-    """The temporal embedding alone, on finished latents of all recorded frames (frames, latent
-    size); episodes: numbers of those to draw from."""
+    """Trains the temporal embedding alone, on finished latents.
+
+    Args:
+        model: The model.
+        recording: The recorded episodes.
+        config: Settings of the run.
+        episodes: Positions of the training episodes.
+        latents: Latents of all recorded frames (frames, latent size).
+    """
 
     name = "embedding"
 
@@ -53,24 +60,36 @@ class EmbeddingPhase(nn.Module):
         names = [b"" if layout is None else np.asarray(layout).tobytes() for layout in layouts]
         self._layout = np.unique(names, return_inverse=True)[1]
         self._size = _APART if self._layout.any() else _SHARED
-        # In control steps, those that an episode has room for.
+        # In control steps, as far as they fit into an episode.
         self._lags = [lag for lag in config.embedding_lags if lag < lengths.max()] or [1]
-        # A distance tells the less, the longer the time between: how much is learned for each.
+        # Distances are less informative over longer times; the sharpness of each scale is learned.
         self.sharpness = nn.Parameter(torch.zeros(len(self._lags)))
         model.requires_grad_(False)
         model.embedding.requires_grad_(True)
 
     def trained(self) -> list[nn.Parameter]:
+        """Return all weights that this phase trains."""
         return [*self.weights_of(self.model), self.sharpness]
 
     @staticmethod
     def weights_of(model: WorldModel) -> list[nn.Parameter]:
-        """What this phase trains of a model."""
+        """Return the weights of a model that this phase trains.
+
+        Args:
+            model: The model.
+        """
         return list(model.embedding.parameters())
 
     def batch(self, rng: np.random.Generator) -> tuple[Any, ...]:
-        """Numbers of frames, of those some time after them and of their layouts, (n,) each, and the
-        number of that time."""
+        """Draw pairs of frames at one time scale.
+
+        Args:
+            rng: Random numbers.
+
+        Returns:
+            First frames, later frames and layouts, int64 (n,) each, and the number of the time
+            scale.
+        """
         number = int(rng.integers(len(self._lags)))
         lag = self._lags[number]
         long_enough = np.flatnonzero(self._lengths > lag)
@@ -82,6 +101,7 @@ class EmbeddingPhase(nn.Module):
     def forward(
         self, before: Tensor, after: Tensor, layout: Tensor, number: int
     ) -> dict[str, Tensor]:
+        """Return the loss terms of a batch; the arguments are the result of `batch`."""
         embedded = [self.model.embedding(self._scene[frames]) for frames in (before, after)]
         likeness = -self.sharpness[number].exp() * torch.cdist(*embedded).square()
         likeness = likeness.masked_fill(layout[:, None] != layout, -torch.inf)

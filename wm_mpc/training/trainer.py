@@ -1,16 +1,14 @@
-"""Train a world model from a recording: what to see, what is far from what, what happens next.
+"""Train a world model from a recording, in four phases.
 
 Phase `representation` trains encoder, decoder and dynamics together from pixels. Then latents are
-computed once, so an update costs milliseconds: phase `embedding` trains the distance to a goal,
-phase `proposals` first plans, and phase `dynamics` the dynamics, with data synthesis. Every update
-draws its randomness from (seed, phase, update, process), so a run that was killed and resumed ends
-bit for bit where an uninterrupted one does.
+computed once, so an update takes milliseconds. Phase `embedding` trains the distance to a goal,
+`proposals` trains first plans, and `dynamics` trains the dynamics with data synthesis. Each update
+draws its random numbers from (seed, phase, update, process), so a resumed run ends bit for bit
+like an uninterrupted one.
 """
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import os
 import time
 from collections.abc import Callable
@@ -22,22 +20,22 @@ import torch
 from torch import Tensor
 
 from wm_mpc.data.episodes import Recording
-from wm_mpc.model.checkpoint import save_checkpoint
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.sim.workers import LocalWorkers, Workers
-from wm_mpc.training.calibration import Gauge
 from wm_mpc.training.compute import Compute, in_any_process
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import RunDirectory, TrainingError
 from wm_mpc.training.events import Events
-from wm_mpc.training.optimisation import Optimisation, Phase
+from wm_mpc.training.optimisation import Optimisation, Phase, snapshot
 from wm_mpc.training.phases import DynamicsPhase, RepresentationPhase
 from wm_mpc.training.preparation import (
     check_data,
     check_finite,
-    data_identity,
+    data_provenance,
     new_model,
+    renew_dynamics,
     representation_identity,
+    run_identity,
     split_episodes,
 )
 from wm_mpc.training.proposals import ProposalsPhase
@@ -45,14 +43,24 @@ from wm_mpc.training.readout import fit_pose_readout_to, fit_scene_map_to
 from wm_mpc.training.replay import encode_all
 from wm_mpc.training.synthesised import SynthesisedData
 from wm_mpc.training.temporal import EmbeddingPhase
+from wm_mpc.training.unfinished import UnfinishedCheckpoints
 
-_MOMENTS_WHILE_TRAINING = 1024  # some seconds, once a run; a finished model looks at more
 PHASES = ("representation", "embedding", "proposals", "dynamics")
 Progress = Callable[[str, int, int, dict[str, float]], None]
 
 
 class Trainer:
-    """One run in one directory. `run()` starts or resumes it."""
+    """One training run in one directory; `run()` starts or resumes it.
+
+    Attributes:
+        recording: The recorded episodes.
+        config: Settings of the run.
+        directory: Directory of the run.
+        model: The model.
+        history: Reported loss terms.
+        train_episodes: Positions of the training episodes, int64.
+        validation_episodes: Positions of the held-out episodes, int64.
+    """
 
     def __init__(
         self,
@@ -66,15 +74,24 @@ class Trainer:
         representation: str | os.PathLike[str] | None = None,
         on_checkpoint: Callable[[Path], None] | None = None,
     ) -> None:
-        """workers: simulators for data synthesis; None is one. compute: None is one process. Of
-        several, the first one alone writes and reports. representation: directory of a run whose
-        finished representation is taken instead of training the same one again. on_checkpoint: is
-        given the path of a complete checkpoint, in the run's directory, every `checkpoint_interval`
-        seconds of phase `dynamics`, when it is stopped and at its end.
+        """Prepare a run.
 
-        Raises TrainingError when the directory holds a run with other settings or data, or the
-        data is too little or of the wrong kind for the settings, or the other run's representation
-        is not that of these settings and data.
+        Args:
+            recording: The recorded episodes.
+            config: Settings of the run.
+            directory: Directory of the run.
+            workers: Simulators for data synthesis; None: one in this process.
+            progress: Called with stage, done, total and loss terms.
+            compute: Where to train; None: one process. Only the first of several processes writes
+                and reports.
+            representation: Directory of a run whose finished representation to use instead of
+                training the same one again.
+            on_checkpoint: Called with the path of a complete checkpoint every
+                `checkpoint_interval` seconds of phase `dynamics`, and when it stops or ends.
+
+        Raises:
+            TrainingError: The directory holds a run with other settings or data, the data are too
+                few or do not fit the settings, or the other run's representation does not fit.
         """
         self.recording, self.config, self.directory = recording, config, Path(directory)
         self.workers, self.progress = workers or LocalWorkers(), progress
@@ -95,13 +112,24 @@ class Trainer:
         self._donor = None if representation is None else RunDirectory(representation)
         self._files = RunDirectory(self.directory)
         self._latents: Tensor | None = None
-        self._gauge: Gauge | None = None
+        self._checkpoints = UnfinishedCheckpoints(
+            recording, self.validation_episodes, self.directory
+        )
         self._claim_directory()
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> WorldModel:
-        """Train to the end, or until `stopped()`, which is asked before every update; then the
-        state is saved, and the next `run` continues from there. Returns the model, on the CPU and
-        in evaluation mode; see `finished`."""
+        """Train to the end, or until `stopped()` is true; then save the state, from which the next
+        run continues.
+
+        Args:
+            stopped: Called before every update.
+
+        Returns:
+            The model, on the CPU and in evaluation mode; see `finished`.
+
+        Raises:
+            TrainingError: A loss or a weight is not finite, or a saved file is damaged.
+        """
         threads, self._stopped = torch.get_num_threads(), stopped
         try:
             self._run()
@@ -119,26 +147,25 @@ class Trainer:
 
     @property
     def seconds(self) -> float:
-        """Training time so far, in seconds, over all resumptions."""
+        """Training time so far over all resumptions, s."""
         return self._seconds
 
     def provenance(self) -> dict[str, Any]:
-        """How the model came to be, as it is kept in a checkpoint."""
+        """Return how the model was made, for its checkpoint."""
+        episodes = len(self.train_episodes) + len(self.validation_episodes)
         return {
-            "seed": self.config.seed,
-            "data": {
-                "hash": self.recording.dataset.content_hash(),
-                "episodes": len(self.train_episodes) + len(self.validation_episodes),
-                **self.recording.dataset.provenance,
-            },
-            "synthesis": list(self.config.synthesis),
-            "config": self.config.to_dict(),
+            **data_provenance(self.recording, self.config, episodes),
             "updates": dict(self._done),
             "training_seconds": round(self._seconds),
         }
 
     def add_picture(self, name: str, path: Path) -> None:
-        """Show the picture in a file in TensorBoard, too."""
+        """Add an image file to TensorBoard.
+
+        Args:
+            name: Title of the image.
+            path: The file.
+        """
         step = sum(self._done.values())
         events = Events(self.directory, step)
         events.picture(name, path, step)
@@ -153,7 +180,7 @@ class Trainer:
         elif self._donor is not None:
             self._take_representation(self._donor)
         self._events = Events(self.directory, sum(self._done.values()))
-        self._fabric.barrier()  # the first process writes only when all have read
+        self._fabric.barrier()  # the first process writes only after all have read
         self._fabric.to_device(self.model)
         material = (self.model, self.recording, self.config, self.train_episodes)
         if not self._is_done("representation"):
@@ -213,16 +240,9 @@ class Trainer:
                 last_saved = now
 
     def _fit_scene_map(self) -> None:
-        """The scene's coordinates, and a new dynamics to learn in them."""
+        """Fit the scene's coordinates, and restart the dynamics in them."""
         fit_scene_map_to(self.model, self.recording, self.train_episodes, self.config)
-        self._renew_dynamics()
-
-    def _renew_dynamics(self) -> None:
-        """Begin with the dynamics as its own seed has it."""
-        config = dataclasses.replace(self.config, representation_seed=self.config.seed)
-        fresh = new_model(self.recording, config, self.train_episodes).state_dict()
-        weights = {name: value for name, value in fresh.items() if name.startswith("dynamics.")}
-        self.model.load_state_dict(weights, strict=False)
+        renew_dynamics(self.model, self.recording, self.config, self.train_episodes)
 
     def _save_representation(self) -> None:
         if self._fabric.is_global_zero:
@@ -236,7 +256,7 @@ class Trainer:
     def _take_representation(self, donor: RunDirectory) -> None:
         found = donor.load_representation(self._identity)
         self.model.load_state_dict(found["model"])
-        self._renew_dynamics()
+        renew_dynamics(self.model, self.recording, self.config, self.train_episodes)
         self.history, self._seconds = found["history"], found["seconds"]
         self._latents = found["latents"]
         for phase in PHASES[:-1]:
@@ -244,7 +264,7 @@ class Trainer:
         self._save_representation()
 
     def _encode(self) -> Tensor:
-        """Latents of all recorded frames; those that came with a representation, if any."""
+        """Latents of all recorded frames; those of another run's representation if it is used."""
         if self._donor is not None:
             latents: Tensor = self._donor.load_representation(self._identity)["latents"]
             return self._fabric.to_device(latents)
@@ -256,29 +276,21 @@ class Trainer:
         )
 
     def _prepare_dynamics(self, latents: Tensor) -> None:
-        """What is fitted to the latents, and the synthesised data so far."""
+        """Fit the read-out to the latents, and load or make the synthesised data so far."""
         fit_pose_readout_to(self.model, self.recording, self.train_episodes, latents)
-        with self._fabric.rank_zero_first():  # it makes them, the others find them made
-            self._synthesised.add_random()
-        # The matrices of the dynamics are small: threads would wait for each other more than they
-        # work. Online rounds see one thread, too, whether they are new or of an interrupted run.
+        with self._fabric.rank_zero_first():  # rank 0 makes them for the others
+            self._synthesised.begin(lambda: snapshot(self.model, None))
+        # The matrices of the dynamics are small, so threads would mostly wait for each other.
+        # Online rounds use one thread as well, also after an interruption.
         torch.set_num_threads(1)
         for number in range(self._done["dynamics"]):
             self._synthesise(number, None)
 
     def _synthesise(self, number: int, optimisation: Optimisation | None) -> None:
-        """The round of online rollouts that belongs to update `number`, if there is one: planned
-        with the model as it is then."""
+        """Make the rollouts of update `number`, if any, with the model of that update."""
         if self._synthesised.is_due(number):
             with self._fabric.rank_zero_first():
-                self._synthesised.add_online(number, lambda: self._snapshot(optimisation))
-
-    def _snapshot(self, optimisation: Optimisation | None) -> WorldModel:
-        """A copy on the CPU, with the averaged weights where there are some, ready for use."""
-        model = copy.deepcopy(self.model).cpu().eval().requires_grad_(False)
-        if optimisation is not None:
-            optimisation.write_average(model)
-        return model
+                self._synthesised.add(number, lambda: snapshot(self.model, optimisation))
 
     def _save(self, phase: str, optimisation: Optimisation) -> None:
         if not self._fabric.is_global_zero:
@@ -292,18 +304,8 @@ class Trainer:
             }
         )  # fmt: skip
         if self._on_checkpoint is not None and phase == "dynamics":
-            path = self.directory / f"{self.recording.spec.task}.safetensors"
-            save_checkpoint(self._measured(self._snapshot(optimisation)), path, self.provenance())
-            self._on_checkpoint(path)
-
-    def _measured(self, model: WorldModel) -> WorldModel:
-        """With how wrong it usually is, without which the node `mpc` checks nothing."""
-        if self._gauge is None:  # encoder and decoder are finished
-            self._gauge = Gauge(
-                model, self.recording, self.validation_episodes, most=_MOMENTS_WHILE_TRAINING
-            )
-        model.familiarity = self._gauge.measure(model)
-        return model
+            model = snapshot(self.model, optimisation)
+            self._on_checkpoint(self._checkpoints.write(model, self.provenance()))
 
     def _report(self, phase: str, number: int, values: dict[str, float]) -> None:
         if self._fabric.is_global_zero:
@@ -314,14 +316,15 @@ class Trainer:
             self.progress(phase, number + 1, self._total(phase), values)
 
     def _report_stage(self, stage: str, done: int, total: int) -> None:
-        """Of what has no updates. One process may stop here, too; several would wait for it."""
+        """Report a stage without updates. A single process may stop here; several would wait for
+        each other."""
         if self._fabric.is_global_zero:
             self.progress(stage, done, total, {})
         if self._fabric.world_size == 1 and self._stopped():
             raise _StopError
 
     def _generator(self, phase: str, number: int) -> np.random.Generator:
-        """Every process draws windows of its own."""
+        """The random numbers of an update; each process draws its own windows."""
         config = self.config
         seed = config.seed if phase == "dynamics" else config.seed_of_representation
         return np.random.default_rng([seed, PHASES.index(phase), number, self._fabric.global_rank])
@@ -335,15 +338,13 @@ class Trainer:
         return self._done[phase] >= self._total(phase)
 
     def _claim_directory(self) -> None:
-        identity = {
-            "config": self.config.to_dict(), **data_identity(self.recording, self._compute),
-            "precision": self._compute.precision,
-            "representation": self._donor and self._donor.representation_hash(self._identity),
-        }  # fmt: skip
+        donor = None
+        if self._donor is not None:
+            donor = self._donor.representation_hash(self._identity)
         if self._fabric.is_global_zero:
-            self._files.claim(identity)
+            self._files.claim(run_identity(self.recording, self.config, self._compute, donor))
         self._fabric.barrier()
 
 
 class _StopError(Exception):
-    """Leaves a run that was asked to stop."""
+    """Leaves a run after a request to stop."""

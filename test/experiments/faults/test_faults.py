@@ -115,7 +115,7 @@ def _kill(rig):
 def test_unknown_fault_is_named(tmp_path, domain_id, capsys):
     arguments = ["--only", "earthquake", "--ros-domain", str(domain_id), "--out", str(tmp_path)]
     assert faults.main(arguments) == 1
-    assert "none is called 'earthquake'" in capsys.readouterr().err
+    assert "no fault has 'earthquake' in its name" in capsys.readouterr().err
 
 
 def test_a_crash_or_a_bad_plan_fails_a_line():

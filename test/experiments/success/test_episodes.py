@@ -198,7 +198,7 @@ def test_task_without_any_other_start_is_an_error():
         simulation.task.sample_goal = lambda rng, start, kind: start
         simulation.task.sample_state = lambda rng: np.array([0.5, 0.5, 0, 0])
         simulation.camera.render = lambda: np.zeros((64, 64, 3), np.uint8)  # for speed
-        with pytest.raises(RuntimeError, match="every start was at its goal already"):
+        with pytest.raises(RuntimeError, match="every start was already at its goal"):
             draw_episode(simulation, episode_rng(0, "evaluate", 0))
 
 

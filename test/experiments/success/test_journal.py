@@ -43,16 +43,16 @@ def test_line_cut_off_by_a_kill_is_forgotten_and_written_over(path, described):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"task": "push_t"}, 'begun with task "wall", not "push_t"'),
+        ({"task": "push_t"}, 'started with task "wall", not "push_t"'),
         ({"planners": {"adam": {"horizon": 3}}}, r'planners .*"horizon": 7.* not .*"horizon": 3'),
-        ({"extra": 1}, "begun with extra null, not 1"),
+        ({"extra": 1}, "started with extra null, not 1"),
     ],
 )
 def test_other_settings_are_refused_with_the_difference(path, change, message):
     Journal(path, IDENTITY, ORIGIN)
     with pytest.raises(JournalError, match=message) as error:
         Journal(path, {**IDENTITY, **change}, ORIGIN)
-    assert "choose another --out, or begin anew with --fresh" in str(error.value)
+    assert "choose another --out, or start again with --fresh" in str(error.value)
 
 
 def test_other_code_is_noted(path):

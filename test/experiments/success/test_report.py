@@ -70,7 +70,7 @@ def test_ceiling_is_labelled_in_the_table_and_explained(described):
     both = dataclasses.replace(described, planners=("adam", "true_simulator"), loops=("closed",))
     text = markdown(results_of(both))
     assert "| - | - | true_simulator (privileged) | closed |" in text
-    assert "true_simulator is no planner but a ceiling" in text
+    assert "true_simulator is a ceiling, not a planner" in text
     assert "a new plan every 5 low-level steps" in text
 
 

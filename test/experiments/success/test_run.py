@@ -83,7 +83,7 @@ def test_other_settings_need_another_folder_or_a_fresh_start(benchmark, tmp_path
     small = dataclasses.replace(benchmark, loops=("open",), planners=("adam",))
     Evaluation(small, 1, out=tmp_path).run()
     longer = dataclasses.replace(small, steps=30)
-    with pytest.raises(JournalError, match="begun with steps 20, not 30"):
+    with pytest.raises(JournalError, match="started with steps 20, not 30"):
         Evaluation(longer, 1, out=tmp_path)
     assert Evaluation(longer, 1, out=tmp_path, fresh=True).done() == 0
 

@@ -14,8 +14,10 @@ from wm_mpc.experiments.common.settings import (
     task_parameter_file,
     task_settings,
 )
+from wm_mpc.nodes.mpc.parameters import MpcSettings
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.registry import PLANNERS, PlannerConfig, paper_presets
+from wm_mpc.settings.build import build
 from wm_mpc.sim.tasks import TASKS
 
 TUNED = """
@@ -39,15 +41,11 @@ def tuned(tmp_path):
 
 @pytest.mark.parametrize("task", [task for task in sorted(TASKS) if task_parameter_file(task)])
 def test_settings_are_those_the_node_would_use(task):
-    """The node declares its table and lets the task's file override it."""
-    parameters = pytest.importorskip("wm_mpc.nodes.mpc.parameters")
-    values = {entry.name: entry.default for entry in parameters.TABLE}
-    nested = yaml.safe_load(task_parameter_file(task).read_text())["/**/mpc"]["ros__parameters"]
-    for section in ("planner", "cost"):
-        values |= {f"{section}.{name}": v for name, v in nested.get(section, {}).items()}
-    values["planner.type"] = "adam"
+    """The node declares its settings and lets the task's file override it."""
+    given = yaml.safe_load(task_parameter_file(task).read_text())["/**/mpc"]["ros__parameters"]
+    given.setdefault("planner", {})["type"] = "adam"
     settings = task_settings(task)
-    node = parameters.control_settings(values)
+    node = build(MpcSettings, given)
     assert settings.planners["adam"] == node.planner
     assert settings.objective == node.cost
 
@@ -116,7 +114,7 @@ def test_numbers_may_be_written_with_an_exponent_and_flags_as_words():
         ("planner.horizon=2.5", "planner.horizon is 2.5; a whole number is needed"),
         ("planner.horizon=0", "planner.horizon is 0; accepted: an integer from 1 to 50 steps"),
         ("cost.mode=first", "cost.mode is 'first'; accepted: last, all"),
-        ("planner.type=gd", "name the planners with --planners"),
+        ("planner.type=gd", "choose planners with --planners"),
         ("horizon=3", "'horizon=3': accepted: planner.NAME=VALUE"),
         ("planner.horizon", "accepted: planner.NAME=VALUE"),
         ("planner.horizon=[", "'\\[' is no value"),

@@ -81,7 +81,7 @@ def test_episodes_over_ros_are_those_of_the_other_loops(over_ros, tmp_path, doma
 @needs_ros2
 def test_node_that_cannot_run_is_told_with_its_last_words(over_ros, tmp_path, domain_id):
     broken = dataclasses.replace(over_ros, goals="nowhere")
-    with pytest.raises(LaunchError, match=r"heard of 0 of 1 episodes .*exit code") as error:
+    with pytest.raises(LaunchError, match=r"received 0 of 1 episodes .*exit code") as error:
         run_cell(broken, broken.cells()[0], 1, tmp_path, Domain(domain_id))
     assert (tmp_path / "all_s0_adam_ros.log").read_text()
     assert "draws no goals of kind 'nowhere'" in (tmp_path / "all_s0_adam_ros.log").read_text()

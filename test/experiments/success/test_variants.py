@@ -112,7 +112,7 @@ def test_missing_variant_says_what_there_is(save, tmp_path):
     with pytest.raises(CheckpointError) as error:
         found(["online"], folder=tmp_path)
     assert "no checkpoint wall_online.safetensors" in str(error.value)
-    assert "for this task there is: wall, wall_none" in str(error.value)
+    assert "checkpoints of this task: wall, wall_none" in str(error.value)
     assert "--variants online=FILE" in str(error.value)
 
 
@@ -124,7 +124,7 @@ def test_missing_training_seed_is_named(save, tmp_path):
 
 def test_variant_given_twice_is_refused(save):
     path = save("anything")
-    with pytest.raises(CheckpointError, match="given twice: a"):
+    with pytest.raises(CheckpointError, match="names these twice: a"):
         found([f"a={path}", f"a={path}"])
 
 

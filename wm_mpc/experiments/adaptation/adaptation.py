@@ -1,7 +1,8 @@
-"""Does learning from its own control help a robot that has changed? One process, lockstep, seeded.
+"""Measure whether learning from its own control helps a changed robot: one process, lockstep,
+seeded.
 
-The robot is controlled with the model it has; what happens is recorded just as the node `learner`
-records it; the model goes on learning from that; and the same episodes are tried before and after.
+The model controls the robot; what happens is recorded as the node `learner` does; the model keeps
+learning from it; and the same episodes are scored before and after.
 """
 
 from __future__ import annotations
@@ -33,7 +34,13 @@ Tell = Callable[[str], object]
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """steps: mean, of all episodes, those that failed included."""
+    """Success on some episodes.
+
+    Attributes:
+        successes: Number of successes.
+        episodes: Number of episodes.
+        steps: Mean control steps over all episodes, including failures.
+    """
 
     successes: int
     episodes: int
@@ -47,7 +54,14 @@ class Score:
 
 
 def score(model: WorldModel, disturbance: Disturbance, episodes: int, seed: int) -> Score:
-    """Of the episodes of `evaluate` with that seed, a new plan every low-level step."""
+    """Score a model on episodes of `evaluate`, with a new plan every control step.
+
+    Args:
+        model: The model.
+        disturbance: The change of the robot.
+        episodes: Number of episodes.
+        seed: Seed of the episodes.
+    """
     settings, task = task_settings(model.spec.task), disturbance.apply(make_task(model.spec.task))
     results = []
     with Simulation(task) as simulation:
@@ -70,8 +84,18 @@ def score(model: WorldModel, disturbance: Disturbance, episodes: int, seed: int)
 def drive(
     model: WorldModel, disturbance: Disturbance, episodes: int, seed: int, dataset: Dataset
 ) -> int:
-    """Control the robot on episodes of the stream "node", none of which is scored, and append what
-    happens to a dataset; the number of low-level steps."""
+    """Control the robot on episodes of the stream "node", which are never scored, and record them.
+
+    Args:
+        model: The model.
+        disturbance: The change of the robot.
+        episodes: Number of episodes.
+        seed: Seed of the episodes.
+        dataset: Receives the episodes.
+
+    Returns:
+        Number of control steps.
+    """
     settings, task = task_settings(model.spec.task), disturbance.apply(make_task(model.spec.task))
     recorder = LiveRecorder(dataset.spec)
     period = round(model.spec.control_period * SECOND)
@@ -110,8 +134,22 @@ def adapt(
     seed: int = 31,
     tell: Tell = lambda _: None,
 ) -> tuple[WorldModel, dict[str, Any]]:
-    """Score, then drive, learn and score again, round after round, each with the model of the round
-    before. folder: for the recordings. Returns the last model and all numbers."""
+    """Score a model; then drive, learn and score again, round after round.
+
+    Args:
+        model: The model.
+        disturbance: The change of the robot.
+        folder: Folder of the recordings.
+        config: Settings of the learning.
+        rounds: Number of rounds, each with the model of the round before.
+        drives: Episodes from which each round learns.
+        episodes: Episodes that measure success.
+        seed: Seed of the episodes.
+        tell: Receives progress as text.
+
+    Returns:
+        The last model and all results.
+    """
     first = model
     before = score(model, Disturbance(), episodes, seed)
     tell(f"as it was: {before}")

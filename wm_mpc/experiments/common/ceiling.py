@@ -1,8 +1,8 @@
-"""The ceiling: planning with the true simulator as the model, and the true pose as the cost.
+"""The ceiling: search with the true simulator as the model and the true pose as the cost.
 
-No planner: it is told the true state, the true goal and the true dynamics. It says how much of the
-task a search of this size can solve at all, so that the failures of a world model can be told from
-those of the task.
+This is not a planner, because it sees the true state, goal and dynamics. It shows which share of a
+task a search of this size can solve at all, and so separates failures of a world model from those
+of the task.
 """
 
 from __future__ import annotations
@@ -22,12 +22,18 @@ from wm_mpc.sim.bullet import Simulation
 from wm_mpc.sim.task import Task
 from wm_mpc.sim.tasks import make_task
 
-_ACTION_WEIGHT = 0.01  # of two plans that end alike, the calmer one
+_ACTION_WEIGHT = 0.01  # prefers the calmer of two plans with the same end
 
 
 @dataclasses.dataclass(frozen=True)
 class SimulatorPlan:
-    """actions: (n, action size), in the action's unit. Seconds: wall time; nothing is encoded."""
+    """A plan of the ceiling.
+
+    Attributes:
+        actions: float64 (n, action size), in the action's unit.
+        plan_seconds: Wall time, s.
+        encode_seconds: Always 0, because nothing is encoded.
+    """
 
     actions: np.ndarray
     plan_seconds: float
@@ -35,9 +41,14 @@ class SimulatorPlan:
 
 
 class TrueSimulator:
-    """Plans like `RecedingHorizon`, in a copy of the simulation restored from its true state.
+    """Plans like `RecedingHorizon`, in a copy of the simulation that starts at its true state.
 
-    Random first plans, then CEM around the best of them; an action is held for a model step.
+    It draws random first plans and runs CEM around the best of them. An action is held for a model
+    step.
+
+    Args:
+        simulation: The simulation that is controlled.
+        seed: Seed of all random numbers.
     """
 
     def __init__(self, simulation: Simulation, seed: int = 0) -> None:
@@ -48,7 +59,11 @@ class TrueSimulator:
         self._last_stamp = 0.0
 
     def restart(self, seed: int) -> None:
-        """Begin an episode of its own random numbers."""
+        """Begin an episode with its own random numbers.
+
+        Args:
+            seed: The seed.
+        """
         self._generator.manual_seed(seed)
         self.forget()
 
@@ -56,7 +71,7 @@ class TrueSimulator:
         self._last = None
 
     def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None:
-        """The goal is the simulation's own, in its true state."""
+        """Use the goal of the simulation; the arguments are ignored."""
 
     def close(self) -> None:
         self._copy.close()
@@ -71,8 +86,17 @@ class TrueSimulator:
         objective: ObjectiveConfig,
         budget: float = math.inf,
     ) -> SimulatorPlan:
-        """planner: horizon, samples, elites and iterations count; samples are also the first plans.
-        objective: the weights of the steps."""
+        """Search for a plan from the true state.
+
+        Args:
+            image: Ignored.
+            state: Ignored.
+            stamp: Time of the observation, s.
+            planner: Horizon, samples (also the number of first plans), elites and iterations
+                apply.
+            objective: Its weights of the steps apply.
+            budget: Ignored.
+        """
         started = time.perf_counter()
         spec = self._real.task.spec
         truth = self._real.task.get_state()
@@ -96,8 +120,8 @@ class TrueSimulator:
         return SimulatorPlan(actions, time.perf_counter() - started)
 
     def _first_plans(self, stamp: float, planner: PlannerConfig) -> Tensor:
-        """(samples, horizon, action size): the shifted last plan, and plans that hold one direction
-        and then another."""
+        """(samples, horizon, action size): the shifted last plan, and plans that hold one
+        direction and then another."""
         shape = (planner.samples, planner.horizon, self._real.task.spec.action.size)
         directions = torch.rand(2, shape[0], 1, shape[2], generator=self._generator) * 2.4 - 1.2
         turns = torch.randint(1, shape[1] + 1, (shape[0], 1, 1), generator=self._generator)
@@ -113,7 +137,8 @@ class TrueSimulator:
     def _cost(
         self, truth: np.ndarray, goal: np.ndarray, blocks: np.ndarray, weights: np.ndarray
     ) -> float:
-        """True errors, in tolerances, after each model step; nothing any more once it is there."""
+        """Weighted true errors after each model step, in tolerances; zero after the goal is
+        reached."""
         copy, spec = self._copy, self._real.task.spec
         copy.set_layout(self._real.layout)
         copy.task.set_state(truth)
@@ -128,5 +153,5 @@ class TrueSimulator:
 
 
 def _in_tolerances(task: Task, goal: np.ndarray) -> float:
-    """The sum of a task's true errors, each divided by its tolerance."""
+    """Sum of a task's true errors, each divided by its tolerance."""
     return sum(error / task.tolerances[name] for name, error in task.errors(goal).items())

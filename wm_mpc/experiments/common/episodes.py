@@ -1,7 +1,8 @@
-"""One episode in one process, in lockstep: deterministic, and as fast as it computes.
+"""Run one episode in one process, in lockstep: deterministic, and as fast as it computes.
 
-Closed loop replans every few low-level steps; open loop makes one plan at the start and executes it
-to its end. The controller sees observations only; success is judged by the true state.
+In closed loop, the controller replans every few control steps. In open loop, it makes one plan at
+the start and executes it to the end. The controller sees only observations; success depends on the
+true state.
 """
 
 from __future__ import annotations
@@ -23,10 +24,16 @@ _DRAWS = 1000
 
 @dataclasses.dataclass(frozen=True)
 class EpisodeResult:
-    """success: whether the goal was reached at any step. steps: low-level steps until then, or all
-    that were executed. success_at_end: whether the goal was reached after the last step, too.
-    plan_seconds: wall time of each plan, from the observation to the actions. errors: true
-    distances at the end. holds: plans that failed; the robot stood still instead."""
+    """The result of an episode.
+
+    Attributes:
+        success: Whether the goal was reached at any step.
+        steps: Control steps until then, or all executed steps.
+        success_at_end: Whether the goal was also reached after the last step.
+        plan_seconds: Wall time of each plan, from the observation to the actions, s.
+        errors: True distances at the end, by name.
+        holds: Number of failed plans, after which the robot stood still.
+    """
 
     success: bool
     steps: int
@@ -37,8 +44,11 @@ class EpisodeResult:
 
 
 class Controller(Protocol):
-    """What an episode needs of `RecedingHorizon`. A plan has `actions` (n, action size) in the
-    action's unit, `encode_seconds` and `plan_seconds`."""
+    """The methods of `RecedingHorizon` that an episode uses.
+
+    A plan has `actions` (n, action size) in the action's unit, `encode_seconds` and
+    `plan_seconds`.
+    """
 
     def forget(self) -> None: ...
 
@@ -56,14 +66,22 @@ class Controller(Protocol):
     ) -> Any: ...
 
 
-# Sees every observation with the plan being executed (None: none), and what is left of its actions.
+# Called with step, observation, current plan (None: none), and the rest of its actions.
 Watcher = Callable[[int, Observation, Any, np.ndarray], None]
 
 
 def draw_episode(simulation: Simulation, rng: np.random.Generator) -> Observation:
-    """Reset the simulation from `rng` to a start that is not at the goal already.
+    """Reset the simulation to a random start away from its goal.
 
-    Raises RuntimeError when the task draws no other.
+    Args:
+        simulation: The simulation.
+        rng: Random numbers.
+
+    Returns:
+        The first observation.
+
+    Raises:
+        RuntimeError: The task draws only starts at their goals.
     """
     for _ in range(_DRAWS):
         observation = simulation.reset(rng)
@@ -71,7 +89,7 @@ def draw_episode(simulation: Simulation, rng: np.random.Generator) -> Observatio
             return observation
     raise RuntimeError(
         f"task {simulation.task.spec.task!r} drew {_DRAWS} goals of kind "
-        f"{simulation.goal_kind!r}, and every start was at its goal already"
+        f"{simulation.goal_kind!r}, and every start was already at its goal"
     )
 
 
@@ -87,11 +105,19 @@ def run_episode(
     budget: float = math.inf,
     watch: Watcher | None = None,
 ) -> EpisodeResult:
-    """Reset the simulation from `rng` and control it until success or for `steps` low-level steps.
+    """Reset the simulation and control it until success, or for `steps` control steps.
 
-    replan: low-level steps executed of each plan; None: open loop, the first plan is executed to
-    its end (or for `steps`), on past a success. budget: seconds for each search. watch: called
-    before each step and once at the end.
+    Args:
+        simulation: The simulation.
+        controller: The controller.
+        rng: Random numbers of the episode.
+        planner: Settings of the planner.
+        objective: Settings of the cost.
+        steps: Largest number of control steps.
+        replan: Control steps executed of each plan. None: open loop, which executes the first plan
+            to its end (or for `steps`), also after a success.
+        budget: Time for each search, s.
+        watch: Called before each step and once at the end.
     """
     observation = draw_episode(simulation, rng)
     assert simulation.goal is not None
@@ -113,7 +139,7 @@ def run_episode(
                 )  # fmt: skip
                 seconds.append(plan.encode_seconds + plan.plan_seconds)
                 left, queue = plan.actions, plan.actions[:replan]
-            except PlanningError:  # as the node does: stand still, try again
+            except PlanningError:  # stand still and try again, like the node
                 plan, holds = None, holds + 1
                 left = queue = _hold(simulation)
         if watch is not None:

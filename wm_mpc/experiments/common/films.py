@@ -1,6 +1,6 @@
-"""Films of episodes: some successes and some failures of every cell, as GIFs.
+"""Films of episodes as GIFs: some successes and some failures of every cell.
 
-Pictures are kept during an episode and written after it, so that encoding them does not disturb the
+Images are kept during an episode and written after it, so that encoding does not disturb the
 measured plan times.
 """
 
@@ -23,10 +23,16 @@ _OTHERS = 3  # drawn paths of other candidates
 
 
 class Film:
-    """Watches one episode (it is a `Watcher` of `run_episode`) and writes it when asked to."""
+    """Watches one episode (a `Watcher` of `run_episode`) and writes it on request."""
 
     def __init__(self, simulation: Simulation, title: str, model: Any = None) -> None:
-        """model: the world model whose plans are watched, for their predicted paths."""
+        """Prepare a film.
+
+        Args:
+            simulation: The simulation.
+            title: Text on each image.
+            model: The world model whose predicted paths to draw, if any.
+        """
         self._simulation, self._title, self._model = simulation, title, model
         self._pictures: list[Picture] = []
         self._drawn: tuple[Any, list[DrawnPath]] = (None, [])
@@ -43,7 +49,12 @@ class Film:
         )
 
     def write(self, path: Path, outcome: str) -> None:
-        """Write the film to `path`; outcome: shown with the last picture, for a second."""
+        """Write the film.
+
+        Args:
+            path: GIF file.
+            outcome: Text on the last image, which stays for a second.
+        """
         task = self._simulation.task
         rate = 1.0 / task.spec.control_period
         recorder = Recorder(str(path), task.view, task.spec.action, rate)
@@ -55,8 +66,18 @@ class Film:
 
 
 def predicted_paths(simulation: Simulation, model: Any, plan: Any) -> list[DrawnPath]:
-    """Where a plan leads, as lines in the world: by the model's pose read-out, or, for bases, by
-    its velocities. Empty when neither tells; the actions are drawn then."""
+    """Return where a plan leads, as lines in the world.
+
+    The lines come from the model's pose read-out, or, for bases, from the planned velocities.
+
+    Args:
+        simulation: The simulation.
+        model: The world model, or None.
+        plan: The plan.
+
+    Returns:
+        Lines; empty if neither source exists, and then the film shows the actions.
+    """
     if plan is None:
         return []
     if model is not None and hasattr(plan, "latents"):
@@ -79,7 +100,7 @@ def predicted_paths(simulation: Simulation, model: Any, plan: Any) -> list[Drawn
 
 
 class FilmShelf:
-    """The folder of films: at most `count` successes and as many failures of every cell."""
+    """The folder of films, with at most `count` successes and `count` failures of every cell."""
 
     def __init__(self, folder: Path | None, count: int) -> None:
         self._folder, self._count = folder, count
@@ -89,11 +110,22 @@ class FilmShelf:
         return self._folder is not None and self._count > 0
 
     def wants(self, label: str) -> bool:
-        """Whether any episode of a cell is worth filming still."""
+        """Return whether a cell still needs films.
+
+        Args:
+            label: Label of the cell.
+        """
         return self.is_open and any(self._has_room(label, word) for word in _OUTCOMES.values())
 
     def keep(self, film: Film, label: str, index: int, *, success: bool) -> None:
-        """Write the film of episode `index` when there are not enough of its outcome yet."""
+        """Write the film of an episode if its outcome still needs films.
+
+        Args:
+            film: The film.
+            label: Label of the cell.
+            index: Number of the episode.
+            success: Outcome of the episode.
+        """
         word = _OUTCOMES[success]
         if self._folder is None or not self._has_room(label, word):
             return

@@ -1,6 +1,6 @@
 """The journal of an evaluation: one line of JSON per finished episode, so that nothing is lost.
 
-Its first line says what was evaluated; a journal of something else is refused, never mixed.
+The first line identifies the evaluation; a journal of another evaluation is refused.
 """
 
 from __future__ import annotations
@@ -17,20 +17,25 @@ NAME = "episodes.jsonl"
 
 
 class JournalError(RuntimeError):
-    """A journal that belongs to another evaluation, or cannot be read."""
+    """A journal that belongs to another evaluation or cannot be read."""
 
 
 class Journal:
-    """Finished episodes, in memory and, with a path, on disk."""
+    """Finished episodes in memory and, with a path, on disk."""
 
     def __init__(self, path: Path | None, identity: dict[str, Any], origin: dict[str, Any]) -> None:
-        """Read what is there, or begin.
+        """Read an existing journal, or begin a new one.
 
-        identity: what must be the same to continue. origin: what is only noted: code, machine.
-        Raises JournalError.
+        Args:
+            path: The file; None: keep the journal in memory only.
+            identity: Values that must be the same to continue.
+            origin: Values that are only recorded: code and machine.
+
+        Raises:
+            JournalError: The journal belongs to another evaluation or cannot be read.
         """
         self._path = path
-        # As it will be read back: tuples become lists.
+        # In the form in which it is read back: tuples become lists.
         self._identity = json.loads(json.dumps(identity))
         self.records: dict[tuple[Cell, int], Record] = {}
         self.origins: list[dict[str, Any]] = []
@@ -46,7 +51,7 @@ class Journal:
     def _read(self, path: Path) -> None:
         content = path.read_bytes()
         whole = content.rfind(b"\n") + 1
-        if whole < len(content):  # killed while writing: that episode is done again
+        if whole < len(content):  # killed while writing; that episode runs again
             os.truncate(path, whole)
         for number, line in enumerate(content[:whole].splitlines(), 1):
             try:
@@ -66,11 +71,16 @@ class Journal:
             has, wants = other.get(name), self._identity.get(name)
             if has != wants:
                 raise JournalError(
-                    f"{self._path} was begun with {name} {_short(has)}, not {_short(wants)}; "
-                    "choose another --out, or begin anew with --fresh"
+                    f"{self._path} was started with {name} {_short(has)}, not {_short(wants)}; "
+                    "choose another --out, or start again with --fresh"
                 )
 
     def add(self, record: Record) -> None:
+        """Add a finished episode.
+
+        Args:
+            record: The episode.
+        """
         self.records[record.cell, record.episode] = record
         self._append(dataclasses.asdict(record))
 
@@ -82,7 +92,12 @@ class Journal:
             file.write(json.dumps(entry) + "\n")
 
     def of(self, cell: Cell, episodes: int) -> list[Record]:
-        """A cell's records of the first `episodes` episodes, in order."""
+        """Return the records of a cell, in order.
+
+        Args:
+            cell: The cell.
+            episodes: Return records of the first so many episodes only.
+        """
         found = (self.records.get((cell, index)) for index in range(episodes))
         return [record for record in found if record is not None]
 

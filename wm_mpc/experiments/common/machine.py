@@ -1,4 +1,4 @@
-"""On what an evaluation ran: plan times mean nothing without it."""
+"""The machine of an experiment; plan times mean nothing without it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from wm_mpc.native.library import why_not
 
 
 def describe_machine() -> dict[str, Any]:
-    """CPU model, cores this process may use, system, Python, torch, and whether the inner loop of
-    planning is compiled here ("yes", or why not)."""
+    """Return CPU model, usable cores, system, Python, torch, and whether planning is compiled
+    here ("yes", or why not)."""
     affinity = getattr(os, "sched_getaffinity", None)
     return {
         "cpu": _cpu_model(),
@@ -28,7 +28,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def today() -> str:
-    """The date, UTC, as in "2025-01-31"."""
+    """Return the date, UTC, such as "2025-01-31"."""
     return datetime.datetime.now(datetime.timezone.utc).date().isoformat()
 
 

@@ -1,8 +1,8 @@
-"""The benchmark: the same held-out episodes for every variant, planner and loop.
+"""The protocol of a comparison: the same held-out episodes for every variant, planner and loop.
 
-Episode by episode, all cells in turn, so that a busy machine slows all of them alike and the ratios
-of their plan times stay fair. Each episode of each cell depends on the settings and its own number
-only, so an interrupted benchmark continues where it stopped.
+Within each episode, all cells run in turn, so a busy machine slows all of them alike and the
+ratios of their plan times stay fair. The result of a cell's episode depends only on the settings
+and the episode's number, so an interrupted benchmark can continue.
 """
 
 from __future__ import annotations
@@ -31,14 +31,20 @@ from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.tasks import make_task
 
 LOOPS = ("open", "closed", "ros")
-STREAM = "evaluate"  # of `wm_mpc.sim.bullet.STREAMS`: held out from training
-_WARM_UP = 1.0  # s for the first plan of a planner, which is slower than all others
+STREAM = "evaluate"  # one of `wm_mpc.sim.bullet.STREAMS`; never used for training
+_WARM_UP = 1.0  # s; budget of a planner's first plan, which is the slowest
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One row of the results. training_seed: of the checkpoint. The ceiling belongs to no variant:
-    its variant is "-"."""
+    """One row of the results.
+
+    Attributes:
+        variant: Name of the variant; "-" for the ceiling, which belongs to none.
+        training_seed: Training seed of the checkpoint.
+        planner: Name of the planner.
+        loop: One of `LOOPS`.
+    """
 
     variant: str
     training_seed: int | None
@@ -52,8 +58,12 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """One episode of one cell; see `EpisodeResult`. plan_ms: of each plan. extra: what only one way
-    of running tells."""
+    """One episode of one cell; see `EpisodeResult`.
+
+    Attributes:
+        plan_ms: Time of each plan, ms.
+        extra: Values that only one kind of loop reports.
+    """
 
     cell: Cell
     episode: int
@@ -68,11 +78,15 @@ class Record:
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Everything that decides the outcome, and where films go.
+    """Everything that decides the outcome, and the folder of films.
 
-    steps: low-level step budget. replan: low-level steps executed of each plan, in closed loop.
-    open_horizon: model steps of the one plan in open loop; None: the planner's own horizon.
-    films: of each outcome and cell.
+    Attributes:
+        steps: Largest number of control steps of an episode.
+        replan: Control steps executed of each plan in closed loop.
+        open_horizon: Model steps of the plan in open loop; None: the planner's horizon.
+        threads: Threads of the planner.
+        films: Number of films of each outcome and cell.
+        films_folder: Folder of the films.
     """
 
     task: str
@@ -90,7 +104,7 @@ class Benchmark:
     films_folder: Path | None = None
 
     def cells(self) -> list[Cell]:
-        """All cells, in the order of the table."""
+        """Return all cells in the order of the table."""
         cells = []
         for loop in self.loops:
             for checkpoint in self.checkpoints:
@@ -108,15 +122,24 @@ class Benchmark:
         return next(c for c in self.checkpoints if (c.variant, c.training_seed) == key)
 
     def planner_of(self, cell: Cell) -> PlannerConfig:
-        """The planner's settings in a cell: open loop may have a horizon of its own."""
+        """Return the planner's settings in a cell; open loop may have its own horizon.
+
+        Args:
+            cell: The cell.
+        """
         planner = self.settings.planners[cell.planner]
         if cell.loop == "open" and self.open_horizon is not None:
             return dataclasses.replace(planner, horizon=self.open_horizon)
         return planner
 
     def replan_of(self, cell: Cell) -> int | None:
-        """Low-level steps executed of each plan; None: all. The ceiling executes whole model steps,
-        because its plans take seconds."""
+        """Return the control steps executed of each plan; None: all.
+
+        The ceiling executes whole model steps, because its plans take seconds.
+
+        Args:
+            cell: The cell.
+        """
         if cell.loop == "open":
             return None
         if cell.planner == TRUE_SIMULATOR:
@@ -124,7 +147,7 @@ class Benchmark:
         return 1 if cell.loop == "ros" else self.replan
 
     def identity(self) -> dict[str, Any]:
-        """What two runs must have in common for their episodes to belong together."""
+        """Return the values that two runs must share for their episodes to belong together."""
         used = {name: dataclasses.asdict(self.settings.planners[name]) for name in self.planners}
         return {
             "task": self.task,
@@ -142,10 +165,17 @@ class Benchmark:
 
 
 class Bench:
-    """A benchmark at work in this process: one simulation, and the world models loaded."""
+    """A benchmark at work in this process, with one simulation and the loaded world models."""
 
     def __init__(self, benchmark: Benchmark) -> None:
-        """Raises CheckpointError."""
+        """Load simulation and world models.
+
+        Args:
+            benchmark: The benchmark.
+
+        Raises:
+            CheckpointError: A world model cannot be loaded.
+        """
         torch.set_num_threads(benchmark.threads)
         self._benchmark = benchmark
         self._models: dict[str, WorldModel] = {
@@ -157,7 +187,12 @@ class Bench:
         self._warmed: set[Cell] = set()
 
     def run(self, cell: Cell, episode: int) -> Record:
-        """One episode of one cell."""
+        """Run one episode of one cell.
+
+        Args:
+            cell: The cell.
+            episode: Number of the episode.
+        """
         benchmark, simulation = self._benchmark, self._simulation
         controller = self._controller(cell, episode)
         self._warm_up(cell)
@@ -189,7 +224,7 @@ class Bench:
         )
 
     def _controller(self, cell: Cell, episode: int) -> RecedingHorizon | TrueSimulator:
-        """With random numbers of its own for each episode, the same for all cells."""
+        """The controller of a cell, with random numbers that depend on the episode only."""
         sequence = np.random.SeedSequence([self._benchmark.seed, episode])
         seed = int(sequence.generate_state(1)[0])
         if cell.planner != TRUE_SIMULATOR:
@@ -201,7 +236,7 @@ class Bench:
         return self._ceiling
 
     def _warm_up(self, cell: Cell) -> None:
-        """A plan whose time does not count, before the first one of a cell."""
+        """Make one unmeasured plan before the first plan of a cell."""
         if cell in self._warmed or cell.planner == TRUE_SIMULATOR:
             return
         self._warmed.add(cell)
@@ -219,7 +254,7 @@ class Bench:
                 objective=self._benchmark.settings.objective,
                 budget=_WARM_UP,
             )
-        except PlanningError:  # the episodes will tell
+        except PlanningError:  # the episodes will show it
             return
 
     def close(self) -> None:
@@ -232,10 +267,19 @@ Job = tuple[int, list[Cell]]
 
 
 def run_jobs(benchmark: Benchmark, jobs: Sequence[Job], workers: int = 1) -> Iterator[Record]:
-    """Run the cells of each episode in turn; their records as they come.
+    """Run the cells of each episode in turn.
 
-    workers: processes that share the episodes. They slow each other down: with more than one, plan
-    times mean little. Raises CheckpointError.
+    Args:
+        benchmark: The benchmark.
+        jobs: The episodes with their cells.
+        workers: Processes that share the episodes. With more than one, plan times are not
+            comparable.
+
+    Yields:
+        Each record as soon as it is finished.
+
+    Raises:
+        CheckpointError: A world model cannot be loaded.
     """
     if not jobs:
         return
@@ -259,7 +303,8 @@ _bench: Bench | None = None  # of a worker
 
 
 def _ignore_interrupts() -> None:
-    """Ctrl-C reaches the whole group of processes; the first one ends the others."""
+    """Ignore Ctrl-C, which reaches all processes of the group; the first process ends the
+    others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

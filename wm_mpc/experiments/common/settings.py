@@ -1,7 +1,7 @@
-"""Which planners there are, and with which settings a task's are evaluated.
+"""The planners of an evaluation, and their settings for each task.
 
-A task's own settings are those of its ROS parameter file, `config/<task>.yaml`: what is evaluated
-is what the node `mpc` does. The paper's settings are presets beside them.
+The settings of a task come from its ROS parameter file, `config/<task>.yaml`, so `evaluate`
+measures what the node `mpc` does. Settings of the paper are additional presets.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from wm_mpc.settings.fields import SettingError
 
 TRUE_SIMULATOR = "true_simulator"
 _SINGLE: dict[str, Any] = {"restarts": 1, "samples": 1, "elites": 1, **FROM_FAR}
-# 40 first plans and 5 x 40 samples: 240 rollouts a plan.
+# 40 first plans and 5 x 40 samples make 240 rollouts per plan.
 _CEILING: dict[str, Any] = {"type": "cem", "samples": 40, "elites": 8, "iterations": 5}
 _SECTIONS: dict[str, type] = {"planner": PlannerConfig, "cost": ObjectiveConfig}
 Config = TypeVar("Config", PlannerConfig, ObjectiveConfig)
@@ -29,14 +29,19 @@ Config = TypeVar("Config", PlannerConfig, ObjectiveConfig)
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """planners: by name. objective: of all of them."""
+    """Settings of an evaluation.
+
+    Attributes:
+        planners: Settings of each planner, by name.
+        objective: Cost of all planners.
+    """
 
     planners: Mapping[str, PlannerConfig]
     objective: ObjectiveConfig
 
 
 def planner_names() -> list[str]:
-    """All names: the types of planners, single starts, the paper's presets, and the ceiling."""
+    """Return all names: types of planners, single starts, presets of the paper, and the ceiling."""
     singles = [f"{name}_single" for name in ("adam", "gd") if name in PLANNERS]
     return [*PLANNERS, *singles, *paper_presets(), TRUE_SIMULATOR]
 
@@ -44,11 +49,16 @@ def planner_names() -> list[str]:
 def task_settings(
     task: str, overrides: Iterable[str] = (), parameters: Path | None = None
 ) -> Settings:
-    """The settings of every planner for a task.
+    """Return the settings of every planner for a task.
 
-    overrides: like "planner.horizon=5" or "cost.mode=last", for all planners. parameters: a ROS
-    parameter file; default: the task's installed one, and the package's defaults where the task
-    has none. Raises SettingError.
+    Args:
+        task: Name of the task.
+        overrides: Assignments such as "planner.horizon=5" or "cost.mode=last", for all planners.
+        parameters: A ROS parameter file; None: the installed one of the task, or else the
+            defaults.
+
+    Raises:
+        SettingError: A setting is unknown or not accepted.
     """
     own = mpc_parameters(task_parameter_file(task) if parameters is None else parameters)
     given = [_assignment(text) for text in overrides]
@@ -75,15 +85,28 @@ def task_settings(
 
 
 def task_parameter_file(task: str) -> Path | None:
-    """The ROS parameter file of a task, None when it has none."""
+    """Return the installed ROS parameter file of a task, or None.
+
+    Args:
+        task: Name of the task.
+    """
     path = share_directory() / "config" / f"{task}.yaml"
     return path if path.is_file() else None
 
 
 def mpc_parameters(path: Path | None) -> dict[str, dict[str, Any]]:
-    """The `planner.*` and `cost.*` of the node `mpc` in a ROS parameter file, by section.
+    """Read `planner.*` and `cost.*` of the node `mpc` from a ROS parameter file.
 
-    Both ways of writing `planner.horizon` count: nested, and with a dot. Raises SettingError.
+    Both forms of `planner.horizon` work: nested, and with a dot.
+
+    Args:
+        path: The file; None: no settings.
+
+    Returns:
+        Settings by section.
+
+    Raises:
+        SettingError: The file cannot be read.
     """
     if path is None:
         return {}
@@ -100,7 +123,7 @@ def mpc_parameters(path: Path | None) -> dict[str, dict[str, Any]]:
         section, _, entry = name.partition(".")
         if section in found:
             found[section][entry] = value
-    found["planner"].pop("type", None)  # evaluated are all types
+    found["planner"].pop("type", None)  # all types are evaluated
     return found
 
 
@@ -121,7 +144,7 @@ def _assignment(text: str) -> tuple[str, str, Any]:
     if not equals or section not in _SECTIONS or not entry:
         raise SettingError(f"--set {text!r}: accepted: planner.NAME=VALUE and cost.NAME=VALUE")
     if name == "planner.type":
-        raise SettingError("--set planner.type: name the planners with --planners")
+        raise SettingError("--set planner.type is not accepted; choose planners with --planners")
     try:
         return section, entry, yaml.safe_load(value)
     except yaml.YAMLError:
@@ -131,5 +154,5 @@ def _assignment(text: str) -> tuple[str, str, Any]:
 def _replaced(config: Config, changes: Mapping[str, Any], where: str) -> Config:
     """A changed copy; raises SettingError for unknown names and unacceptable values."""
     if "type" in changes:
-        raise SettingError(f"{where}.type cannot be changed here: name the planners")
+        raise SettingError(f"{where}.type cannot be changed here; choose planners with --planners")
     return build(type(config), changes, f"{where}.", base=config)

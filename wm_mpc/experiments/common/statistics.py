@@ -6,12 +6,24 @@ import math
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """The Wilson score interval (Wilson 1927) of a success rate; 95 % with the default z.
+    """Return the Wilson score interval of a success rate (Wilson 1927).
 
-    Raises ValueError when there are no trials or more successes than trials.
+    Args:
+        successes: Number of successes.
+        trials: Number of trials; 1 or more.
+        z: Quantile of the normal distribution; the default gives 95 %.
+
+    Returns:
+        Lower and upper bound, 0 to 1.
+
+    Raises:
+        ValueError: There are no trials, or more successes than trials.
     """
     if trials < 1 or not 0 <= successes <= trials:
-        raise ValueError(f"{successes} successes in {trials} trials make no rate")
+        raise ValueError(
+            f"{successes} successes in {trials} trials are not a rate; accepted: at least 1 trial, "
+            "and 0 to trials successes"
+        )
     rate = successes / trials
     scale = 1.0 + z * z / trials
     centre = (rate + z * z / (2 * trials)) / scale
@@ -20,16 +32,23 @@ def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[f
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:
-    """Two-sided p-value of the exact McNemar test (McNemar 1947): do two methods, tried on the same
-    episodes, succeed equally often?
+    """Test whether two methods succeed equally often on the same episodes (exact McNemar test,
+    1947).
 
-    only_first, only_second: episodes in which just one of them succeeded; the others tell nothing.
-    Raises ValueError for negative counts.
+    Args:
+        only_first: Episodes in which only the first method succeeded; 0 or more.
+        only_second: Episodes in which only the second method succeeded; 0 or more.
+
+    Returns:
+        Two-sided p-value, 0 to 1.
+
+    Raises:
+        ValueError: A count is negative.
     """
     if min(only_first, only_second) < 0:
         raise ValueError(f"counts are {only_first} and {only_second}; they cannot be negative")
     trials, fewer = only_first + only_second, min(only_first, only_second)
-    # In integers until the end: 2 ** trials leaves the range of floats.
+    # Integers until the end, because 2 ** trials exceeds the range of floats.
     ways, tail = 1, 0
     for count in range(fewer + 1):
         tail += ways

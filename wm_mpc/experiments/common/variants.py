@@ -1,8 +1,8 @@
-"""Which checkpoints are compared: variants of a task's world model, and their training seeds.
+"""Find the checkpoints to compare: variants of a task's world model, and their training seeds.
 
-A variant is named after the synthesis it was trained with (`none`, `random`, ..., `all`). Its files
-are `<task>_<variant>.safetensors`, or `<task>_<variant>_s<seed>.safetensors` when there are several
-training seeds; the task's own `<task>.safetensors` stands for the variant it was trained as.
+A variant is named after its data synthesis (`none`, `random`, ..., `all`). Its files are
+`<task>_<variant>.safetensors`, or `<task>_<variant>_s<seed>.safetensors` for several training
+seeds. The task's own `<task>.safetensors` counts as the variant as which it was trained.
 """
 
 from __future__ import annotations
@@ -19,15 +19,25 @@ from wm_mpc.model.checkpoint import CheckpointError, read_metadata
 from wm_mpc.resources import checkpoint_folder, resolve_checkpoint
 from wm_mpc.sim.task import Task
 from wm_mpc.spec import RobotSpec, SpecError
+from wm_mpc.synthesis.registry import METHODS
 from wm_mpc.training.config import SYNTHESIS
 
-# What a checkpoint and a task must agree on; the history, for one, is the model's own affair.
+# A checkpoint and a task must agree on these; the history, for example, is up to the model.
 _SHARED = ("task", "action", "state", "image", "control_period", "frame_skip")
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """One world model to evaluate. task: that it was made for. sha256: of the file."""
+    """A world model to evaluate.
+
+    Attributes:
+        task: Task for which it was made.
+        variant: Name of the variant.
+        training_seed: Training seed, if known.
+        path: The file.
+        sha256: Hash of the file.
+        provenance: How it was made.
+    """
 
     task: str
     variant: str
@@ -37,7 +47,7 @@ class Checkpoint:
     provenance: Mapping[str, Any]
 
     def describe(self) -> dict[str, Any]:
-        """For the results: what it is and how it was made, without where it lies."""
+        """Return its identity and provenance for the results, without its path."""
         text = json.dumps(self.provenance, sort_keys=True)
         return {
             "variant": self.variant,
@@ -50,7 +60,14 @@ class Checkpoint:
 
 
 def variant_of(provenance: Mapping[str, Any]) -> str:
-    """A variant's name from how a checkpoint was trained: `none`, `all`, or methods joined by +."""
+    """Return the name of a variant.
+
+    Args:
+        provenance: Provenance of a checkpoint.
+
+    Returns:
+        `none`, `all`, or methods joined by +.
+    """
     methods = [str(method) for method in provenance.get("synthesis", [])]
     if not methods:
         return "none"
@@ -58,9 +75,14 @@ def variant_of(provenance: Mapping[str, Any]) -> str:
 
 
 def open_checkpoint(path: Path, variant: str | None = None) -> Checkpoint:
-    """Describe a checkpoint file; its variant by its provenance unless given.
+    """Describe a checkpoint file.
 
-    Raises CheckpointError.
+    Args:
+        path: The file.
+        variant: Name of the variant; None: from its provenance.
+
+    Raises:
+        CheckpointError: The file cannot be read.
     """
     metadata = read_metadata(path)
     provenance = metadata.get("provenance") or {}
@@ -81,12 +103,17 @@ def find_checkpoints(
     training_seeds: Sequence[int] = (),
     folder: Path | None = None,
 ) -> list[Checkpoint]:
-    """The checkpoints of each variant and training seed, in the order given.
+    """Find the checkpoints of each variant and training seed, in the given order.
 
-    variants: names ("all") or names with a file ("all=path/to.safetensors", or a shipped
-    checkpoint's name after the "="); none: the task's own shipped checkpoint. training_seeds: none:
-    the file without a seed in its name, else the lowest seed there is. folder: where to look
-    before the shipped ones. Raises CheckpointError naming what is missing and what there is.
+    Args:
+        task: Name of the task.
+        variants: Names ("all"), or names with a file or a shipped checkpoint
+            ("all=path/to.safetensors"); empty: the task's own shipped checkpoint.
+        training_seeds: Seeds; empty: the file without a seed in its name, else the lowest seed.
+        folder: First folder to search, before the shipped checkpoints.
+
+    Raises:
+        CheckpointError: A checkpoint is missing; the text names it and lists those that exist.
     """
     if not variants:
         found = [open_checkpoint(resolve_checkpoint(task))]
@@ -104,7 +131,9 @@ def find_checkpoints(
     keys = [(checkpoint.variant, checkpoint.training_seed) for checkpoint in found]
     repeated = sorted({name for name, seed in keys if keys.count((name, seed)) > 1})
     if repeated:
-        raise CheckpointError(f"variants are given twice: {', '.join(repeated)}")
+        raise CheckpointError(
+            f"--variants names these twice: {', '.join(repeated)}; accepted: each variant once"
+        )
     return found
 
 
@@ -135,7 +164,7 @@ def _named(
 
 
 def _files(task: str, variant: str, folders: Sequence[Path]) -> tuple[Path | None, dict[int, Path]]:
-    """The file without a seed in its name, and those with one; folders given first win."""
+    """The file without a seed in its name, and the files with one; earlier folders win."""
     plain: Path | None = None
     seeded: dict[int, Path] = {}
     for folder in folders:
@@ -156,7 +185,7 @@ def _there_is(task: str, folders: Iterable[Path]) -> str:
     names = sorted(
         {path.stem for folder in folders for path in folder.glob(f"{task}*.safetensors")}
     )
-    return f"for this task there is: {', '.join(names) or 'none'}"
+    return f"checkpoints of this task: {', '.join(names) or 'none'}"
 
 
 def _require_seeds(
@@ -175,11 +204,21 @@ def _require_seeds(
 
 
 def check_fits(checkpoint: Checkpoint, task: Task) -> None:
-    """Raise CheckpointError when a checkpoint is of another task or robot than the simulation."""
+    """Check that a checkpoint fits the simulation of a task.
+
+    Args:
+        checkpoint: The checkpoint.
+        task: The task.
+
+    Raises:
+        CheckpointError: The checkpoint is for another task or robot.
+    """
     try:
         spec = RobotSpec.from_dict(read_metadata(checkpoint.path))
     except SpecError as error:
-        raise CheckpointError(f"{checkpoint.path} describes no usable robot: {error}") from None
+        raise CheckpointError(
+            f"{checkpoint.path} does not describe a usable robot: {error}"
+        ) from None
     for name in _SHARED:
         has, wants = getattr(spec, name), getattr(task.spec, name)
         if has != wants:
@@ -190,11 +229,15 @@ def check_fits(checkpoint: Checkpoint, task: Task) -> None:
 
 
 def doubts(checkpoints: Iterable[Checkpoint]) -> list[str]:
-    """Variants whose name and provenance differ, one line each."""
+    """Return one warning for each variant whose name and provenance differ.
+
+    Args:
+        checkpoints: The checkpoints.
+    """
     lines = []
     for checkpoint in checkpoints:
         trained = variant_of(checkpoint.provenance)
-        known = checkpoint.variant in (*SYNTHESIS, "none", "all")
+        known = checkpoint.variant in (*METHODS, "none", "all")
         if known and checkpoint.variant != trained:
             lines.append(
                 f"{checkpoint.path.name} is evaluated as variant {checkpoint.variant!r}, but was "

@@ -13,8 +13,11 @@ from std_msgs.msg import String
 
 from wm_mpc.experiments.faults.fault import EITHER, HOLDS, PLANS, STANDS, Fault
 from wm_mpc.experiments.faults.rig import Rig
-from wm_mpc.nodes.mpc.parameters import TABLE
+from wm_mpc.nodes.mpc.parameters import MpcSettings
 from wm_mpc.ros import qos
+from wm_mpc.ros.parameters import parameters_of
+
+_TABLE = parameters_of(MpcSettings)
 
 
 def _kill_sim(rig: Rig) -> None:
@@ -71,7 +74,7 @@ def _storm(rig: Rig) -> None:
         kept |= dict.fromkeys([f"output.{name}" for name in rig.latencies.streams], True)
     _listen(rig, False)
     for _ in range(1000):
-        entry = rng.choice([e for e in TABLE if e.name not in ("checkpoint", "lockstep")])
+        entry = rng.choice([e for e in _TABLE if e.name not in ("checkpoint", "lockstep")])
         choices: list[Any] = [
             entry.default,
             -1,
@@ -87,11 +90,12 @@ def _storm(rig: Rig) -> None:
             [1, 2],
             "adam",
         ]
-        if entry.choices:
-            choices += list(entry.choices)
+        if entry.setting.choices:
+            choices += list(entry.setting.choices)
         value = rng.choice(choices)
         rig.asker.set_parameters({entry.name: value})
-    calm = {e.name: e.default for e in TABLE if not (e.read_only or e.only_inactive)} | kept
+    free = [e for e in _TABLE if not (e.setting.read_only or e.setting.only_inactive)]
+    calm = {e.name: e.default for e in free} | kept
     for name, value in calm.items():
         rig.asker.set_parameters({name: value})
 

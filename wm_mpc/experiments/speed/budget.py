@@ -1,6 +1,6 @@
-"""Section `budget`: is `time_budget` kept, and is what a planner returns then worth executing?
+"""Section `budget`: check that planners keep `time_budget` and still return valid plans.
 
-Every planner gets more iterations than it can make, and is stopped by its budget.
+Every planner gets more iterations than it can make, and its budget stops it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ _ENDLESS = 100_000  # iterations
 
 
 def measure(bench: Workbench) -> dict[str, Any]:
-    """A row for each task, planner, back end and budget."""
+    """Measure one row for each task, planner, back end and budget.
+
+    Args:
+        bench: The workbench.
+    """
     return {"rows": [row for task in bench.tasks for row in _rows(bench, task)]}
 
 
@@ -44,7 +48,7 @@ def _rows(bench: Workbench, task: str) -> Iterator[dict[str, Any]]:
             for number, plan in enumerate(plans)
             for fault in _faults(bench, task, cases[number % len(cases)], plan)
         }
-        # Of the search, which is what a budget is for; and with what comes before and after.
+        # Of the search, to which the budget applies, and including the work before and after it.
         search = [plan.result.seconds - budget for plan in plans]
         whole = [plan.plan_seconds - budget for plan in plans]
         yield {
@@ -60,7 +64,7 @@ def _rows(bench: Workbench, task: str) -> Iterator[dict[str, Any]]:
 
 
 def _faults(bench: Workbench, task: str, case: Case, plan: ControlPlan) -> Iterator[str]:
-    """What is wrong with a plan: nothing, if it is valid, inside limits and as good as it says."""
+    """Faults of a plan: not valid, outside the limits, or not as good as it claims."""
     limits = bench.model(task).spec.action
     if not np.isfinite(plan.actions).all():
         yield "not finite"
@@ -73,4 +77,4 @@ def _faults(bench: Workbench, task: str, case: Case, plan: ControlPlan) -> Itera
     if abs(value - plan.result.cost) > 1e-3 * max(1.0, abs(value)):
         yield f"costs {value:.4f}, not {plan.result.cost:.4f} as it says"
     if value > resting + 1e-3:
-        yield "worse than standing still, its first proposal"
+        yield "worse than standing still, its first start"

@@ -1,6 +1,6 @@
-"""What must hold, judged line by line by what was measured.
+"""The claims of the benchmark, each judged by the measurements.
 
-A claim that was not measured is neither kept nor broken.
+A claim that was not measured neither holds nor fails.
 """
 
 from __future__ import annotations
@@ -13,20 +13,27 @@ from wm_mpc.experiments.speed.node import WITH_ROOM
 from wm_mpc.experiments.speed.peers import COMPILED, LARGER, THEIR_STARTS
 from wm_mpc.experiments.speed.workbench import DEFAULT_PLANNER, WITH_RESTARTS
 
-SHARE_OF_CEM = 0.05  # of the time of CEM 300/30/30, half of what arXiv 2512.09929 claims
-SHARE_OF_THEIR_CEM = 0.1  # of the time of another library, for a plan that is to be as good
+SHARE_OF_CEM = 0.05  # of the time of CEM 300/30/30; half of the share in arXiv 2512.09929
+SHARE_OF_THEIR_CEM = 0.1  # of the time of another library, for an equally good plan
 TIMES_GRADIENT_SOLVER = 5.0
 NODE_P99 = 30.0  # ms
 OVERHEAD_P50 = {"camera 96x96": 2.0, f"camera 640x480{WITH_ROOM}": 6.0}  # ms
 OVERRUN_P99 = 2.0  # ms
-LINEAR = 1.05  # exponent of growth that passes for linear: times are measured
+LINEAR = 1.05  # largest exponent that counts as linear, because times are measured
 
 Row = dict[str, Any]
 
 
 def judge(sections: Mapping[str, Any], fastest: Mapping[str, str]) -> list[Row]:
-    """A row for each claim: claim, wanted and measured, for a person, and holds (None: not
-    measured). sections: results by section; fastest: back end, as shipped, by task."""
+    """Judge all claims.
+
+    Args:
+        sections: Results by section.
+        fastest: Fastest back end by task.
+
+    Returns:
+        A row for each claim: claim, wanted and measured as text, and holds (None: not measured).
+    """
     rows: list[Row] = []
     for task, backend in fastest.items():
         rows += _against_cem(sections.get("peers"), task, backend)
@@ -101,7 +108,7 @@ def _against_peers(peers: Any, task: str, backend: str) -> Iterator[Row]:
         if ours and theirs:
             times = min(row["search_ms"]["p50"] for row in theirs) / ours["search_ms"]["p50"]
             speed = f"{times:.1f} times"
-            # The better of what it returns and the best it looked at, however limits are kept.
+            # The better of its result and the best plan it looked at, over all ways to keep limits.
             best = min(min(row["cost_mean"], row["lowest_seen_mean"]) for row in theirs)
             cost = f"{ours['cost_mean']:.4f} to {best:.4f} (mean of {len(ours['costs'])})"
         how = "as shipped: out of more first plans" if name == DEFAULT_PLANNER else "same starts"
@@ -132,7 +139,7 @@ def _against_peers(peers: Any, task: str, backend: str) -> Iterator[Row]:
 
 
 def _growth(latency: Any) -> Iterator[Row]:
-    """Of the default planner, and of the others."""
+    """Claims on the default planner, and on the others."""
     found = latency["growth"] if latency else []
     for others in (False, True):
         rows = [row for row in found if (row["planner"] != DEFAULT_PLANNER) is others]

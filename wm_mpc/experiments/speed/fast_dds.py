@@ -1,4 +1,4 @@
-"""What differs between the versions of Fast DDS, the default middleware."""
+"""Differences between the versions of Fast DDS, the default middleware."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
 
 def profiles_variable() -> str:
-    """The environment variable that names a file of profiles: version 3, of Kilted and later, has
-    another than version 2, and warns of the old one."""
+    """Return the environment variable that names a file of profiles.
+
+    Version 3 (Kilted and later) uses another name than version 2, and warns about the old one.
+    """
     try:
         libraries = Path(get_package_prefix("rmw_fastrtps_shared_cpp"), "lib")
     except PackageNotFoundError:

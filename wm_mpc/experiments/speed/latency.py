@@ -1,7 +1,7 @@
-"""Section `latency`: the time of a plan against everything it depends on.
+"""Section `latency`: plan time against everything that determines it.
 
-Every planner, on every back end, against horizon, number of restarts or samples, model size and
-type of dynamics. One thing is varied at a time, the others are those of the reference task.
+It covers every planner on every back end, against horizon, number of restarts or samples, model
+size and type of dynamics. One value varies at a time; the others are those of the reference task.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _QUICK: dict[str, tuple[int, ...]] = {
 }
 DYNAMICS = ("gru", "transformer")
 _CASES = 4
-# Of which values growth is judged. At shorter horizons, what a plan costs at any horizon would hide
-# how it grows.
+# Values over which growth is judged. At shorter horizons, the constant part of the time would hide
+# the growth.
 _JUDGED = {"horizon": (5, 20), "count": (1, 32)}
 
 Row = dict[str, Any]
@@ -48,7 +48,11 @@ class _Cell:
 
 
 def measure(bench: Workbench) -> dict[str, Any]:
-    """Rows of all sweeps, and how the time of a search grows."""
+    """Measure the rows of all sweeps, and the growth of the search time.
+
+    Args:
+        bench: The workbench.
+    """
     sweeps = _QUICK if bench.options.quick else SWEEPS
     rows = [row for sweep, values in sweeps.items() for row in _swept(bench, sweep, values)]
     return {"task": bench.reference, "rows": rows, "growth": list(_growths(rows))}
@@ -96,8 +100,8 @@ def _cells(
 def _feasible(
     bench: Workbench, cells: Iterable[tuple[WorldModel, _Cell]], longest: float
 ) -> dict[_Cell, Callable[[int], ControlPlan]]:
-    """Cells that are warmed up, but for those that would take too long (s) if time grew in
-    proportion from the value before."""
+    """Warmed-up cells, without those that would take longer than `longest` s if time grew in
+    proportion to the value."""
     settings, cases = bench.settings(bench.reference), bench.cases(bench.reference, _CASES)
     before: dict[tuple[str, str, str], tuple[int, float]] = {}
     drivers: dict[_Cell, Callable[[int], ControlPlan]] = {}
@@ -113,8 +117,13 @@ def _feasible(
 
 
 def with_count(config: PlannerConfig, count: int) -> PlannerConfig:
-    """A planner with so many restarts, picked from no more first plans; or with so many samples, a
-    tenth of them elites."""
+    """Change the number of restarts, which are then picked from no more first plans, or of
+    samples, a tenth of which are elites.
+
+    Args:
+        config: Settings of a planner.
+        count: Number of restarts or samples.
+    """
     if config.type in WITH_RESTARTS:
         return dataclasses.replace(config, restarts=count, samples=count, elites=1)
     return dataclasses.replace(
@@ -123,7 +132,7 @@ def with_count(config: PlannerConfig, count: int) -> PlannerConfig:
 
 
 def _untrained(model: WorldModel, dynamics: str, hidden: int) -> WorldModel:
-    """Another model of the same robot."""
+    """Another, untrained model of the same robot."""
     architecture = dataclasses.replace(model.architecture, dynamics=dynamics, hidden=hidden)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
@@ -131,7 +140,7 @@ def _untrained(model: WorldModel, dynamics: str, hidden: int) -> WorldModel:
 
 
 def _times(plans: Sequence[ControlPlan]) -> Row:
-    """plan: from observation to actions; search: without encoding the observation."""
+    """`plan`: from observation to actions; `search`: without encoding the observation."""
     return {
         "plan_ms": milliseconds([plan.encode_seconds + plan.plan_seconds for plan in plans]),
         "search_ms": milliseconds([plan.plan_seconds for plan in plans]),
@@ -139,7 +148,7 @@ def _times(plans: Sequence[ControlPlan]) -> Row:
 
 
 def _growths(rows: Iterable[Row]) -> Iterator[Row]:
-    """Exponents of the search time's growth in the horizon, and in restarts or samples."""
+    """Exponents of the growth of the search time in the horizon, and in restarts or samples."""
     groups: dict[tuple[str, str, str], list[tuple[int, float]]] = {}
     for row in rows:
         low, high = _JUDGED.get(row["sweep"], (1, 0))
@@ -147,7 +156,7 @@ def _growths(rows: Iterable[Row]) -> Iterator[Row]:
             key = (row["sweep"], row["planner"], row["backend"])
             groups.setdefault(key, []).append((row["value"], row["search_ms"]["p50"]))
     for (sweep, planner, backend), points in groups.items():
-        if len(points) < 2:  # the others would have taken too long
+        if len(points) < 2:  # the others were too slow to measure
             continue
         sizes, times = zip(*points, strict=True)
         yield {

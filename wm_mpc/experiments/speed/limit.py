@@ -1,10 +1,9 @@
-"""Section `limit`: how far a plan is from what this machine could do.
+"""Section `limit`: compare a plan with the limit of this machine.
 
-The limit is the time that the plan's matrix products alone would take, at the rate at which this
-machine multiplies matrices of just these shapes, by whichever library does it fastest. The products
-are those that PyTorch is seen to make; everything else a plan consists of is, for the limit, free.
-Products of few rows spend their time on reading weights: code that keeps them in the cache can be
-faster than this limit, but not than the one at the highest rate of all.
+The limit is the time that the plan's matrix products alone take, at the rate at which the fastest
+library multiplies matrices of these shapes here. PyTorch shows which products a plan makes;
+everything else counts as free. Products with few rows mainly read weights. Code that keeps weights
+in the cache can beat this limit, but not the limit at the highest rate of all.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from wm_mpc.experiments.speed.workbench import DEFAULT_PLANNER, Case, Workbench
 from wm_mpc.planning.registry import PlannerConfig, make_planner
 
 PLANNERS = (DEFAULT_PLANNER, "cem")
-# Rows, inner size, columns of a product of two matrices.
+# Rows, inner size and columns of a product of two matrices.
 Shape = tuple[int, int, int]
 _LARGE: Shape = (1024, 1024, 1024)  # shows the highest rate
-_ENOUGH = 2e6  # operations to time at once
+_ENOUGH = 2e6  # operations that are timed together
 
 _aten = torch.ops.aten
-_TWO_MATRICES = {  # where an operation has its matrices
+_TWO_MATRICES = {  # positions of the two matrices in the arguments of an operation
     _aten.mm.default: 0,
     _aten.addmm.default: 1,
     _aten.bmm.default: 0,
@@ -39,7 +38,7 @@ _TWO_MATRICES = {  # where an operation has its matrices
 
 
 class ProductCounter(TorchDispatchMode):
-    """Within it, counts matrix products by shape; a batch of products counts as that many."""
+    """Counts matrix products by shape within its block; each product of a batch counts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,12 +55,17 @@ class ProductCounter(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
     def operations(self) -> int:
-        """Floating-point operations: a multiplication and an addition for each term."""
+        """Return the number of floating-point operations: a multiplication and an addition per
+        term."""
         return sum(2 * math.prod(shape) * count for shape, count in self.shapes.items())
 
 
 def measure(bench: Workbench) -> dict[str, Any]:
-    """A row for each task and planner: operations, the limit, and what plans really take."""
+    """Measure one row for each task and planner: operations, the limit, and real times.
+
+    Args:
+        bench: The workbench.
+    """
     pace = Pace(0.2, 5, 40) if bench.options.quick else Pace(3.0, 20, 300)
     rows = [_row(bench, task, name, pace) for task in bench.tasks for name in PLANNERS]
     return {"rows": rows}
@@ -81,12 +85,12 @@ def _row(bench: Workbench, task: str, name: str, pace: Pace) -> dict[str, Any]:
         for shape in (*counter.shapes, _LARGE)
         for library, product in _products(*shape).items()
     }
-    # All in turn: a processor that slows down slows the limit, too.
+    # All run in turn, so a processor that slows down also slows the limit.
     contenders: dict[Any, Callable[[int], float]] = {**searches, **products}
     seconds = interleaved(contenders, pace)
     each: dict[Shape, tuple[float, str]] = {}
     for shape, library in products:
-        found = min(seconds[shape, library]), library  # what the machine can do, undisturbed
+        found = min(seconds[shape, library]), library  # the best time, without disturbance
         each[shape] = min(each.get(shape, found), found)
     limit = sum(each[shape][0] * count for shape, count in counter.shapes.items())
     operations = counter.operations()
@@ -123,7 +127,7 @@ def _row(bench: Workbench, task: str, name: str, pace: Pace) -> dict[str, Any]:
 def _search(
     bench: Workbench, task: str, case: Case, config: PlannerConfig, *, native: bool
 ) -> Callable[[int], float]:
-    """Seconds of one search, the same one every time."""
+    """A function that runs the same search each time and returns its duration, s."""
     cost, spec = bench.problem(task, case, native=native), bench.model(task).spec
     generator = torch.Generator().manual_seed(bench.options.seed)
     count = max(config.restarts, config.samples)
@@ -138,12 +142,13 @@ def _search(
 
 
 def _products(rows: int, inner: int, columns: int) -> dict[str, Callable[[int], float]]:
-    """By library: seconds of one product; several are made, for as long as a clock needs."""
+    """By library, a function that returns the time of one product, s; it runs enough products
+    for the clock."""
     left, right = torch.randn(rows, inner), torch.randn(inner, columns)
     out = torch.empty(rows, columns)
-    # Not numpy's product: its library takes all cores, whatever number of threads is asked for.
+    # Not numpy, whose library ignores the number of threads and uses all cores.
     ways: dict[str, Callable[[], object]] = {"torch": lambda: torch.mm(left, right, out=out)}
-    # With weights that were brought into the library's own order before.
+    # The weights are already in the library's own order.
     with contextlib.suppress(AttributeError, NotImplementedError, RuntimeError):
         operations = torch.ops.mkldnn
         packed = operations._reorder_linear_weight(right.T.contiguous(), rows)
@@ -167,5 +172,5 @@ def _timed(way: Callable[[], object], repeats: int) -> Callable[[int], float]:
 
 
 def _rate(shape: Shape, seconds: float) -> float:
-    """Operations per second of a product, in 1e9."""
+    """Rate of a product, 1e9 operations per second."""
     return 2 * math.prod(shape) / seconds / 1e9

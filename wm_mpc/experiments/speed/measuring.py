@@ -1,6 +1,6 @@
-"""Measuring side by side: what is compared runs in turn, so that a busy machine slows all alike.
+"""Measure side by side: contenders take turns, so that a busy machine slows all of them alike.
 
-Speed claims of the benchmark are ratios of times that were measured this way, in one process.
+The benchmark's speed claims are ratios of times that were measured in this way, in one process.
 """
 
 from __future__ import annotations
@@ -20,8 +20,14 @@ Outcome = TypeVar("Outcome")
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
-    """How long a comparison may take. seconds: of each contender, more or less. at_least, at_most:
-    runs of each, whatever the time. warm_up: runs before that, which do not count."""
+    """How long a comparison may take.
+
+    Attributes:
+        seconds: Approximate time for each contender, s.
+        at_least: Least number of runs of each.
+        at_most: Largest number of runs of each.
+        warm_up: Earlier runs that do not count.
+    """
 
     seconds: float
     at_least: int = 3
@@ -32,11 +38,17 @@ class Pace:
 def interleaved(
     contenders: Mapping[Name, Callable[[int], Outcome]], pace: Pace
 ) -> dict[Name, list[Outcome]]:
-    """Run all contenders in turn, round after round, and return what each returned.
+    """Run all contenders in turn, round after round.
 
-    A contender is called with the number of the round. It drops out when its time is used up, so
-    that a fast one is run often. Each round begins with another one: none always runs after the
-    same other.
+    A contender drops out when its time is used up, so a fast one runs often. Each round starts
+    with a different contender, so none always runs after the same other one.
+
+    Args:
+        contenders: Functions by name; each is called with the number of the round.
+        pace: How long the comparison may take.
+
+    Returns:
+        Results by name.
     """
     for _ in range(pace.warm_up):
         for run in contenders.values():
@@ -61,7 +73,14 @@ def interleaved(
 
 
 def milliseconds(seconds: Sequence[float]) -> dict[str, float | int]:
-    """count, p50, p99 and min (ms) of some durations (s)."""
+    """Summarise durations.
+
+    Args:
+        seconds: Durations, s.
+
+    Returns:
+        count, and p50, p99 and min in ms.
+    """
     p50, p99 = np.percentile(seconds, [50, 99])
     return {
         "count": len(seconds),
@@ -72,24 +91,36 @@ def milliseconds(seconds: Sequence[float]) -> dict[str, float | int]:
 
 
 def growth(sizes: Sequence[float], times: Sequence[float]) -> float:
-    """The exponent of a power law through times over sizes, by least squares on logarithms:
-    1 is linear, less is better. NaN for fewer than two sizes."""
+    """Fit a power law by least squares on logarithms.
+
+    Args:
+        sizes: Sizes, above 0.
+        times: Time at each size, above 0.
+
+    Returns:
+        The exponent: 1 is linear, less is better; NaN for fewer than two sizes.
+    """
     if len(set(sizes)) < 2:
         return math.nan
     return float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
 
 
 class StolenTime:
-    """How much of the processor time that this computer wanted, since now, others on the same host
-    had instead (proc_stat(5): steal). Times of a machine that shares its processors mean little
-    without it. stat: the kernel's file; where there is none, as outside Linux, nobody knows."""
+    """Measures the share of processor time that other machines on the same host took, from now on
+    (proc_stat(5): steal).
+
+    Times on shared processors mean little without it.
+
+    Args:
+        stat: The kernel's file; without it, as outside Linux, the share is unknown.
+    """
 
     def __init__(self, stat: Path = Path("/proc/stat")) -> None:
         self._stat = stat
         self._before = self._read()
 
     def percent(self) -> float | None:
-        """0 to 100; None when unknown or when nothing was computed."""
+        """Return the share, 0 to 100; None if it is unknown or nothing was computed."""
         now = self._read()
         if now is None or self._before is None:
             return None
@@ -97,7 +128,7 @@ class StolenTime:
         return round(100.0 * stolen / wanted, 2) if wanted > 0 else None
 
     def _read(self) -> tuple[int, int] | None:
-        """Stolen, and with that all but idle, in ticks since boot."""
+        """Stolen time, and stolen plus busy time, in ticks since boot."""
         try:
             words = self._stat.read_text(encoding="ascii").split("\n", 1)[0].split()
             user, nice, system, _, _, irq, softirq, steal = map(int, words[1:9])

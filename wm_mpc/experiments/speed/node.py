@@ -1,8 +1,8 @@
-"""Section `node`: from the camera to the published plan in the real node `mpc`, stage by stage.
+"""Section `node`: from the image to the published plan in the real node `mpc`, stage by stage.
 
-The node measures itself and tells in `diagnostics`; here it is started as launch does, in a process
-and a domain of its own: with the real simulation beside it, and with a camera of two resolutions.
-This module knows command lines only: the node `episode_log` listens, in a process of its own.
+The node measures itself and reports in `diagnostics`. Here it runs as the launch file starts it,
+in a separate process and domain: with the real simulation, and with a camera of two resolutions.
+This module uses only command lines: the node `episode_log` listens in its own process.
 """
 
 from __future__ import annotations
@@ -34,17 +34,24 @@ from wm_mpc.experiments.success.through_ros import (
 )
 from wm_mpc.resources import share_directory
 
-# Height, width, and whether with room in the middleware's shared memory for several such images.
+# Height, width, and whether the middleware's shared memory has room for several such images.
 CAMERAS = ((96, 96, False), (480, 640, False), (480, 640, True))
 LARGE_IMAGES = "fastdds_large_images.xml"
 WITH_ROOM = ", large shared memory"
 _START_UP = 60.0  # s to wait for the first plan
-_WINDOW = 500  # plans that the node remembers
+_WINDOW = 500  # number of plans in the node's statistics
 
 
 def measure(bench: Workbench, domain: int | None = None) -> dict[str, Any]:
-    """A row for each task with its simulation, and for each resolution. domain: ROS domain, default
-    a free one. Raises LaunchError."""
+    """Measure one row for each task with its simulation, and for each resolution.
+
+    Args:
+        bench: The workbench.
+        domain: ROS domain; None: a free one.
+
+    Raises:
+        LaunchError: The nodes could not be run.
+    """
     if shutil.which("ros2") is None:
         raise LaunchError("there is no command ros2: source your ROS 2, or tools/env.bash")
     seconds = float(bench.quick_share(36)) if bench.options.quick else 90.0
@@ -73,7 +80,7 @@ def measure(bench: Workbench, domain: int | None = None) -> dict[str, Any]:
 
 
 def _launch(bench: Workbench, task: str) -> list[str]:
-    """What a user would type."""
+    """The launch command that a user would type."""
     return [
         "ros2", "launch", "wm_mpc", "sim.launch.py", f"task:={task}",
         f"model:={bench.options.checkpoints[task].path.resolve()}",
@@ -82,7 +89,7 @@ def _launch(bench: Workbench, task: str) -> list[str]:
 
 
 def _mpc(bench: Workbench, task: str) -> list[str]:
-    """The node as `sim.launch.py` starts it."""
+    """The command with which `sim.launch.py` starts the node."""
     file = task_parameter_file(task)
     return [
         sys.executable, "-m", "wm_mpc.nodes.mpc", "--ros-args",
@@ -123,10 +130,8 @@ def _heard(
     folder: Path,
     seconds: float,
 ) -> dict[str, Any]:
-    """Run nodes for so long after the first plan, and return the last that `mpc` said of itself.
-
-    Raises LaunchError when it says nothing, or a process ends.
-    """
+    """Run nodes for some time after the first plan and return the last diagnostics of `mpc`.
+    Raises LaunchError if there are none, or if a process ends."""
     last: dict[str, Any] | None = None
     stolen = StolenTime()
     log = folder / "nodes.log"
@@ -164,7 +169,7 @@ def _running(
 ) -> Iterator[subprocess.Popen[Any]]:
     process = subprocess.Popen(
         command, stdout=output, stderr=subprocess.STDOUT, env=environment,
-        # Should this process be killed, the domain stays taken until the nodes have ended.
+        # If this process is killed, the domain stays reserved until the nodes end.
         pass_fds=domain.locks,
     )  # fmt: skip
     try:

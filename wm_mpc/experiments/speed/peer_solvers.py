@@ -1,7 +1,7 @@
 """Planners of `stable-worldmodel` and `pytorch-mppi` on our world model and our cost.
 
-They are installed on demand (the extra `bench`), and run as the libraries run them. What they know
-nothing of, limits of actions, is inside the cost they are given.
+They are installed on demand (extra `bench`) and run as their libraries run them. They do not know
+limits of actions, so the cost contains these limits.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from wm_mpc.planning.planner import CostFunction
 
 VERSIONS = {"stable-worldmodel": "0.1.1", "pytorch-mppi": "0.9.1"}
 INSTALL = (
-    "pip install '.[bench]' in a checkout of wm_mpc; or, with what is there left as it is: "
+    "pip install '.[bench]' in a checkout of wm_mpc; or, without changing installed packages: "
     "pip install --no-deps stable-worldmodel==0.1.1 pytorch-mppi==0.9.1 && "
     "pip install gymnasium loguru arm-pytorch-utilities"
 )
-# What made the best plans on the shipped tasks. Temperatures are in units of the cost: MPPISolver's
-# of 0.5 (its default), 0.1, 0.02, 0.005; pytorch-mppi's of 0.1, 0.02, 0.005, 0.001, each with noise
-# of 0.25, 0.5 and 1.
+# The settings with the best plans on the shipped tasks. Temperatures are in units of the cost.
+# Tried: for MPPISolver 0.5 (its default), 0.1, 0.02 and 0.005; for pytorch-mppi 0.1, 0.02, 0.005
+# and 0.001, each with noise of 0.25, 0.5 and 1.
 _MPPI_SOLVER_TEMPERATURE = 0.005
 _PYTORCH_MPPI_TEMPERATURE, _PYTORCH_MPPI_NOISE = 0.001, 0.5
 
 
 class MissingPeerError(RuntimeError):
-    """A library, or what it imports, is not installed; `INSTALL` says how."""
+    """A library, or one of its imports, is not installed; `INSTALL` says how to install it."""
 
 
 def peer_versions() -> dict[str, str]:
-    """Installed version of each library, "not installed" where it is not."""
+    """Return the installed version of each library, or "not installed"."""
     found = {}
     for name in VERSIONS:
         try:
@@ -50,12 +50,17 @@ def peer_versions() -> dict[str, str]:
 
 
 class BoundedCost(torch.nn.Module):
-    """A cost function as `stable-worldmodel` asks for it: a "model" with `get_cost`.
+    """A cost function in the form that `stable-worldmodel` expects: a "model" with `get_cost`.
 
-    Candidates outside [-1, 1] cost what the nearest plan inside costs. keeps_gradient: and slope
-    the way it does, so that a gradient solver can come back in; otherwise the slope of an action
-    that is outside is zero, as `clamp` has it. best: the lowest cost of a plan seen since `forget`,
-    when `watches`.
+    A candidate outside [-1, 1] costs as much as the nearest plan inside.
+
+    Args:
+        cost: The cost function.
+        keeps_gradient: Whether an action outside has the slope of the nearest one inside, so that
+            a gradient solver can return; otherwise its slope is zero, as with `clamp`.
+
+    Attributes:
+        best: Lowest cost of a plan since `forget`, if `watches` is set.
     """
 
     def __init__(self, cost: CostFunction, *, keeps_gradient: bool = False) -> None:
@@ -65,7 +70,15 @@ class BoundedCost(torch.nn.Module):
         self.best = torch.inf
 
     def get_cost(self, info_dict: dict[str, Any], action_candidates: Tensor) -> Tensor:
-        """(1, samples, horizon, block size) -> (1, samples)."""
+        """Return the cost of candidates.
+
+        Args:
+            info_dict: Ignored.
+            action_candidates: (1, samples, horizon, block size).
+
+        Returns:
+            (1, samples).
+        """
         bounded = action_candidates.clamp(-1.0, 1.0)
         if self._keeps_gradient:
             bounded = action_candidates + (bounded - action_candidates).detach()
@@ -77,7 +90,7 @@ class BoundedCost(torch.nn.Module):
     criterion = get_cost
 
 
-# Makes a plan (horizon, block size) inside [-1, 1], the same each time.
+# Returns the same plan (horizon, block size), inside [-1, 1], each time.
 Solver = Callable[[], Tensor]
 
 
@@ -85,7 +98,11 @@ def gradient_solver(
     cost: BoundedCost, horizon: int, block: int, *, iterations: int, restarts: int, rate: float,
     seed: int,
 ) -> Solver:  # fmt: skip
-    """`stable_worldmodel.solver.GradientSolver` with Adam. Raises MissingPeerError."""
+    """Make a `stable_worldmodel.solver.GradientSolver` with Adam.
+
+    Raises:
+        MissingPeerError: The library is not installed.
+    """
     return _solver(
         "GradientSolver", cost, horizon, block, n_steps=iterations, num_samples=restarts,
         optimizer_cls=torch.optim.Adam, optimizer_kwargs={"lr": rate}, seed=seed,
@@ -93,8 +110,18 @@ def gradient_solver(
 
 
 def gradient_solver_starts(restarts: int, horizon: int, block: int, seed: int) -> Tensor:
-    """The plans (restarts, horizon, block size) that `gradient_solver` begins its search
-    from: rest, and random ones that may lie outside [-1, 1]."""
+    """Return the plans at which `gradient_solver` starts: rest, and random ones that may be
+    outside [-1, 1].
+
+    Args:
+        restarts: Number of plans.
+        horizon: Model steps.
+        block: Entries of an action block.
+        seed: Seed of the solver.
+
+    Returns:
+        (restarts, horizon, block size).
+    """
     generator = torch.Generator().manual_seed(seed)
     starts = torch.zeros(1, restarts, horizon, block)
     starts[:, 1:] = torch.randn(1, restarts - 1, horizon, block, generator=generator)
@@ -105,7 +132,11 @@ def cem_solver(
     cost: BoundedCost, horizon: int, block: int, *, iterations: int, samples: int, elites: int,
     seed: int,
 ) -> Solver:  # fmt: skip
-    """`stable_worldmodel.solver.CEMSolver`. Raises MissingPeerError."""
+    """Make a `stable_worldmodel.solver.CEMSolver`.
+
+    Raises:
+        MissingPeerError: The library is not installed.
+    """
     return _solver(
         "CEMSolver", cost, horizon, block, n_steps=iterations, num_samples=samples, topk=elites,
         seed=seed,
@@ -116,7 +147,11 @@ def mppi_solver(
     cost: BoundedCost, horizon: int, block: int, *, iterations: int, samples: int, elites: int,
     seed: int,
 ) -> Solver:  # fmt: skip
-    """`stable_worldmodel.solver.MPPISolver`. Raises MissingPeerError."""
+    """Make a `stable_worldmodel.solver.MPPISolver`.
+
+    Raises:
+        MissingPeerError: The library is not installed.
+    """
     return _solver(
         "MPPISolver", cost, horizon, block, n_steps=iterations, num_samples=samples, topk=elites,
         temperature=_MPPI_SOLVER_TEMPERATURE, seed=seed,
@@ -129,7 +164,7 @@ def _solver(
     solver = getattr(_stable_worldmodel(), name)(cost, device="cpu", seed=seed, **settings)
     from gymnasium.spaces import Box
 
-    # One environment, whose action is a block of low-level ones already.
+    # One environment, whose action is already a block of low-level actions.
     solver.configure(
         action_space=Box(-1.0, 1.0, (1, block)),
         n_envs=1,
@@ -139,7 +174,7 @@ def _solver(
 
     def solve() -> Tensor:
         solver.torch_gen.manual_seed(seed)
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints its time
+        with contextlib.redirect_stdout(io.StringIO()):  # the solver prints its time
             found = solver.solve(info)
         actions: Tensor = found["actions"]
         return actions[0].detach().clamp(-1.0, 1.0)
@@ -150,10 +185,14 @@ def _solver(
 def pytorch_mppi(
     cost: BoundedCost, horizon: int, block: int, *, iterations: int, samples: int, seed: int
 ) -> Solver:
-    """`pytorch_mppi.MPPI`, so many commands for one plan. Raises MissingPeerError.
+    """Make a `pytorch_mppi.MPPI` with enough commands for one plan.
 
-    It rolls out step by step; ours is much faster all steps at once, so its steps do nothing, and
-    the whole cost is that of the "terminal state": the fastest way to run it on our model.
+    It rolls out step by step. Our rollout of all steps at once is much faster, so its steps do
+    nothing and the "terminal state" has the whole cost. This is the fastest way to run it on our
+    model.
+
+    Raises:
+        MissingPeerError: The library is not installed.
     """
     try:
         from pytorch_mppi import MPPI
@@ -172,7 +211,7 @@ def pytorch_mppi(
     )  # fmt: skip
 
     def solve() -> Tensor:
-        # It draws from torch's own generator.
+        # It uses torch's global generator.
         with torch.random.fork_rng(devices=()), torch.no_grad():
             torch.manual_seed(seed)
             controller.U = torch.zeros(horizon, block)
@@ -184,8 +223,8 @@ def pytorch_mppi(
 
 
 def _stable_worldmodel() -> Any:
-    """Its package of solvers alone. The whole of it imports formats of datasets and torchvision,
-    whose wheel from PyPI does not load beside a CPU build of torch; solvers need none of it."""
+    """The solvers of the package alone. The rest imports dataset formats and torchvision, whose
+    PyPI wheel does not load with a CPU build of torch."""
     name = "stable_worldmodel"
     if f"{name}.solver" in sys.modules:
         return sys.modules[f"{name}.solver"]

@@ -1,8 +1,8 @@
-"""Section `peers`: our planners against those of other libraries, on our model and our cost.
+"""Section `peers`: our planners against those of other libraries, on our model and cost.
 
-Every contender solves the same problems, in turn: first observations and goals of held-out
-episodes, without a plan from before. Time is that of the search, without encoding the observation;
-what a plan is worth is judged by one and the same cost function.
+Every contender solves the same problems in turn: first observations and goals of held-out
+episodes, without an earlier plan. Times are those of the search, without encoding. One cost
+function judges all plans.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ from wm_mpc.planning.registry import make_planner
 THEIR_STARTS = f"{DEFAULT_PLANNER}, their starts"
 LARGER = f"{DEFAULT_PLANNER}, larger"
 COMPILED = ", on our compiled cost"  # after the name of another library's solver
-# As large as fits into a tenth of `CEMSolver`'s time even on our compiled cost, on cases of other
-# seeds (11 and 12) than the default one.
+# The largest size that fits into a tenth of `CEMSolver`'s time even on our compiled cost, for cases
+# with the seeds 11 and 12, which are not the default.
 _LARGER_SIZE = {"restarts": 4, "samples": 224, "iterations": 65}
-# What is shipped is tuned for learned first plans, which are near. From random starts all descend
-# with the paper's step size: of it and smaller ones, the best for `GradientSolver`, too (seed 11).
+# The shipped step size is tuned for learned first plans, which are close to the solution. From
+# random starts, all use the paper's step size, which is also the best one for `GradientSolver`
+# (compared with smaller ones, seed 11).
 _FROM_FAR: dict[str, Any] = {"learning_rate": 0.3, "learning_rate_decay": 0.3}
 _MPPI_ITERATIONS = 30  # MPPISolver's default
 # Search time (s) and plan (horizon, block size) inside [-1, 1].
@@ -48,9 +49,15 @@ Solution = tuple[float, Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Contender:
-    """name: of the method, the same for all tasks. library: whose. solve: a case by its number.
-    lowest_seen: the lowest cost among all plans it looked at while solving a case; None where only
-    the plan it returns is known."""
+    """A planner in the comparison.
+
+    Attributes:
+        name: Name, the same for all tasks.
+        library: Its library.
+        solve: Solves a case, given its number.
+        lowest_seen: Lowest cost among all plans that it looked at for a case; None if only its
+            result is known.
+    """
 
     name: str
     library: str
@@ -59,7 +66,11 @@ class Contender:
 
 
 def measure(bench: Workbench) -> dict[str, Any]:
-    """A row for each task and contender. missing: which libraries are not installed."""
+    """Measure one row for each task and contender, and list missing libraries.
+
+    Args:
+        bench: The workbench.
+    """
     rows, missing = [], []
     for task in bench.tasks:
         cases = bench.cases(task, bench.quick_share(12) if bench.options.quick else 24)
@@ -76,7 +87,7 @@ def measure(bench: Workbench) -> dict[str, Any]:
 def _rows(
     bench: Workbench, task: str, cases: Sequence[Case], contenders: Sequence[Contender]
 ) -> list[dict[str, Any]]:
-    # Whole rounds over the cases: every contender solves each.
+    # Whole rounds over the cases, so that every contender solves each case.
     rounds = len(cases) * (1 if bench.options.quick else 3)
     solved = interleaved(
         {contender.name: contender.solve for contender in contenders}, Pace(0.0, rounds, rounds)
@@ -107,9 +118,9 @@ def _rows(
 
 
 def _ours(bench: Workbench, task: str, cases: Sequence[Case]) -> Iterator[Contender]:
-    """As shipped, on every back end; Adam with what fits into a tenth of CEM's time; CEM with the
-    reference's 300 samples, 30 elites, 30 iterations; MPPI with as many samples and iterations as
-    the others'; and Adam from the starts of `GradientSolver`."""
+    """Our contenders: as shipped on every back end; Adam with the largest size in a tenth of
+    CEM's time; CEM with the reference's 300 samples, 30 elites and 30 iterations; MPPI with the
+    samples and iterations of the others; and Adam from the starts of `GradientSolver`."""
     model, settings = bench.model(task), bench.settings(task)
     for backend in bench.backends(model):
         planners = {
@@ -164,8 +175,8 @@ def _from_starts(
 
 
 def _gradient_solvers(bench: Workbench, task: str, cases: Sequence[Case]) -> Iterator[Contender]:
-    """With as many iterations and restarts as our default planner, over the same horizon; with
-    limits by `clamp`, and with limits that keep the slope."""
+    """Solvers with the iterations, restarts and horizon of our default planner; limits by
+    `clamp`, and limits that keep the slope."""
     ours = bench.planner(task, DEFAULT_PLANNER)
     for keeps_gradient in (False, True):
 
@@ -210,8 +221,8 @@ def _pytorch_mppi(bench: Workbench, task: str, cases: Sequence[Case]) -> Iterato
 def _by_costs_alone(
     name: str, library: str, bench: Workbench, task: str, cases: Sequence[Case], make: Any
 ) -> Iterator[Contender]:
-    """On a cost in PyTorch, as their users have it, and on ours, which is compiled: what needs no
-    slope may have that."""
+    """A solver on a PyTorch cost, as its users have it, and on our compiled cost, which suits
+    solvers that need no slope."""
     yield _peer(name, library, bench, task, cases, make)
     if "native" in bench.backends(bench.model(task)):
         yield _peer(f"{name}{COMPILED}", library, bench, task, cases, make, native=True)
@@ -231,8 +242,8 @@ def _peer(
     keeps_gradient: bool = False,
     native: bool = False,
 ) -> Contender:
-    """One solver for each case. Its cost is computed by PyTorch, with the fused rollout, or by
-    machine code."""
+    """One solver for each case; PyTorch with the fused rollout or machine code computes its
+    cost."""
     horizon = bench.planner(task, DEFAULT_PLANNER).horizon
     block = bench.model(task).spec.block_size
     costs = [

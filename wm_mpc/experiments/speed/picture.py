@@ -1,4 +1,4 @@
-"""The picture of a benchmark: one page, a panel for each question."""
+"""The figure of a benchmark: one page with one panel per question."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from wm_mpc.experiments.speed.peers import LARGER
 from wm_mpc.experiments.speed.workbench import DEFAULT_PLANNER
 
-# Colours that colour-blind people can tell apart (Okabe & Ito 2008).
+# Colours that colour-blind people can distinguish (Okabe & Ito 2008).
 _COLOURS = {
     "adam": "#D55E00", "gd": "#E69F00", "lm": "#CC79A7", "cem_gd": "#8C2D04",
     "cem": "#0072B2", "icem": "#56B4E9", "mppi": "#009E73",
@@ -25,7 +25,14 @@ Painter = Callable[[Any, Any], None]
 
 
 def draw(results: Mapping[str, Any]) -> bytes:
-    """A PNG of whatever has been measured."""
+    """Draw all measured sections.
+
+    Args:
+        results: The results.
+
+    Returns:
+        A PNG file.
+    """
     # Here, because it takes half a second to import.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -58,8 +65,8 @@ def draw(results: Mapping[str, Any]) -> bytes:
 
 
 def _drawings(sections: Mapping[str, Any]) -> list[tuple[str, Any, Painter]]:
-    """Title, results and painter of every panel: success in two tasks or, where there is but one,
-    other libraries in another task, too."""
+    """Title, results and painter of every panel. With success in only one task, another task
+    shows other libraries."""
     latency, success, peers = (sections.get(name) for name in ("latency", "success", "peers"))
     played = success["tasks"][:2] if success else []
     compared = list(dict.fromkeys(row["task"] for row in peers["rows"])) if peers else []
@@ -75,7 +82,7 @@ def _drawings(sections: Mapping[str, Any]) -> list[tuple[str, Any, Painter]]:
         ("Plan time against model size", latency, _hidden),
         *middle[:3],
         ("From the camera to the published plan", sections.get("node"), _node),
-        ("Against what this machine can multiply", sections.get("limit"), _limit),
+        ("Against the limit of this machine", sections.get("limit"), _limit),
     ]
 
 
@@ -104,7 +111,7 @@ def _sweep(panel: Any, latency: Any, sweep: str, legend: str | None) -> list[Row
 
 
 def _plain(panel: Any, values: Sequence[float]) -> None:
-    """Plain numbers on logarithmic axes, and just these along x."""
+    """Plain numbers on logarithmic axes, with ticks at these values along x."""
     from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
 
     panel.xaxis.set_major_locator(FixedLocator(sorted(set(values))))
@@ -116,7 +123,7 @@ def _plain(panel: Any, values: Sequence[float]) -> None:
 
 
 def _plain_times(panel: Any, values: Sequence[float]) -> None:
-    """Of `values` along x, those that are in view."""
+    """Ticks at those values along x that are in view."""
     low, high = panel.get_xlim()
     _plain(panel, [value for value in values if low <= value <= high])
     panel.set_xlim(low, high)
@@ -134,11 +141,11 @@ def _horizon(panel: Any, latency: Any) -> None:
 def _count(panel: Any, latency: Any) -> None:
     _proportional(panel, _sweep(panel, latency, "count", None))
     panel.tick_params(axis="x", labelrotation=45)
-    panel.set_xlabel("restarts (of what descends) or samples")
+    panel.set_xlabel("restarts (gradient planners) or samples")
 
 
 def _proportional(panel: Any, rows: Sequence[Row]) -> None:
-    """A grey line: what time in proportion looks like, from the fastest point on."""
+    """A grey line for time in proportion, from the fastest point on."""
     first = min(rows, key=lambda row: (row["value"], row["search_ms"]["p50"]))
     last = max(row["value"] for row in rows)
     time = first["search_ms"]["p50"]

@@ -1,7 +1,7 @@
-"""Section `repeat`: are plans the same from run to run, with a seed?
+"""Section `repeat`: check that plans with the same seed are the same in every run.
 
-Plans of every planner are made twice in this process and once more in another one, and must be the
-same to the last bit. Their digests are kept, so that runs can be compared, too.
+Every planner makes its plans twice in this process and once in another one; all must be the same
+to the last bit. The digests are kept, so that runs can also be compared.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ _PLANS = 2
 
 
 def measure(bench: Workbench) -> dict[str, Any]:
-    """A row for each task, planner and back end."""
+    """Measure one row for each task, planner and back end.
+
+    Args:
+        bench: The workbench.
+    """
     first, second = digests(bench.options), digests(bench.options)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         third = pool.apply(digests, (bench.options,))
@@ -37,7 +41,14 @@ def measure(bench: Workbench) -> dict[str, Any]:
 
 
 def digests(options: Options) -> dict[tuple[str, str, str], str]:
-    """SHA-256 of the actions of a few plans, by task, planner and back end."""
+    """Return the SHA-256 of the actions of some plans.
+
+    Args:
+        options: Options of the benchmark.
+
+    Returns:
+        Digests by task, planner and back end.
+    """
     torch.set_num_threads(options.threads)
     bench = Workbench(options)
     found = {}

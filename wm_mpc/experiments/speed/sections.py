@@ -1,8 +1,8 @@
-"""A benchmark from beginning to end: what is missing is measured, what is finished is reported.
+"""A whole benchmark: measure the missing sections and report the finished ones.
 
-Each section's result is a file as soon as it is measured, and reports follow every section, so that
-a run can be killed at any moment and continued by the same command. Sections of other code, another
-machine or other settings are measured again: results are of one kind.
+Each section writes its result when it is finished, and the reports follow. The run may be killed
+at any moment, and the same command continues it. Sections with other code, another machine or
+other settings are measured again, so that all results belong together.
 """
 
 from __future__ import annotations
@@ -28,26 +28,32 @@ from wm_mpc.experiments.speed.tables import markdown
 from wm_mpc.experiments.speed.workbench import Options, Workbench
 from wm_mpc.experiments.success.through_ros import LaunchError
 
-# What each one answers, for people; in the order in which they are measured: what takes the
-# processor for itself first, what runs several processes last.
+# The question of each section, in the order of measurement: sections that need the processor for
+# themselves come first, sections with several processes last.
 SECTIONS = {
     "peers": "our planners against stable-worldmodel and pytorch-mppi, on our model and cost",
     "latency": "plan time against horizon, restarts or samples, model size and dynamics",
-    "limit": "plan time against what its matrix products alone would take on this machine",
-    "budget": "is time_budget kept, and are plans valid then",
-    "repeat": "are plans the same from run to run, with a seed",
+    "limit": "plan time against the time of its matrix products alone on this machine",
+    "budget": "whether planners keep time_budget and still return valid plans",
+    "repeat": "whether plans with the same seed are the same in every run",
     "success": "success against plan time, on held-out episodes",
-    "node": "from the camera to the published plan in the real node, stage by stage",
+    "node": "time from the image to the published plan in the real node, stage by stage",
 }
 _IDENTITY = "identity.json"
 
 
 class BenchmarkRun:
-    """Measures sections and keeps them in a folder.
+    """Measures sections and keeps their results in a folder.
 
-    out: folder of all files. sections: keys of `SECTIONS`. fresh: forget what is there. domain: ROS
-    domain of the nodes, default a free one. command, code: for the record. tell: told what happens,
-    a line for a person.
+    Args:
+        options: Options that decide the outcome.
+        out: Folder of all files.
+        sections: Keys of `SECTIONS`.
+        fresh: Ignore earlier results.
+        domain: ROS domain of the nodes; None: a free one.
+        command: Command line, for the results.
+        code: Version of the code, for the results.
+        tell: Receives progress as text.
     """
 
     def __init__(
@@ -77,25 +83,37 @@ class BenchmarkRun:
         ))  # fmt: skip
         if self._kept.is_dir() and (fresh or _read(self._kept / _IDENTITY) != identity):
             if not fresh:
-                self._tell("what was measured is of other code, models, settings or machine: anew")
+                self._tell(
+                    "earlier results come from other code, models, settings or another machine; "
+                    "measuring again"
+                )
             shutil.rmtree(self._kept)
         self._kept.mkdir(parents=True, exist_ok=True)
         write(self._kept / _IDENTITY, _json(identity))
 
     def run(self) -> dict[str, Any]:
-        """Measure what is missing and return all results. A section that cannot be measured is told
-        and left out: `failures` of the results say why. Raises CheckpointError."""
+        """Measure the missing sections.
+
+        A section that cannot be measured is reported and left out; `failures` of the results has
+        the reason.
+
+        Returns:
+            All results.
+
+        Raises:
+            CheckpointError: A world model cannot be loaded.
+        """
         torch.set_num_threads(self._options.threads)
         for name in self._wanted:
             path = self._kept / f"{name}.json"
             if path.is_file():
-                self._tell(f"{name}: measured before (--fresh measures again)")
+                self._tell(f"{name}: already measured (--fresh measures again)")
                 continue
             self._tell(f"{name}: {SECTIONS[name]} ...")
             load, started = _load(), time.perf_counter()
             try:
                 result = self._measure(name)
-            except Exception as error:  # a fault of one must not take the others with it
+            except Exception as error:  # one failed section must not stop the others
                 if not isinstance(error, LaunchError):
                     traceback.print_exc()
                 self._failures[name] = f"{type(error).__name__}: {error}"
@@ -125,7 +143,7 @@ class BenchmarkRun:
         return results
 
     def results(self) -> dict[str, Any]:
-        """Everything in results.json, of what is finished so far."""
+        """Return the contents of results.json for the finished sections."""
         found = {name: _read(self._kept / f"{name}.json") for name in SECTIONS}
         kept = {name: entry for name, entry in found.items() if entry}
         sections = {name: entry["result"] for name, entry in kept.items()}
@@ -159,12 +177,12 @@ class BenchmarkRun:
 
 
 def _load() -> float | None:
-    """Processes that wanted to compute in the last minute, on average; None where nobody counts."""
+    """Average number of computing processes in the last minute; None if unknown."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
 def _read(path: Path) -> Any:
-    """None where there is no such file, or only half of one."""
+    """Contents of a file; None if it is missing or incomplete."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
 """Section `success`: success against plan time, so that planners can be compared at equal time.
 
-Every planner in several sizes, on the same held-out episodes in closed loop, by the machinery of
-`evaluate`, whose journal it keeps: an interrupted section goes on at the next episode.
+Every planner runs in several sizes on the same held-out episodes in closed loop, with the code and
+the journal of `evaluate`. An interrupted section continues at the next episode.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from wm_mpc.experiments.speed.workbench import BY_GRADIENT, WITH_RESTARTS, Workb
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.sim.tasks import make_task
 
-WANTED = ("push_t", "maze")  # tasks, where their models are shipped
-# Changes of a task's planner, from small to large; none: as shipped, or the reference's. Planners
-# that are not here run as shipped.
+WANTED = ("push_t", "maze")  # tasks to measure, if their models exist
+# Changes of a task's planner, from small to large; no change: as shipped, or as the reference.
+# Planners that are not listed run as shipped.
 SIZES: dict[str, tuple[dict[str, int], ...]] = {
     "adam": (
         {"restarts": 1, "samples": 8, "elites": 1, "iterations": 5},
@@ -48,13 +48,25 @@ _QUICK = {"adam": (0, 2, 3), "cem": (0, 1, 3), "mppi": (1,)}  # numbers of sizes
 
 
 def tasks_of(bench: Workbench) -> list[str]:
-    """`WANTED`, as far as they are there; else all there are."""
+    """Return those of `WANTED` that are measured; all measured tasks if there are none.
+
+    Args:
+        bench: The workbench.
+    """
     return [task for task in WANTED if task in bench.tasks] or bench.tasks
 
 
 def sizes_of(bench: Workbench, task: str) -> dict[str, PlannerConfig]:
-    """Planner settings by name, like "adam 8 of 128 x 15" (starts of first plans x iterations) and
-    "cem 300 x 30" (samples x iterations)."""
+    """Return the sizes of all planners.
+
+    Args:
+        bench: The workbench.
+        task: Name of the task.
+
+    Returns:
+        Settings by name, such as "adam 8 of 128 x 15" (starts of first plans x iterations) and
+        "cem 300 x 30" (samples x iterations).
+    """
     named = {}
     for kind in bench.options.planners:
         sizes = SIZES.get(kind, ({},))
@@ -70,7 +82,13 @@ def sizes_of(bench: Workbench, task: str) -> dict[str, PlannerConfig]:
 
 
 def measure(bench: Workbench, folder: Path | None, progress: Callable[[str], object]) -> Any:
-    """A row for each task and size. folder: of journals. progress: told what is done."""
+    """Measure one row for each task and size.
+
+    Args:
+        bench: The workbench.
+        folder: Folder of the journals; None: keep them in memory.
+        progress: Receives progress as text.
+    """
     tasks = tasks_of(bench)
     rows = [row for task in tasks for row in _rows(bench, task, folder, progress)]
     return {
@@ -121,7 +139,7 @@ def _benchmark(bench: Workbench, task: str) -> Benchmark:
 
 
 def _journal(path: Path | None, benchmark: Benchmark) -> Journal:
-    """What is there of the same episodes; what is of others is forgotten."""
+    """The journal of the same episodes; one of other episodes is deleted."""
     identity = benchmark.identity()
     with contextlib.suppress(JournalError):
         return Journal(path, identity, {})
@@ -146,9 +164,15 @@ def _row(task: str, cell: Cell, config: PlannerConfig, records: Sequence[Record]
 
 
 def at_equal_time(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """For every size of a sampling planner: the slowest gradient planner that takes no more time,
-    None where none is so fast. By time alone: the best of many would be so by chance, too. What
-    both samples and descends is neither."""
+    """Compare sampling planners with gradient planners at equal time.
+
+    For each size of a sampling planner, the slowest gradient planner that takes no more time is
+    chosen, or None. The choice uses only the time, because the best of many would win by chance.
+    Planners that both sample and descend are left out.
+
+    Args:
+        rows: Rows of `measure`.
+    """
     rows = [row for row in rows if row["type"] not in BY_GRADIENT or row["type"] in WITH_RESTARTS]
     found = []
     for row in rows:

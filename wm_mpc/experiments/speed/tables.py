@@ -1,4 +1,4 @@
-"""The results of a benchmark as Markdown: what must hold, line by line, and a table per section."""
+"""The results of a benchmark as Markdown: a table of claims, and one table per section."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ _VERDICTS = {True: "yes", False: "**no**", None: "-"}
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """Everything one needs to judge the results without the JSON."""
+    """Return all results as Markdown.
+
+    Args:
+        results: The results.
+    """
     blocks = ["# Benchmark", _conditions(results), "## What must hold", _claims(results["claims"])]
     for name, (title, write) in _SECTIONS.items():
         if name in results["sections"]:
@@ -33,7 +37,7 @@ def _conditions(results: Mapping[str, Any]) -> str:
         f"{machine['python']}, torch {machine['torch']}; native back end: {native}.",
         "Load of the machine (processes that compute) when a section began: "
         + ", ".join(f"{name} {load}" for name, load in results["load"].items())
-        + ". What is compared ran in turn, in one process; nodes in processes of their own.",
+        + ". Compared planners took turns in one process; nodes ran in separate processes.",
         "Checkpoints: " + ", ".join(
             f"{task} {entry['sha256'][:12]} ({results['fastest'][task]})"
             for task, entry in results["checkpoints"].items()
@@ -42,7 +46,7 @@ def _conditions(results: Mapping[str, Any]) -> str:
     if not results["complete"]:
         lines.insert(0, "**Not finished**: the same command continues.")
     if results["quick"]:
-        lines.append("`--quick`: few runs; a p99 of less than a hundred is about their maximum.")
+        lines.append("`--quick`: few runs; the p99 of fewer than a hundred is about their maximum.")
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -71,15 +75,15 @@ def _plain(number: float | None) -> str:
 
 
 def _latency(section: Any) -> list[str]:
-    """A table for each sweep: a row for each planner, a column for each value."""
+    """A table for each sweep, with a row per planner and a column per value."""
     titles = {
         "horizon": "horizon (model steps)",
         "count": f"restarts ({', '.join(WITH_RESTARTS)}) or samples (the others)",
-        "hidden": "hidden units of models that were not trained",
+        "hidden": "hidden units of untrained models",
     }
     blocks = [
         f"Plan time, p50 / p99 in ms, from the observation to the actions, encoding included; "
-        f"whatever is not varied is as in the task {section['task']}."
+        f"values that do not vary are those of task {section['task']}."
     ]
     for sweep, title in titles.items():
         found = [row for row in section["rows"] if row["sweep"] == sweep]
@@ -107,7 +111,7 @@ def _success(section: Any) -> list[str]:
     ]  # fmt: skip
     equal = [
         [row["task"], row["sampling"], f"{row['plan_ms']:.1f}",
-         _percent(row["sampling_success_rate"]), row["gradient"] or "none is so fast",
+         _percent(row["sampling_success_rate"]), row["gradient"] or "none is as fast",
          "-" if row["gradient"] is None else f"{row['gradient_plan_ms']:.1f}",
          _percent(row["gradient_success_rate"])]
         for row in section["at_equal_time"]
@@ -116,7 +120,7 @@ def _success(section: Any) -> list[str]:
         "Closed loop, held-out episodes, a new plan every model step. Planners: starts of first "
         f"plans x iterations ({', '.join(WITH_RESTARTS)}), samples x iterations (the others).",
         _table(["task", "planner", "plan p50 / p99 ms", "success", "95 % interval"], rows),
-        "At equal time: of the gradient planners, the slowest that takes no longer.",
+        "At equal time: the slowest gradient planner that takes no longer.",
         _table(["task", "sampling planner", "ms", "success", "gradient planner", "ms", "success"],
                equal),
     ]  # fmt: skip
@@ -134,13 +138,13 @@ def _node(section: Any) -> list[str]:
         for row in section["rows"]
     ]  # fmt: skip
     return [
-        "p50 / p99 in ms, as the node tells in `diagnostics`. receive: from the camera's publish "
+        "p50 / p99 in ms, as the node reports in `diagnostics`. receive: from the camera's publish "
         "to the callback; wait: for the planning thread, and for the robot state of that moment; "
-        "convert: messages to arrays; publish: the plan. overhead: all but encode and plan.",
+        "convert: messages to arrays; publish: the plan. overhead: all except encode and plan.",
         _table(["task", "beside", *names, "plans", "overruns", "holds", "stolen (%)"], rows),
-        f"Times are of the latest {section['remembered_plans']} plans, those of the start included "
-        "as long as there are not more. stolen: of the processor time wanted meanwhile, what "
-        "other machines on the same host had instead.",
+        f"Times are of the latest {section['remembered_plans']} plans, or of all plans if there "
+        "are fewer. stolen: share of the wanted processor time that other machines on the same "
+        "host took.",
     ]
 
 
@@ -153,14 +157,14 @@ def _peers(section: Any) -> list[str]:
     count = len(section["rows"][0]["costs"]) if section["rows"] else 0
     versions = ", ".join(f"{name} {version}" for name, version in section["versions"].items())
     return [
-        f"First plans for {count} held-out starts and goals, without encoding; costs by one and "
-        "the same function. The others know no limits, so the cost they are given has them; it is "
-        "computed by our fused PyTorch rollout, which is faster than step by step, or, where the "
-        "name says so, by our machine code (native). MPPI of all with as many samples and "
-        "iterations. lowest seen: of all plans a solver looked at, not only the one it returns. "
-        f"{versions}.",
+        f"The first plan for each of {count} held-out starts and goals, without encoding. One "
+        "function gives all costs. The other libraries do not know limits, so their cost contains "
+        "them. Our fused PyTorch rollout computes it, which is faster than step by step, or our "
+        "machine code (native) where the name says so. Every MPPI uses the same number of samples "
+        "and iterations. lowest seen: the lowest cost of all plans that a solver looked at, not "
+        f"only of its result. {versions}.",
         _table(["task", "planner", "search p50 / p99 ms", "cost", "lowest seen"], rows),
-        *([f"Not installed: {', '.join(section['missing'])}. To compare with it: {INSTALL}."]
+        *([f"Not installed: {', '.join(section['missing'])}. To include it: {INSTALL}."]
           if section["missing"] else []),
     ]  # fmt: skip
 
@@ -177,10 +181,10 @@ def _limit(section: Any) -> list[str]:
             )  # fmt: skip
     highest = max(row["highest_gflops"] for row in section["rows"])
     return [
-        "The matrix products of a search, and how long they alone would take: at the rate measured "
-        "for matrices of the same shapes (the faster of torch and oneDNN for each), and at "
-        f"the highest rate of all ({highest:.0f} GFLOP/s). Below 1: faster than "
-        "the libraries multiply such small matrices: weights stay in the cache.",
+        "The time of a search's matrix products alone, at the rate measured for matrices of the "
+        "same shapes (the faster of torch and oneDNN for each), and at the highest rate of all "
+        f"({highest:.0f} GFLOP/s). Below 1, a search is faster than the libraries multiply such "
+        "small matrices, because its weights stay in the cache.",
         _table(["task", "planner", "back end", "GFLOP", "limit ms", "at highest rate ms",
                 "search p50 ms", "times limit", "times highest"], rows),
     ]  # fmt: skip
@@ -194,9 +198,9 @@ def _budget(section: Any) -> list[str]:
         for row in section["rows"]
     ]  # fmt: skip
     return [
-        "Searches that would never end, stopped by `time_budget`. Overrun, p99 in ms, negative: "
-        "before the budget; of the search, and with all that is done before and after it but "
-        "encoding. One iteration is done in any case, but by lm and cem_gd.",
+        "`time_budget` stops endless searches. Overrun: p99 in ms, negative if the search ends "
+        "before the budget; of the search, and including all work before and after it except "
+        "encoding. Every planner except lm and cem_gd makes at least one iteration.",
         _table(["task", "planner", "back end", "budget ms", "overrun", "with the rest",
                 "iterations", "faults of plans"], rows),
     ]  # fmt: skip
@@ -214,7 +218,7 @@ def _repeat(section: Any) -> list[str]:
 
 _SECTIONS: dict[str, tuple[str, Callable[[Any], list[str]]]] = {
     "peers": ("Against other libraries", _peers),
-    "latency": ("Plan time against everything it depends on", _latency),
+    "latency": ("Plan time against everything that determines it", _latency),
     "success": ("Success against plan time", _success),
     "node": ("From the camera to the published plan", _node),
     "limit": ("Against the limit of the machine", _limit),

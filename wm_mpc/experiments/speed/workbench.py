@@ -1,8 +1,8 @@
-"""What all sections of the benchmark share: tasks, world models, planners and planning problems.
+"""The parts that all sections of the benchmark share: tasks, world models, planners and problems.
 
-Problems are real ones: first observations and goals of held-out episodes of the simulation. Models
-are the shipped ones and, to see how time grows, others of the same robot that were never trained:
-time depends on sizes only.
+Problems are first observations and goals of held-out episodes of the simulation. Models are the
+shipped ones and, to measure growth, untrained ones of the same robot, because time depends only on
+sizes.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from wm_mpc.planning.registry import BACKENDS, PLANNERS, PlannerConfig
 from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.tasks import make_task
 
-# What computes plans is measured side by side, the fastest first: here is where a new one is added,
-# once `PlannerConfig.backend` knows it.
+# Back ends that are measured side by side, the fastest first. Add a new one here after
+# `PlannerConfig.backend` accepts it.
 MEASURED_BACKENDS = BACKENDS
 DEFAULT_PLANNER = "adam"  # of every shipped task
-# What `planner.restarts` counts the starts of; the others count samples. And which ones descend.
+# Planners whose starts `planner.restarts` counts (others count samples), and those that descend.
 WITH_RESTARTS = tuple(name for name, planner in PLANNERS.items() if planner.restarts)
 BY_GRADIENT = tuple(name for name, planner in PLANNERS.items() if planner.gradient)
 _PLANS_A_CASE = 5
@@ -42,8 +42,16 @@ _PLANS_A_CASE = 5
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What decides the outcome. checkpoints: by task. quick: fewer and shorter measurements, the
-    same sections."""
+    """Options that decide the outcome of a benchmark.
+
+    Attributes:
+        checkpoints: World models by task.
+        seed: Seed of problems and planners.
+        threads: Threads of the planner.
+        backends: Back ends to measure.
+        planners: Planners to measure.
+        quick: Make fewer and shorter measurements in the same sections.
+    """
 
     checkpoints: Mapping[str, Checkpoint]
     seed: int = 7
@@ -53,7 +61,7 @@ class Options:
     quick: bool = False
 
     def identity(self) -> dict[str, Any]:
-        """What two runs must have in common for their sections to belong together."""
+        """Return the values that two runs must share for their sections to belong together."""
         return {
             "checkpoints": {task: c.sha256 for task, c in self.checkpoints.items()},
             "seed": self.seed,
@@ -66,8 +74,14 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One planning problem. Images are uint8 (height, width, 3) rgb, states (state size,) in their
-    units."""
+    """One planning problem.
+
+    Attributes:
+        image: uint8 (height, width, 3), RGB.
+        state: float32 (state size,), in the units of the spec.
+        goal_image: uint8 (height, width, 3), RGB.
+        goal_state: float32 (state size,), in the units of the spec.
+    """
 
     image: np.ndarray
     state: np.ndarray
@@ -76,7 +90,11 @@ class Case:
 
 
 class Workbench:
-    """Loads each thing once, when it is first asked for."""
+    """Loads each object once, on first use.
+
+    Args:
+        options: Options of the benchmark.
+    """
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -93,11 +111,22 @@ class Workbench:
         return max(self.tasks, key=lambda task: self.model(task).architecture.hidden)
 
     def quick_share(self, total: int) -> int:
-        """What a task gets of a total that all tasks share, with `quick`."""
+        """Return a task's part of a total that all tasks share with `quick`.
+
+        Args:
+            total: The total.
+        """
         return max(4, total // len(self.tasks))
 
     def model(self, task: str) -> WorldModel:
-        """A task's world model. Raises CheckpointError."""
+        """Return the world model of a task.
+
+        Args:
+            task: Name of the task.
+
+        Raises:
+            CheckpointError: It cannot be loaded.
+        """
         if task not in self._models:
             self._models[task] = load_checkpoint(self.options.checkpoints[task].path)[0]
         return self._models[task]
@@ -106,21 +135,40 @@ class Workbench:
         return task_settings(task)
 
     def planner(self, task: str, name: str = DEFAULT_PLANNER, **changes: Any) -> PlannerConfig:
-        """A planner with the task's settings (`cem`, `mppi`: the reference's), changed."""
+        """Return a planner with the task's settings (`cem`, `mppi`: those of the reference).
+
+        Args:
+            task: Name of the task.
+            name: Type of the planner.
+            **changes: Settings that differ.
+        """
         return dataclasses.replace(self.settings(task).planners[name], **changes)
 
     def backends(self, model: WorldModel) -> list[str]:
-        """Those that can compute plans with this model."""
+        """Return the measured back ends that can compute plans with a model.
+
+        Args:
+            model: The model.
+        """
         return [
             name for name in self.options.backends if name != "native" or not why_not_native(model)
         ]
 
     def fastest(self, model: WorldModel) -> str:
-        """What plans of this model are computed with as shipped, of the back ends chosen."""
+        """Return the measured back end that computes plans of a model by default.
+
+        Args:
+            model: The model.
+        """
         return next(iter(self.backends(model)), "torch")
 
     def cases(self, task: str, count: int) -> list[Case]:
-        """The first problems of a task; more of them begin with the same ones."""
+        """Return the first problems of a task; a larger number begins with the same ones.
+
+        Args:
+            task: Name of the task.
+            count: Number of problems.
+        """
         known = self._cases.setdefault(task, [])
         if len(known) < count:
             with Simulation(make_task(task)) as simulation:
@@ -132,7 +180,13 @@ class Workbench:
         return known[:count]
 
     def problem(self, task: str, case: Case, *, native: bool) -> GoalCost:
-        """The cost function that a planner minimises to solve a case."""
+        """Return the cost function of a case, which a planner minimises.
+
+        Args:
+            task: Name of the task.
+            case: The case.
+            native: Whether machine code computes it.
+        """
         model = self.model(task)
         goal = encoded(model, case.goal_image, case.goal_state)
         objective = self.settings(task).objective
@@ -142,15 +196,29 @@ class Workbench:
 
 
 def encoded(model: WorldModel, image: np.ndarray, state: np.ndarray) -> Tensor:
-    """The latent (latent size,) of an observation."""
+    """Encode an observation.
+
+    Args:
+        model: The model.
+        image: uint8 (height, width, 3), RGB.
+        state: float32 (state size,), in the units of the spec.
+
+    Returns:
+        (latent size,).
+    """
     with torch.no_grad():
         pixels = torch.from_numpy(np.array(image))[None]
         return model.encode(pixels, torch.from_numpy(np.asarray(state, np.float32))[None])[0]
 
 
 def start(model: WorldModel, case: Case) -> Carry:
-    """The carry of the dynamics at a case's start, having stood still there for as long as the
-    model looks back."""
+    """Return the carry of the dynamics at a case's start, after standing still there for the
+    model's history.
+
+    Args:
+        model: The model.
+        case: The case.
+    """
     spec, latent = model.spec, encoded(model, case.image, case.state)
     rest = torch.from_numpy(spec.normalised_rest(case.state)).repeat(spec.frame_skip)
     with torch.no_grad():
@@ -158,7 +226,16 @@ def start(model: WorldModel, case: Case) -> Carry:
 
 
 class Driver:
-    """Plans as the node does, with one planner."""
+    """Plans like the node, with one planner.
+
+    Args:
+        model: The model.
+        planner: Settings of the planner.
+        settings: Settings of the task.
+        cases: The cases.
+        seed: Seed of the planner.
+        budget: Time for each search, s.
+    """
 
     def __init__(
         self,
@@ -175,13 +252,21 @@ class Driver:
         self._cases = cases
 
     def first(self, number: int) -> ControlPlan:
-        """The first plan of a case, counted round and round: there is none to begin from."""
+        """Return the first plan of a case, without an earlier plan.
+
+        Args:
+            number: Number of the case; it wraps around.
+        """
         self._begin(number)
         return self._plan(number, 0)
 
     def following(self, number: int) -> ControlPlan:
-        """Plan `number` of a run in which each case is planned for a few times, as if its start
-        were one observation after another: all but the first begin from the one before."""
+        """Return plan `number` of a run that plans for each case several times, as if its start
+        were observed repeatedly. All but the first continue from the plan before.
+
+        Args:
+            number: Number of the plan.
+        """
         case, step = divmod(number, _PLANS_A_CASE)
         if step == 0 or not self._controller.has_goal:
             self._begin(case)

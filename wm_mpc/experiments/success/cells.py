@@ -1,4 +1,4 @@
-"""From finished episodes to the cells of the results, and comparisons on the same episodes."""
+"""Summaries of finished episodes per cell, and comparisons on the same episodes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from wm_mpc.experiments.common.settings import TRUE_SIMULATOR
 from wm_mpc.experiments.common.statistics import mcnemar_exact, wilson_interval
 
 POOLED = "pooled"
-EARLY = 50  # low-level steps: success within them is told, too
+EARLY = 50  # control steps; success within them is reported as well
 Row = dict[str, Any]
 
 
 def summarise(benchmark: Benchmark, journal: Journal, episodes: int) -> list[Row]:
-    """All cells with at least one finished episode: per training seed and, with several, pooled."""
+    """Summarise all cells with finished episodes, per training seed and, with several, pooled.
+
+    Args:
+        benchmark: The benchmark.
+        journal: Finished episodes.
+        episodes: Use the first so many episodes only.
+    """
     rows = []
     for group in _groups(benchmark):
         found = [(cell, journal.of(cell, episodes)) for cell in group]
@@ -34,7 +40,7 @@ def summarise(benchmark: Benchmark, journal: Journal, episodes: int) -> list[Row
 
 
 def _groups(benchmark: Benchmark) -> list[list[Cell]]:
-    """Cells that differ in their training seed only."""
+    """Groups of cells that differ only in their training seed."""
     groups: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in benchmark.cells():
         groups.setdefault((cell.loop, cell.variant, cell.planner), []).append(cell)
@@ -90,7 +96,7 @@ def _rate(name: str, interval: str, outcomes: Sequence[bool]) -> Row:
 
 
 def _plan_times(records: Iterable[Record]) -> tuple[float | None, float | None]:
-    """p50 and p99 (ms): of all plans, or, for nodes, what they reported of theirs."""
+    """p50 and p99 in ms, of all plans or, for nodes, as they reported them."""
     records = list(records)
     times = [time for record in records for time in record.plan_ms]
     if times:
@@ -107,7 +113,8 @@ def _percentiles(times: Sequence[float]) -> tuple[float, float]:
 
 
 def _add_time_ratios(rows: Sequence[Row]) -> None:
-    """Plan time over CEM's: of the same variant, training seed and loop, and of variant `none`."""
+    """Add plan time relative to CEM, of the same variant, training seed and loop, and of variant
+    `none`."""
     times = {
         (row["variant"], row["training_seed"], row["loop"], row["planner"]): row["plan_ms_p50"]
         for row in rows
@@ -123,7 +130,7 @@ def _add_time_ratios(rows: Sequence[Row]) -> None:
 
 
 def _cem_time(times: dict[Any, float | None], variant: str, seed: Any, loop: str) -> float | None:
-    """The reference is `cem`, or the paper's where only that was run."""
+    """The time of `cem`, or of the paper's CEM if only that ran."""
     ours = times.get((variant, seed, loop, "cem"))
     return ours or times.get((variant, seed, loop, "paper_cem"))
 
@@ -135,8 +142,16 @@ def _ratio(row: Row, reference: float | None) -> float | None:
 
 
 def compare(benchmark: Benchmark, journal: Journal, episodes: int) -> list[Row]:
-    """Exact McNemar tests on the same episodes: every planner against CEM, every variant against
-    `none`; training seeds that both have count as episodes of their own."""
+    """Compare on the same episodes with exact McNemar tests: each planner with CEM, each variant
+    with `none`.
+
+    Training seeds that both have count as separate episodes.
+
+    Args:
+        benchmark: The benchmark.
+        journal: Finished episodes.
+        episodes: Use the first so many episodes only.
+    """
     cells = benchmark.cells()
     present = {(c.loop, c.variant, c.planner) for c in cells if c.planner != TRUE_SIMULATOR}
     names = list(dict.fromkeys((c.loop, c.variant, c.planner) for c in cells))
@@ -185,7 +200,7 @@ def _outcomes(
     """Success by training seed and episode."""
     mine = [cell for cell in cells if (cell.loop, cell.variant, cell.planner) == names]
     return {
-        # A single checkpoint is compared whatever its training seed is.
+        # A single checkpoint is compared for any training seed.
         (cell.training_seed if len(mine) > 1 else None, record.episode): record.success
         for cell in mine
         for record in journal.of(cell, episodes)

@@ -1,7 +1,7 @@
-"""An evaluation from beginning to end: what is missing is run, what is finished is reported.
+"""A whole evaluation: run the missing episodes and report the finished ones.
 
-With a folder, every finished episode is in its journal at once and the reports follow every few
-seconds, so that a run can be killed at any moment and continued by the same command.
+With a folder, every finished episode is in the journal at once and the reports follow every few
+seconds. The run may be killed at any moment, and the same command continues it.
 """
 
 from __future__ import annotations
@@ -25,11 +25,7 @@ _REPORT_EVERY = 20.0  # s
 
 
 class Evaluation:
-    """One benchmark over so many episodes.
-
-    out: folder of all files, None for none. fresh: forget what is there. workers: see `run_jobs`;
-    ros_domain: see `free_domain`. command, code: for the record.
-    """
+    """One benchmark over a number of episodes."""
 
     def __init__(
         self,
@@ -43,7 +39,21 @@ class Evaluation:
         command: str = "",
         code: str = "",
     ) -> None:
-        """Raises JournalError when `out` holds another evaluation."""
+        """Open or begin an evaluation.
+
+        Args:
+            benchmark: The benchmark.
+            episodes: Number of episodes.
+            out: Folder of all files; None: no files.
+            fresh: Ignore earlier results.
+            workers: As for `run_jobs`.
+            ros_domain: As for `free_domain`.
+            command: Command line, for the results.
+            code: Version of the code, for the results.
+
+        Raises:
+            JournalError: `out` holds another evaluation.
+        """
         films_folder = out / "films" if out else None
         self._benchmark = dataclasses.replace(benchmark, films_folder=films_folder)
         self._episodes, self._out, self._workers = episodes, out, workers
@@ -59,7 +69,7 @@ class Evaluation:
 
     @property
     def origins(self) -> list[dict[str, Any]]:
-        """On which code and machine its episodes ran; more than one: times do not compare."""
+        """Code and machine of the episodes; with more than one, times are not comparable."""
         return self._journal.origins
 
     def total(self) -> int:
@@ -69,8 +79,18 @@ class Evaluation:
         return sum(len(self._journal.of(c, self._episodes)) for c in self._benchmark.cells())
 
     def run(self, progress: Callable[[int], Any] = lambda _: None) -> dict[str, Any]:
-        """Run what is missing and return the results. progress: called with 1 for each episode of
-        each cell. Raises CheckpointError and LaunchError."""
+        """Run the missing episodes.
+
+        Args:
+            progress: Called with 1 after each episode of each cell.
+
+        Returns:
+            The results.
+
+        Raises:
+            CheckpointError: A world model cannot be loaded.
+            LaunchError: The nodes could not be run to the end.
+        """
         try:
             for record in run_jobs(self._benchmark, self._jobs(), self._workers):
                 self._journal.add(record)
@@ -84,7 +104,7 @@ class Evaluation:
         return results
 
     def _jobs(self) -> list[Job]:
-        """What is missing, episode by episode."""
+        """Missing cells, episode by episode."""
         cells = [cell for cell in self._benchmark.cells() if cell.loop != "ros"]
         jobs = [
             (episode, [cell for cell in cells if (cell, episode) not in self._journal.records])
@@ -93,7 +113,7 @@ class Evaluation:
         return [job for job in jobs if job[1]]
 
     def _run_ros_cells(self, progress: Callable[[int], Any]) -> None:
-        """Cell by cell: a launch runs all episodes, so only whole cells count."""
+        """Run one cell after another; a launch runs all episodes, so only whole cells count."""
         cells = [
             cell
             for cell in self._benchmark.cells()
@@ -108,7 +128,7 @@ class Evaluation:
                 records = run_cell(self._benchmark, cell, self._episodes, folder, domain, progress)
                 for record in records:
                     self._journal.add(record)
-                progress(-known)  # they were counted before and have been run again
+                progress(-known)  # they were counted before and have now run again
                 self._report_sometimes()
 
     def _report_sometimes(self) -> None:
@@ -118,7 +138,7 @@ class Evaluation:
             save(self._out, self.results(), picture=False)
 
     def results(self) -> dict[str, Any]:
-        """Everything that is in results.json, of what is finished so far."""
+        """Return the contents of results.json for the finished episodes."""
         benchmark, origins = self._benchmark, self._journal.origins
         identity = benchmark.identity()
         return {

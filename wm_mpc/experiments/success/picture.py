@@ -1,4 +1,4 @@
-"""The picture of an evaluation: success against plan time, one panel for each loop."""
+"""The figure of an evaluation: success against plan time, one panel per loop."""
 
 from __future__ import annotations
 
@@ -13,8 +13,17 @@ _SHIFT = 1.06  # between the drawn times of two variants
 
 
 def draw(cells: Sequence[Row]) -> bytes:
-    """A PNG: colour is the variant, shape the planner, bars are the 95 % intervals; the ceiling is
-    a dashed line with its interval."""
+    """Draw success against plan time.
+
+    Colours are variants, shapes are planners, bars are 95 % intervals. The ceiling is a dashed
+    line with its interval.
+
+    Args:
+        cells: Rows of the results.
+
+    Returns:
+        A PNG file.
+    """
     # Here, because it takes half a second to import.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -32,7 +41,7 @@ def draw(cells: Sequence[Row]) -> bytes:
         for cell in (cell for cell in points if cell["loop"] == loop):
             number = variants.index(cell["variant"])
             marker = _MARKERS[planners.index(cell["planner"]) % len(_MARKERS)]
-            # Variants of one planner take the same time: side by side they can be told apart.
+            # Variants of one planner take the same time, so they are drawn side by side.
             shift = _SHIFT ** (number - (len(variants) - 1) / 2)
             _draw_point(panel, cell, f"C{number % 10}", marker, shift)
         for cell in (cell for cell in shown if cell["privileged"] and cell["loop"] == loop):
@@ -95,7 +104,7 @@ def _legend(variants: Sequence[str], planners: Sequence[str], *, has_ceiling: bo
 
 
 def _shown(cells: Sequence[Row]) -> list[Row]:
-    """Pooled cells in place of those they pool."""
+    """The cells to show: pooled cells replace those that they pool."""
     pooled = {
         (cell["loop"], cell["variant"], cell["planner"])
         for cell in cells

@@ -1,4 +1,4 @@
-"""The results of an evaluation as JSON, as Markdown tables, and as a picture (`plot.py`)."""
+"""The results of an evaluation as JSON, as Markdown tables, and as a figure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from wm_mpc.experiments.success.picture import draw
 
 
 def save(folder: Path, results: Mapping[str, Any], *, picture: bool) -> None:
-    """Write results.json and results.md, and results.png when `picture`; each at once, so that a
-    reader never sees half of one."""
+    """Write results.json and results.md, and results.png if wanted. Each file is replaced at once.
+
+    Args:
+        folder: Folder of the files.
+        results: The results.
+        picture: Whether to draw the figure.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "results.json", json.dumps(results, indent=2) + "\n")
     write(folder / "results.md", markdown(results) + "\n")
@@ -23,7 +28,11 @@ def save(folder: Path, results: Mapping[str, Any], *, picture: bool) -> None:
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """The table of cells, the table of comparisons, and what one must know to read them."""
+    """Return the tables of cells and comparisons, with notes.
+
+    Args:
+        results: The results.
+    """
     cells: Sequence[Row] = results["cells"]
     blocks = [_cells_table(cells, results)]
     if results.get("comparisons"):
@@ -78,7 +87,7 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
     seen = {cell["loop"] for cell in cells if not cell["privileged"]}
     machine = results["machine"]
     notes = [
-        f"{results['steps']} low-level steps at most; success by the true distances, which no "
+        f"At most {results['steps']} low-level steps; success by the true distances, which no "
         f"planner sees. Held-out episodes, seed {results['seed']}. Intervals: Wilson, 95 %.",
         f"Plan time: from the observation to the actions, encoding included, "
         f"{results['threads']} thread(s) of {machine['cpu']}, {machine['cores']} cores, torch "
@@ -101,13 +110,13 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
         replan = max(cell["replan"] or 0 for cell in cells if cell["privileged"])
         again = f"; closed: a new plan every {replan} low-level steps" if replan else ""
         notes.append(
-            "true_simulator is no planner but a ceiling: it plans in the simulator itself, by the "
-            f"true state and the true errors{again}."
+            "true_simulator is a ceiling, not a planner: it searches in the simulator itself, by "
+            f"the true state and the true errors{again}."
         )
     if any(cell["training_seed"] == POOLED for cell in cells):
         notes.append(
-            "pooled: all training seeds; the same episodes count once for each, so the interval "
-            "says nothing about other training seeds than these."
+            "pooled: all training seeds; the same episodes count once for each seed, so the "
+            "interval does not cover other training seeds."
         )
     if results.get("comparisons"):
         notes.append("p: exact McNemar test, two-sided, not corrected for the number of tests.")

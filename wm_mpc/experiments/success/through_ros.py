@@ -1,9 +1,9 @@
-"""The same cells through the real nodes and topics: `ros2 launch wm_mpc sim.launch.py`, as a user
-starts it, in lockstep and in a domain of its own.
+"""Run the same cells through the real nodes and topics: `ros2 launch wm_mpc sim.launch.py`, in
+lockstep and in a separate domain.
 
-The episodes are those of the other loops (the node `sim` is told to draw from the same stream), but
-the planner's random numbers run on from one episode to the next. This module knows the command
-lines only: the node `episode_log` listens, in a process of its own.
+The node `sim` draws the same episodes as the other loops, but the planner's random numbers
+continue from one episode to the next. This module uses only command lines: the node `episode_log`
+listens in its own process.
 """
 
 from __future__ import annotations
@@ -33,21 +33,26 @@ from wm_mpc.experiments.common.protocol import STREAM, Benchmark, Cell, Record
 from wm_mpc.experiments.common.settings import task_parameter_file
 
 _DOMAINS = range(2, 20)
-_SILENCE = 300.0  # s without an episode after which a launch is given up
+_SILENCE = 300.0  # s without an episode; then the launch has failed
 _EPISODE = re.compile(
     r"episode (\d+): (reached|did not reach) the goal in (\d+) steps \((.*?)\), \d+ of \d+"
 )
 _ERROR = re.compile(r"(\w+) (\d+\.\d+)")
-_LAST_WORDS = 5.0  # s to wait for what was said before the launch ended
+_LAST_WORDS = 5.0  # s to wait for messages from before the end of the launch
 
 
 class LaunchError(RuntimeError):
-    """The nodes could not be run to the end; the text says what they said last."""
+    """The nodes could not be run to the end; the text includes their last output."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Domain:
-    """A ROS domain id, and the open lock files that reserve it."""
+    """A reserved ROS domain.
+
+    Attributes:
+        number: The domain id.
+        locks: Open lock files that reserve it.
+    """
 
     number: int
     locks: tuple[int, ...] = ()
@@ -55,7 +60,14 @@ class Domain:
 
 @contextlib.contextmanager
 def free_domain(wanted: int | None = None) -> Iterator[Domain]:
-    """A ROS domain that no other evaluation on this machine uses at present, or the wanted one."""
+    """Reserve a ROS domain within the block.
+
+    Args:
+        wanted: The domain; None: one that no other evaluation on this machine uses.
+
+    Raises:
+        LaunchError: All domains are in use.
+    """
     if wanted is not None:
         yield Domain(wanted)
         return
@@ -85,8 +97,16 @@ def run_cell(
 ) -> list[Record]:
     """Launch simulation and controller for all episodes of a cell.
 
-    folder: where the parameter file goes and, should it fail, the log of the launch stays. heard:
-    called with 1 for each episode. Raises LaunchError.
+    Args:
+        benchmark: The benchmark.
+        cell: The cell.
+        episodes: Number of episodes.
+        folder: Folder of the parameter file and, after a failure, of the launch's log.
+        domain: The ROS domain.
+        heard: Called with 1 after each episode.
+
+    Raises:
+        LaunchError: The nodes could not be run to the end.
     """
     if shutil.which("ros2") is None:
         raise LaunchError("there is no command ros2: source your ROS 2, or tools/env.bash")
@@ -101,7 +121,7 @@ def run_cell(
         launch = subprocess.Popen(
             launch_command(benchmark, cell, episodes, parameters),
             stdout=output, stderr=subprocess.STDOUT, env=environment,
-            # Should this process be killed, the domain stays taken until the launch has ended.
+            # If this process is killed, the domain stays reserved until the launch ends.
             pass_fds=domain.locks,
         )  # fmt: skip
         try:
@@ -123,13 +143,13 @@ def run_cell(
             code = end(launch)
     said = log.read_text(encoding="utf-8", errors="replace")
     for entry in episodes_in_log(said):
-        if entry["episode"] not in records:  # it ended before the listener was discovered
+        if entry["episode"] not in records:  # it ended before the listener was connected
             records[entry["episode"]] = _record(cell, entry)
             heard(1)
     if len(records) < episodes or code != 0:
         last = said.splitlines()[-5:]
         raise LaunchError(
-            f"{cell.label()}: heard of {len(records)} of {episodes} episodes over ROS, exit code "
+            f"{cell.label()}: received {len(records)} of {episodes} episodes over ROS, exit code "
             f"{code}; last words in {log}: {' / '.join(line.strip() for line in last) or 'none'}"
         )
     log.unlink()
@@ -141,7 +161,11 @@ def run_cell(
 
 
 def ros_environment(domain: Domain) -> dict[str, str]:
-    """For processes that shall hear each other in a domain, and no other machine."""
+    """Return an environment in which processes see each other in a domain, and no other machine.
+
+    Args:
+        domain: The domain.
+    """
     environment = os.environ | {"ROS_DOMAIN_ID": str(domain.number), "PYTHONUNBUFFERED": "1"}
     environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     return environment
@@ -149,7 +173,7 @@ def ros_environment(domain: Domain) -> dict[str, str]:
 
 @contextlib.contextmanager
 def ends_on_sigterm() -> Iterator[None]:
-    """Within the block, SIGTERM is as Ctrl-C: the launched processes are ended, too."""
+    """Treat SIGTERM like Ctrl-C within the block, so that launched processes end as well."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -161,7 +185,14 @@ def ends_on_sigterm() -> Iterator[None]:
 
 
 def launch_command(benchmark: Benchmark, cell: Cell, episodes: int, parameters: Path) -> list[str]:
-    """What a user would type."""
+    """Return the launch command that a user would type.
+
+    Args:
+        benchmark: The benchmark.
+        cell: The cell.
+        episodes: Number of episodes.
+        parameters: ROS parameter file.
+    """
     return [
         "ros2", "launch", "wm_mpc", "sim.launch.py",
         f"task:={benchmark.task}",
@@ -175,7 +206,12 @@ def launch_command(benchmark: Benchmark, cell: Cell, episodes: int, parameters: 
 
 
 def node_parameters(benchmark: Benchmark, cell: Cell) -> dict[str, Any]:
-    """The task's ROS parameter file, with this cell's settings in it."""
+    """Return the task's ROS parameters with the settings of a cell.
+
+    Args:
+        benchmark: The benchmark.
+        cell: The cell.
+    """
     path = task_parameter_file(benchmark.task)
     file = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
     nodes: dict[str, Any] = copy.deepcopy(file)
@@ -199,8 +235,14 @@ def node_parameters(benchmark: Benchmark, cell: Cell) -> dict[str, Any]:
 
 
 def episodes_in_log(text: str) -> list[dict[str, Any]]:
-    """What the node `sim` says of its episodes, in the form of `episode_log`; distances are rounded
-    there, and trips unknown."""
+    """Read episodes from the log of the node `sim`, in the format of `episode_log`.
+
+    Args:
+        text: The log.
+
+    Returns:
+        Episodes with rounded distances and without trips.
+    """
     return [
         {
             "episode": int(number),
@@ -227,7 +269,7 @@ def _record(cell: Cell, entry: dict[str, Any]) -> Record:
 
 
 class Listener:
-    """The node `episode_log` in a process of its own, and the lines it writes."""
+    """The node `episode_log` in a separate process, and the lines it writes."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._lines: queue.Queue[str] = queue.Queue()
@@ -243,7 +285,14 @@ class Listener:
             self._lines.put(line)
 
     def next(self, seconds: float) -> dict[str, Any] | None:
-        """The next entry, None when there is none in time."""
+        """Return the next entry.
+
+        Args:
+            seconds: Time to wait.
+
+        Returns:
+            The entry; None if none arrives in time.
+        """
         try:
             entry: dict[str, Any] = json.loads(self._lines.get(timeout=seconds))
         except queue.Empty:
@@ -261,7 +310,14 @@ class Listener:
 
 
 def end(process: subprocess.Popen[Any]) -> int:
-    """Ask a process that still runs to end, as Ctrl-C does; its exit code."""
+    """End a running process like Ctrl-C.
+
+    Args:
+        process: The process.
+
+    Returns:
+        Its exit code.
+    """
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         try:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from trajectory_msgs.msg import JointTrajectory
 from wm_mpc.data.dataset_lock import writing
 from wm_mpc.data.episodes import Dataset
 from wm_mpc.model.checkpoint import read_metadata
+from wm_mpc.nodes.learner.parameters import LearnerSettings
 from wm_mpc.nodes.mpc.inputs import Inputs
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.ros import qos
@@ -31,16 +31,16 @@ _OLDEST = 60.0  # s, of an observation that is recorded
 class LiveLearning:
     """`step` runs in the node's loop, the subscriptions in the thread of its callbacks.
 
-    values: of the parameters. Raises CheckpointError, SpecError, or DatasetError when the folder
+    settings: of the node. Raises CheckpointError, SpecError, or DatasetError when the folder
     `<run>/live` holds episodes of another robot, or something else writes into it.
     """
 
-    def __init__(self, node: Any, values: Mapping[str, Any], wake: threading.Event) -> None:
+    def __init__(self, node: Any, settings: LearnerSettings, wake: threading.Event) -> None:
         self._node, self._wake = node, wake
-        self.checkpoint = resolve_checkpoint(values["checkpoint"] or values["task"])
+        self.checkpoint = resolve_checkpoint(settings.checkpoint or settings.task)
         self._first = self.checkpoint
         spec = RobotSpec.from_dict(read_metadata(self.checkpoint))
-        run = Path(values["run"] or Path("runs") / spec.task).expanduser()
+        run = Path(settings.run or Path("runs") / spec.task).expanduser()
         self._run, self._spec = run, spec
         self._held = contextlib.ExitStack()
         self._held.enter_context(writing(run / "live", "learner"))
@@ -57,7 +57,7 @@ class LiveLearning:
         self._seen = self._goal = 0
         self._inputs = Inputs(
             node, spec,
-            transport=values["image.transport"], state_type="auto", on_image=wake.set,
+            transport=settings.image.transport, state_type="auto", on_image=wake.set,
         )  # fmt: skip
         node.create_subscription(
             JointTrajectory, "planned_actions", self._on_plan, qos.PLANNED_ACTIONS
@@ -114,7 +114,7 @@ class LiveLearning:
         new = self._recorder.steps - self._learned
         return new >= every and self.episodes >= FEWEST_EPISODES
 
-    def begin_round(self, values: Mapping[str, Any]) -> list[str]:
+    def begin_round(self, settings: LearnerSettings) -> list[str]:
         """The arguments of `live_training`."""
         self._learned = self._recorder.steps
         self.rounds += 1
@@ -123,11 +123,11 @@ class LiveLearning:
             f"--checkpoint={self.checkpoint}", f"--first={self._first}",
             f"--live={self.dataset.path}", f"--out={out}",
             # Where the camera is need not be found twice.
-            f"--parts={values['live.parts'] if self.rounds == 1 else 'dynamics'}",
-            f"--updates={values['live.updates']}", f"--seed={max(0, values['seed'])}",
+            f"--parts={settings.live.parts if self.rounds == 1 else 'dynamics'}",
+            f"--updates={settings.live.updates}", f"--seed={max(0, settings.seed)}",
         ]  # fmt: skip
-        if values["dataset"]:
-            arguments.append(f"--replay={Path(values['dataset']).expanduser()}")
+        if settings.dataset:
+            arguments.append(f"--replay={Path(settings.dataset).expanduser()}")
         return arguments
 
     def _unused_name(self) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -25,12 +25,13 @@ from std_srvs.srv import Trigger
 from wm_mpc.data.episodes import DatasetError
 from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.nodes.learner.live_learning import LiveLearning
-from wm_mpc.nodes.learner.parameters import TABLE, train_arguments
+from wm_mpc.nodes.learner.parameters import LearnerSettings, train_arguments
 from wm_mpc.nodes.learner.process import FINAL_EVENTS, Event, TrainingProcess
 from wm_mpc.nodes.learner.progress import Progress
 from wm_mpc.ros import qos
-from wm_mpc.ros.parameters import ParameterError, declare
+from wm_mpc.ros.parameters import declare
 from wm_mpc.ros.running import Stopped, run
+from wm_mpc.settings.fields import SettingError
 from wm_mpc.spec import SpecError
 
 TRAINING, LIVE_TRAINING = "wm_mpc.nodes.learner.training", "wm_mpc.nodes.learner.live_training"
@@ -43,7 +44,7 @@ class Learner(Node):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("learner", **options)
-        self._settings = declare(self, TABLE)
+        self._settings = declare(self, LearnerSettings)
         self._progress = Progress()
         self._process: TrainingProcess | None = None
         self._live: LiveLearning | None = None
@@ -63,26 +64,26 @@ class Learner(Node):
     def work(self, stopped: Stopped) -> bool:
         """Train as asked until `stopped()`, or to the end where the parameters say so; returns
         whether nothing failed. No process is left behind."""
-        values = self._settings.values()
+        settings = self._settings.values()
         try:
-            if values["mode"] == "live":
-                self._live = self._begin_live(values)
-            elif values["autostart"]:
+            if settings.mode == "live":
+                self._live = self._begin_live(settings)
+            elif settings.autostart:
                 self._start()
-            while not stopped() and not (values["exit_when_done"] and self._is_done()):
+            while not stopped() and not (settings.exit_when_done and self._is_done()):
                 self._wake.wait(0.05)
                 self._wake.clear()
                 self._kill_when_late()
                 self._step_live()
         finally:
             self._end()
-        return not (values["exit_when_done"] and self._progress.is_failed)
+        return not (settings.exit_when_done and self._progress.is_failed)
 
-    def _begin_live(self, values: Mapping[str, Any]) -> LiveLearning:
+    def _begin_live(self, settings: LearnerSettings) -> LiveLearning:
         try:
-            return LiveLearning(self, values, self._wake)
+            return LiveLearning(self, settings, self._wake)
         except (CheckpointError, DatasetError, SpecError) as error:
-            raise ParameterError(str(error)) from None
+            raise SettingError(str(error)) from None
 
     def _step_live(self) -> None:
         live = self._live
@@ -93,9 +94,9 @@ class Learner(Node):
         except OSError as error:
             self.get_logger().error(f"not recorded: {error}", throttle_duration_sec=5.0)
         with self._lock:
-            values = self._settings.values()
-            is_idle = self._process is None and values["autostart"]
-            if is_idle and live.is_due(values["live.every"]):
+            settings = self._settings.values()
+            is_idle = self._process is None and settings.autostart
+            if is_idle and live.is_due(settings.live.every):
                 self._start()
 
     def _is_done(self) -> bool:
@@ -151,7 +152,7 @@ class Learner(Node):
     # -------------------------------------------------------------------------------- training
 
     def _start(self) -> Future:
-        values = self._settings.values()
+        settings = self._settings.values()
         with self._lock:
             self._begun = Future(executor=self.executor)
             # Without a callback of its own, a future that is done does not wake the executor.
@@ -159,11 +160,11 @@ class Learner(Node):
             self._progress.starting()
             try:
                 if self._live is None:
-                    arguments, module = train_arguments(values), TRAINING
+                    arguments, module = train_arguments(settings), TRAINING
                 else:
-                    arguments, module = self._live.begin_round(values), LIVE_TRAINING
+                    arguments, module = self._live.begin_round(settings), LIVE_TRAINING
                 self._process = TrainingProcess(
-                    arguments, self._on_event, nice=values["nice"], module=module
+                    arguments, self._on_event, nice=settings.nice, module=module
                 )
             except OSError as error:
                 self._on_event({"event": "failed", "reason": f"no training process: {error}"})

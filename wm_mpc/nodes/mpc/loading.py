@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
+from wm_mpc.control.settings import ControlSettings
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.nodes.mpc.parameters import control_settings
 
 
-def load_to_plan(path: Path, values: Mapping[str, Any]) -> WorldModel:
+def load_to_plan(path: Path, settings: ControlSettings) -> WorldModel:
     """A world model used a few times already, so that the first real plan is as fast as any.
     Raises CheckpointError."""
     model, _ = load_checkpoint(path)
@@ -25,7 +23,6 @@ def load_to_plan(path: Path, values: Mapping[str, Any]) -> WorldModel:
     action = model.spec.action
     middle = np.add(action.low, action.high) / 2  # zero may be outside the limits
     # Few iterations, each like all others: another model may be planning meanwhile.
-    settings = control_settings(values)
     planner = dataclasses.replace(settings.planner, iterations=2)
     try:
         controller.set_goal(image, state)

@@ -10,7 +10,6 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,8 @@ from wm_mpc.native.selection import why_not_native
 from wm_mpc.nodes.mpc.endpoints import Endpoints
 from wm_mpc.nodes.mpc.goals import Goals
 from wm_mpc.nodes.mpc.loading import load_to_plan
-from wm_mpc.nodes.mpc.parameters import OUTPUTS, TABLE, validate
+from wm_mpc.nodes.mpc.outputs.registry import OUTPUTS
+from wm_mpc.nodes.mpc.parameters import MpcSettings
 from wm_mpc.nodes.mpc.reload import Reloader
 from wm_mpc.nodes.mpc.session import Session
 from wm_mpc.nodes.mpc.statistics import Statistics
@@ -54,9 +54,7 @@ class Mpc(ManagedNode):
         super().__init__("mpc", **options)
         self._session: Session | None = None
         self._endpoints: Endpoints | None = None
-        self._settings = declare(
-            self, TABLE, is_active=lambda: self._session is not None, validate=validate
-        )
+        self._settings = declare(self, MpcSettings, is_active=lambda: self._session is not None)
         self._model: WorldModel | None = None
         self._robot: RobotSpec | None = None  # as its checkpoint has it: without our limits
         self._checkpoint: Path | None = None
@@ -82,7 +80,7 @@ class Mpc(ManagedNode):
     def work(self, stopped: Stopped) -> None:
         """The planning loop; returns when `stopped()`, with the robot at rest."""
         try:
-            if self._settings.values()["autostart"]:
+            if self._settings.values().autostart:
                 self._start()
             while not stopped():
                 try:
@@ -105,14 +103,14 @@ class Mpc(ManagedNode):
                 self.trigger_activate()
 
     def _plan_once(self) -> None:
-        session, values = self._session, self._settings.values()
+        session, settings = self._session, self._settings.values()
         if session is not self._planned:
-            torch.set_num_threads(values["threads"])  # which torch holds per thread
+            torch.set_num_threads(settings.threads)  # which torch holds per thread
             self._planned = session
         if session is None:
             self._wake.wait(0.05)
             self._wake.clear()
-        elif session.wait_until_due(values):
+        elif session.wait_until_due(settings.rate):
             session.step(self._settings.values())  # set meanwhile, they count for this plan
 
     def _on_loop_error(self, error: Exception) -> None:
@@ -132,17 +130,17 @@ class Mpc(ManagedNode):
 
     @reported
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        values = self._settings.values()
-        torch.set_num_threads(values["threads"])
+        settings = self._settings.values()
+        torch.set_num_threads(settings.threads)
         try:
-            path = resolve_checkpoint(values["checkpoint"])
-            model = load_to_plan(path, values)
+            path = resolve_checkpoint(settings.checkpoint)
+            model = load_to_plan(path, settings)
         except CheckpointError as error:
             self._status.report(ERROR, StatusCode.FAILED, f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
-        self._take(path, model, values)
-        self._configured = str(values["checkpoint"])
-        self._meet(model, values)
+        self._take(path, model, settings)
+        self._configured = settings.checkpoint
+        self._meet(model, settings)
         self.get_logger().info(
             f"world model {path.name}: task {model.spec.task}; arithmetic: {self._arithmetic()}"
         )
@@ -153,19 +151,19 @@ class Mpc(ManagedNode):
     @reported
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._status.report(WARN, StatusCode.WAITING, "waiting for the camera")
-        model, values = self._model, self._settings.values()
+        model, settings = self._model, self._settings.values()
         assert model is not None
-        self._limit(model, values)
-        if model.spec is self._robot and values[_JUMP] != LARGEST_JUMP:
+        self._limit(model, settings)
+        if model.spec is self._robot and settings.limits.largest_jump != LARGEST_JUMP:
             has = "a rate limit" if model.spec.rest_is_measured else "no positions to command"
             self.get_logger().warning(
                 f"{_JUMP} counts for nothing: the checkpoint's robot has {has}"
             )
         session = Session(
             self,
-            self._meet(model, values),
+            self._meet(model, settings),
             model,
-            values,
+            settings,
             self._statistics,
             self._goals,
             self._status.report,
@@ -203,22 +201,22 @@ class Mpc(ManagedNode):
         if session is not None:
             session.close()
 
-    def _take(self, path: Path, model: WorldModel, values: Mapping[str, Any]) -> None:
+    def _take(self, path: Path, model: WorldModel, settings: MpcSettings) -> None:
         """Plan with a world model, as it was loaded, from now on."""
         self._checkpoint, self._model, self._robot = path, model, model.spec
-        self._limit(model, values)
+        self._limit(model, settings)
 
-    def _limit(self, model: WorldModel, values: Mapping[str, Any]) -> None:
+    def _limit(self, model: WorldModel, settings: MpcSettings) -> None:
         """Have plans of a model keep to the limits that the parameters give its robot."""
         assert self._robot is not None
-        model.spec = self._robot.with_largest_jump(values[_JUMP])
+        model.spec = self._robot.with_largest_jump(settings.limits.largest_jump)
 
-    def _meet(self, model: WorldModel, values: Mapping[str, Any]) -> Endpoints:
+    def _meet(self, model: WorldModel, settings: MpcSettings) -> Endpoints:
         """The topics for this robot and these parameters, which may be set while inactive."""
-        if self._endpoints is not None and not self._endpoints.fit(model.spec, values):
+        if self._endpoints is not None and not self._endpoints.fit(model.spec, settings):
             self._leave()
         if self._endpoints is None:
-            self._endpoints = Endpoints(self, model, values, self._goals)
+            self._endpoints = Endpoints(self, model, settings, self._goals)
         return self._endpoints
 
     def _leave(self) -> None:
@@ -261,10 +259,10 @@ class Mpc(ManagedNode):
                 raise CheckpointError("the node is not configured")
             if not model.spec.is_same_robot(self._robot):
                 raise CheckpointError(f"{path} is of another robot; deactivate and configure")
-            values = self._settings.values()
-            self._take(path, model, values)
+            settings = self._settings.values()
+            self._take(path, model, settings)
             if self._session is not None:
-                self._session.use(model, values["seed"])
+                self._session.use(model, settings.seed)
 
     # ----------------------------------------------------------------------------- diagnostics
 
@@ -277,7 +275,7 @@ class Mpc(ManagedNode):
 
     def _other_checkpoint(self) -> str:
         """Whether the parameter `checkpoint` was set to another one since configuring."""
-        wanted = self._settings.values()["checkpoint"]
+        wanted = self._settings.values().checkpoint
         if wanted == self._configured:
             return ""
         with contextlib.suppress(CheckpointError):
@@ -304,21 +302,21 @@ class Mpc(ManagedNode):
 
     def _unused(self) -> list[str]:
         """Topics of outputs that are off."""
-        values = self._settings.values()
-        return [name for name in OUTPUTS if not values[f"output.{name}"]]
+        on = self._settings.values().output.on
+        return [name for name in OUTPUTS if name not in on]
 
     def _planner(self) -> str:
         """Its type, and where it cannot begin as the parameters say."""
-        values, model = self._settings.values(), self._model
-        kind = str(values["planner.type"])
-        if values["planner.init"] == "learned" and model is not None and model.proposals is None:
+        planner, model = self._settings.values().planner, self._model
+        kind = planner.type
+        if planner.init == "learned" and model is not None and model.proposals is None:
             return f"{kind}; planner.init learned: from rest, the checkpoint has no learned plans"
         return kind
 
     def _arithmetic(self) -> str:
         """What plans are computed with, and why not by machine code where they are not."""
         model = self._model
-        if self._settings.values()["planner.backend"] == "torch":
+        if self._settings.values().planner.backend == "torch":
             return "torch, as planner.backend says"
         if model is None:
             return "not known yet"

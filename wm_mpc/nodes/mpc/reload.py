@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ from std_msgs.msg import String
 
 from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.nodes.mpc.parameters import MpcSettings
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.ros import qos
 from wm_mpc.ros.parameters import Parameters
 
 SUFFIX = ".safetensors"
 
-Load = Callable[[Path, Mapping[str, Any]], WorldModel]
+Load = Callable[[Path, MpcSettings], WorldModel]
 
 
 class Reloader:
@@ -39,7 +40,7 @@ class Reloader:
     def __init__(
         self,
         node: Any,
-        settings: Parameters,
+        settings: Parameters[MpcSettings],
         load: Load,
         exchange: Callable[[Path, WorldModel], None],
     ) -> None:
@@ -76,7 +77,7 @@ class Reloader:
         """
         if again:
             self._tried = None
-        if self._settings.values()["auto_reload"] and self._announced is not None:
+        if self._settings.values().auto_reload and self._announced is not None:
             self._submit(self._follow)
 
     def _on_announced(self, message: String) -> None:
@@ -91,7 +92,7 @@ class Reloader:
     def _wanted(self) -> Path:
         if self._announced is not None:
             return announced_checkpoint(self._announced)
-        return resolve_checkpoint(str(self._settings.values()["checkpoint"]))
+        return resolve_checkpoint(self._settings.values().checkpoint)
 
     def _attempt(self, locate: Callable[[], Path]) -> tuple[bool, str]:
         if self._announced is not None:

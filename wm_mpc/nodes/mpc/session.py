@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc.endpoints import Endpoints
 from wm_mpc.nodes.mpc.goals import Goals
 from wm_mpc.nodes.mpc.inputs import Inputs, Snapshot
-from wm_mpc.nodes.mpc.parameters import Settings
+from wm_mpc.nodes.mpc.parameters import MpcSettings
 from wm_mpc.nodes.mpc.statistics import Statistics
 from wm_mpc.ros.handover import Handover
 from wm_mpc.ros.status import ERROR, OK, WARN
@@ -113,14 +113,14 @@ class Session:
         node: Any,
         endpoints: Endpoints,
         model: WorldModel,
-        values: Mapping[str, Any],
+        settings: MpcSettings,
         statistics: Statistics,
         goals: Goals,
         report: Report,
         wake: threading.Event,
     ) -> None:
         self._report, self._goals, self._statistics = report, goals, statistics
-        self._lockstep = bool(values["lockstep"])
+        self._lockstep = settings.lockstep
         # A plan is published under it, so none leaves after `close`.
         self._lock = threading.RLock()
         self._closed = False
@@ -130,14 +130,13 @@ class Session:
         self._world = _World(node, self._inputs, goals, self._plans.rivals, lockstep=self._lockstep)
         self._loop = ControlLoop(
             model,
-            values["seed"],
+            settings.seed,
             self._world,
             lockstep=self._lockstep,
             searching=self._handover.over,
         )
         statistics.trust = self._loop.trust
         self._loop.usual = statistics.latency.summary().p50
-        self._settings = Settings()
         self._schedule = PlanSchedule()
         self._plans.begin()
         self._pictures.use(model)
@@ -193,25 +192,26 @@ class Session:
 
     # ---------------------------------------------------------------------- the planning thread
 
-    def wait_until_due(self, values: Mapping[str, Any]) -> bool:
-        """Whether it is time for `step`; if it is not, it may be after a little sleep."""
-        due, remaining = self._is_due(values)
+    def wait_until_due(self, rate: float) -> bool:
+        """Whether it is time for `step`; if it is not, it may be after a little sleep. rate: plans
+        per second."""
+        due, remaining = self._is_due(rate)
         if due:
             return True
         self._plans.rivals.listen()
         self._handover.sleep(min(remaining, 0.02))
-        return self._is_due(values)[0]
+        return self._is_due(rate)[0]
 
-    def _is_due(self, values: Mapping[str, Any]) -> tuple[bool, float]:
+    def _is_due(self, rate: float) -> tuple[bool, float]:
         """And how long (s) it will not be, unless an image comes."""
         is_new = self._inputs.image_number != self._used_image
         if self._lockstep:
             return is_new, 0.05
-        period, now = from_seconds(1.0 / values["rate"]), self._world.now()
+        period, now = from_seconds(1.0 / rate), self._world.now()
         due = self._schedule.is_due(now, period, is_new=is_new)
         return due, self._schedule.remaining(now) / SECOND or 0.005
 
-    def step(self, values: Mapping[str, Any]) -> None:
+    def step(self, settings: MpcSettings) -> None:
         """Make and send one plan, or hold."""
         world = self._world
         with self._lock:
@@ -220,16 +220,15 @@ class Session:
             # Between two plans: none is begun with one model and sent or drawn with another.
             if (model := self._loop.begin()) is not None:
                 self._pictures.use(model)
-            self._plans.use(values, world.measured, world.newest)
+            self._plans.use(settings, world.measured, world.newest)
         if not self._lockstep:
-            period = from_seconds(1.0 / values["rate"])
+            period = from_seconds(1.0 / settings.rate)
             self._statistics.overruns += self._schedule.planned(world.now(), period)
         used, self._used_image = self._used_image, self._inputs.image_number
-        settings = self._settings.of(values)
         decision = self._loop.decide(settings)
         try:
             if isinstance(decision, Send):
-                self._send(decision, values, settings, is_new=self._used_image != used)
+                self._send(decision, settings, is_new=self._used_image != used)
             elif isinstance(decision, SendAgain):
                 self._send_again(decision)
             else:
@@ -242,9 +241,7 @@ class Session:
             if not self._closed:
                 self._plans.publish(answer.stamp, answer.actions, answer.measured)
 
-    def _send(
-        self, plan: Send, values: Mapping[str, Any], settings: ControlSettings, *, is_new: bool
-    ) -> None:
+    def _send(self, plan: Send, settings: MpcSettings, *, is_new: bool) -> None:
         """is_new: an image that is planned from again says nothing of how long its plan took."""
         clock = plan.observation.clock  # type: ignore[attr-defined]
         searched, encoded = plan.plan.plan_seconds, plan.plan.encode_seconds
@@ -264,7 +261,7 @@ class Session:
             statistics.plans += 1
             statistics.last_plan = plan.plan
             pose = self._inputs.newest_pose()
-            self._pictures.publish(plan.plan, plan.stamp, values["frame_id"], pose)
+            self._pictures.publish(plan.plan, plan.stamp, settings.frame_id, pose)
         if reason := plan.degraded or self._inputs.warning:
             self._report(WARN, StatusCode.DEGRADED, f"planning, degraded: {reason}")
         else:

@@ -27,14 +27,15 @@ from visualization_msgs.msg import MarkerArray
 from wm_mpc.control.following import Following
 from wm_mpc.nodes.sim.film import Film
 from wm_mpc.nodes.sim.inbox import PlanInbox
-from wm_mpc.nodes.sim.parameters import PARAMETERS, disturbed_task, validate
+from wm_mpc.nodes.sim.parameters import SimSettings, disturbed_task
 from wm_mpc.nodes.sim.topics import Topics, mean_plan_ms, planar_pose, rest_position
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import MessageError
-from wm_mpc.ros.parameters import ParameterError, declare
+from wm_mpc.ros.parameters import declare
 from wm_mpc.ros.running import Stopped, run
 from wm_mpc.ros.status import TOPIC
 from wm_mpc.ros.timing import OwnClock, SystemPacer, from_seconds
+from wm_mpc.settings.fields import SettingError
 from wm_mpc.sim.bullet import Observation, Simulation, episode_rng
 from wm_mpc.sim.recorder import RecorderError
 from wm_mpc.sim.scoreboard import Scoreboard, errors_text
@@ -46,34 +47,33 @@ _REPORT = 1.5  # s to wait for diagnostics, which come once per second
 class Sim(Node):
     """See the module. `options` go to `rclpy.node.Node`.
 
-    Raises ParameterError when it is started with a value that is not acceptable.
+    Raises SettingError when it is started with a value that is not acceptable.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__("sim", **options)
-        self._settings = declare(self, PARAMETERS, validate=validate)
-        values = self._settings.values()
-        self._lockstep = bool(values["lockstep"])
-        factor = float(values["real_time_factor"])
+        self._settings = declare(self, SimSettings)
+        settings = self._settings.values()
+        self._lockstep, factor = settings.lockstep, settings.real_time_factor
         # Where simulated time is wanted, the simulator is the one to provide it.
         simulated_time = self.get_parameter("use_sim_time").value
         is_time_source = self._lockstep or factor != 1.0 or simulated_time
 
-        task, goals = disturbed_task(values), str(values["goals"]) or None
+        task, goals = disturbed_task(settings), settings.goals or None
         try:
-            self._simulation = Simulation(task, gui=bool(values["gui"]), goals=goals)
+            self._simulation = Simulation(task, gui=settings.gui, goals=goals)
         except ValueError as error:
-            raise ParameterError(str(error)) from None
+            raise SettingError(str(error)) from None
         self._spec = self._simulation.task.spec
         try:
-            self._film = Film(str(values["record"]), self._simulation)
+            self._film = Film(settings.record, self._simulation)
         except RecorderError as error:
-            raise ParameterError(str(error)) from None
+            raise SettingError(str(error)) from None
         self._topics = Topics(
             self,
             self._simulation,
             is_time_source=is_time_source,
-            has_camera_info=bool(values["camera_info"]),
+            has_camera_info=settings.camera_info,
         )
         self._clock_of_steps = self._make_clock(is_time_source, factor)
         self._inbox = PlanInbox(
@@ -158,7 +158,7 @@ class Sim(Node):
 
     def is_over(self) -> bool:
         """Whether the wanted number of episodes is finished."""
-        return 0 < int(self._settings.values()["episodes"]) <= self._board.finished
+        return 0 < self._settings.values().episodes <= self._board.finished
 
     def summary(self, stopped: Stopped) -> str:
         """The one line at the end of a run; waits for the planner's report when none has come."""
@@ -177,13 +177,13 @@ class Sim(Node):
 
     def _begin_episode(self, stamp: int) -> None:
         """stamp: ns, of its first observation."""
-        values = self._settings.values()
+        settings = self._settings.values()
         self._begin_next = False
-        self._rng = episode_rng(int(values["seed"]), str(values["episode_stream"]), self._number)
+        self._rng = episode_rng(settings.seed, settings.episode_stream, self._number)
         self._number += 1
         self._steps = 0
         self._simulation.reset(self._rng)
-        settle = 0 if self._lockstep else from_seconds(float(values["settle"]))
+        settle = 0 if self._lockstep else from_seconds(settings.settle)
         self._begins_at = stamp + settle
         self._inbox.begin_episode(self._begins_at, rest_position(self._simulation))
         self._publish_goal()
@@ -203,7 +203,7 @@ class Sim(Node):
             self._topics.publish_observation(observation, stamp)
             if not self._lockstep:
                 return True
-            timeout = float(self._settings.values()["lockstep_timeout"])
+            timeout = self._settings.values().lockstep_timeout
             patience = timeout if self._inbox.started else _FIRST_REPEAT
             if self._inbox.wait_for_answer(patience, lambda: stopped() or bool(self._commands)):
                 return True
@@ -217,8 +217,8 @@ class Sim(Node):
 
     def _step(self, observation: Observation) -> None:
         stamp = self._clock_of_steps.stamp
-        values = self._settings.values()
-        decision = self._inbox.decide(stamp, float(values["plan_timeout"]))
+        settings = self._settings.values()
+        decision = self._inbox.decide(stamp, settings.plan_timeout)
         caption = f"episode {self._number}   step {self._steps}   {self._distance()}"
         self._film.add(observation, decision.remaining, caption, wait=self._lockstep)
         self._simulation.advance(decision.action)
@@ -226,7 +226,7 @@ class Sim(Node):
         counts = decision.started and stamp >= self._begins_at
         self._steps += counts
         success = counts and self._simulation.is_success()
-        if success or self._steps >= int(values["episode_steps"]):
+        if success or self._steps >= settings.episode_steps:
             self._conclude(success)
         self._publish_episode(decision.status, success)
 

@@ -6,6 +6,7 @@ the same. It ends with the process that started it.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import time
@@ -21,19 +22,30 @@ from sensor_msgs.msg import Image, JointState
 from wm_mpc.model.checkpoint import read_metadata
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image, state_to_joint_states, state_to_odometry
-from wm_mpc.ros.parameters import Parameter, declare
+from wm_mpc.ros.parameters import declare
 from wm_mpc.ros.running import Stopped, run
 from wm_mpc.ros.timing import to_stamp
+from wm_mpc.settings.fields import check, setting
 from wm_mpc.spec import RobotSpec
 
-TABLE = (
-    Parameter("recording", "", "File .npz with images (n, height, width, 3) and states (n, state "
-              "size), goal_image and goal_state", read_only=True),
-    Parameter("checkpoint", "", "World model whose robot this is", read_only=True),
-    Parameter("height", 96, "Rows of the pictures", "pixels", 16, 4096, read_only=True),
-    Parameter("width", 96, "Columns of the pictures", "pixels", 16, 4096, read_only=True),
-    Parameter("rate", 10.0, "Pictures per second", "Hz", 0.1, 200.0, read_only=True),
-)  # fmt: skip
+
+@dataclasses.dataclass(frozen=True)
+class PlayerSettings:
+    """Of the node `camera_player`, which are its parameters."""
+
+    recording: str = setting(
+        "",
+        "File .npz with images (n, height, width, 3) and states (n, state size), goal_image and "
+        "goal_state",
+        read_only=True,
+    )
+    checkpoint: str = setting("", "World model whose robot this is", read_only=True)
+    height: int = setting(96, "Rows of the pictures", "pixels", 16, 4096, read_only=True)
+    width: int = setting(96, "Columns of the pictures", "pixels", 16, 4096, read_only=True)
+    rate: float = setting(10.0, "Pictures per second", "Hz", 0.1, 200.0, read_only=True)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class CameraPlayer(Node):
@@ -41,11 +53,11 @@ class CameraPlayer(Node):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("camera_player", **options)
-        values = declare(self, TABLE).values()
-        self.period = 1.0 / values["rate"]
-        self._size = values["width"], values["height"]
-        self._spec = RobotSpec.from_dict(read_metadata(values["checkpoint"]))
-        with np.load(values["recording"]) as recording:
+        settings = declare(self, PlayerSettings).values()
+        self.period = 1.0 / settings.rate
+        self._size = settings.width, settings.height
+        self._spec = RobotSpec.from_dict(read_metadata(settings.checkpoint))
+        with np.load(settings.recording) as recording:
             self._images = [self._resized(image) for image in recording["images"]]
             self._states = recording["states"]
             goal = self._resized(recording["goal_image"]), recording["goal_state"]

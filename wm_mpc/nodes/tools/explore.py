@@ -7,6 +7,7 @@ give a real robot room, or drive that by hand.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections import deque
@@ -19,24 +20,41 @@ from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import actions_to_trajectory
-from wm_mpc.ros.parameters import Parameter, declare
+from wm_mpc.ros.parameters import declare
 from wm_mpc.ros.running import Stopped, run
 from wm_mpc.ros.timing import to_stamp
+from wm_mpc.settings.fields import check, setting
 from wm_mpc.sim.tasks import TASKS, make_task
 from wm_mpc.spec import RobotSpec
 
-TABLE = (
-    Parameter("task", "wall", "Task whose actions and limits are used",
-              choices=tuple(sorted(TASKS)), read_only=True),
-    Parameter("seed", 0, "Seed of the random numbers", "", 0, 2**31 - 1, read_only=True),
-    Parameter("speed", 0.7,
-              "Largest steady action, as a share of the limits; noise comes on top", "", 0.0, 1.0,
-              read_only=True),
-)  # fmt: skip
 _AHEAD = 5  # points of a plan: the robot goes on when a message is late, and holds when all are
 _STEPS = (3, 15)  # in one direction
 _NOISE = (0.05, 0.2, 0.6)  # of an action, as a share of half its range
 _NAP = 0.05  # s
+
+
+@dataclasses.dataclass(frozen=True)
+class ExploreSettings:
+    """Of the node `explore`, which are its parameters."""
+
+    task: str = setting(
+        "wall",
+        "Task whose actions and limits are used",
+        choices=tuple(sorted(TASKS)),
+        read_only=True,
+    )
+    seed: int = setting(0, "Seed of the random numbers", "", 0, 2**31 - 1, read_only=True)
+    speed: float = setting(
+        0.7,
+        "Largest steady action, as a share of the limits; noise comes on top",
+        "",
+        0.0,
+        1.0,
+        read_only=True,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class Wanderer:
@@ -63,10 +81,10 @@ class Explore(Node):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("explore", **options)
-        values = declare(self, TABLE).values()
-        self._spec = make_task(str(values["task"])).spec
-        rng = np.random.default_rng(int(values["seed"]))
-        self._next = Wanderer(self._spec, float(values["speed"]), rng)
+        settings = declare(self, ExploreSettings).values()
+        self._spec = make_task(settings.task).spec
+        rng = np.random.default_rng(settings.seed)
+        self._next = Wanderer(self._spec, settings.speed, rng)
         self._plan = deque((self._next() for _ in range(_AHEAD)), maxlen=_AHEAD)
         self._publisher = self.create_publisher(
             JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS
