@@ -43,8 +43,8 @@ def _transformer(latent_size: int, action_size: int, gated: int, sizes: Architec
     )
 
 
-# Latent size, action block size, number of coordinates behind a gate and sizes -> dynamics. A new
-# dynamics is one line here.
+# Functions from latent size, action block size, number of gated coordinates and sizes to a
+# dynamics. A new dynamics is one line here.
 DYNAMICS: dict[str, Callable[[int, int, int, Architecture], Dynamics]] = {
     "gru": _gru,
     "transformer": _transformer,
@@ -53,7 +53,11 @@ DYNAMICS: dict[str, Callable[[int, int, int, Architecture], Dynamics]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """Sizes of the parts of a world model. Raises SpecError when they are not accepted."""
+    """Sizes of the parts of a world model.
+
+    Raises:
+        SpecError: A size is not accepted.
+    """
 
     keypoints: int = setting(8, "Points that the encoder finds in the scene", low=1)
     encoder_width: int = setting(
@@ -80,9 +84,9 @@ class Architecture:
     robot_points: int = setting(8, "Blobs with which the decoder draws the robot", low=1)
     robot_from_state: bool = setting(
         True,
-        "Draw the robot from its measured state. Goals are compared by keypoints alone: if the "
-        "goal is a posture of the robot itself, and the state says everything about it, this must "
-        "be false, or the keypoints see nothing of it",
+        "Draw the robot from its measured state. Goals are compared by keypoints alone. So if the "
+        "goal is a posture of the robot itself, and the state describes it completely, this must "
+        "be false, or the keypoints do not see the robot",
     )
     proposals: int = setting(32, "Number of learned first plans; 0: none", low=0)
     proposal_steps: int = setting(5, "Model steps of each learned first plan", "steps", low=1)
@@ -108,8 +112,15 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Architecture:
-        """From a checkpoint. Raises SpecError."""
-        # Older checkpoints have no gate and no proposals, and say nothing of them.
+        """Read the sizes from a checkpoint.
+
+        Args:
+            data: Sizes by name.
+
+        Raises:
+            SpecError: A name is unknown, or a size is not accepted.
+        """
+        # Older checkpoints have no gate and no proposals, and do not mention them.
         try:
             return build(cls, {"gate": False, "proposals": 0, **data}, "architecture.")
         except SettingError as error:

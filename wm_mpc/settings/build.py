@@ -17,7 +17,7 @@ import yaml
 from wm_mpc.settings.fields import SettingError
 
 Config = TypeVar("Config")
-_SHOWN = 99  # characters of a value in an error: a file may hold anything
+_SHOWN = 99  # most characters of a value in an error, because a file may hold anything
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
@@ -111,7 +111,7 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def _hints(kind: type) -> Mapping[str, Any]:
-    """Annotations by field; reading them takes longer than all the rest."""
+    """Annotations by field, cached because reading them takes longer than all the rest."""
     return typing.get_type_hints(kind)
 
 

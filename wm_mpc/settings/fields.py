@@ -1,7 +1,7 @@
-"""Settings that describe themselves: a default, its range, its unit and one sentence, once.
+"""Settings that describe themselves: default, range, unit and one sentence, written once.
 
-A dataclass whose fields are made by `setting` checks itself (`check`), is built from a file or a
-command line (`wm_mpc.settings.build`), becomes ROS parameters (`wm_mpc.ros.parameters`) and a row
+A dataclass with `setting` fields checks itself (`check`). It can be built from a file or a command
+line (`wm_mpc.settings.build`). It also becomes ROS parameters (`wm_mpc.ros.parameters`), and rows
 of the reference pages.
 """
 
@@ -16,23 +16,23 @@ _KEY, _SECTION = "setting", "section"
 
 
 class SettingError(ValueError):
-    """A setting that is unknown or not accepted; the text names it, and says what is accepted."""
+    """A setting is unknown or not accepted. The text names it, and says what is accepted."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What is known of a setting beside its name and its default.
+    """The description of a setting; its name and its default are in the dataclass.
 
     Attributes:
-        text: One sentence on what it means.
-        unit: Of the value, e.g. "s".
-        low: The least value accepted.
-        high: The largest value accepted.
-        above: All values above this one are accepted, but not the value itself.
-        below: All values below this one are accepted, but not the value itself.
-        choices: The texts accepted; None: any.
+        text: One sentence on its meaning.
+        unit: Unit of the value, for example "s".
+        low: Smallest accepted value.
+        high: Largest accepted value.
+        choices: Accepted texts; None: any.
         read_only: Whether it counts at start-up only.
         only_inactive: Whether it may change only while the node is not active.
+        above: Values must be above this one.
+        below: Values must be below this one.
     """
 
     text: str
@@ -46,14 +46,17 @@ class Setting:
     below: float | None = None
 
     def accepted(self, kind: str) -> str:
-        """What is accepted, for people, e.g. "a number from 0.5 to 100.0 Hz". kind: e.g. "a
-        number"."""
+        """Say what is accepted, for people, for example "a number from 0.5 to 100.0 Hz".
+
+        Args:
+            kind: Type of the value, for example "a number".
+        """
         if self.choices is not None:
             return ", ".join(choice or '""' for choice in self.choices)
         return f"{kind} {self.bounds()} {self.unit}".replace("  ", " ").rstrip()
 
     def bounds(self) -> str:
-        """The range, for people, e.g. "from 0.5 to 100.0"; empty where there is none."""
+        """Describe the range, for people, for example "from 0.5 to 100.0"; empty without a range."""
         if self.low is not None and self.high is not None:
             return f"from {self.low} to {self.high}"
         ends = {
@@ -65,8 +68,11 @@ class Setting:
         return " and ".join(f"{word} {end}" for word, end in ends.items() if end is not None)
 
     def accepts(self, value: object) -> bool:
-        """Whether a value of the right type is in range, or one of the choices. Of a tuple, every
-        item must be."""
+        """Whether a value of the right type is in range, or one of the choices.
+
+        Args:
+            value: The value. For a tuple, every item must be accepted.
+        """
         if isinstance(value, tuple):
             return all(self.accepts(item) for item in value)
         if self.choices is not None and value not in self.choices:
@@ -93,19 +99,33 @@ def setting(
     above: float | None = None,
     below: float | None = None,
 ) -> Any:
-    """A field of a dataclass; see `Setting`."""
+    """Make a field of a dataclass. The other arguments are those of `Setting`.
+
+    Args:
+        default: The default.
+        text: One sentence on its meaning.
+    """
     entry = Setting(text, unit, low, high, choices, read_only, only_inactive, above, below)
     return dataclasses.field(default=default, metadata={_KEY: entry})
 
 
 def section(kind: type) -> Any:
-    """A field that is a dataclass of settings itself; the names of its settings begin with the
-    field's name and a dot."""
+    """Make a field that is itself a dataclass of settings.
+
+    The names of its settings begin with the field's name and a dot.
+
+    Args:
+        kind: The dataclass.
+    """
     return dataclasses.field(default_factory=kind, metadata={_SECTION: kind})
 
 
 def kind_of(value: object) -> str:
-    """The type of a value, for people."""
+    """Name the type of a value, for people.
+
+    Args:
+        value: The value.
+    """
     if isinstance(value, tuple):
         return f"a list, each {kind_of(value[0])}" if value else "a list"
     kinds = {bool: "true or false", int: "an integer", float: "a number", str: "text"}
@@ -113,14 +133,14 @@ def kind_of(value: object) -> str:
 
 
 def check(config: Any, where: str = "") -> None:
-    """Check all fields made by `setting`, but not those of sections, which check themselves.
+    """Check all `setting` fields of a dataclass. Its sections check themselves.
 
     Args:
-        config: A dataclass.
-        where: What names begin with in errors, e.g. "planner.".
+        config: The dataclass.
+        where: Beginning of all names in errors, for example "planner.".
 
     Raises:
-        SettingError: A value is out of range, or none of the choices.
+        SettingError: A value is out of range, or not one of the choices.
     """
     for field in dataclasses.fields(config):
         entry = field.metadata.get(_KEY)
@@ -132,8 +152,15 @@ def check(config: Any, where: str = "") -> None:
 
 
 def entries(kind: type, prefix: str = "") -> Iterator[tuple[str, Any, Setting]]:
-    """Name, default and description of every setting of a dataclass, those of its sections
-    included, in their order."""
+    """List all settings of a dataclass and of its sections, in their order.
+
+    Args:
+        kind: The dataclass.
+        prefix: Beginning of all names.
+
+    Yields:
+        Name, default and description.
+    """
     for field in dataclasses.fields(kind):
         entry = field.metadata.get(_KEY)
         if entry is not None:
@@ -143,8 +170,13 @@ def entries(kind: type, prefix: str = "") -> Iterator[tuple[str, Any, Setting]]:
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """The values of a dataclass's settings by their dotted names, those of its sections included;
-    the reverse of `wm_mpc.settings.build.nested`."""
+    """Return the values of all settings by dotted name; the reverse of
+    `wm_mpc.settings.build.nested`.
+
+    Args:
+        config: A dataclass of settings.
+        prefix: Beginning of all names.
+    """
     values: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
