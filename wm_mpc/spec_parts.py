@@ -169,9 +169,9 @@ class ActionSpec:
             control_period: Length of a control step, s.
 
         Returns:
-            float64 (action size,), in the action's unit, from the rate limit. Without a rate limit:
-            None for velocities and efforts, and `LARGEST_JUMP` of the range for positions, which
-            must never jump.
+            float64 (action size,), in the action's unit, from the rate limit. Without a rate limit
+            it is None for velocities and efforts, and `LARGEST_JUMP` of the range for positions,
+            which must never jump.
         """
         if self.rate_limit is not None:
             return np.asarray(self.rate_limit) * control_period

@@ -262,8 +262,8 @@ class PlanFollower:
             measured: Positions by name at that time, rad or m, as far as known.
 
         Returns:
-            The action (action size,), in its unit: rest for velocities and efforts, and the
-            positions of a hold (`offer`) for position robots; None if unknown.
+            The action (action size,), in its unit; None if it is unknown. For velocities and
+            efforts it is rest, for position robots the positions of a hold (`offer`).
         """
         if self._pace is None:
             assert self._rest is not None

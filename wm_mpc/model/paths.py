@@ -15,12 +15,14 @@ ABOVE_FLOOR = 0.05  # m; height at which a path on the floor is drawn
 def places(names: Sequence[str]) -> dict[str, list[int]]:
     """Find the columns of x, y and (if there is one) z of each thing in a pose.
 
+    For example, ("tip_x", "tip_y", "tip_z") gives {"tip_": [0, 1, 2]}, and ("x", "y") gives {"":
+    [0, 1]}.
+
     Args:
         names: Names of the numbers of a pose.
 
     Returns:
-        Columns by thing. ("tip_x", "tip_y", "tip_z") gives {"tip_": [0, 1, 2]}, and ("x", "y")
-        gives {"": [0, 1]}.
+        Columns by thing.
     """
     found = {}
     for name in names:

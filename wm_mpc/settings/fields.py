@@ -56,7 +56,7 @@ class Setting:
         return f"{kind} {self.bounds()} {self.unit}".replace("  ", " ").rstrip()
 
     def bounds(self) -> str:
-        """Describe the range, for people, for example "from 0.5 to 100.0"; empty without a range."""
+        """Describe the range, for people, such as "from 0.5 to 100.0"; empty without a range."""
         if self.low is not None and self.high is not None:
             return f"from {self.low} to {self.high}"
         ends = {
