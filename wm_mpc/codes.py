@@ -18,7 +18,14 @@ class Level(enum.IntEnum):
     STALE = 3
 
 
-class HoldCode(str, enum.Enum):
+class Code(str, enum.Enum):
+    """A text that programs compare."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class HoldCode(Code):
     """What makes the control loop hold. The text of a `HoldError` says more: which topic, how old,
     how far."""
 
@@ -46,7 +53,7 @@ class HoldCode(str, enum.Enum):
     FAULT = "hold.fault"  # a fault of ours
 
 
-class StatusCode(str, enum.Enum):
+class StatusCode(Code):
     """What the controller does when it does not hold."""
 
     UNCONFIGURED = "unconfigured"
@@ -58,7 +65,7 @@ class StatusCode(str, enum.Enum):
     FAILED = "failed"  # a transition failed
 
 
-class WarningCode(str, enum.Enum):
+class WarningCode(Code):
     """What people should know though the controller goes on. There may be several at once."""
 
     PLAN_CHANGED = "warning.plan_changed"  # slower than planned, or brought inside the limits
@@ -74,7 +81,7 @@ class WarningCode(str, enum.Enum):
     CHECKPOINT = "warning.checkpoint"  # the parameter names another one than the one in use
 
 
-class GoalCode(str, enum.Enum):
+class GoalCode(Code):
     """Where a goal is."""
 
     WAITING = "goal.waiting"
@@ -94,7 +101,7 @@ class GoalCode(str, enum.Enum):
         return self.value.partition(".")[2]
 
 
-class SimCode(str, enum.Enum):
+class SimCode(Code):
     """What a simulated robot does with the plans it gets."""
 
     NO_REST = "sim.no_rest"  # not measured yet, so nothing is sent
@@ -107,7 +114,7 @@ class SimCode(str, enum.Enum):
     REFUSED = "sim.refused"  # the last plan makes no sense
 
 
-class LearnerCode(str, enum.Enum):
+class LearnerCode(Code):
     """What the learner does."""
 
     IDLE = "learner.idle"

@@ -34,14 +34,15 @@ from wm_mpc.ros.timing import to_stamp
 Picture: TypeAlias = "np.ndarray | str | Path"
 _APPEND = "goal/append/image"
 _FRESH = 3.0  # s, for which a status counts as that of now; one comes each second
+_SETTLED = 0.3  # s after a request, from which on a status tells of it
 
 
 class Client:
     """Talks to one running controller. Use as a context manager, or call `close`.
 
     Args:
-        namespace: Of the controller, such as `left`; empty for none, or with `node` for that of the
-            node.
+        namespace: Of the controller, such as `left`. Empty: none or, with `node`, that of the node
+            (`/` for none).
         mpc: Name of the controller's node.
         timeout: How long (s) each call waits for an answer before it raises ClientError.
         node: A node (of rclpy) of yours to use; something else must spin it meanwhile, so do not
@@ -65,13 +66,14 @@ class Client:
         self._prefix = ""
         if node is None:
             node = self._own_node(namespace, domain_id)
-        elif namespace.strip("/"):
-            self._prefix = f"/{namespace.strip('/')}/"
+        elif namespace:
+            self._prefix = f"/{namespace.strip('/')}/".replace("//", "/")
         self._node = node
         self._lock = threading.Lock()
         self._reports: dict[int, GoalReport] = {}  # by stamp, of all goals ever heard of
         self._listed: tuple[GoalReport, ...] | None = None  # the newest message
         self._status: tuple[float, MpcStatus] | None = None  # when it came (s), and what it says
+        self._asked = 0.0, ""  # when the last request was answered (s), and the code then
         self._unreadable = ""  # what it says of goals, for an error
         self._sent = 0  # stamp of the last goal
         self._services: dict[str, Any] = {}
@@ -286,7 +288,12 @@ class Client:
                 self._status = time.monotonic(), status
 
     def _is_fresh(self) -> bool:
-        return self._status is not None and time.monotonic() - self._status[0] <= _FRESH
+        """Whether the newest status is of now, and not of before the last request."""
+        if self._status is None:
+            return False
+        (came, status), (asked, before) = self._status, self._asked
+        is_after = came >= asked + (_SETTLED if status.code == before else 0.0)
+        return is_after and time.monotonic() - came <= _FRESH
 
     def _until(self, condition: Callable[[], Any], otherwise: str) -> None:
         if not wait_until(condition, self._timeout, self._stopped):
@@ -301,7 +308,8 @@ class Client:
 
     def _check_presence(self) -> None:
         """Raises ClientError when the controller has ended."""
-        if not (self._takes_goals() or self._is_fresh()):
+        came = 0.0 if self._status is None else self._status[0]
+        if not self._takes_goals() and time.monotonic() - came > _FRESH:
             raise ClientError(f"{self._controller()} has gone")
 
     def _elsewhere(self) -> str:
@@ -323,4 +331,6 @@ class Client:
         self._until(client.service_is_ready, f"there is no service {client.srv_name}")
         answer = client.call_async(request)
         self._until(answer.done, f"the service {client.srv_name} does not answer")
+        before = "" if self._status is None else self._status[1].code
+        self._asked = time.monotonic(), before
         return answer.result()
