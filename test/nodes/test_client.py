@@ -32,10 +32,8 @@ class Robot:
             "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         }
         self._stack = contextlib.ExitStack()
-        self.start(
-            "wm_mpc.nodes.sim", "task:=wall", "seed:=3", "episode_steps:=100000", names=names
-        )
-        self.mpc = self.start("wm_mpc.nodes.mpc", "checkpoint:=wall", names=names)
+        self.start("sim", "task:=wall", "seed:=3", "episode_steps:=100000")
+        self.mpc = self.start("mpc", "checkpoint:=wall")
 
     def start(self, node, *parameters):
         words = [word for parameter in parameters for word in ("-p", parameter)]
@@ -116,8 +114,8 @@ def test_a_program_drives_the_robot(robot, domain_id):
         with pytest.raises(ClientError, match=r"2 states for 1 images"):
             client.send([here], [None, None])
         with Client("left", domain_id=domain_id, timeout=2.0) as other:
-            with pytest.raises(ClientError, match=r"no node mpc takes goals in the namespace /left; "
-                               r"there is one in: /$"):  # fmt: skip
+            elsewhere = r"no node mpc takes goals in the namespace /left; there is one in: /$"
+            with pytest.raises(ClientError, match=elsewhere):
                 other.set_goal(here)
             with pytest.raises(ClientError, match=r"the node /left/mpc says nothing"):
                 _ = other.status
