@@ -1,4 +1,4 @@
-"""Brings the robot back to where it is now, after it has driven somewhere else for a while."""
+"""Remembers where the robot is now as a picture, and brings the robot back there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wm_mpc.client import Client, ClientError
 def main() -> int:
     with Client() as client:
         here = client.take_picture()  # a file will do, too: client.set_goal("shelf.png")
-        time.sleep(3.0)  # the robot goes on to the goal it has
+        time.sleep(1.0)  # the robot goes on to the goal it has
 
         client.hold()
         print("holding:", client.status.code)

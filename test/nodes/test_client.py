@@ -77,16 +77,21 @@ def until(condition, seconds=20.0):
 def test_a_program_drives_the_robot(robot, domain_id):
     with Client(domain_id=domain_id, timeout=40.0) as client:
         until(lambda: client.status.is_planning, 60.0)
+        here = client.take_picture()
+        assert (here.shape, here.dtype) == ((64, 64, 3), np.uint8)
+        time.sleep(0.7)  # it drives to the goal that the simulation has drawn
+        client.set_goal(here, state={"vx": 0.0, "vy": 0.0})
+        back = client.wait(timeout=60.0)
+        assert back.is_reached, back
+        # From here on the goal of the simulation is never reached, so that it draws no other.
         ended = robot.run(ROOT / "docs" / "examples" / "drive.py")
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert "holding: hold.person" in ended.stdout
         assert "goal: goal.reached after" in ended.stdout
 
-        here = client.take_picture()
-        assert (here.shape, here.dtype) == ((64, 64, 3), np.uint8)
         # A picture that the camera will never see is a goal that is never reached.
         noise = np.random.default_rng(0).integers(0, 255, here.shape, np.uint8)
-        first = client.set_goal(noise, state={"vx": 0.0, "vy": 0.0})
+        first = client.set_goal(noise)
         assert first.code is GoalCode.EXECUTING
         second = client.append(255 - noise)
         assert [goal.code for goal in client.goals[-2:]] == [GoalCode.EXECUTING, GoalCode.WAITING]
