@@ -34,6 +34,7 @@ from wm_mpc.nodes.mpc.session import Session
 from wm_mpc.nodes.mpc.statistics import Statistics
 from wm_mpc.nodes.mpc.status import Status
 from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.ros import garbage
 from wm_mpc.ros.dropped import Dropped
 from wm_mpc.ros.lifecycle import ManagedNode, reported
 from wm_mpc.ros.parameters import declare
@@ -146,6 +147,7 @@ class Mpc(ManagedNode):
         )
         self._status.report(WARN, StatusCode.INACTIVE, "configured, not active")
         self._reloader.follow(again=True)
+        garbage.loaded()
         return TransitionCallbackReturn.SUCCESS
 
     @reported

@@ -187,8 +187,9 @@ class Session:
         """Tell the robot to hold; the stamp (ns) of that, and the action (action size,) that it
         rests with, None where a position robot has not been measured."""
         with self._lock:
-            now, measured = self._world.now(), self._world.measured()
+            measured = self._world.measured()
             self._statistics.no_rest = self._loop.model.spec.why_no_rest(measured)
+            now = self._world.now()
             return now, self._plans.hold(now, measured)
 
     # ---------------------------------------------------------------------- the planning thread
