@@ -60,9 +60,9 @@ class Fed:
         self.sent.append(actions)
         return self._publish(stamp, actions, *more)
 
-    def _report(self, level, code, message):
+    def _report(self, level, code, message, *warnings):
         self.said[message.partition(":")[0]] += 1
-        self.node._status.report(level, code, message)
+        self.node._status.report(level, code, message, *warnings)
 
     def send(self, topic, message):
         subscription, self._write = self.subscriptions[topic], self._write + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import pytest
@@ -127,3 +128,22 @@ def test_a_client_is_answered_and_the_node_lives_on(node, observer):
             assert answer.success == success, number
         observer.call(Trigger, "managed/alive")
         assert not ended()
+
+
+def test_a_destroyed_node_leaves_the_graph_without_a_garbage_collection(observer):
+    def services():
+        return observer.node.count_services("managed/change_state")
+
+    gc.disable()
+    try:
+        for _ in range(3):
+            context = rclpy.Context()
+            rclpy.init(context=context, domain_id=observer.domain_id)
+            node = Node(context=context)
+            observer.wait_until(lambda: services() == 1, "the service")
+            node.destroy_node()
+            context.try_shutdown()
+            observer.wait_until(lambda: services() == 0, "the service's end")
+            assert node.state == "finalized"
+    finally:
+        gc.enable()

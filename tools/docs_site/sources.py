@@ -34,7 +34,14 @@ PARAMETERS_JSON = ROOT / "wm_mpc" / "ros" / "parameters.json"
 TRAINING = "wm_mpc.training.config:TrainConfig"
 OUTPUTS = "wm_mpc.nodes.mpc.outputs.registry:OUTPUTS"
 CHECKPOINTS = "wm_mpc.model.checkpoint:read_metadata"
-CODES = {"hold": "wm_mpc.control.codes:HoldCode", "status": "wm_mpc.control.codes:StatusCode"}
+CODES = {
+    "hold": "wm_mpc.codes:HoldCode",
+    "status": "wm_mpc.codes:StatusCode",
+    "warning": "wm_mpc.codes:WarningCode",
+    "goal": "wm_mpc.codes:GoalCode",
+    "sim": "wm_mpc.codes:SimCode",
+    "learner": "wm_mpc.codes:LearnerCode",
+}
 ADVICE = Path(__file__).with_name("advice.yaml")
 CLAIMS = "wm_mpc.experiments.speed.claims"
 TASKS = ("wall", "maze", "push_t", "reach", "reach_joints")  # in the order in which pages name them
@@ -270,7 +277,7 @@ def _option_default(action: argparse.Action, told: str) -> str:
 
 
 def codes(kind: str) -> str:
-    """The status codes of the controller, `hold` or `status`, with what to do about each."""
+    """The codes of a kind (`CODES`), with what to do about each."""
     advice = yaml.safe_load(ADVICE.read_text(encoding="utf-8"))
     known = {code.value for where in CODES.values() for code in find(where)}
     if known != set(advice):

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from wm_mpc.codes import SimCode
 from wm_mpc.control.pace import Pace
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.spec import ActionSpec
@@ -37,6 +38,23 @@ class Following(enum.Enum):
     FINISHED = "holding: the plan ran out of points"
     TIMED_OUT = "holding: no new plan within plan_timeout"
     REFUSED = "holding: the last plan was refused"
+
+    @property
+    def code(self) -> SimCode:
+        """The same for programs."""
+        return _CODES[self]
+
+
+_CODES = {
+    Following.UNKNOWN: SimCode.NO_REST,
+    Following.WAITING: SimCode.NO_PLAN,
+    Following.EXECUTING: SimCode.EXECUTING,
+    Following.PENDING: SimCode.PENDING,
+    Following.REQUESTED: SimCode.HELD,
+    Following.FINISHED: SimCode.FINISHED,
+    Following.TIMED_OUT: SimCode.TIMED_OUT,
+    Following.REFUSED: SimCode.REFUSED,
+}
 
 
 class PlanFollower:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
-from wm_mpc.control.codes import HoldCode
+from wm_mpc.codes import HoldCode, WarningCode
 from wm_mpc.control.observing import (
     GOOD,
     Ahead,
@@ -23,6 +23,14 @@ from wm_mpc.control.observing import (
 )
 from wm_mpc.control.state_history import StateAt, StateHistory
 from wm_mpc.units import SECOND
+
+# What each kind of warning is for programs
+_KINDS = {
+    "image": WarningCode.CLOCKS,
+    "robot state": WarningCode.CLOCKS,
+    "pair": WarningCode.OTHER_MOMENT,
+    "pictures": WarningCode.CAMERAS,
+}
 
 
 class Stamped(Protocol):
@@ -164,6 +172,14 @@ class ObservationCheck:
         if self.warnings.see(kind, finding.warning, self._moment):
             self._warn(finding.warning)
         return dataclasses.replace(finding, code=code) if finding.hold else GOOD
+
+    def warned(self, now: float) -> dict[WarningCode, str]:
+        """What people should know though the robot goes on. now: s of the steady clock."""
+        found: dict[WarningCode, str] = {}
+        for kind, text in self.warnings.texts(now).items():
+            code = _KINDS[kind]
+            found[code] = f"{found[code]}; {text}" if code in found else text
+        return found
 
     def values(self) -> dict[str, object]:
         """Return names and values for diagnostics."""

@@ -209,8 +209,11 @@ class Warnings:
     def _is_fresh(self, kind: str, now: float) -> bool:
         return kind in self._seen and now - self._seen[kind][0] <= _LASTS
 
+    def texts(self, now: float) -> dict[str, str]:
+        """All that still counts, by kind."""
+        seen = list(self._seen.items())
+        return {kind: text for kind, (_, text) in seen if self._is_fresh(kind, now)}
+
     def text(self, now: float) -> str:
         """All that still counts, in one sentence; empty for nothing."""
-        return "; ".join(
-            text for kind, (_, text) in list(self._seen.items()) if self._is_fresh(kind, now)
-        )
+        return "; ".join(self.texts(now).values())

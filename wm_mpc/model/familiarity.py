@@ -166,10 +166,15 @@ def describe_familiarity(model: WorldModel) -> str:
 
 def checkpoint_complaint(model: WorldModel) -> str:
     """All that a model's checkpoint lacks, for a status; empty where it lacks nothing."""
-    complaints = [familiarity_complaint(model)]
-    if names := model.spec.state.unnamed_angles:
-        complaints.append(
-            f"{', '.join(names)} is a number on a line for this checkpoint, made before angles "
-            "were known: plans across +-pi go the long way round (train again)"
-        )
-    return "; ".join(filter(None, complaints))
+    return "; ".join(filter(None, (familiarity_complaint(model), angles_complaint(model))))
+
+
+def angles_complaint(model: WorldModel) -> str:
+    """Which joints turn round without the checkpoint knowing it, for a status; empty for none."""
+    names = model.spec.state.unnamed_angles
+    if not names:
+        return ""
+    return (
+        f"{', '.join(names)} is a number on a line for this checkpoint, made before angles were "
+        "known: plans across +-pi go the long way round (train again)"
+    )

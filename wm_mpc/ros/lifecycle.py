@@ -3,6 +3,9 @@
 rclpy's own raises when a request does not fit the node's state, drops what a transition raises, and
 lets two transitions run at once where there is more than one thread. Here such a request is
 refused, an error is reported, and transitions come one after another.
+
+rclpy's own also stays in the graph after `destroy_node`, with its lifecycle services, until Python
+collects garbage. Clients find those services, and nobody answers. Here they go with the node.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from lifecycle_msgs.srv import ChangeState
+from rclpy.exceptions import InvalidHandle
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from wm_mpc.ros.callback_errors import CallbackErrors
@@ -41,8 +45,18 @@ class ManagedNode(LifecycleNode):
 
     @property
     def state(self) -> str:
-        """The node's state, e.g. "inactive"; "activating" and the like during a transition."""
-        return str(self._state_machine.current_state[1])
+        """The node's state, e.g. "inactive"; "activating" and the like during a transition;
+        "finalized" once the node is destroyed."""
+        try:
+            with self._state_machine:
+                return str(self._state_machine.current_state[1])
+        except InvalidHandle:
+            return "finalized"
+
+    def destroy_node(self) -> None:
+        """As rclpy's, and the lifecycle services leave the graph at once."""
+        super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()
 
     def _on_change_state(
         self, request: ChangeState.Request, response: ChangeState.Response

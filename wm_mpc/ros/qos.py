@@ -47,6 +47,9 @@ GOALS = (
     _profile(1, ReliabilityPolicy.BEST_EFFORT),
 )
 
+# Results of episodes: who listens later still gets them, the last thousand.
+RESULTS = _profile(1000, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
+
 # Goals to be reached one after another: none may be lost, and none comes twice.
 APPENDED = _profile(100, ReliabilityPolicy.RELIABLE)
 

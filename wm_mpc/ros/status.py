@@ -1,4 +1,4 @@
-"""Statuses on `/diagnostics`, the one topic where aggregators and monitors look for them.
+"""Statuses as messages, and `/diagnostics`, the one topic where aggregators and monitors look.
 
 As `diagnostic_updater` does it: the topic has an absolute name, and a status names its node in
 full. So the robots of a fleet share the topic and stay apart.
@@ -6,18 +6,87 @@ full. So the robots of a fleet share the topic and stay apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from wm_mpc.codes import Level
+from wm_mpc.messages.statuses import MpcStatus
 from wm_mpc.ros import qos
 
-OK, WARN, ERROR = (
-    DiagnosticStatus.OK[0], DiagnosticStatus.WARN[0], DiagnosticStatus.ERROR[0]
-)  # fmt: skip
+OK, WARN, ERROR = Level.OK, Level.WARN, Level.ERROR
 TOPIC = "/diagnostics"
 _NO_NAMESPACE = "wm_mpc"  # hardware_id of a robot without a namespace
+
+
+class Said(Protocol):
+    """A status as data; see `wm_mpc.messages.statuses`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def level(self) -> Level: ...
+    @property
+    def sentence(self) -> str: ...
+    def to_values(self) -> Mapping[str, object]: ...
+
+
+class Kind(Said, Protocol):
+    """A kind of status that can be read from the parts of a message."""
+
+    @classmethod
+    def of(cls, level: Level, name: str, sentence: str, values: Mapping[str, str]) -> Any: ...
+
+
+_Kind = TypeVar("_Kind", bound=Kind)
+
+
+def to_diagnostics(status: Said, hardware: str = "") -> DiagnosticStatus:
+    """A status as a message.
+
+    Args:
+        status: What is said.
+        hardware: Which robot it is of.
+    """
+    return DiagnosticStatus(
+        level=bytes([status.level]),
+        name=status.name,
+        message=status.sentence,
+        hardware_id=hardware,
+        values=[KeyValue(key=key, value=str(text)) for key, text in status.to_values().items()],
+    )
+
+
+def from_diagnostics(message: DiagnosticStatus, kind: type[_Kind]) -> _Kind:
+    """A message as data: the inverse of `to_diagnostics`.
+
+    Args:
+        message: One status.
+        kind: What it is to be, such as `MpcStatus`.
+
+    Raises:
+        MessageError: It is not one.
+    """
+    values = {entry.key: entry.value for entry in message.values}
+    level = Level(min(message.level[0], Level.STALE))
+    found: _Kind = kind.of(level, message.name, message.message, values)
+    return found
+
+
+def mpc_statuses(message: DiagnosticArray, namespace: str | None = None) -> Iterator[MpcStatus]:
+    """What controllers say in a message from `/diagnostics`, where the statuses of all robots come.
+
+    Args:
+        message: From that topic.
+        namespace: Of the controllers, such as `/left`, or `/` for none; None: of any.
+    """
+    for status in message.status:
+        node, separator, part = status.name.partition(": ")
+        if not separator or part != "mpc":
+            continue
+        if namespace is None or node.rpartition("/")[0] == namespace.strip("/"):
+            yield from_diagnostics(status, MpcStatus)
 
 
 class DiagnosticsPublisher:
@@ -52,20 +121,3 @@ class DiagnosticsPublisher:
         array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
-
-
-def statuses_of(message: DiagnosticArray, namespace: str, what: str) -> list[DiagnosticStatus]:
-    """The statuses in a message that a node of this namespace sent about `what`.
-
-    Args:
-        message: from `/diagnostics`, where all robots' statuses come.
-        namespace: of the node, as `node.get_namespace()` gives it, e.g. "/" or "/left".
-        what: as in `DiagnosticsPublisher`.
-    """
-    prefix = namespace.strip("/")
-    found = []
-    for status in message.status:
-        node, separator, part = status.name.partition(": ")
-        if separator and part == what and node.rpartition("/")[0] == prefix:
-            found.append(status)
-    return found

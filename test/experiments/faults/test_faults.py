@@ -10,6 +10,7 @@ from std_msgs.msg import Float64MultiArray
 
 from wm_mpc.cli import faults
 from wm_mpc.cli.faults import markdown
+from wm_mpc.codes import HoldCode
 from wm_mpc.experiments.faults import judging as run
 from wm_mpc.experiments.faults.arm import ArmRig, Driver
 from wm_mpc.experiments.faults.arm_lines import Report, _judge, _only_measured, _quiet
@@ -101,8 +102,8 @@ def test_lines_fail_when_what_must_happen_does_not(tmp_path, domain_id, monkeypa
         assert "did not hold" in calm.failures[0]
         silent = _run(rig, Fault("silence", PLANS, _silence))
         assert silent.failures == ["it did not go on planning"]
-        wrong = _run(rig, Fault("silence", HOLDS, _silence, reason="the moon is full"))
-        assert wrong.failures == ["diagnostics do not say 'the moon is full'"]
+        wrong = _run(rig, Fault("silence", HOLDS, _silence, codes=(HoldCode.FAULT,)))
+        assert wrong.failures == ["the status does not say hold.fault"]
         dead = _run(rig, Fault("it stays dead", STANDS, _kill, seconds=2.0, within=1.2))
         assert not dead.holds
         assert any("does not plan again" in failure for failure in dead.failures)

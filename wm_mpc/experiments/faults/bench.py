@@ -17,9 +17,14 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.context import Context
 
+from wm_mpc.codes import Level
 from wm_mpc.experiments.faults.services import Asker
+from wm_mpc.messages.statuses import MpcStatus
 from wm_mpc.ros import qos
 from wm_mpc.ros.running import spinning
+from wm_mpc.ros.status import mpc_statuses
+
+_NOTHING = MpcStatus("mpc", Level.STALE, "", "it has said nothing yet")
 
 
 class RigError(RuntimeError):
@@ -35,15 +40,13 @@ class Bench:
 
     Attributes:
         node: The bench's own node.
-        told: Latest status of each node, by its name.
-        status, level, values: Of `mpc`: its text, one of DiagnosticStatus, and its values.
+        statuses: Latest status of each controller, by the name of its node.
         asker: Calls services.
     """
 
     def __init__(self, domain: int, log: Path) -> None:
         self._log = log
-        self.status, self.level, self.values = "", 0, dict[str, str]()
-        self.told: dict[str, str] = {}
+        self.statuses: dict[str, MpcStatus] = {}
         self._environment = os.environ | {
             "ROS_DOMAIN_ID": str(domain),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
@@ -61,11 +64,18 @@ class Bench:
         )
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for status in message.status:
-            self.told[status.name.split(":")[0]] = status.message
-            if status.name.endswith("mpc: mpc"):
-                self.status, self.level = status.message, status.level[0]
-                self.values = {entry.key: entry.value for entry in status.values}
+        for status in mpc_statuses(message):
+            self.statuses[status.node] = status
+
+    @property
+    def status(self) -> MpcStatus:
+        """The latest of the node `mpc`."""
+        return self.statuses.get("mpc", _NOTHING)
+
+    def says(self, *codes: str) -> bool:
+        """Whether the node `mpc` says one of these codes, or warns of it."""
+        status = self.status
+        return status.code in codes or not status.warnings.isdisjoint(codes)
 
     def __enter__(self) -> Any:
         self._log.mkdir(parents=True, exist_ok=True)
@@ -111,10 +121,6 @@ class Bench:
             self._processes[name] = subprocess.Popen(
                 command, env=self._environment, stdout=log, stderr=subprocess.STDOUT
             )
-
-    def log_of(self, name: str) -> str:
-        """All that a process has said so far."""
-        return (self._log / f"{name}.log").read_text(errors="replace")
 
     def pids(self) -> dict[str, int]:
         return {name: process.pid for name, process in self._processes.items()}

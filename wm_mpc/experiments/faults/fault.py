@@ -28,16 +28,17 @@ def repair(rig: Rig) -> None:
 class Fault:
     """name: for people. must: `PLANS` (no hold), `HOLDS` (an empty plan in time, and none but empty
     ones until the end), `STANDS` (the robot itself, as nobody is left to tell it), or `EITHER`.
-    begin, end: make and mend it. seconds: it lasts, after the hold. reason: what diagnostics must
-    say. within: s, until the hold; None: observation_timeout + one period. settle: s after the
-    first hold from which on there must be no other plan. simulated_time: on a rig of that kind."""
+    begin, end: make and mend it. seconds: it lasts, after the hold. codes: one of
+    which the status must have, as its code or among its warnings; none: any. within: s, until the
+    hold; None: observation_timeout + one period. settle: s after the first hold from which on there
+    must be no other plan. simulated_time: on a rig of that kind."""
 
     name: str
     must: str
     begin: Begin
     end: Begin = repair
     seconds: float = 2.0
-    reason: str = ""
+    codes: tuple[str, ...] = ()
     within: float | None = None
     settle: float = 0.3
     simulated_time: bool = False

@@ -97,7 +97,7 @@ def _run_rig(
     shutil.copyfile(checkpoint, copy)
     with Rig(copy, domain, own, simulated_time=simulated, outputs=not simulated) as rig:
         if rig.wait_until_steady() is None:
-            raise RigError(f"the nodes do not begin to plan ({rig.status}); see {own}")
+            raise RigError(f"the nodes do not begin to plan ({rig.status.sentence}); see {own}")
         for fault in faults:
             yield _run(rig, fault)
         if rig.latencies is not None:
@@ -149,7 +149,7 @@ def _run(rig: Rig, fault: Fault) -> Outcome:
     outcome = Outcome(fault.name, fault.must)
     deaths = len(rig.crashed())
     if rig.wait_until_steady(_RECOVERY) is None:
-        outcome.failures.append(f"it did not plan before: {rig.status}")
+        outcome.failures.append(f"it did not plan before: {rig.status.sentence}")
     began = time.monotonic()
     before = time.monotonic()
     fault.begin(rig)
@@ -166,7 +166,7 @@ def _run(rig: Rig, fault: Fault) -> Outcome:
     steady = rig.wait_until_steady(_RECOVERY + (_RESTART if fault.must == STANDS else 0.0))
     outcome.recovery = None if steady is None else round(steady, 2)
     if steady is None:
-        outcome.failures.append(f"it does not plan again: {rig.status}")
+        outcome.failures.append(f"it does not plan again: {rig.status.sentence}")
     stale = [plan for plan in rig.since(ended) if plan.points and plan.age > TIMEOUT + 0.25]
     if stale and not fault.simulated_time:
         outcome.failures.append(f"a plan of an observation {stale[0].age:.2f} s old was sent")
@@ -188,14 +188,23 @@ def _watch(rig: Rig, fault: Fault, began: float, outcome: Outcome) -> None:
     rig.wait_for(lambda: False, fault.seconds)
     seen = rig.since(began)
     real = [plan for plan in seen if plan.points]
-    outcome.happened = f"{len(real)} plans, {len(seen) - len(real)} holds; {rig.status}"
+    outcome.happened = f"{len(real)} plans, {len(seen) - len(real)} holds; {rig.status.sentence}"
     if rig.answer:
         outcome.happened, rig.answer = f"{outcome.happened}; {rig.answer}", ""
     if fault.must == PLANS and (not seen or len(real) < _PLANNING_SHARE * len(seen)):
         outcome.failures.append("it did not go on planning")
-    if fault.must == PLANS and not rig.wait_for(lambda: fault.reason in rig.status, 2.0):
-        outcome.failures.append(f"diagnostics do not say {fault.reason!r}")
+    if (
+        fault.must == PLANS
+        and fault.codes
+        and not rig.wait_for(lambda: rig.says(*fault.codes), 2.0)
+    ):
+        outcome.failures.append(_not_said(fault))
     assert fault.must in (PLANS, EITHER)
+
+
+def _not_said(fault: Fault) -> str:
+    codes = [str(getattr(code, "value", code)) for code in fault.codes]
+    return f"the status does not say {' or '.join(codes) or 'that it holds'}"
 
 
 def _watch_hold(rig: Rig, fault: Fault, began: float, within: float, outcome: Outcome) -> None:
@@ -205,17 +214,17 @@ def _watch_hold(rig: Rig, fault: Fault, began: float, within: float, outcome: Ou
     hold = rig.wait_for(first_hold, within + 3.0)
     if hold is None:
         outcome.failures.append(f"it did not hold within {within + 3.0:.1f} s")
-        outcome.happened = rig.status
+        outcome.happened = rig.status.sentence
         return
     quiet = hold.received + fault.settle
 
     def told_why() -> bool:
-        return fault.reason in rig.status and rig.status.startswith("holding")
+        return rig.status.is_holding and (not fault.codes or rig.says(*fault.codes))
 
     told = rig.wait_for(told_why, fault.settle + 2.0)
-    outcome.happened = rig.status
+    outcome.happened = rig.status.sentence
     if not told:
-        outcome.failures.append(f"diagnostics do not say {fault.reason!r}")
+        outcome.failures.append(_not_said(fault))
     rig.wait_for(lambda: False, max(fault.seconds, quiet - time.monotonic() + 1.0))
     moving = [plan for plan in rig.since(hold.received) if plan.points]
     # From when on there is nothing but holds: the first may be another controller's.

@@ -11,6 +11,7 @@ from typing import Any
 
 from std_msgs.msg import String
 
+from wm_mpc.codes import HoldCode
 from wm_mpc.experiments.faults.fault import EITHER, HOLDS, PLANS, STANDS, Fault
 from wm_mpc.experiments.faults.rig import Rig
 from wm_mpc.nodes.mpc.parameters import MpcSettings
@@ -51,11 +52,15 @@ def _continue_mpc(rig: Rig) -> None:
 
 def _second(rig: Rig) -> None:
     """Until it plans, or has noticed that another one does."""
-    told = ("planning", "holding: another")
     _listen(rig, False)
-    rig.told.pop("mpc_2", None)
+    rig.statuses.pop("mpc_2", None)
     rig.start_mpc("second", "mpc_2")
-    rig.wait_for(lambda: rig.told.get("mpc_2", "").startswith(told), 20.0)
+
+    def is_there() -> bool:
+        status = rig.statuses.get("mpc_2")
+        return status is not None and (status.is_planning or status.code == HoldCode.RIVAL)
+
+    rig.wait_for(is_there, 20.0)
 
 
 def _no_second(rig: Rig) -> None:
@@ -138,7 +143,8 @@ def _no_announcement(rig: Rig) -> None:
 
 
 PROCESSES = (
-    Fault("simulation killed, and started again", HOLDS, _kill_sim, _start_sim, 3.0, "no image"),
+    Fault("simulation killed, and started again", HOLDS, _kill_sim, _start_sim, 3.0,
+          (HoldCode.STALE_IMAGE,)),
     Fault("1000 random parameter settings", EITHER, _storm, _calm, seconds=1.0),
     Fault("checkpoint replaced by garbage, and reload asked for", PLANS, _garbage, _no_garbage),
     Fault("garbage announced as checkpoints, with auto_reload", PLANS, _announce,
@@ -146,6 +152,6 @@ PROCESSES = (
     Fault("mpc stopped for 3 s (SIGSTOP)", STANDS, _stop_mpc, _continue_mpc, 3.0, within=1.2),
     Fault("mpc killed during a plan, and started again", STANDS, _kill_mpc, _start_mpc, 3.0,
           within=1.2),
-    Fault("two controllers at once", HOLDS, _second, _no_second, 8.0, "another node plans",
+    Fault("two controllers at once", HOLDS, _second, _no_second, 8.0, (HoldCode.RIVAL,),
           settle=3.0),
 )  # fmt: skip

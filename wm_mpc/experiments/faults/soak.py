@@ -16,6 +16,7 @@ import numpy as np
 
 from wm_mpc.experiments.common.settings import task_parameter_file
 from wm_mpc.experiments.faults.rig import Rig, RigError
+from wm_mpc.messages.statuses import MpcStatus
 from wm_mpc.resources import resolve_checkpoint
 
 MEMORY = 0.01  # growth of resident memory after warm-up that passes
@@ -52,8 +53,8 @@ class Sample:
     holds: int
 
 
-def sample(pids: dict[str, int], seconds: float, values: dict[str, str]) -> Sample:
-    """values: of the diagnostics of mpc."""
+def sample(pids: dict[str, int], seconds: float, status: MpcStatus) -> Sample:
+    """status: of the node mpc."""
     memory, descriptors, threads = {}, {}, {}
     for name, pid in pids.items():
         folder = Path(f"/proc/{pid}")
@@ -61,8 +62,8 @@ def sample(pids: dict[str, int], seconds: float, values: dict[str, str]) -> Samp
         memory[name] = pages * os.sysconf("SC_PAGE_SIZE")
         descriptors[name] = len(list((folder / "fd").iterdir()))
         threads[name] = len(list((folder / "task").iterdir()))
-    numbers = [int(values.get(key, 0)) for key in ("plans", "overruns", "holds")]
-    return Sample(seconds, memory, descriptors, threads, *numbers)
+    counts = status.plans, status.overruns, status.holds
+    return Sample(seconds, memory, descriptors, threads, *counts)
 
 
 def soak(
@@ -75,7 +76,7 @@ def soak(
     parameters = task_parameter_file(task)
     with Rig(resolve_checkpoint(task), domain, log, task=task, parameters=parameters) as rig:
         if rig.wait_until_steady() is None:
-            raise RigError(f"the nodes do not begin to plan ({rig.status}); see {log}")
+            raise RigError(f"the nodes do not begin to plan ({rig.status.sentence}); see {log}")
         began = time.monotonic()
         tuned = wanted = shown = began
         while (passed := time.monotonic() - began) < 60.0 * minutes:
@@ -89,7 +90,7 @@ def soak(
                 wanted = now
                 goals += rig.asker.trigger("sim/new_goal") is not None
             if passed >= _SAMPLE * len(samples):
-                samples.append(sample(rig.pids(), passed, rig.values))
+                samples.append(sample(rig.pids(), passed, rig.status))
             if now - shown > 60.0:
                 shown = now
                 last = samples[-1]
@@ -97,7 +98,7 @@ def soak(
                 tell(f"{passed / 60:.0f} min: {used}, {last.plans} plans, {last.overruns} missed")
             time.sleep(0.05)
         rig.wait_for(lambda: False, 1.5)  # the last diagnostics
-        samples.append(sample(rig.pids(), time.monotonic() - began, rig.values))
+        samples.append(sample(rig.pids(), time.monotonic() - began, rig.status))
     verdict = judge(samples)
     return {
         "task": task,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from wm_mpc.codes import HoldCode, WarningCode
 from wm_mpc.experiments.faults.fault import EITHER, HOLDS, PLANS, Begin, Fault, tampered
 from wm_mpc.experiments.faults.rig import Rig, Tamper, nothing, shifted
 
@@ -118,37 +119,41 @@ def _velocity(value: float) -> Tamper:
 
 
 WIRES = (
-    Fault("camera falls silent", HOLDS, tampered(image=nothing), reason="no image for"),
-    Fault("camera freezes: old picture, old stamp", HOLDS, _frozen(), reason="stamps are"),
+    Fault("camera falls silent", HOLDS, tampered(image=nothing), codes=(HoldCode.STALE_IMAGE,)),
+    Fault("camera freezes: old picture, old stamp", HOLDS, _frozen(),
+          codes=(HoldCode.STALE_IMAGE,)),
     Fault("camera repeats one picture under new stamps, robot moves", HOLDS, _repeated(),
-          seconds=3.0, reason="repeated one image"),
+          seconds=3.0, codes=(HoldCode.FROZEN_IMAGE,)),
     Fault("camera's stamps jump back by 5 s", HOLDS, tampered(image=shifted(-5.0)),
-          reason="stamps are"),
+          codes=(HoldCode.STALE_IMAGE,)),
     Fault("camera's stamps jump ahead by 5 s", HOLDS, tampered(image=shifted(5.0)),
-          reason="in the future"),
+          codes=(HoldCode.FUTURE_IMAGE,)),
     Fault("camera's stamps jump ahead by 0.45 s", HOLDS, tampered(image=shifted(0.45)),
-          reason="in the future"),
+          codes=(HoldCode.FUTURE_IMAGE,)),
     Fault("clock of camera and odometry 0.45 s ahead", HOLDS,
-          tampered(image=shifted(0.45), state=shifted(0.45)), reason="in the future"),
+          tampered(image=shifted(0.45), state=shifted(0.45)), codes=(HoldCode.FUTURE_IMAGE,)),
     Fault("clock of camera and odometry 0.06 s ahead", PLANS,
           tampered(image=shifted(0.06), state=shifted(0.06)), seconds=4.0,
-          reason="in the future"),
+          codes=(WarningCode.CLOCKS,)),
     Fault("camera's stamps jitter by 40 ms", PLANS, tampered(image=_jitter), seconds=4.0),
     Fault("half of the images get lost", PLANS, tampered(image=_half()), seconds=4.0),
     Fault("images at 500 Hz", PLANS, tampered(image=_flood), seconds=4.0),
-    Fault("wrong encoding", HOLDS, tampered(image=_encoding), reason="accepted encodings"),
-    Fault("truncated images", HOLDS, tampered(image=_truncated), reason="truncated"),
+    Fault("wrong encoding", HOLDS, tampered(image=_encoding), codes=(HoldCode.UNREADABLE,)),
+    Fault("truncated images", HOLDS, tampered(image=_truncated), codes=(HoldCode.UNREADABLE,)),
     Fault("images of 8x8", HOLDS, tampered(image=_picture(lambda h, w: _black(8, 8))),
-          reason="the model wants"),
+          codes=(HoldCode.UNREADABLE,)),
     Fault("images of 4000x3000", EITHER,
           tampered(image=_rare(_picture(lambda h, w: _black(3000, 4000)), 5)), seconds=4.0),
-    Fault("lens covered", HOLDS, tampered(image=_picture(_black)), reason="does not know"),
-    Fault("light off", HOLDS, tampered(image=_picture(_dark)), reason="does not know"),
-    Fault("NaN in the state", HOLDS, tampered(state=_velocity(math.nan)), reason="is nan"),
-    Fault("infinity in the state", HOLDS, tampered(state=_velocity(math.inf)), reason="is inf"),
-    Fault("state falls silent", HOLDS, tampered(state=nothing), reason="no robot state for"),
+    Fault("lens covered", HOLDS, tampered(image=_picture(_black)),
+          codes=(HoldCode.SURPRISE_IMAGE,)),
+    Fault("light off", HOLDS, tampered(image=_picture(_dark)), codes=(HoldCode.SURPRISE_IMAGE,)),
+    Fault("NaN in the state", HOLDS, tampered(state=_velocity(math.nan)),
+          codes=(HoldCode.UNREADABLE,)),
+    Fault("infinity in the state", HOLDS, tampered(state=_velocity(math.inf)),
+          codes=(HoldCode.UNREADABLE,)),
+    Fault("state falls silent", HOLDS, tampered(state=nothing), codes=(HoldCode.STALE_STATE,)),
     Fault("clock jumps ahead by 100 s", HOLDS, tampered(clock=shifted(100.0)),
-          reason="stamps are", simulated_time=True),
+          codes=(HoldCode.STALE_IMAGE,), simulated_time=True),
     Fault("clock jumps back by 100 s", HOLDS, tampered(clock=shifted(-100.0)),
-          reason="stamps", simulated_time=True),
+          codes=(HoldCode.STALE_IMAGE, HoldCode.FUTURE_IMAGE), simulated_time=True),
 )  # fmt: skip

@@ -34,10 +34,6 @@ from wm_mpc.experiments.common.settings import task_parameter_file
 
 _DOMAINS = range(2, 20)
 _SILENCE = 300.0  # s without an episode; then the launch has failed
-_EPISODE = re.compile(
-    r"episode (\d+): (reached|did not reach) the goal in (\d+) steps \((.*?)\), \d+ of \d+"
-)
-_ERROR = re.compile(r"(\w+) (\d+\.\d+)")
 _LAST_WORDS = 5.0  # s to wait for messages from before the end of the launch
 
 
@@ -141,13 +137,8 @@ def run_cell(
                 launch.wait(_LAST_WORDS)  # it ends by itself after the last episode
         finally:
             code = end(launch)
-    said = log.read_text(encoding="utf-8", errors="replace")
-    for entry in episodes_in_log(said):
-        if entry["episode"] not in records:  # it ended before the listener was connected
-            records[entry["episode"]] = _record(cell, entry)
-            heard(1)
     if len(records) < episodes or code != 0:
-        last = said.splitlines()[-5:]
+        last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
         raise LaunchError(
             f"{cell.label()}: received {len(records)} of {episodes} episodes over ROS, exit code "
             f"{code}; last words in {log}: {' / '.join(line.strip() for line in last) or 'none'}"
@@ -232,27 +223,6 @@ def node_parameters(benchmark: Benchmark, cell: Cell) -> dict[str, Any]:
         "threads": benchmark.threads,
     }
     return nodes
-
-
-def episodes_in_log(text: str) -> list[dict[str, Any]]:
-    """Read episodes from the log of the node `sim`, in the format of `episode_log`.
-
-    Args:
-        text: The log.
-
-    Returns:
-        Episodes with rounded distances and without trips.
-    """
-    return [
-        {
-            "episode": int(number),
-            "success": outcome == "reached",
-            "steps": int(steps),
-            "errors": {name: float(value) for name, value in _ERROR.findall(errors)},
-            "round_trip_ms": [],
-        }
-        for number, outcome, steps, errors in _EPISODE.findall(text)
-    ]
 
 
 def _record(cell: Cell, entry: dict[str, Any]) -> Record:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
@@ -22,6 +22,7 @@ from rclpy.task import Future
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from wm_mpc.codes import LearnerCode
 from wm_mpc.data.episodes import DatasetError
 from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.nodes.learner.live_learning import LiveLearning
@@ -31,6 +32,7 @@ from wm_mpc.nodes.learner.progress import Progress
 from wm_mpc.ros import qos
 from wm_mpc.ros.parameters import declare
 from wm_mpc.ros.running import Stopped, run
+from wm_mpc.ros.status import to_diagnostics
 from wm_mpc.settings.fields import SettingError
 from wm_mpc.spec import SpecError
 
@@ -101,12 +103,12 @@ class Learner(Node):
 
     def _is_done(self) -> bool:
         with self._lock:
-            is_over = self._process is None and self._progress.state in ("finished", "failed")
-            return is_over and self._live is None  # which goes on and on
+            ended = self._progress.code in (LearnerCode.FINISHED, LearnerCode.FAILED)
+            return ended and self._process is None and self._live is None  # which goes on and on
 
     def _kill_when_late(self) -> None:
         with self._lock:
-            if self._process is None or self._progress.state != "stopping":
+            if self._process is None or self._progress.code is not LearnerCode.STOPPING:
                 return
             if time.monotonic() > self._kill_at:
                 self.get_logger().warning("training does not stop; ending it by force")
@@ -141,7 +143,7 @@ class Learner(Node):
             if self._process is None:
                 response.message = f"nothing to stop: {self._progress.message()}"
                 return response
-            if self._progress.state != "stopping":
+            if self._progress.code is not LearnerCode.STOPPING:
                 self._kill_at = time.monotonic() + STOP_SECONDS
                 self._progress.stopping()
                 self._process.ask_to_stop()
@@ -202,16 +204,9 @@ class Learner(Node):
     def _publish(self) -> None:
         progress = self._progress
         with self._lock:
-            level = DiagnosticStatus.ERROR if progress.is_failed else DiagnosticStatus.OK
-            told = progress.values() | ({} if self._live is None else self._live.values())
-            values = {key: str(value) for key, value in told.items()}
-            status = DiagnosticStatus(
-                level=level,
-                name=f"{self.get_fully_qualified_name()[1:]}: training",
-                message=progress.message(),
-                values=[KeyValue(key=key, value=value) for key, value in values.items()],
-            )
-            array = DiagnosticArray(status=[status])
+            others = None if self._live is None else self._live.values()
+            status = progress.status(self.get_fully_qualified_name()[1:], others)
+            array = DiagnosticArray(status=[to_diagnostics(status)])
             array.header.stamp = self.get_clock().now().to_msg()
             self._status.publish(array)
 

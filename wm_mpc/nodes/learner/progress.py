@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from wm_mpc.codes import LearnerCode
+from wm_mpc.messages.progress_statuses import LearnerStatus
+
 
 class Progress:
-    """Gathers the events of a training process; `message` and `values` describe the present."""
+    """Gathers the events of a training process; `status` is how things are now."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self.state = "idle"
+        self.code = LearnerCode.IDLE
         self.reason = ""  # of the last failure
         self.checkpoint: Path | None = None  # the newest
         self._begin()
@@ -28,24 +31,24 @@ class Progress:
     def starting(self) -> None:
         """A training process was started."""
         self._begin()
-        self.state, self.reason, self._started = "starting", "", self._clock()
+        self.code, self.reason, self._started = LearnerCode.STARTING, "", self._clock()
 
     def stopping(self) -> None:
         """It was asked to stop."""
-        self.state = "stopping"
+        self.code = LearnerCode.STOPPING
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """Take in an event of the process."""
         kind = event["event"]
         if kind == "started":
-            if self.state == "starting":
-                self.state = "training"
+            if self.code is LearnerCode.STARTING:
+                self.code = LearnerCode.TRAINING
         elif kind == "progress":
             self._advance(event["stage"], event["done"], event["total"], event["values"])
         elif kind == "checkpoint":
             self.checkpoint = Path(event["path"]).resolve()
         else:  # one of FINAL_EVENTS
-            self.state, self.reason = kind, event.get("reason", "")
+            self.code, self.reason = _FINAL[kind], event.get("reason", "")
             self._ended = self._clock()
 
     def _advance(self, stage: str, done: int, total: int, losses: Mapping[str, float]) -> None:
@@ -57,15 +60,11 @@ class Progress:
 
     @property
     def is_failed(self) -> bool:
-        return self.state == "failed"
+        return self.code is LearnerCode.FAILED
 
     def message(self) -> str:
-        """The state in a few words."""
-        if self.is_failed:
-            return f"failed: {self.reason}"
-        if self.state == "training" and self._stage:
-            return f"training: {self._stage}, {self._done} of {self._total}"
-        return self.state
+        """The state in a few words, for people."""
+        return self.status().sentence
 
     def seconds_left(self) -> float | None:
         """Of the present stage, at its speed so far; None while there is nothing to tell from."""
@@ -77,14 +76,35 @@ class Progress:
 
     def values(self) -> dict[str, object]:
         """Details, by name, for a diagnostic message."""
-        values: dict[str, object] = {"state": self.state}
+        return self.status().to_values()
+
+    def status(self, node: str = "", others: Mapping[str, object] | None = None) -> LearnerStatus:
+        """How things are now.
+
+        Args:
+            node: Full name of the node.
+            others: What learning from a running robot adds.
+        """
+        seconds = None
         if self._started is not None:
-            end = self._clock() if self._ended is None else self._ended
-            values["seconds"] = f"{end - self._started:.1f}"
-        if self._stage:
-            values |= {"stage": self._stage, "update": self._done, "total": self._total}
-            left = self.seconds_left()
-            values["stage seconds left"] = "unknown" if left is None else f"{left:.0f}"
-        values |= {f"loss {name}": f"{value:.5g}" for name, value in self._losses.items()}
-        values["checkpoint"] = self.checkpoint or "none"
-        return values
+            seconds = (self._clock() if self._ended is None else self._ended) - self._started
+        return LearnerStatus(
+            node,
+            self.code,
+            self.reason,
+            seconds,
+            self._stage,
+            self._done,
+            self._total,
+            self.seconds_left(),
+            self._losses,
+            self.checkpoint,
+            {key: str(value) for key, value in (others or {}).items()},
+        )
+
+
+_FINAL = {
+    "finished": LearnerCode.FINISHED,
+    "stopped": LearnerCode.STOPPED,
+    "failed": LearnerCode.FAILED,
+}

@@ -16,6 +16,7 @@ import numpy as np
 from rclpy.event_handler import SubscriptionEventCallbacks
 from sensor_msgs.msg import Image
 
+from wm_mpc.codes import WarningCode
 from wm_mpc.control.observing import Warnings
 from wm_mpc.control.same_goal import same_picture
 from wm_mpc.messages.errors import MessageError
@@ -61,9 +62,10 @@ class RefusedGoals:
         """A goal could be read."""
         self.newest = ""
 
-    def warning(self, now: float) -> str:
-        """For a while after a refusal, what was refused; else empty. now: s, monotonic."""
-        return self._warnings.text(now)
+    def warned(self) -> dict[WarningCode, str]:
+        """For a while after a refusal, what was refused."""
+        text = self._warnings.text(time.monotonic())
+        return {WarningCode.GOAL_REFUSED: text} if text else {}
 
     def values(self) -> dict[str, object]:
         """For diagnostics."""

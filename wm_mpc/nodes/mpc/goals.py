@@ -8,27 +8,23 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
+from wm_mpc.codes import GoalCode
 from wm_mpc.control.goals import Goal, GoalQueue, GoalStatus
 from wm_mpc.control.same_goal import differs_by_noise, same_picture
 from wm_mpc.control.settings import GoalSettings
 from wm_mpc.messages.errors import MessageError
+from wm_mpc.messages.statuses import GoalReport
 from wm_mpc.nodes.mpc.inputs import Inputs, Snapshot
 from wm_mpc.nodes.mpc.states import STATE_TYPES
 from wm_mpc.ros import qos
 from wm_mpc.ros.dropped import Dropped
-from wm_mpc.ros.timing import stamp_text, to_nanoseconds
+from wm_mpc.ros.status import to_diagnostics
+from wm_mpc.ros.timing import to_nanoseconds
 
-_LEVELS = {
-    GoalStatus.WAITING: DiagnosticStatus.OK,
-    GoalStatus.EXECUTING: DiagnosticStatus.OK,
-    GoalStatus.REACHED: DiagnosticStatus.OK,
-    GoalStatus.ABORTED: DiagnosticStatus.ERROR,
-    GoalStatus.CANCELLED: DiagnosticStatus.WARN,
-}
 _STATES = 200  # goal states kept for pictures that are still to come
 
 
@@ -239,27 +235,20 @@ class Goals:
         return {"goal": self.summary(), "goal distance (model steps)": told}
 
     def publish(self) -> None:
-        """Tell of all goals."""
+        """Say of all goals what became of them."""
         array = DiagnosticArray()
         array.header.stamp = self._node.get_clock().now().to_msg()
         for goal in self._queue.all():
-            message = f"{goal.status.value}: {goal.reason}" if goal.reason else goal.status.value
-            values = {
-                "number": str(goal.number),
-                "status": goal.status.value,
-                "stamp": stamp_text(goal.content.image.header.stamp),
-                "distance": f"{goal.distance:.3f}",
-                "tolerance": f"{self._tolerance:.3f}",
-                "seconds": f"{goal.seconds:.2f}",
-            }
-            array.status.append(
-                DiagnosticStatus(
-                    level=_LEVELS[goal.status],
-                    name=f"goal {goal.number}",
-                    message=message,
-                    values=[KeyValue(key=key, value=value) for key, value in values.items()],
-                )
+            report = GoalReport(
+                goal.number,
+                GoalCode[goal.status.name],
+                goal.reason,
+                to_nanoseconds(goal.content.image.header.stamp),
+                goal.distance,
+                self._tolerance,
+                goal.seconds,
             )
+            array.status.append(to_diagnostics(report))
         self._publisher.publish(array)
 
 

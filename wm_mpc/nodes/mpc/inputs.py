@@ -14,6 +14,7 @@ import numpy as np
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CompressedImage, Image
 
+from wm_mpc.codes import WarningCode
 from wm_mpc.control.frozen_camera import FrozenCamera
 from wm_mpc.control.observation_check import ObservationCheck
 from wm_mpc.control.observing import AWAY_WARN, Ahead, ClockWatch, Finding
@@ -255,9 +256,11 @@ class Inputs:
     @property
     def warning(self) -> str:
         """What people should know though the robot goes on; empty for nothing."""
-        now = time.monotonic()
-        texts = self._check.warnings.text(now), self.refused_goals.warning(now)
-        return "; ".join(filter(None, texts))
+        return "; ".join(self.warned().values())
+
+    def warned(self) -> dict[WarningCode, str]:
+        """The same, by code."""
+        return {**self._check.warned(time.monotonic()), **self.refused_goals.warned()}
 
     def values(self) -> dict[str, object]:
         """For diagnostics."""

@@ -19,9 +19,9 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
-from wm_mpc.control.codes import HoldCode, StatusCode
+from wm_mpc.codes import HoldCode, StatusCode, WarningCode
 from wm_mpc.model.checkpoint import CheckpointError
-from wm_mpc.model.familiarity import checkpoint_complaint, describe_familiarity
+from wm_mpc.model.familiarity import angles_complaint, describe_familiarity, familiarity_complaint
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import why_not_native
 from wm_mpc.nodes.mpc.endpoints import Endpoints
@@ -34,6 +34,7 @@ from wm_mpc.nodes.mpc.session import Session
 from wm_mpc.nodes.mpc.statistics import Statistics
 from wm_mpc.nodes.mpc.status import Status
 from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.ros import garbage
 from wm_mpc.ros.dropped import Dropped
 from wm_mpc.ros.lifecycle import ManagedNode, reported
 from wm_mpc.ros.parameters import declare
@@ -66,7 +67,7 @@ class Mpc(ManagedNode):
         self.dropped = Dropped()
         self._goals = Goals(self, self.dropped)
         self._status = Status(
-            self, self.callback_errors, self._values, self._unused, self._complaint, self.dropped
+            self, self.callback_errors, self._values, self._unused, self._complaints, self.dropped
         )
         # Not the node's clock: simulated time may stand still, and that is worth a diagnosis.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -146,6 +147,7 @@ class Mpc(ManagedNode):
         )
         self._status.report(WARN, StatusCode.INACTIVE, "configured, not active")
         self._reloader.follow(again=True)
+        garbage.loaded()
         return TransitionCallbackReturn.SUCCESS
 
     @reported
@@ -266,12 +268,17 @@ class Mpc(ManagedNode):
 
     # ----------------------------------------------------------------------------- diagnostics
 
-    def _complaint(self) -> str:
-        """What is not as it should be about the world model; empty where all is well."""
+    def _complaints(self) -> dict[WarningCode, str]:
+        """What is not as it should be about the world model."""
         model = self._model
         if model is None:
-            return ""
-        return "; ".join(filter(None, (checkpoint_complaint(model), self._other_checkpoint())))
+            return {}
+        found = {
+            WarningCode.FAMILIARITY: familiarity_complaint(model),
+            WarningCode.ANGLES: angles_complaint(model),
+            WarningCode.CHECKPOINT: self._other_checkpoint(),
+        }
+        return {code: text for code, text in found.items() if text}
 
     def _other_checkpoint(self) -> str:
         """Whether the parameter `checkpoint` was set to another one since configuring."""

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from wm_mpc.control.codes import HoldCode, HoldError, StatusCode
+from wm_mpc.codes import HoldCode, StatusCode, WarningCode
+from wm_mpc.control.codes import HoldError
 from wm_mpc.control.goals import Goal
 from wm_mpc.control.loop import ControlLoop, Hold, Send, SendAgain
 from wm_mpc.control.schedule import PlanSchedule
@@ -186,8 +187,9 @@ class Session:
         """Tell the robot to hold; the stamp (ns) of that, and the action (action size,) that it
         rests with, None where a position robot has not been measured."""
         with self._lock:
-            now, measured = self._world.now(), self._world.measured()
+            measured = self._world.measured()
             self._statistics.no_rest = self._loop.model.spec.why_no_rest(measured)
+            now = self._world.now()
             return now, self._plans.hold(now, measured)
 
     # ---------------------------------------------------------------------- the planning thread
@@ -262,8 +264,10 @@ class Session:
             statistics.last_plan = plan.plan
             pose = self._inputs.newest_pose()
             self._pictures.publish(plan.plan, plan.stamp, settings.frame_id, pose)
-        if reason := plan.degraded or self._inputs.warning:
-            self._report(WARN, StatusCode.DEGRADED, f"planning, degraded: {reason}")
+        warned = {WarningCode.PLAN_CHANGED: plan.degraded} if plan.degraded else {}
+        if warned := {**warned, **self._inputs.warned()}:
+            text = plan.degraded or "; ".join(warned.values())
+            self._report(WARN, StatusCode.DEGRADED, f"planning, degraded: {text}", warned)
         else:
             self._report(OK, StatusCode.PLANNING, "planning")
         # Now, when nobody waits for it.

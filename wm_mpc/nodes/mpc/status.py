@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from wm_mpc.control.codes import HoldCode, StatusCode
+from wm_mpc.codes import HoldCode, Level, StatusCode, WarningCode
+from wm_mpc.messages.statuses import MpcStatus
 from wm_mpc.ros.callback_errors import CallbackErrors
 from wm_mpc.ros.connections import Connections
 from wm_mpc.ros.dropped import Dropped
@@ -28,8 +29,7 @@ class Status:
         errors: of the node's callbacks; the newest one makes the status an ERROR for a while.
         values: gives the values to publish beside the sentence.
         unused: gives the topics on which nothing is published at present.
-        complaint: gives what the checkpoint lacks, which makes an OK status a WARN; empty for
-            nothing.
+        complaints: gives what the checkpoint lacks, which makes an OK status a WARN.
         dropped: messages that could not be used; the newest one makes an OK status a WARN for a
             while.
     """
@@ -40,28 +40,37 @@ class Status:
         errors: CallbackErrors,
         values: Callable[[], Mapping[str, object]],
         unused: Callable[[], Collection[str]],
-        complaint: Callable[[], str] = str,
+        complaints: Callable[[], Mapping[WarningCode, str]] = dict,
         dropped: Dropped | None = None,
     ) -> None:
         self._node, self._errors, self._values, self._unused = node, errors, values, unused
-        self._complaint = complaint
+        self._complaints = complaints
         self._code: HoldCode | StatusCode = StatusCode.UNCONFIGURED
+        self._warnings: tuple[WarningCode, ...] = ()
         self._dropped = Dropped() if dropped is None else dropped
         self._now: tuple[int, str] = (WARN, "not configured")
         self._connections = Connections(node, _advice)
         self._publisher = DiagnosticsPublisher(node, "mpc")
 
-    def report(self, level: int, code: HoldCode | StatusCode, message: str) -> None:
+    def report(
+        self,
+        level: int,
+        code: HoldCode | StatusCode,
+        message: str,
+        warnings: Collection[WarningCode] = (),
+    ) -> None:
         """Set the status; log and publish it at once when it is of another kind than before.
 
         Args:
             level: OK, WARN or ERROR.
             code: For programs.
             message: For people.
+            warnings: What the message warns of, for programs.
         """
-        if level == OK and (complaint := self._complaint()):
-            level, message = WARN, f"{message}; {complaint}"
-        self._code = code
+        if level == OK and (complaints := self._complaints()):
+            level, message = WARN, "; ".join([message, *complaints.values()])
+            warnings = [*warnings, *complaints]
+        self._code, self._warnings = code, tuple(warnings)
         before, self._now = self._now, (level, message)
         if level == before[0] and _kind(message) == _kind(before[1]):
             return
@@ -69,7 +78,7 @@ class Status:
         # Separate calls: rclpy keeps a severity for each place in the code that logs.
         if level == ERROR:
             logger.error(message)
-        elif level == WARN and message.startswith(("holding", "planning;")):
+        elif level == WARN and (isinstance(code, HoldCode) or code is StatusCode.PLANNING):
             logger.warning(message)
         else:
             logger.info(message)
@@ -82,24 +91,35 @@ class Status:
     def publish(self) -> None:
         """Send the status as it is now."""
         level, message = self._now
+        warnings = list(self._warnings)
         troubles = list(self._connections.faults)
         if troubles:
             level = max(level, WARN)
+            warnings.append(WarningCode.CONNECTIONS)
         if lost := self._dropped.recent():
             troubles.append(f"a message on {lost} was dropped (see last dropped message)")
             level = max(level, WARN)
+            warnings.append(WarningCode.MESSAGE_DROPPED)
         if error := self._errors.recent():
             troubles.insert(0, f"a callback failed: {error}")
             level = max(level, ERROR)
+            warnings.append(WarningCode.CALLBACK)
         values = {
-            "code": self._code.value,
+            "warnings": " ".join(code.value for code in warnings) or "none",
             **self._values(),
             "connections": "; ".join(self._connections.faults) or "no mismatch",
             **self._dropped.values(),
             "callback errors": self._errors.count,
             "last callback error": self._errors.last,
         }
-        self._publisher.publish(level, "; ".join([message, *troubles]), values)
+        status = MpcStatus(
+            self._node.get_fully_qualified_name()[1:],
+            Level(level),
+            self._code,
+            "; ".join([message, *troubles]),
+            {key: str(value) for key, value in values.items()},
+        )
+        self._publisher.publish(status.level, status.sentence, status.to_values())
 
 
 def _advice(topic: str, own: str, theirs: str) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -25,6 +25,7 @@ from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import MarkerArray
 
 from wm_mpc.control.following import Following
+from wm_mpc.messages.progress_statuses import EpisodeStatus
 from wm_mpc.nodes.sim.film import Film
 from wm_mpc.nodes.sim.inbox import PlanInbox
 from wm_mpc.nodes.sim.parameters import SimSettings, disturbed_task
@@ -171,6 +172,7 @@ class Sim(Node):
 
     def close(self) -> None:
         """Finish the film and the simulation."""
+        self._topics.close()
         if message := self._film.close():
             self.get_logger().info(message)
         self._simulation.close()
@@ -247,20 +249,20 @@ class Sim(Node):
             observation = self._simulation.observe()
             self._film.add(observation, None, caption, wait=self._lockstep)
 
-    def _publish_episode(self, status: Following, success: bool) -> None:
-        errors: Mapping[str, float] = self._simulation.errors()
-        self._topics.publish_episode(
-            status,
-            {
-                "episode": self._number,
-                "success": str(success).lower(),
-                "steps": self._steps,
-                **{name: f"{value:.4f}" for name, value in errors.items()},
-                "finished": self._board.finished,
-                "successes": self._board.successes,
-                "overruns": self._clock_of_steps.overruns,
-            },
+    def _publish_episode(self, following: Following, success: bool) -> None:
+        status = EpisodeStatus(
+            following.code,
+            following.value,
+            self._spec.task,
+            self._number,
+            success,
+            self._steps,
+            self._simulation.errors(),
+            self._board.finished,
+            self._board.successes,
+            self._clock_of_steps.overruns,
         )
+        self._topics.publish_episode(status, has_ended=self._begin_next)
 
     # ------------------------------------------------------------------------------- commands
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 from rclpy.duration import Duration
@@ -14,7 +14,7 @@ from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
-from wm_mpc.control.following import Following
+from wm_mpc.messages.progress_statuses import EpisodeStatus
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import (
     ODOMETRY_FIELDS,
@@ -26,7 +26,7 @@ from wm_mpc.ros.messages import (
     state_to_odometry,
     yaw_of,
 )
-from wm_mpc.ros.status import statuses_of
+from wm_mpc.ros.status import mpc_statuses, to_diagnostics
 from wm_mpc.ros.timing import to_stamp
 from wm_mpc.sim.bullet import Observation, Simulation
 
@@ -60,6 +60,7 @@ class Topics:
         self._goal_image = node.create_publisher(Image, "goal/image", qos.LATCHED)
         self._goal_state = node.create_publisher(state_type, "goal/state", qos.LATCHED)
         self._episode = node.create_publisher(DiagnosticStatus, "sim/episode", qos.STATUS)
+        self._result = node.create_publisher(DiagnosticStatus, "sim/result", qos.RESULTS)
 
     def publish_clock(self, now: int) -> None:
         """Simulated time; does nothing where somebody else makes the time."""
@@ -91,17 +92,16 @@ class Topics:
             self._goal_state.wait_for_all_acked(_ACKNOWLEDGE)
             self._goal_image.wait_for_all_acked(_ACKNOWLEDGE)
 
-    def publish_episode(self, status: Following, values: Mapping[str, object]) -> None:
-        troubled = status in (Following.TIMED_OUT, Following.REFUSED)
-        self._episode.publish(
-            DiagnosticStatus(
-                level=DiagnosticStatus.WARN if troubled else DiagnosticStatus.OK,
-                name="sim: episode",
-                message=status.value,
-                hardware_id=self._spec.task,
-                values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
-            )
-        )
+    def publish_episode(self, status: EpisodeStatus, *, has_ended: bool) -> None:
+        """has_ended: whether it is the last word on its episode, which `sim/result` keeps."""
+        message = to_diagnostics(status, self._spec.task)
+        self._episode.publish(message)
+        if has_ended:
+            self._result.publish(message)
+
+    def close(self) -> None:
+        """Wait for a second until every listener has the results."""
+        self._result.wait_for_all_acked(_ACKNOWLEDGE)
 
     def _pose(self) -> dict[str, float]:
         task = self._simulation.task
@@ -141,19 +141,8 @@ def planar_pose(message: PoseStamped) -> tuple[float, float, float]:
 def mean_plan_ms(message: DiagnosticArray, namespace: str) -> float | None:
     """The mean plan time that the `mpc` node of a namespace reports, in ms, when this message is
     from it."""
-    for status in statuses_of(message, namespace, "mpc"):
-        for entry in status.values:
-            if entry.key == "plan time mean (ms)":
-                return _number(entry.value)
-    return None
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+    times = [status.plan_ms("mean") for status in mpc_statuses(message, namespace)]
+    return next((time for time in times if math.isfinite(time)), None)
 
 
 def rest_position(simulation: Simulation) -> np.ndarray | None:

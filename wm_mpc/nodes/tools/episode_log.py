@@ -20,13 +20,13 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
 from trajectory_msgs.msg import JointTrajectory
 
+from wm_mpc.messages.progress_statuses import EpisodeStatus
+from wm_mpc.messages.statuses import MpcStatus
 from wm_mpc.ros import qos
 from wm_mpc.ros.running import Stopped, run
-from wm_mpc.ros.status import TOPIC, statuses_of
+from wm_mpc.ros.status import TOPIC, from_diagnostics, mpc_statuses
 from wm_mpc.ros.timing import STAGES, to_nanoseconds
 
-# What `sim/episode` says beside the true distances to the goal.
-_COUNTS = ("episode", "success", "steps", "finished", "successes", "overruns")
 _WAITING = 10  # observations without a plan that are remembered
 
 
@@ -46,7 +46,7 @@ class EpisodeLog(Node):
         self.create_subscription(
             JointTrajectory, "planned_actions", self._on_plan, qos.PLANNED_ACTIONS
         )
-        self.create_subscription(DiagnosticStatus, "sim/episode", self._on_episode, qos.STATUS)
+        self.create_subscription(DiagnosticStatus, "sim/result", self._on_result, qos.RESULTS)
         self.create_subscription(DiagnosticArray, TOPIC, self._on_diagnostics, qos.STATUS)
 
     def _on_camera_info(self, message: CameraInfo) -> None:
@@ -59,36 +59,37 @@ class EpisodeLog(Node):
         if message.points and came is not None:
             self._trips.append(round(1e3 * (time.perf_counter() - came), 3))
 
-    def _on_episode(self, message: DiagnosticStatus) -> None:
-        values = {entry.key: entry.value for entry in message.values}
-        if int(values["finished"]) <= self._finished:
+    def _on_result(self, message: DiagnosticStatus) -> None:
+        episode = from_diagnostics(message, EpisodeStatus)
+        if episode.finished <= self._finished:
             return
-        self._finished = int(values["finished"])
+        self._finished = episode.finished
         trips, self._trips = self._trips, []
         _write(
             {
-                "episode": int(values["episode"]),
-                "success": values["success"] == "true",
-                "steps": int(values["steps"]),
-                "errors": {k: float(v) for k, v in values.items() if k not in _COUNTS},
+                "episode": episode.episode,
+                "success": episode.success,
+                "steps": episode.steps,
+                "errors": dict(episode.errors),
                 "round_trip_ms": trips,
             }
         )
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for status in statuses_of(message, self.get_namespace(), "mpc"):
-            values = {entry.key: entry.value for entry in status.values}
-            if int(values.get("plans", 0)):
-                times = [float(values[f"plan time {name} (ms)"]) for name in ("p50", "p99")]
-                counts = {name: int(values.get(name, 0)) for name in ("plans", "holds", "overruns")}
-                _write({"plan_ms": times, **counts, "stage_ms": _stages(values)})
+        for status in mpc_statuses(message, self.get_namespace()):
+            if status.plans:
+                times = [status.plan_ms("p50"), status.plan_ms("p99")]
+                counts = {
+                    "plans": status.plans, "holds": status.holds, "overruns": status.overruns
+                }  # fmt: skip
+                _write({"plan_ms": times, **counts, "stage_ms": _stages(status)})
 
 
-def _stages(values: dict[str, str]) -> dict[str, list[float]]:
+def _stages(status: MpcStatus) -> dict[str, list[float]]:
     """p50 and p99 (ms) of every stage from image to plan; of none whose time is not known."""
     stages = {}
     for name in (*STAGES, "overhead", "image to plan"):
-        times = [float(values.get(f"{name} {share} (ms)", "nan")) for share in ("p50", "p99")]
+        times = [status.number(f"{name} {share} (ms)") for share in ("p50", "p99")]
         if not any(math.isnan(time) for time in times):
             stages[name] = times
     return stages

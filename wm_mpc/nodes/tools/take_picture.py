@@ -10,48 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 from rclpy.node import Node
-from sensor_msgs.msg import CompressedImage, Image
 
-from wm_mpc.messages.errors import MessageError
-from wm_mpc.ros import qos
-from wm_mpc.ros.messages import compressed_to_rgb, image_to_rgb
-from wm_mpc.ros.running import Stopped, own_arguments, run, wait_until
-from wm_mpc.ros.topics import image_topic
-from wm_mpc.spec import ImageSpec, SpecError
-
-
-class PictureError(RuntimeError):
-    """A picture that cannot be taken; the text says why."""
+from wm_mpc.ros.camera import Camera
+from wm_mpc.ros.client_errors import ClientError
+from wm_mpc.ros.running import Stopped, own_arguments, run
 
 
 class TakePicture(Node):
-    """Listens for a picture on `camera/image_raw`, or `camera/image_raw/compressed`."""
+    """Listens to the camera. `options` go to `rclpy.node.Node`."""
 
     def __init__(self, *, compressed: bool, **options: Any) -> None:
         super().__init__("take_picture", **options)
-        self._message: Any = None
-        kind = CompressedImage if compressed else Image
-        topic = "camera/image_raw/compressed" if compressed else "camera/image_raw"
-        topic = image_topic(self, topic)
-        self.topic = self.create_subscription(kind, topic, self._keep, qos.SENSOR_DATA).topic_name
-
-    def _keep(self, message: Any) -> None:
-        self._message = message
-
-    def picture(self, timeout: float, stopped: Stopped) -> np.ndarray:
-        """uint8 (height, width, 3) rgb, as large as it came. timeout: s. Raises PictureError."""
-        if not wait_until(lambda: self._message is not None, timeout, stopped):
-            raise PictureError(f"no picture came on {self.topic}")
-        message = self._message
-        try:
-            read = image_to_rgb if isinstance(message, Image) else compressed_to_rgb
-            picture = read(message, None)
-            ImageSpec(*picture.shape[:2])  # too small for any model?
-            return picture
-        except (MessageError, SpecError, cv2.error) as error:
-            raise PictureError(f"{self.topic}: {error}") from None
+        self.camera = Camera(self, compressed=compressed)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -75,22 +46,22 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _work(options: argparse.Namespace, node: TakePicture, stopped: Stopped) -> None:
-    picture = node.picture(options.timeout, stopped)
+    picture = node.camera.picture(options.timeout, stopped)
     path: Path = options.picture
     try:
         known, data = cv2.imencode(path.suffix or ".png", picture[..., ::-1])
     except cv2.error:
         known = False
     if not known:
-        raise PictureError(
+        raise ClientError(
             f"{path}: no kind of picture ends in {path.suffix!r}; accepted: .png, ..."
         )
     try:
         path.write_bytes(data.tobytes())
     except OSError as error:
-        raise PictureError(f"{path} cannot be written: {error.strerror}") from None
+        raise ClientError(f"{path} cannot be written: {error.strerror}") from None
     height, width = picture.shape[:2]
-    print(f"{path}: {width}x{height} pixels of {node.topic}", flush=True)
+    print(f"{path}: {width}x{height} pixels of {node.camera.topic}", flush=True)
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -103,7 +74,7 @@ def main(args: Sequence[str] | None = None) -> int:
             functools.partial(_work, options),
             arguments,
         )
-    except PictureError as error:
+    except ClientError as error:
         print(f"take_picture: {error}", file=sys.stderr)
         return 1
 
