@@ -1,7 +1,7 @@
-"""What nodes do, and why: stable codes for programs, beside the sentences for people.
+"""Stable codes, for programs, of what nodes do and why. Sentences for people come with them.
 
-A code never changes its meaning. Each one is a text, so that `status.code == "hold.person"` and
-`status.code == HoldCode.PERSON` are the same question. `docs/reference/statuses.md` explains them.
+A code never changes its meaning. Each code is a text, so `status.code == "hold.person"` and
+`status.code == HoldCode.PERSON` mean the same. `docs/reference/statuses.md` explains all codes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import enum
 
 
 class Level(enum.IntEnum):
-    """How bad it is; the numbers of `diagnostic_msgs/DiagnosticStatus`."""
+    """How serious a status is; the numbers are those of `diagnostic_msgs/DiagnosticStatus`."""
 
     OK = 0
     WARN = 1
@@ -26,31 +26,33 @@ class Code(str, enum.Enum):
 
 
 class HoldCode(Code):
-    """What makes the control loop hold. The text of a `HoldError` says more: which topic, how old,
-    how far."""
+    """Why the control loop holds.
+
+    The text of a `HoldError` says more: which topic, how old, how far.
+    """
 
     PERSON = "hold.person"  # asked for by a person
     RIVAL = "hold.rival"  # another controller plans for this robot
-    NO_IMAGE = "hold.no_image"  # none received yet
-    STALE_IMAGE = "hold.stale_image"  # none for too long, or its stamp is too old
-    FUTURE_IMAGE = "hold.future_image"  # its stamp is in the future: clocks differ
+    NO_IMAGE = "hold.no_image"  # no image has arrived yet
+    STALE_IMAGE = "hold.stale_image"  # no image for too long, or its stamp is too old
+    FUTURE_IMAGE = "hold.future_image"  # the image's stamp is in the future: clocks differ
     FROZEN_IMAGE = "hold.frozen_image"  # the camera repeats one image while the robot moves
-    NO_STATE = "hold.no_state"  # the robot's state was never measured, or not all of it
+    NO_STATE = "hold.no_state"  # some of the robot's state was never measured
     STALE_STATE = "hold.stale_state"
     FUTURE_STATE = "hold.future_state"
-    OTHER_MOMENT = "hold.other_moment"  # image and state are of different moments
+    OTHER_MOMENT = "hold.other_moment"  # image and state are from different moments
     UNREADABLE = "hold.unreadable"  # a message cannot be used
     NO_GOAL = "hold.no_goal"
-    NO_REST = "hold.no_rest"  # a position robot has not been measured, so it is sent nothing
+    NO_REST = "hold.no_rest"  # a position robot was never measured; the node sends it nothing
     TOO_SLOW = "hold.too_slow"  # planning takes longer than a plan lasts
     SURPRISE_IMAGE = "hold.surprise.image"  # the camera shows what the model does not know
     SURPRISE_PREDICTION = "hold.surprise.prediction"  # predictions do not come true
-    INVALID_PLAN = "hold.invalid_plan"  # wrong size, or not finite
-    STALE_PLAN = "hold.stale_plan"  # made from an observation that is too old by now
+    INVALID_PLAN = "hold.invalid_plan"  # the plan has a wrong size, or is not finite
+    STALE_PLAN = "hold.stale_plan"  # the plan's observation is too old by now
     JUMP = "hold.jump"  # a plan would make a position robot jump
     NOT_FOLLOWING = "hold.not_following"  # a position robot stays too far behind its commands
-    NO_PLAN = "hold.no_plan"  # the planner found none
-    FAULT = "hold.fault"  # a fault of ours
+    NO_PLAN = "hold.no_plan"  # the planner found no plan
+    FAULT = "hold.fault"  # a fault of this package
 
 
 class StatusCode(Code):
@@ -58,57 +60,57 @@ class StatusCode(Code):
 
     UNCONFIGURED = "unconfigured"
     INACTIVE = "inactive"  # configured, not active
-    WAITING = "waiting"  # active, for the first image
+    WAITING = "waiting"  # active, and waits for the first image
     PLANNING = "planning"
-    DEGRADED = "planning.degraded"  # with a warning, or changed so that it is safe
+    DEGRADED = "planning.degraded"  # with a warning, or with plans that were made safe
     SHUT_DOWN = "shut_down"
-    FAILED = "failed"  # a transition failed
+    FAILED = "failed"  # a lifecycle transition failed
 
 
 class WarningCode(Code):
-    """What people should know though the controller goes on. There may be several at once."""
+    """What people should know while the controller goes on. There may be several at once."""
 
     PLAN_CHANGED = "warning.plan_changed"  # slower than planned, or brought inside the limits
     CLOCKS = "warning.clocks"  # stamps are a little in the future
     OTHER_MOMENT = "warning.other_moment"  # image and state are a little apart
-    CAMERAS = "warning.cameras"  # pictures of two cameras on one topic
-    GOAL_REFUSED = "warning.goal_refused"  # it cannot be read
-    MESSAGE_DROPPED = "warning.message_dropped"  # it cannot be read
+    CAMERAS = "warning.cameras"  # images of two cameras on one topic
+    GOAL_REFUSED = "warning.goal_refused"  # a goal cannot be read
+    MESSAGE_DROPPED = "warning.message_dropped"  # a message cannot be read
     CONNECTIONS = "warning.connections"  # another type or quality of service, or two publishers
     CALLBACK = "warning.callback"  # a callback failed
-    FAMILIARITY = "warning.familiarity"  # checks are off: the checkpoint lacks what they need
-    ANGLES = "warning.angles"  # the checkpoint does not know that a joint turns round
-    CHECKPOINT = "warning.checkpoint"  # the parameter names another one than the one in use
+    FAMILIARITY = "warning.familiarity"  # checks are off, because the checkpoint lacks their data
+    ANGLES = "warning.angles"  # the checkpoint does not know that an entry is an angle
+    CHECKPOINT = "warning.checkpoint"  # the parameter names a checkpoint that is not in use
 
 
 class GoalCode(Code):
-    """Where a goal is."""
+    """What has become of a goal."""
 
     WAITING = "goal.waiting"
     EXECUTING = "goal.executing"
     REACHED = "goal.reached"
-    ABORTED = "goal.aborted"  # not in time
-    CANCELLED = "goal.cancelled"  # by a person, or by another goal
+    ABORTED = "goal.aborted"  # not reached in time
+    CANCELLED = "goal.cancelled"  # cancelled by a person, or replaced by another goal
 
     @property
     def is_final(self) -> bool:
-        """Whether it stays so."""
+        """Whether the goal has ended."""
         return self not in (GoalCode.WAITING, GoalCode.EXECUTING)
 
     @property
     def word(self) -> str:
-        """For people."""
+        """A word for people."""
         return self.value.partition(".")[2]
 
 
 class SimCode(Code):
-    """What a simulated robot does with the plans it gets."""
+    """What a simulated robot does with its plans."""
 
-    NO_REST = "sim.no_rest"  # not measured yet, so nothing is sent
-    NO_PLAN = "sim.no_plan"  # none has come yet
+    NO_REST = "sim.no_rest"  # the robot was never measured, so it is sent nothing
+    NO_PLAN = "sim.no_plan"  # no plan has come yet
     EXECUTING = "sim.executing"
     PENDING = "sim.pending"  # the plan starts later
-    HELD = "sim.held"  # the controller asked for it
+    HELD = "sim.held"  # the controller asked for a hold
     FINISHED = "sim.finished"  # no point of the plan is left
     TIMED_OUT = "sim.timed_out"  # no new plan within plan_timeout
     REFUSED = "sim.refused"  # the last plan makes no sense
@@ -127,5 +129,5 @@ class LearnerCode(Code):
 
     @property
     def word(self) -> str:
-        """For people."""
+        """A word for people."""
         return self.value.partition(".")[2]

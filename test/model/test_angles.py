@@ -274,7 +274,7 @@ def test_the_yaw_of_odometry_is_an_angle_whatever_a_recording_says():
 
 def test_a_checkpoint_of_before_says_that_yaw_is_a_number():
     old = make_model(dataclasses.replace(BASE, angles=()))
-    assert "yaw is a number on a line" in checkpoint_complaint(old)
+    assert "does not know that yaw is an angle" in checkpoint_complaint(old)
     assert "yaw" not in checkpoint_complaint(make_model())
 
 

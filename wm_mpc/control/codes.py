@@ -1,6 +1,6 @@
-"""Why the control loop holds: an exception with a stable code for programs and a reason for people.
+"""The error that makes the control loop hold, with a code for programs and a reason for people.
 
-The codes themselves are in `wm_mpc.codes`, where programs without a control loop find them, too.
+The codes are in `wm_mpc.codes`, where programs without a control loop can find them, too.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ class HoldError(Exception):
     """A reason not to move now.
 
     Args:
-        code: For programs.
-        reason: For people.
-        is_fault: Whether something is wrong, rather than still to come or asked for.
+        code: Reason for programs.
+        reason: Reason for people.
+        is_fault: True if something is wrong. False if something is still to come, or a person asked
+            for the hold.
+
+    Attributes:
+        code: Reason for programs.
+        is_fault: See the arguments.
     """
 
     def __init__(self, code: HoldCode, reason: str, *, is_fault: bool = False) -> None:

@@ -24,7 +24,7 @@ from wm_mpc.control.observing import (
 from wm_mpc.control.state_history import StateAt, StateHistory
 from wm_mpc.units import SECOND
 
-# What each kind of warning is for programs
+# The code of each kind of warning.
 _KINDS = {
     "image": WarningCode.CLOCKS,
     "robot state": WarningCode.CLOCKS,
@@ -174,7 +174,11 @@ class ObservationCheck:
         return dataclasses.replace(finding, code=code) if finding.hold else GOOD
 
     def warned(self, now: float) -> dict[WarningCode, str]:
-        """What people should know though the robot goes on. now: s of the steady clock."""
+        """Return the present warnings by code.
+
+        Args:
+            now: The time, s of the steady clock.
+        """
         found: dict[WarningCode, str] = {}
         for kind, text in self.warnings.texts(now).items():
             code = _KINDS[kind]

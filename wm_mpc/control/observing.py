@@ -210,10 +210,18 @@ class Warnings:
         return kind in self._seen and now - self._seen[kind][0] <= _LASTS
 
     def texts(self, now: float) -> dict[str, str]:
-        """All that still counts, by kind."""
+        """Return the present warnings by kind.
+
+        Args:
+            now: The time, s of a steady clock.
+        """
         seen = list(self._seen.items())
         return {kind: text for kind, (_, text) in seen if self._is_fresh(kind, now)}
 
     def text(self, now: float) -> str:
-        """All that still counts, in one sentence; empty for nothing."""
+        """Return all present warnings, joined by "; ".
+
+        Args:
+            now: The time, s of a steady clock.
+        """
         return "; ".join(self.texts(now).values())

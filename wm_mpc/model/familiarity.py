@@ -165,16 +165,27 @@ def describe_familiarity(model: WorldModel) -> str:
 
 
 def checkpoint_complaint(model: WorldModel) -> str:
-    """All that a model's checkpoint lacks, for a status; empty where it lacks nothing."""
+    """Name everything that a checkpoint lacks, for a status; empty if it lacks nothing.
+
+    Args:
+        model: The world model.
+    """
     return "; ".join(filter(None, (familiarity_complaint(model), angles_complaint(model))))
 
 
 def angles_complaint(model: WorldModel) -> str:
-    """Which joints turn round without the checkpoint knowing it, for a status; empty for none."""
+    """Name the entries that wrap although the checkpoint does not know it, for a status.
+
+    Args:
+        model: The world model.
+
+    Returns:
+        A sentence; empty if there are none.
+    """
     names = model.spec.state.unnamed_angles
     if not names:
         return ""
     return (
-        f"{', '.join(names)} is a number on a line for this checkpoint, made before angles were "
-        "known: plans across +-pi go the long way round (train again)"
+        f"the checkpoint does not know that {', '.join(names)} is an angle, because it was made "
+        "before angles were known: plans across +-pi go the long way round (train again)"
     )
