@@ -28,7 +28,7 @@ class PlanError(ValueError):
 
 
 class Following(enum.Enum):
-    """What the follower is doing, in words."""
+    """What the follower does, as a sentence for people."""
 
     UNKNOWN = "sending nothing: the robot has not been measured, so its rest is unknown"
     WAITING = "holding: no plan yet"
