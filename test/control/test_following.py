@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wm_mpc.control.following import Following, PlanError, PlanFollower
@@ -364,6 +364,7 @@ def test_a_plan_begins_where_it_was_measured_if_nothing_was_before():
     assert subject.action_at(T0)[0] == pytest.approx(0.6)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_commands_are_within_reach_of_all_before_them(data):
     """At any times, with any plans and holds: however many there are, in a time they move no
