@@ -107,7 +107,7 @@ def test_a_file_that_is_listed_and_missing_is_refused_by_name(bags, tmp_path, ki
     metadata.write_text(metadata.read_text().replace(f"  - {name}\n", f"  - {name}\n  - gone\n"))
     assert "gone" in metadata.read_text()
     with Bag(path) as bag:
-        assert unexplained(bag, ["/a"]) == ["metadata.yaml lists gone, which is not there"]
+        assert unexplained(bag, ["/a"]) == ["metadata.yaml lists gone, which does not exist"]
         assert len(list(bag.messages(["/a"]))) == COUNT
 
 
