@@ -257,6 +257,14 @@ class McapFile(StoredFile):
     # ------------------------------------------------------------------------------------ reading
 
     def fetch(self, place: int) -> bytes:
+        """Return the serialized message at a place; see `StoredFile`.
+
+        Args:
+            place: An entry of `places`.
+
+        Raises:
+            UnreadableError: The message cannot be read.
+        """
         number, at = place >> _OFFSET_BITS, place & ((1 << _OFFSET_BITS) - 1)
         if number == 0:
             head = self._read(at - HEAD.size, HEAD.size)
@@ -283,6 +291,7 @@ class McapFile(StoredFile):
         return self._file.read(count)
 
     def close(self) -> None:
+        """Close the file."""
         self._unpacked.clear()
         self._file.close()
 

@@ -141,6 +141,14 @@ class Ros1File(StoredFile):
         return self._unpacked[number]
 
     def fetch(self, place: int) -> bytes:
+        """Return the serialized message at a place; see `StoredFile`.
+
+        Args:
+            place: An entry of `places`.
+
+        Raises:
+            UnreadableError: The message cannot be read.
+        """
         number, at = place >> _OFFSET_BITS, place & ((1 << _OFFSET_BITS) - 1)
         if number == 0:
             (length,) = struct.unpack("<I", self._read(at, 4))
@@ -150,6 +158,7 @@ class Ros1File(StoredFile):
         return data[at + 4 : at + 4 + length]
 
     def close(self) -> None:
+        """Close the file."""
         self._unpacked.clear()
         self._file.close()
 

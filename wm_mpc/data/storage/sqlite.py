@@ -237,6 +237,14 @@ class SqliteFile(StoredFile):
         return max((number for places in self.places.values() for number in places), default=0)
 
     def fetch(self, place: int) -> bytes:
+        """Return the serialized message at a place; see `StoredFile`.
+
+        Args:
+            place: An entry of `places`.
+
+        Raises:
+            UnreadableError: The message cannot be read.
+        """
         try:
             row = self._connection.execute(
                 "SELECT data FROM messages WHERE id = ?", (place,)
@@ -250,6 +258,7 @@ class SqliteFile(StoredFile):
         return row[0]
 
     def close(self) -> None:
+        """Close the file."""
         self._stack.close()
 
 
