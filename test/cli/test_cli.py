@@ -140,11 +140,15 @@ def test_collecting_tells_how_often_an_object_moves(capsys):
             "--loops closed,spiral",
             r"unknown loops \['spiral'\]; known: open, closed, ros",
         ),
-        (evaluate, "--variants magic", r"no checkpoint wall_magic\.safetensors .*there is: wall"),
+        (
+            evaluate,
+            "--variants magic",
+            r"no checkpoint wall_magic\.safetensors .*of this task: wall",
+        ),
         (evaluate, "--goals far", "task wall draws no goals of kind 'far'; accepted: random"),
         (evaluate, "--set planner.speed=3", r"unknown setting planner\.speed; known: planner\."),
         (evaluate, "--films 2", "--films needs a folder; use --out DIR"),
-        (evaluate, "--checkpoint wall --variants all", "--checkpoint is for a single world model"),
+        (evaluate, "--checkpoint wall --variants all", "--checkpoint accepts a single world model"),
         (evaluate, "--planners true_simulator --through-ros", "true_simulator has no ROS node"),
     ],
 )

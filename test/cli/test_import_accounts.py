@@ -81,7 +81,7 @@ def test_a_recording_that_does_not_add_up_is_refused_and_may_be_accepted(run, ba
     code, _, error = run("bag")
     assert code == 1
     assert "bag is incomplete: 4 messages of /image are missing: metadata.yaml counts 44" in error
-    assert error.endswith("--accept-damaged uses what is there")
+    assert error.endswith("use --accept-damaged to import the rest")
     assert not (tmp_path / "data").exists()
     code, out, _ = run("bag --accept-damaged")
     assert code == 0

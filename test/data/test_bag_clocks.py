@@ -100,7 +100,7 @@ def test_a_robot_whose_clock_is_off_has_the_right_actions_and_says_so(imported, 
     assert result.fit > 0.99
     assert result.steps > STEPS - 5
     assert f"received minus stamp is {-offset:+.3f} s" in result.report
-    assert "action moved by it" in result.report
+    assert "action moved by this difference" in result.report
     assert "--stamps receive" in result.report
 
 

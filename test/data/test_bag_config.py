@@ -62,6 +62,30 @@ def test_what_cannot_be_is_refused(settings, message):
         BagConfig.from_dict(settings)
 
 
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ("stamp_offset: auto", "auto"),
+        ("stamp_offset: 1", 1.0),
+        ("stamp_offset: -1e-3", -0.001),
+        ("stamp_offset: null", None),
+        ("", None),
+    ],
+)
+def test_an_offset_is_seconds_or_auto_or_left_out(tmp_path, settings, wanted):
+    (tmp_path / "a.yaml").write_text(settings)
+    assert BagConfig.load(tmp_path / "a.yaml", {}).stamp_offset == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("soon", "stamp_offset is 'soon'; accepted: auto or seconds"), (True, "stamp_offset is True")],
+)
+def test_any_other_offset_is_refused(value, message):
+    with pytest.raises(BagConfigError, match=message):
+        BagConfig.from_dict({"stamp_offset": value})
+
+
 @pytest.mark.parametrize("text", ["- a list", "a: [", "\0"])
 def test_a_file_that_is_no_table_is_refused(tmp_path, text):
     (tmp_path / "a.yaml").write_text(text)

@@ -189,8 +189,8 @@ def test_missing_dataset_is_named(tmp_path):
         ("{", "cannot be read"),
         ("[]", "has format None"),
         ('{"format": 99}', "has format 99; this version reads format 1"),
-        ('{"format": 1}', "no usable robot: .*'task'"),
-        ('{"format": 1, "spec": {"task": ""}}', "no usable robot"),
+        ('{"format": 1}', "does not describe a usable robot: .*'task'"),
+        ('{"format": 1, "spec": {"task": ""}}', "does not describe a usable robot"),
     ],
 )
 def test_damaged_or_foreign_header_is_refused(dataset, header, message):

@@ -116,7 +116,7 @@ def test_a_recorder_whose_clock_is_set_back_mixes_nothing(bags, tmp_path, kind, 
     check(bags, path, told, late=0.05)
     with Bag(path) as bag:
         (remark,) = bag.remarks
-        said = float(remark.partition("set back by ")[2].partition(" s: the order")[0])
+        said = float(remark.partition("set back by ")[2].partition(" s; the order")[0])
         assert said == pytest.approx(back, abs=0.02)
 
 

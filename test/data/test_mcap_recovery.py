@@ -144,7 +144,7 @@ def test_a_chunk_of_unknown_content_is_refused(mcaps, small):
     file = small(flip, message_index=False, statistics=False)
     numbers, _, reasons = read(mcaps, file)
     assert numbers == LEFT
-    assert reasons == ["it does not say how many messages these parts held"]
+    assert reasons == ["the number of messages in these parts is unknown"]
 
 
 def test_a_chunk_half_of_which_is_zeros_is_left_out_even_without_a_checksum(mcaps, small):

@@ -107,7 +107,7 @@ def test_a_file_that_is_listed_and_missing_is_refused_by_name(bags, tmp_path, ki
     metadata.write_text(metadata.read_text().replace(f"  - {name}\n", f"  - {name}\n  - gone\n"))
     assert "gone" in metadata.read_text()
     with Bag(path) as bag:
-        assert unexplained(bag, ["/a"]) == ["metadata.yaml lists gone, which is not there"]
+        assert unexplained(bag, ["/a"]) == ["metadata.yaml lists gone, which does not exist"]
         assert len(list(bag.messages(["/a"]))) == COUNT
 
 
@@ -120,7 +120,7 @@ def test_more_messages_in_metadata_than_in_whole_files_are_refused(bags, tmp_pat
         assert accounts(bag)["/a"].missing == 14
         (reason,) = unexplained(bag, ["/a"])
         assert reason == (
-            "14 messages of /a are nowhere: metadata.yaml counts 44, the files hold 30"
+            "14 messages of /a are missing: metadata.yaml counts 44, but the files hold 30"
         )
 
 
@@ -175,7 +175,7 @@ def test_a_packed_file_that_was_cut_is_read_as_far_as_it_goes(mcaps, tmp_path):
         found = [mcaps.value_of(item.message) for item in bag.messages(["/a"])]
         assert 0 < len(found) < 4000
         assert found == list(range(len(found)))
-        assert any("only its begin can be unpacked" in remark for remark in bag.remarks)
+        assert any("only its beginning can be read" in remark for remark in bag.remarks)
 
 
 @pytest.mark.parametrize("has_metadata", [True, False])
@@ -198,7 +198,7 @@ def test_files_of_two_kinds_are_not_mixed(bags, tmp_path):
     shutil.copy(other / "other.db3", path / "bag.db3")
     assert numbers(path) == list(range(COUNT))  # metadata.yaml says which
     (path / "metadata.yaml").unlink()
-    with pytest.raises(BagError, match=r"holds \.db3 and \.mcap files: name one of them"):
+    with pytest.raises(BagError, match=r"has \.db3 and \.mcap files; choose one of them"):
         Bag(path)
 
 

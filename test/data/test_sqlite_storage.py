@@ -126,7 +126,7 @@ def test_a_file_that_a_running_recorder_locks_is_refused_in_words(bags, tmp_path
     monkeypatch.setattr(sqlite, "_WAIT", 0.05)
     file = recorded(bags, tmp_path / "bag")
     with Writer(file, "DELETE", "EXCLUSIVE"):
-        with pytest.raises(BagError, match="locked by another process: stop its recorder"):
+        with pytest.raises(BagError, match="locked by another process; stop its recorder"):
             Bag(file)
         content = file.read_bytes()
     assert file.read_bytes() == content

@@ -119,7 +119,7 @@ def test_messages_that_were_deleted_from_a_sqlite_file_are_said(bags, tmp_path):
     connection.commit()
     connection.close()
     with Bag(file) as bag:
-        assert bag.remarks == ["5 messages were deleted from it, by their numbers"]
+        assert bag.remarks == ["5 numbers are missing: their messages were deleted"]
         assert bag.unaccounted == []
 
 
@@ -158,5 +158,5 @@ def test_a_file_that_is_missing_by_the_numbers_of_the_others_is_said(bags, tmp_p
         recorded(bags, tmp_path / f"{number}", 10).rename(folder / f"split_{number}.db3")
     (folder / "split_4.db3").symlink_to(tmp_path / "nowhere.db3")
     with Bag(folder) as bag:
-        assert "by the numbers of its files, some are missing: split_1.db3" in bag.remarks
-        assert "split_4.db3 is a link to nothing and is left out" in bag.remarks
+        assert "the numbers of its files show that some are missing: split_1.db3" in bag.remarks
+        assert "split_4.db3 is a broken link and is left out" in bag.remarks

@@ -89,7 +89,7 @@ def test_representation_is_shared_or_refused_in_one_line(run, first):
     code, _, error = run("--run", "third", "--seed", "4", *donor)
     assert code == 1
     assert error == (
-        f"train: the representation of {first[0]} is not the one this run would train: "
+        f"train: the representation of {first[0]} differs from the one this run would train: "
         "settings.seed is 0 there and 4 here"
     )
 
@@ -98,7 +98,7 @@ def test_representation_is_shared_or_refused_in_one_line(run, first):
 def test_processor_that_is_not_there_is_named(run):
     code, _, error = run("--accelerator", "gpu")
     assert code == 1
-    assert error.startswith("train: accelerator gpu with devices 1 is not to be had here")
+    assert error.startswith("train: accelerator gpu with devices 1 is not available here")
 
 
 def test_help_imports_nothing_slow():

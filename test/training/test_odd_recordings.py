@@ -85,8 +85,8 @@ def test_recordings_too_small_to_learn_from_are_refused(changes, turner, tmp_pat
 
 
 NOTES = {
-    "one picture": "all pictures are the same",
-    "one state": "state yaw is 0.5 in all recordings: it tells nothing",
+    "one picture": "all images are the same",
+    "one state": "state yaw is always 0.5, so it carries no information",
     "huge state": "state x is near 1e+06 and changes by",
     "an action that never moves": "action wz never changes",
     "an action at its limit": "action wz never changes",
@@ -99,7 +99,7 @@ def test_what_is_odd_about_a_recording_is_told(name, turner):
     if name in NOTES:
         assert any(note.startswith(NOTES[name]) for note in notes)
     elif name != "nothing ever happens":
-        assert [note for note in notes if "is taken as an angle" not in note] == []
+        assert [note for note in notes if "counts as an angle" not in note] == []
 
 
 def test_weights_that_are_not_finite_end_a_training(turner, tmp_path):
@@ -127,7 +127,7 @@ def test_train_says_at_its_end_that_no_goal_will_count_as_reached(turner, tmp_pa
     for line in (
         "nothing moved in the held-out recordings, as the model sees them: no goal counts as",
         "how wrong the model usually is was measured on only 39 moments (100 are enough)",
-        "all pictures are the same: the model cannot see what the robot does",
+        "all images are the same: the model cannot see what the robot does",
     ):
         assert f"train: WARNING: {line}" in said
     model = load_checkpoint(tmp_path / "run" / "turner.safetensors")[0]

@@ -68,7 +68,7 @@ def node() -> str:
 
 
 def image_to_plan() -> str:
-    """p50 and p99 from image to plan with the simulation beside it, by task."""
+    """p50 and p99 from image to plan while the simulation runs, by task."""
     rows = []
     for row in results("benchmark_node")["sections"]["node"]["rows"]:
         if row["beside"] == "simulation":

@@ -279,12 +279,25 @@ class Bag:
             yield int(files[at]), int(numbers[at]), int(times[at]), int(places[at])
 
     def reason(self, topic: str) -> str:
-        """Return why the first undecodable message of a topic could not be decoded; "" if all
-        could."""
+        """Return why the first undecodable message of a topic could not be decoded.
+
+        Args:
+            topic: Name of the topic.
+
+        Returns:
+            The reason; "" if all messages could be decoded.
+        """
         return self._reasons.get(topic, "")
 
     def first(self, topic: str) -> Any:
-        """Return the first decodable message of a topic, or None."""
+        """Return the first decodable message of a topic.
+
+        Args:
+            topic: Name of the topic.
+
+        Returns:
+            The decoded message, or None.
+        """
         return next((item.message for item in self.messages([topic])), None)
 
     def table(self) -> str:

@@ -26,6 +26,15 @@ JOINT_UNITS = {"position": "rad", "velocity": "rad/s", "effort": "N m"}
 
 
 def first_message(bag: Bag, topic: Topic) -> Any:
+    """Return the first decodable message of a topic.
+
+    Args:
+        bag: The recording.
+        topic: The topic.
+
+    Raises:
+        BagError: No message can be decoded.
+    """
     message = bag.first(topic.name)
     if message is None:
         raise BagError(f"no message of {topic.name} can be decoded")
@@ -33,12 +42,28 @@ def first_message(bag: Bag, topic: Topic) -> Any:
 
 
 def moving(names: Sequence[str], values: np.ndarray) -> tuple[str, ...]:
-    """The names of columns that ever differ from 0; all names if none does."""
+    """Return the names of columns that ever differ from 0; all names if none does.
+
+    Args:
+        names: Names of the columns.
+        values: (rows, columns).
+    """
     moving = np.abs(values).max(0, initial=0.0) > 1e-9
     return tuple(itertools.compress(names, moving)) or tuple(names)
 
 
 def describe_action(bag: Bag, topic: Topic, config: BagConfig, notes: list[str]) -> ActionSpec:
+    """Describe the actions of a recording.
+
+    Args:
+        bag: The recording.
+        topic: Topic of the commands.
+        config: Settings of the import; stated values win.
+        notes: Receives a sentence for each guess.
+
+    Raises:
+        BagError: A value cannot be inferred.
+    """
     wanted, first = config.action, first_message(bag, topic)
     kind = wanted.kind or _kind(bag, topic, notes)
     names = wanted.names

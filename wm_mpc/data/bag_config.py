@@ -203,6 +203,9 @@ class BagConfig:
     def from_dict(cls, data: Mapping[str, Any]) -> BagConfig:
         """Build the settings from nested tables.
 
+        Args:
+            data: Values by name.
+
         Raises:
             BagConfigError: An entry is unknown or not accepted; the text names it.
         """

@@ -160,11 +160,19 @@ class Joints:
         return [name for group in self.groups for name in group]
 
     def measured(self, names: Iterable[str]) -> list[str]:
-        """Return the names that have a position in any message."""
+        """Return the names that have a position in any message.
+
+        Args:
+            names: Names of joints.
+        """
         return [name for name in names if self._positions.get(name, _Joint()).count]
 
     def moves(self, names: Iterable[str]) -> bool:
-        """Return whether any of the names ever changes its position."""
+        """Return whether any of the joints ever changes its position.
+
+        Args:
+            names: Names of joints.
+        """
         return any(self._positions.get(name, _Joint()).moves for name in names)
 
     def robot(self, commanded: Sequence[str], numbers: int | None) -> tuple[list[str], list[str]]:
@@ -190,12 +198,20 @@ class Joints:
         return robot, [name for group in groups for name in group if name not in robot]
 
     def unmeasured(self, robot: Sequence[str]) -> list[str]:
-        """Return the joints of the robot's publishers that never have a finite position."""
+        """Return the joints of the robot's publishers that never have a finite position.
+
+        Args:
+            robot: Joints of the robot.
+        """
         groups = [group for group in self.groups if set(group) & set(robot)]
         return [n for group in groups for n in group if n not in self.measured(group)]
 
     def restless(self, names: Iterable[str]) -> list[str]:
-        """Return the names whose position jumps back and forth, as if two publishers disagreed."""
+        """Return the joints whose position jumps back and forth, as if two publishers disagreed.
+
+        Args:
+            names: Names of joints.
+        """
         return [name for name in names if self._positions.get(name, _Joint()).is_restless]
 
 

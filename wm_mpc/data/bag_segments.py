@@ -14,11 +14,17 @@ _STRAGGLERS = 2  # so many late messages in a row do not mean that a clock was s
 
 
 def between_jumps(streams: Streams, max_gap: float) -> Iterator[tuple[int, int, str]]:
-    """Arrival times, from and to, of each part in which no clock was set, and the reason for its
-    start.
+    """Split a recording into parts in which no clock was set.
 
     Messages from before and after a clock change can be mixed, so the time around it is left out
     unless nothing arrived just before it.
+
+    Args:
+        streams: All streams of the recording.
+        max_gap: Stamps that jump back by more than this start a new part, s.
+
+    Yields:
+        Arrival times, from and to, ns, and the reason for the start of the part.
     """
     edges = []
     back = _jumps_back(streams.image, max_gap)

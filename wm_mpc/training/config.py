@@ -148,6 +148,9 @@ class TrainConfig:
     def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
         """Build the settings from nested tables.
 
+        Args:
+            data: Values by name.
+
         Raises:
             ConfigError: An entry is unknown or not accepted; the text names it.
         """

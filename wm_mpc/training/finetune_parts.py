@@ -34,8 +34,20 @@ def _windows(
 def find_camera(
     model: WorldModel, recording: Recording, episodes: np.ndarray, progress: Progress
 ) -> None:
-    """Find the constant shift of the scene latent that makes the current dynamics correct, and
-    add it to the map from keypoints to the scene: a moved camera sees everything shifted."""
+    """Find a shift of the camera, and add it to the model's map from keypoints to the scene.
+
+    A moved camera sees everything shifted. The constant shift of the scene latent is the one with
+    which the current dynamics predict best.
+
+    Args:
+        model: The model, changed in place.
+        recording: Episodes of the running robot.
+        episodes: Positions of the episodes to learn from.
+        progress: Called with stage, done, total and loss terms.
+
+    Raises:
+        FineTuneError: The episodes are too few or too short.
+    """
     past = model.spec.history
     frames, actions = _windows(recording, episodes, past)
     flat, inverse = np.unique(frames, return_inverse=True)
@@ -71,7 +83,20 @@ def learn_looks(
     progress: Progress,
     stopped: Callable[[], bool],
 ) -> None:
-    """Retrain the decoder, because static parts look different from another place."""
+    """Retrain the decoder, because static parts look different from another place.
+
+    Args:
+        model: The model, changed in place.
+        recording: Episodes of the running robot.
+        episodes: Positions of the episodes to learn from.
+        config: Settings of fine-tuning.
+        rng: Random numbers.
+        progress: Called with stage, done, total and loss terms.
+        stopped: Ends the training early when it returns true.
+
+    Raises:
+        FineTuneError: A loss is not finite.
+    """
     frames = np.flatnonzero(np.isin(recording.episode_of, episodes))
     mean = mean_image(recording, episodes, config.seed)
     with torch.no_grad():
@@ -103,6 +128,21 @@ def learn_motion(
     progress: Progress,
     stopped: Callable[[], bool],
 ) -> None:
+    """Train the dynamics further.
+
+    Args:
+        model: The model, changed in place.
+        recording: Episodes of the running robot.
+        episodes: Positions of the episodes to learn from.
+        replay: The recordings of the first training, if given.
+        config: Settings of fine-tuning.
+        rng: Random numbers.
+        progress: Called with stage, done, total and loss terms.
+        stopped: Ends the training early when it returns true.
+
+    Raises:
+        FineTuneError: The episodes are too few, or a loss is not finite.
+    """
     history = model.spec.history
     steps = history - 1 + config.horizon
     model.requires_grad_(False)

@@ -85,7 +85,14 @@ class ProposalsPhase(nn.Module):
     def forward(
         self, present: Tensor, reached: Tensor, actions: Tensor, taken: Tensor
     ) -> dict[str, Tensor]:
-        """Return the loss terms of a batch; the arguments are the result of `batch`."""
+        """Return the loss terms of a batch.
+
+        Args:
+            present: First frames, int64 (n,).
+            reached: Reached frames, int64 (n,).
+            actions: Action blocks (n, steps, block size), normalised.
+            taken: Number of blocks that led to the reached frame, int64 (n,).
+        """
         assert self.model.proposals is not None
         goal = self.model.split(self._latents[reached])[0]
         plans = self.model.proposals(self._latents[present], goal)[:, :, : self._steps]

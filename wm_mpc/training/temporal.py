@@ -101,7 +101,14 @@ class EmbeddingPhase(nn.Module):
     def forward(
         self, before: Tensor, after: Tensor, layout: Tensor, number: int
     ) -> dict[str, Tensor]:
-        """Return the loss terms of a batch; the arguments are the result of `batch`."""
+        """Return the loss terms of a batch.
+
+        Args:
+            before: First frames, int64 (n,).
+            after: Later frames, int64 (n,).
+            layout: Layouts of the frames, int64 (n,).
+            number: Number of the time scale.
+        """
         embedded = [self.model.embedding(self._scene[frames]) for frames in (before, after)]
         likeness = -self.sharpness[number].exp() * torch.cdist(*embedded).square()
         likeness = likeness.masked_fill(layout[:, None] != layout, -torch.inf)

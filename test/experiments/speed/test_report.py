@@ -150,7 +150,7 @@ def test_report_has_every_claim_and_every_section(options, sections, tmp_path):
     text = markdown(results_of(options, sections, tmp_path))
     assert text.count("| yes |") >= 10
     assert "pip install" in text  # for the library that is missing
-    for title in ("other libraries", "everything it depends on", "Success", "published plan",
+    for title in ("other libraries", "everything that determines it", "Success", "published plan",
                   "limit of the machine", "Time budget", "run to run"):  # fmt: skip
         assert f"{title}" in text
 

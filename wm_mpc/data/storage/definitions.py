@@ -1,7 +1,7 @@
-"""From the bytes of a message to its fields, by the definition that is stored with it.
+"""Decode messages with the definitions that a recording stores.
 
-Each type is defined when its first message is decoded: a definition that nobody can read concerns
-only its own topic.
+Each type is defined when its first message is decoded, so an unreadable definition affects only
+its own topic.
 """
 
 from __future__ import annotations
@@ -17,26 +17,41 @@ _SEPARATOR = "=" * 80 + "\n"
 
 
 def left_out(channel: Channel, *, is_ros1: bool) -> str:
-    """Why messages of a channel cannot be decoded by their kind; "" when they can. is_ros1:
-    whether the recording is a bag of ROS 1."""
+    """Return why messages of a channel cannot be decoded because of their kind; "" if they can.
+
+    Args:
+        channel: The channel.
+        is_ros1: Whether the recording is a ROS 1 bag.
+    """
     wanted = "ros1" if is_ros1 else "cdr"
     if channel.encoding != wanted:
-        return f"its messages are encoded as {channel.encoding or 'nothing said'!r}, not {wanted!r}"
+        return f"its messages are encoded as {channel.encoding or 'not stated'!r}, not {wanted!r}"
     if not channel.type:
-        return "it has no schema, which would say of what type its messages are"
+        return "it has no schema, so the type of its messages is unknown"
     if channel.definition_format not in ACCEPTED[wanted]:
         return f"its type is defined in {channel.definition_format!r}, not in ros2msg or ros2idl"
     return ""
 
 
 class Decoder:
-    """Decodes messages. Definitions are kept, for each type and text."""
+    """Decodes messages and keeps the definitions of all types."""
 
     def __init__(self) -> None:
         self._stores: dict[tuple[str, str], Any] = {}
 
     def decode(self, channel: Channel, data: bytes) -> Any:
-        """The message. Raises UnreadableError."""
+        """Decode a message.
+
+        Args:
+            channel: Its channel.
+            data: Its bytes.
+
+        Returns:
+            An object with the fields of the message.
+
+        Raises:
+            UnreadableError: The message cannot be decoded.
+        """
         store = self._store(channel)
         if isinstance(store, str):
             raise UnreadableError(store)
@@ -44,13 +59,17 @@ class Decoder:
             if channel.encoding == "ros1":
                 return store.deserialize_ros1(data, channel.type)
             return store.deserialize_cdr(data, channel.type)
-        except Exception as error:  # whatever garbage makes a decoder do
+        except Exception as error:  # damaged data can make a decoder raise anything
             raise UnreadableError(
                 f"it cannot be decoded: {error or type(error).__name__}"
             ) from None
 
     def problem(self, channel: Channel) -> str:
-        """Why the type of a channel is not known; "" when it is."""
+        """Return why the type of a channel is unknown; "" if it is known.
+
+        Args:
+            channel: The channel.
+        """
         store = self._store(channel)
         return store if isinstance(store, str) else ""
 
@@ -67,15 +86,15 @@ class Decoder:
 
 def _store_of(channel: Channel) -> Any:
     latest = get_typestore(Stores.LATEST)
-    if not channel.definition.strip():  # bags from before ROS 2 Iron may hold none
+    if not channel.definition.strip():  # bags from before ROS 2 Iron may have none
         if channel.type not in latest.types:
-            raise ValueError("there is none, and the type is not one of ROS 2's own")
+            raise ValueError("there is none, and ROS 2 itself does not have the type")
         return latest
     store = get_typestore(Stores.EMPTY)
     store.register(_types(channel))
     try:
         store.get_msgdef(channel.type)
-    except KeyError:  # of a type within, which some recorders leave out
+    except KeyError:  # of a nested type, which some recorders leave out
         known = {name: found for name, found in latest.fielddefs.items() if name not in store.types}
         store.register(known)
         store.cache.clear()

@@ -1,7 +1,7 @@
-"""The storage files of a recording: which there are, of what kind, and what metadata.yaml says.
+"""Find the storage files of a recording and their kinds, and read metadata.yaml.
 
-What is on the disk counts; metadata.yaml is advice, which may be missing, outdated or damaged. The
-kind of a file shows in its first bytes, not in its name.
+The files on disk count. metadata.yaml is only advice, because it may be missing, outdated or
+damaged. The first bytes of a file show its kind; its name does not.
 """
 
 from __future__ import annotations
@@ -43,8 +43,13 @@ _ZSTD, _LZ4 = b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
 
 @dataclasses.dataclass
 class Metadata:
-    """What metadata.yaml says. counts: messages by topic; files: names, in their order, with the
-    number of messages of each where it is said; problem: why it cannot be read, or ""."""
+    """The contents of metadata.yaml.
+
+    Attributes:
+        counts: Messages by topic.
+        files: Names of files in order, with the number of their messages if stated.
+        problem: Why the file cannot be read, or "".
+    """
 
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     files: dict[str, int | None] = dataclasses.field(default_factory=dict)
@@ -52,7 +57,14 @@ class Metadata:
 
 
 def read_metadata(folder: Path) -> Metadata | None:
-    """None where there is none. Whatever is not as it should be is left out."""
+    """Read metadata.yaml; malformed entries are left out.
+
+    Args:
+        folder: Folder of the recording.
+
+    Returns:
+        Its contents; None if there is no such file.
+    """
     path = folder / "metadata.yaml"
     if not path.exists():
         return None
@@ -70,22 +82,32 @@ def read_metadata(folder: Path) -> Metadata | None:
             found.files[PurePath(entry["path"]).name] = int(entry["message_count"])
         return found
     except (OSError, YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        said = (str(error) or type(error).__name__).splitlines()[0]
-        return Metadata(problem=f"metadata.yaml cannot be read ({said}): the files count")
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        return Metadata(problem=f"metadata.yaml cannot be read ({reason}); the files are used")
 
 
 def storage_files(path: Path, metadata: Metadata | None) -> tuple[list[Path], list[str]]:
-    """The files of a recording, and what is to be said of them. path: a file, or a directory.
-    Raises StorageError when there are none, or it is not clear which they are."""
+    """Find the files of a recording.
+
+    Args:
+        path: A file or a folder.
+        metadata: Contents of metadata.yaml, if any.
+
+    Returns:
+        The files in order, and remarks on them.
+
+    Raises:
+        StorageError: There are no files, or it is unclear which ones belong to the recording.
+    """
     if not path.is_dir():
         return [path], []
     there = {file.name: file for file in sorted(path.iterdir()) if _is_storage(file)}
     for name in [name for name in there if _unpacked_name(name) in there.keys() - {name}]:
-        del there[name]  # packed by a recorder that was killed before it removed the other
+        del there[name]  # the recorder was killed between compressing and removing a file
     if not there:
         within = sorted(f.parent.name for f in path.glob("*/*") if _is_storage(f))
         hint = f"; there are some in {', '.join(dict.fromkeys(within))}" if within else ""
-        raise StorageError(f"it holds no {', '.join(ENDINGS[:3])} file{hint}")
+        raise StorageError(f"it has no {', '.join(ENDINGS[:3])} file{hint}")
     listed = [] if metadata is None else list(metadata.files)
     remarks = []
     if metadata is not None and metadata.problem:
@@ -93,30 +115,30 @@ def storage_files(path: Path, metadata: Metadata | None) -> tuple[list[Path], li
     kinds = {_ending(name) for name in there}
     if metadata is None and not kinds & {".bag", ".active"}:
         names = ", ".join(there)
-        remarks.append(f"it has no metadata.yaml; its files are read as one recording: {names}")
+        remarks.append(f"it has no metadata.yaml; its files count as one recording: {names}")
     if len(kinds) > 1:
         wanted = {_ending(name) for name in listed if _present(name, there)}
         if len(wanted) != 1:
-            raise StorageError(f"it holds {' and '.join(sorted(kinds))} files: name one of them")
+            raise StorageError(f"it has {' and '.join(sorted(kinds))} files; choose one of them")
         others = [name for name in there if _ending(name) not in wanted]
-        remarks.append(f"left out, being of another kind: {', '.join(others)}")
+        remarks.append(f"left out because of another kind: {', '.join(others)}")
         there = {name: file for name, file in there.items() if name not in others}
     known = {_unpacked_name(name) for name in listed}
     unlisted = [name for name in there if _unpacked_name(name) not in known]
     remarks += [
-        f"{file.name} is a link to nothing and is left out"
+        f"{file.name} is a broken link and is left out"
         for file in sorted(path.iterdir())
         if _ending(file.name) and file.is_symlink() and not file.exists()
     ]
     if lacking := _lacking(there) if not listed else []:
-        remarks.append(f"by the numbers of its files, some are missing: {', '.join(lacking)}")
+        remarks.append(f"the numbers of its files show that some are missing: {', '.join(lacking)}")
     if listed and unlisted:
-        remarks.append(f"metadata.yaml does not list {', '.join(unlisted)}; it is read, too")
+        remarks.append(f"metadata.yaml does not list {', '.join(unlisted)}, which is read as well")
     return sorted(there.values(), key=lambda file: _order(file.name)), remarks
 
 
 def _lacking(there: Iterable[str]) -> list[str]:
-    """Names of files that a recording of several, numbered at their ends, should have as well."""
+    """Names of files that are missing from a numbered recording."""
     numbered = [found for name in there if (found := _NUMBERED.fullmatch(name))]
     lacking = []
     for begin, end in dict.fromkeys((found[1], found[3]) for found in numbered):
@@ -127,14 +149,29 @@ def _lacking(there: Iterable[str]) -> list[str]:
 
 
 def missing_files(files: list[Path], metadata: Metadata | None) -> list[str]:
-    """What metadata.yaml lists and is not there."""
+    """Return the files that metadata.yaml lists but that do not exist.
+
+    Args:
+        files: The files that exist.
+        metadata: Contents of metadata.yaml, if any.
+    """
     there = {file.name: file for file in files}
     return [name for name in (metadata.files if metadata else ()) if not _present(name, there)]
 
 
 def open_file(path: Path, folder: Path) -> tuple[StoredFile, list[str]]:
-    """Open a storage file of any kind, packed or not, and say what is odd about it. folder: for
-    what is unpacked. Raises StorageError."""
+    """Open a storage file of any kind, compressed or not.
+
+    Args:
+        path: The file.
+        folder: Folder for decompressed files.
+
+    Returns:
+        The open file, and remarks on it.
+
+    Raises:
+        StorageError: The file cannot be read.
+    """
     remarks: list[str] = []
     try:
         with path.open("rb") as file:
@@ -152,11 +189,11 @@ def open_file(path: Path, folder: Path) -> tuple[StoredFile, list[str]]:
         raise StorageError("it is empty")
     if not any(begin):
         raise StorageError("it begins with zeros")
-    raise StorageError("it is neither MCAP nor sqlite3 nor a ROS 1 bag of version 2.0")
+    raise StorageError("it is not MCAP, sqlite3 or a ROS 1 bag of version 2.0")
 
 
 def _unpack(path: Path, folder: Path, begin: bytes) -> tuple[Path, list[str]]:
-    """Unpack a file as far as it is whole."""
+    """Decompress a file as far as it is complete."""
     target = folder / (_unpacked_name(path.name) if path.suffix in _PACKED else path.name)
     opened: Any = zstd.open if begin.startswith(_ZSTD) else lz4.frame.open
     with path.open("rb") as raw, opened(raw, "rb") as packed, target.open("wb") as output:
@@ -165,8 +202,8 @@ def _unpack(path: Path, folder: Path, begin: bytes) -> tuple[Path, list[str]]:
         except (EOFError, RuntimeError, ValueError, zstd.ZstdError) as error:
             with contextlib.suppress(Exception):
                 output.flush()
-            said = f"{path.name} is packed, and only its begin can be unpacked: {error}"
-            return target, [said]
+            remark = f"{path.name} is compressed, and only its beginning can be read: {error}"
+            return target, [remark]
     return target, []
 
 
@@ -175,7 +212,7 @@ def _is_storage(file: Path) -> bool:
 
 
 def _unpacked_name(name: str) -> str:
-    """Without the ending of a packed file."""
+    """The name without the ending of a compressed file."""
     path = PurePath(name)
     return path.stem if path.suffix in _PACKED else name
 
@@ -191,7 +228,7 @@ def _present(name: str, there: dict[str, Path]) -> bool:
 
 
 def _order(name: str) -> list[Any]:
-    """By the numbers in a name as numbers: ..._9 before ..._10."""
+    """Sort key that compares numbers in names as numbers: ..._9 before ..._10."""
     parts: list[Any] = []
     for char in name:
         if char.isdigit() and parts and isinstance(parts[-1], int):
@@ -202,7 +239,12 @@ def _order(name: str) -> list[Any]:
 
 
 def counts_by_topic(file: StoredFile, counts: Counter[int]) -> Counter[str]:
-    """Counts by channel, of one file, as counts by topic."""
+    """Convert the counts of a file from channels to topics.
+
+    Args:
+        file: The file.
+        counts: Counts by channel.
+    """
     found: Counter[str] = Counter()
     for number, count in counts.items():
         if number in file.channels:

@@ -1,8 +1,8 @@
-"""MCAP files, read record by record: finished or not, with or without indexes, in any order.
+"""Read MCAP files record by record: finished or not, with or without indexes, in any order.
 
-The summary at the end of a file (channels, statistics, index of the chunks) only helps where the
-data is damaged, and is compared with what was read. A chunk whose checksum, size or records are
-wrong is left out whole.
+The summary at the end of a file (channels, statistics, index of the chunks) is compared with the
+data, and helps only where the data are damaged. A chunk with a wrong checksum, size or record is
+left out completely.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from wm_mpc.data.storage.mcap_records import HEAD, MAGIC, MESSAGE_HEAD, Chunk
 from wm_mpc.data.storage.mcap_summary import Summary, read_summary
 from wm_mpc.data.storage.stored import Channel, StorageError, StoredFile, UnreadableError
 
-_OFFSET_BITS = 40  # of a place; above them is the number of the chunk, 0: none
+_OFFSET_BITS = 40  # of a place; the bits above are the number of the chunk, 0: none
 _BLOCK = 1 << 22  # bytes read at a time
 _CHUNK_BEGIN = re.compile(rb"\x06(?=.{5}\0\0\0)", re.DOTALL)
-_LONGEST = 1 << 32  # bytes of a record; what claims more is nonsense
+_LONGEST = 1 << 32  # bytes of a record; a larger size is nonsense
 _KEPT = 1 << 28  # bytes of unpacked chunks that are kept
 _FORMATS = {"ros2msg", "ros2idl", "omgidl", "ros1msg"}
 
 
 @dataclasses.dataclass
 class _BadChunk:
-    """A chunk that cannot be read. indexed: its messages by channel, as the index after it says."""
+    """A chunk that cannot be read; `indexed` counts its messages by channel, from the index
+    after it."""
 
     start: int
     reason: str
@@ -38,14 +39,18 @@ class _BadChunk:
 
 
 class McapFile(StoredFile):
-    """See `StoredFile`. Raises StorageError when the file is no MCAP file."""
+    """An MCAP file; see `StoredFile`.
+
+    Raises:
+        StorageError: The file is not an MCAP file.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         try:
             self._file = path.open("rb")
             if self._file.read(len(MAGIC)) != MAGIC:
-                raise StorageError("it does not begin as an MCAP file does")
+                raise StorageError("it does not begin like an MCAP file")
             self._size = os.fstat(self._file.fileno()).st_size
             self._open()
         except OSError as error:
@@ -56,7 +61,7 @@ class McapFile(StoredFile):
         self._records: dict[int, records.ChannelRecord] = {}
         self._chunks: list[Chunk] = []
         self._bad: list[_BadChunk] = []
-        self._holes: list[str] = []  # what the damage is
+        self._holes: list[str] = []  # descriptions of damage
         self._unpacked: OrderedDict[int, bytes] = OrderedDict()
         try:
             self._summary = read_summary(self._file, self._size)
@@ -70,7 +75,7 @@ class McapFile(StoredFile):
     # --------------------------------------------------------------------------------------- scan
 
     def _scan(self, end: int) -> None:
-        """Take in every record up to `end`."""
+        """Read every record up to `end`."""
         at, before = len(MAGIC), None
         while at < end:
             head = self._read(at, HEAD.size)
@@ -93,7 +98,7 @@ class McapFile(StoredFile):
             at = after
 
     def _take(self, operation: int, at: int, length: int) -> int | None:
-        """Take in the record whose content begins at `at`; the channel of a message."""
+        """Read the record whose content begins at `at`; returns the channel of a message."""
         if operation == records.MESSAGE:
             data = self._read(at, min(length, MESSAGE_HEAD.size))
             if len(data) < MESSAGE_HEAD.size:
@@ -113,11 +118,11 @@ class McapFile(StoredFile):
             self._check_data(checksum, at - HEAD.size)
         return None
 
-    _last_good = 0  # where the last chunk began that can be read
+    _last_good = 0  # start of the last readable chunk
 
     def _take_chunk(self, at: int, length: int) -> int | None:
-        """Take in a chunk; the channel of its last message, where no checksum says that it is
-        whole: if nonsense follows, the chunk may have been torn inside that message."""
+        """Read a chunk. Without a checksum, returns the channel of its last message, because the
+        chunk may have been torn inside that message if nonsense follows."""
         try:
             chunk = Chunk.of(self._read(at, min(length, 64)), at, length)
             data = chunk.unpack(self._read(chunk.start, chunk.packed))
@@ -153,8 +158,8 @@ class McapFile(StoredFile):
             self._records.setdefault(number, channel)
 
     def _pass_over(self, at: int, end: int, before: int | None) -> int:
-        """Where the next record begins after nonsense at `at`. before: the channel of a message
-        right before it, whose end is probably lost, too."""
+        """Start of the next record after nonsense at `at`; `before` is the channel of the
+        message just before it, whose end is probably lost as well."""
         if before is not None:
             self._take_back(before)
         listed = [start for start in self._summary.chunks if start > at]
@@ -167,7 +172,7 @@ class McapFile(StoredFile):
         return found
 
     def _find_chunk(self, begin: int, end: int) -> int | None:
-        """The first place from `begin` on where something begins that must be a chunk."""
+        """First position from `begin` on that must be a chunk, or None."""
         for block in range(begin, end, _BLOCK):
             data = self._read(block, min(_BLOCK + 128, end - block))
             for match in _CHUNK_BEGIN.finditer(data):
@@ -185,14 +190,14 @@ class McapFile(StoredFile):
         return None
 
     def _check_data(self, checksum: int, end: int) -> None:
-        """Compare the checksum of all data. Writers disagree on where the data begins."""
+        """Check the checksum of all data; writers disagree on where the data begin."""
         if not checksum:
             return
         header = HEAD.unpack_from(self._read(len(MAGIC), HEAD.size))[1] + len(MAGIC) + HEAD.size
         if checksum in (self._checksum(begin, end) for begin in (0, len(MAGIC), header)):
             return
         if not self._bad and not self._holes:
-            self.unaccounted.append("the checksum of its data is wrong, and nothing says where")
+            self.unaccounted.append("the checksum of its data is wrong at an unknown place")
 
     def _checksum(self, begin: int, end: int) -> int:
         value = 0
@@ -203,7 +208,7 @@ class McapFile(StoredFile):
     # ------------------------------------------------------------------------------------ results
 
     def _settle(self) -> None:
-        """Name the channels, and count what the damaged chunks held."""
+        """Assign channels, and count the messages in damaged chunks."""
         schemas = {**self._summary.schemas, **self._schemas}
         named = {**self._summary.channels, **self._records}
         self.channels = {n: _channel(record, schemas) for n, record in named.items()}
@@ -214,13 +219,13 @@ class McapFile(StoredFile):
             self.places.pop(number)
             if count:
                 self.unaccounted.append(
-                    f"{count} messages are of channel {number}, defined nowhere"
+                    f"{count} messages are of channel {number}, which has no definition"
                 )
         unknown = bool(self._holes)
         for bad in self._bad:
             self.unreadable.update(bad.indexed)
-            told = f"{sum(bad.indexed.values())} messages" if bad.indexed else "messages"
-            self.remarks.append(f"{told} from byte {bad.start} on cannot be read: {bad.reason}")
+            lost = f"{sum(bad.indexed.values())} messages" if bad.indexed else "messages"
+            self.remarks.append(f"{lost} from byte {bad.start} on cannot be read: {bad.reason}")
             is_tail = self.unfinished and bad.start > self._last_good
             unknown = unknown or not (bad.indexed or is_tail)
         if unknown and self._summary.statistics:
@@ -229,28 +234,37 @@ class McapFile(StoredFile):
                 missing = count - len(self.times.get(number, ())) - self.unreadable[number]
                 self.unreadable[number] += max(0, missing)
         elif unknown:
-            self.unknown += self._holes or ["it does not say how many messages these parts held"]
+            self.unknown += self._holes or ["the number of messages in these parts is unknown"]
         self._check_total()
 
     def _check_total(self) -> None:
         found = self.count + sum(self.unreadable.values())
         if not self._summary.statistics and self._summary.total > found:
             self.unaccounted.append(
-                f"its statistics count {self._summary.total} messages, and {found} are there"
+                f"its statistics count {self._summary.total} messages, but it has {found}"
             )
         for number, count in self._summary.statistics.items():
             if count and number not in self.channels:
                 self.unaccounted.append(
-                    f"its statistics count {count} messages of channel {number}, defined nowhere"
+                    f"its statistics count {count} messages of channel {number}, which has no "
+                    "definition"
                 )
         indexed = self.claims.get("message index", Counter())
         lacking = self.count - sum(indexed.values())
         if self._chunks and not self.unfinished and lacking > 0:
-            self.remarks.append(f"its message index lacks {lacking} messages; they are read")
+            self.remarks.append(f"its message index lacks {lacking} messages, which are read")
 
     # ------------------------------------------------------------------------------------ reading
 
     def fetch(self, place: int) -> bytes:
+        """Return the serialized message at a place; see `StoredFile`.
+
+        Args:
+            place: An entry of `places`.
+
+        Raises:
+            UnreadableError: The message cannot be read.
+        """
         number, at = place >> _OFFSET_BITS, place & ((1 << _OFFSET_BITS) - 1)
         if number == 0:
             head = self._read(at - HEAD.size, HEAD.size)
@@ -261,7 +275,7 @@ class McapFile(StoredFile):
         return data[at + MESSAGE_HEAD.size : at + length]
 
     def _unpack(self, number: int) -> bytes:
-        """The records in a chunk. The ones used last are kept, for streams that lie apart."""
+        """Records in a chunk; recently used chunks are kept, because streams may be far apart."""
         if number in self._unpacked:
             self._unpacked.move_to_end(number)
             return self._unpacked[number]
@@ -277,6 +291,7 @@ class McapFile(StoredFile):
         return self._file.read(count)
 
     def close(self) -> None:
+        """Close the file."""
         self._unpacked.clear()
         self._file.close()
 

@@ -1,6 +1,6 @@
-"""Records of MCAP files: their layout, and chunks unpacked and checked.
+"""Records of MCAP files: their layout, and chunks decompressed and checked.
 
-Format: https://mcap.dev/spec. Nothing here touches a file.
+Format: https://mcap.dev/spec. This module does not access files.
 """
 
 from __future__ import annotations
@@ -32,13 +32,26 @@ _COMPRESSIONS = (b"", b"lz4", b"zstd")
 
 
 def is_operation(number: int) -> bool:
-    """Whether a record may begin so: those of the format, and those for private use."""
+    """Return whether a record may begin with this number: those of the format, and those for
+    private use.
+
+    Args:
+        number: The number.
+    """
     return 0x01 <= number <= 0x0F or number >= 0x80
 
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Where the packed messages of a chunk lie in the file, and what they are unpacked."""
+    """A chunk of compressed messages in a file.
+
+    Attributes:
+        start: Position of the compressed messages, bytes.
+        packed: Compressed size, bytes.
+        size: Decompressed size, bytes.
+        checksum: CRC-32 of the decompressed records; 0: none.
+        compression: Name of the compression; empty: none.
+    """
 
     start: int
     packed: int  # bytes
@@ -48,8 +61,16 @@ class Chunk:
 
     @classmethod
     def of(cls, head: bytes, start: int, length: int) -> Chunk:
-        """head: the first bytes of the content of a chunk record that begins at `start` (its
-        content, not its head) and has this length. Raises UnreadableError when it is none."""
+        """Read the head of a chunk record.
+
+        Args:
+            head: First bytes of the content of the record.
+            start: Position of the content, bytes.
+            length: Length of the content, bytes.
+
+        Raises:
+            UnreadableError: It is not the head of a chunk.
+        """
         if len(head) < CHUNK_HEAD.size:
             raise UnreadableError("the chunk is shorter than its head")
         first, last, size, checksum, name = CHUNK_HEAD.unpack_from(head)
@@ -67,7 +88,14 @@ class Chunk:
         return cls(start + before, packed, size, checksum, compression)
 
     def unpack(self, data: bytes) -> bytes:
-        """The records in it. Raises UnreadableError when the size or the checksum is wrong."""
+        """Decompress the records.
+
+        Args:
+            data: The compressed bytes.
+
+        Raises:
+            UnreadableError: The size or the checksum is wrong.
+        """
         try:
             if self.compression == b"lz4":
                 data = bytes(lz4.frame.decompress(data))
@@ -83,8 +111,17 @@ class Chunk:
 
 
 def inside(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Operation, begin and end of the content of each record in an unpacked chunk. Raises
-    UnreadableError where they make no sense."""
+    """Find the records in a decompressed chunk.
+
+    Args:
+        data: The chunk.
+
+    Yields:
+        Operation, start and end of the content of each record.
+
+    Raises:
+        UnreadableError: The records make no sense.
+    """
     at = 0
     while at < len(data):
         if at + HEAD.size > len(data):
@@ -99,8 +136,8 @@ def inside(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _text(data: bytes, at: int) -> tuple[str, int]:
-    """A text with its length before it, and where it ends. What is no text is replaced: it is
-    of a topic that nobody may want."""
+    """A text with its length before it, and its end. Invalid bytes are replaced, because the
+    topic may not matter."""
     (length,) = struct.unpack_from("<I", data, at)
     if at + 4 + length > len(data):
         raise UnreadableError("a text is longer than its record")
@@ -109,7 +146,13 @@ def _text(data: bytes, at: int) -> tuple[str, int]:
 
 @dataclasses.dataclass(frozen=True)
 class Schema:
-    """name: of the type; encoding: of the text that defines it."""
+    """A schema record.
+
+    Attributes:
+        name: Name of the type.
+        encoding: Encoding of the definition.
+        text: The definition.
+    """
 
     name: str
     encoding: str
@@ -118,7 +161,14 @@ class Schema:
 
 @dataclasses.dataclass(frozen=True)
 class ChannelRecord:
-    """schema: its number, 0: none."""
+    """A channel record.
+
+    Attributes:
+        schema: Number of the schema; 0: none.
+        topic: Name of the topic.
+        encoding: Encoding of the messages.
+        digest: Hash of the definition, or "".
+    """
 
     schema: int
     topic: str
@@ -127,7 +177,17 @@ class ChannelRecord:
 
 
 def schema_of(data: bytes) -> tuple[int, Schema]:
-    """Raises UnreadableError."""
+    """Read a schema record.
+
+    Args:
+        data: Its content.
+
+    Returns:
+        Number and schema.
+
+    Raises:
+        UnreadableError: The content makes no sense.
+    """
     try:
         (number,) = struct.unpack_from("<H", data)
         name, at = _text(data, 2)
@@ -138,7 +198,17 @@ def schema_of(data: bytes) -> tuple[int, Schema]:
 
 
 def channel_of(data: bytes) -> tuple[int, ChannelRecord]:
-    """Raises UnreadableError."""
+    """Read a channel record.
+
+    Args:
+        data: Its content.
+
+    Returns:
+        Number and channel.
+
+    Raises:
+        UnreadableError: The content makes no sense.
+    """
     try:
         number, schema = struct.unpack_from("<HH", data)
         topic, at = _text(data, 4)
@@ -155,8 +225,18 @@ def channel_of(data: bytes) -> tuple[int, ChannelRecord]:
 
 
 def indexed_of(head: bytes, length: int) -> tuple[int, int]:
-    """Channel and number of messages of a message index of this length. head: its first bytes.
-    Raises UnreadableError."""
+    """Read a message index.
+
+    Args:
+        head: First bytes of its content.
+        length: Length of its content, bytes.
+
+    Returns:
+        Channel and number of messages.
+
+    Raises:
+        UnreadableError: The content makes no sense.
+    """
     try:
         channel, size = struct.unpack_from("<HI", head)
     except struct.error:
@@ -167,7 +247,14 @@ def indexed_of(head: bytes, length: int) -> tuple[int, int]:
 
 
 def chunk_start_of(data: bytes) -> int:
-    """Where the chunk of a chunk index begins. Raises UnreadableError."""
+    """Return the position of the chunk of a chunk index.
+
+    Args:
+        data: Content of the index.
+
+    Raises:
+        UnreadableError: The content makes no sense.
+    """
     try:
         return int(struct.unpack_from("<QQQ", data)[2])
     except struct.error:
@@ -175,7 +262,17 @@ def chunk_start_of(data: bytes) -> int:
 
 
 def statistics_of(data: bytes) -> tuple[int, Counter[int]]:
-    """Messages in all, and by channel (which may be left out). Raises UnreadableError."""
+    """Read a statistics record.
+
+    Args:
+        data: Its content.
+
+    Returns:
+        Number of messages in all, and by channel (may be empty).
+
+    Raises:
+        UnreadableError: The content makes no sense.
+    """
     try:
         (total,) = struct.unpack_from("<Q", data)
         (length,) = struct.unpack_from("<I", data, 42)

@@ -1,4 +1,4 @@
-"""The summary at the end of a finished MCAP file: what the file says of itself."""
+"""The summary at the end of a finished MCAP file."""
 
 from __future__ import annotations
 
@@ -15,8 +15,17 @@ from wm_mpc.data.storage.stored import UnreadableError
 
 @dataclasses.dataclass
 class Summary:
-    """start: where it begins, which is where the data ends; chunks: where the chunks begin; total
-    and statistics: of all messages, and of those of each channel."""
+    """The summary of a file.
+
+    Attributes:
+        start: Position at which it begins and the data end, bytes.
+        is_finished: Whether the file was finished.
+        schemas: Schemas by number.
+        channels: Channels by number.
+        chunks: Positions of the chunks, bytes.
+        total: Number of all messages.
+        statistics: Number of messages by channel.
+    """
 
     start: int
     is_finished: bool = True
@@ -28,7 +37,15 @@ class Summary:
 
 
 def read_summary(file: IO[bytes], size: int) -> Summary:
-    """The summary of a file of this size, bytes. Raises UnreadableError when it is damaged."""
+    """Read the summary of a file.
+
+    Args:
+        file: The open file.
+        size: Its size, bytes.
+
+    Raises:
+        UnreadableError: The summary is damaged.
+    """
     footer = _footer(file, size)
     if footer is None:
         return Summary(size, is_finished=False)
@@ -36,7 +53,7 @@ def read_summary(file: IO[bytes], size: int) -> Summary:
     if not start:
         return Summary(footer)
     if not len(MAGIC) <= start <= footer:
-        raise UnreadableError(f"it is said to begin at byte {start}")
+        raise UnreadableError(f"its start, byte {start}, is outside the file")
     data = _read(file, start, footer - start)
     if checksum and zlib.crc32(data + _read(file, footer, HEAD.size + 16)) != checksum:
         raise UnreadableError("its checksum is wrong")
@@ -47,7 +64,7 @@ def read_summary(file: IO[bytes], size: int) -> Summary:
 
 
 def _footer(file: IO[bytes], size: int) -> int | None:
-    """Where the footer begins; None when the file was never finished."""
+    """Position of the footer; None if the file was never finished."""
     begin = size - records.FOOTER_SIZE
     if begin < len(MAGIC):
         return None

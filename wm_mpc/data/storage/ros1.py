@@ -1,7 +1,7 @@
-"""Files of ROS 1 (`.bag`, version 2.0), read record by record: indexed or not, closed or not.
+"""Read ROS 1 files (`.bag`, version 2.0) record by record: indexed or not, closed or not.
 
 Format: https://wiki.ros.org/Bags/Format/2.0. The counts in the index at the end are compared with
-what was read.
+the messages.
 """
 
 from __future__ import annotations
@@ -19,21 +19,25 @@ from wm_mpc.data.storage.stored import Channel, StorageError, StoredFile, Unread
 
 MAGIC = b"#ROSBAG V2.0\n"
 _MESSAGE, _INDEX, _CHUNK, _CHUNK_INFO, _CONNECTION = 0x02, 0x04, 0x05, 0x06, 0x07
-_OFFSET_BITS = 40  # of a place; above them is the number of the chunk, 0: none
+_OFFSET_BITS = 40  # of a place; the bits above are the number of the chunk, 0: none
 _KEPT = 8  # unpacked chunks
-_MOST = 1 << 30  # bytes; what claims to be larger is damage
+_MOST = 1 << 30  # bytes; a larger size means damage
 _Fields = dict[bytes, bytes]
 
 
 class Ros1File(StoredFile):
-    """See `StoredFile`. Raises StorageError when it is no bag of version 2.0."""
+    """A ROS 1 bag; see `StoredFile`.
+
+    Raises:
+        StorageError: The file is not a bag of version 2.0.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         try:
             self._file = path.open("rb")
             if self._file.read(len(MAGIC)) != MAGIC:
-                raise StorageError("it does not begin as a ROS 1 bag of version 2.0 does")
+                raise StorageError("it does not begin like a ROS 1 bag of version 2.0")
             self._size = os.fstat(self._file.fileno()).st_size
             self._chunks: list[tuple[int, int, bytes, int]] = []
             self._unpacked: OrderedDict[int, bytes] = OrderedDict()
@@ -62,8 +66,8 @@ class Ros1File(StoredFile):
                 else:
                     self._take(operation, fields, self._read(data, length), data, 0)
             except _CutError as error:
-                said = f"its last {self._size - at} bytes, from byte {at} on, are cut: {error}"
-                (self.unknown if self._has_index else self.remarks).append(said)
+                lost = f"its last {self._size - at} bytes, from byte {at} on, are cut: {error}"
+                (self.unknown if self._has_index else self.remarks).append(lost)
                 break
             except UnreadableError as error:
                 bad = True
@@ -74,7 +78,9 @@ class Ros1File(StoredFile):
             self.claims["chunk infos"] = indexed
         for number in [n for n in self.times if n not in self.channels]:
             count = len(self.times.pop(number))
-            self.unaccounted.append(f"{count} messages are of connection {number}, defined nowhere")
+            self.unaccounted.append(
+                f"{count} messages are of connection {number}, which has no definition"
+            )
 
     def _take_chunk(self, fields: _Fields, data: int, length: int) -> None:
         self._chunks.append((data, length, fields.get(b"compression", b"none"),
@@ -85,7 +91,7 @@ class Ros1File(StoredFile):
             self._take(_number(inner, b"op"), inner, raw[begin:end], begin, number)
 
     def _take(self, operation: int, fields: _Fields, data: bytes, at: int, chunk: int) -> None:
-        """Take in a message or a connection, whose data begins at `at`."""
+        """Read a message or a connection whose data begin at `at`."""
         if operation == _MESSAGE:
             if len(time := fields.get(b"time", b"")) != 8:
                 raise UnreadableError("a message has no time")
@@ -105,7 +111,7 @@ class Ros1File(StoredFile):
             )
 
     def _record(self, at: int) -> tuple[_Fields, int, int, int]:
-        """Fields, begin and length of the data, and the end of the record at `at`."""
+        """Fields, start and length of the data, and end of the record at `at`."""
         (size,) = struct.unpack("<I", self._exactly(at, 4))
         if not size:
             raise _CutError("zeros follow")
@@ -135,6 +141,14 @@ class Ros1File(StoredFile):
         return self._unpacked[number]
 
     def fetch(self, place: int) -> bytes:
+        """Return the serialized message at a place; see `StoredFile`.
+
+        Args:
+            place: An entry of `places`.
+
+        Raises:
+            UnreadableError: The message cannot be read.
+        """
         number, at = place >> _OFFSET_BITS, place & ((1 << _OFFSET_BITS) - 1)
         if number == 0:
             (length,) = struct.unpack("<I", self._read(at, 4))
@@ -144,12 +158,13 @@ class Ros1File(StoredFile):
         return data[at + 4 : at + 4 + length]
 
     def close(self) -> None:
+        """Close the file."""
         self._unpacked.clear()
         self._file.close()
 
 
 class _CutError(Exception):
-    """The file ends within a record, or goes on with what is none."""
+    """The file ends within a record, or continues with something else."""
 
 
 def _fields(data: bytes) -> _Fields:
@@ -164,7 +179,7 @@ def _fields(data: bytes) -> _Fields:
 
 
 def _long_name(name: str) -> str:
-    """ROS 2's name of a type: "geometry_msgs/msg/Twist" of "geometry_msgs/Twist"."""
+    """The ROS 2 name of a type: "geometry_msgs/msg/Twist" for "geometry_msgs/Twist"."""
     package, _, rest = name.rpartition("/")
     return f"{package}/msg/{rest}" if package and not package.endswith("/msg") else name
 
@@ -191,7 +206,7 @@ def _unpacked(data: bytes, compression: bytes, size: int) -> bytes:
 
 
 def _inside(data: bytes) -> Iterator[tuple[_Fields, int, int]]:
-    """Fields, begin and end of the data of each record in a chunk."""
+    """Fields, start and end of the data of each record in a chunk."""
     at = 0
     try:
         while at < len(data):

@@ -1,8 +1,8 @@
-"""Whether the recorder's own clock was set back while it recorded a file.
+"""Detect whether the recorder's own clock was set back during a file.
 
-Then times of arrival repeat themselves: sorted by them, messages of before and after come mixed.
-The order in the file tells: all channels go back at the same place, and go on from there. Files
-that were merely written out of order do not look so.
+Then arrival times repeat, and sorting by them would mix messages from before and after. The order
+in the file shows the change: all channels go back at the same place and continue from there. Files
+that were only written out of order look different.
 """
 
 from __future__ import annotations
@@ -15,12 +15,19 @@ from wm_mpc.data.storage.stored import StoredFile
 from wm_mpc.units import SECOND
 
 _LEAST = SECOND // 5  # ns; smaller disorder comes from the threads of a recorder
-_MOST = 10  # times that a clock is set; what goes back more often is disorder
+_MOST = 10  # changes of a clock; more than that is disorder
 
 
 def steady_times(file: StoredFile) -> tuple[dict[int, np.ndarray], list[float]]:
-    """Times of arrival by channel as if the clock had never been set back, int64 ns, and by how
-    much it was each time, s; both empty when it was not."""
+    """Return arrival times as if the clock had never been set back.
+
+    Args:
+        file: The file.
+
+    Returns:
+        Arrival times by channel, int64 ns, and the size of each change, s; both empty without
+        changes.
+    """
     times = {n: np.frombuffer(t, np.int64) for n, t in file.times.items() if len(t)}
     places = {n: np.frombuffer(file.places[n], np.int64) for n in times}
     edges = _edges(times, places)
@@ -40,8 +47,8 @@ def steady_times(file: StoredFile) -> tuple[dict[int, np.ndarray], list[float]]:
 
 
 def _edges(times: dict[int, np.ndarray], places: dict[int, np.ndarray]) -> list[int]:
-    """Places in the file, ascending, from which on the clock was another one."""
-    drops: list[tuple[int, int]] = []  # of each channel: places before and behind one
+    """Positions in the file, ascending, at which the clock changed."""
+    drops: list[tuple[int, int]] = []  # places before and after each drop, of all channels
     for number, of_channel in times.items():
         found = np.flatnonzero(np.diff(of_channel) < -_LEAST).tolist()
         if len(found) > _MOST:

@@ -1,8 +1,9 @@
-"""sqlite3 files of rosbag2, in every journal mode, finished or not, as far as their pages go.
+"""Read sqlite3 files of rosbag2, in every journal mode, finished or not, as far as their pages
+allow.
 
-A file with a journal next to it was not closed: its recorder runs, or was killed. sqlite reads a
-running one, since it keeps readers and writers apart. What a killed one left is copied to a
-temporary folder first, where sqlite completes it. The recording itself is never changed.
+A file with a journal next to it was not closed: its recorder still runs, or was killed. sqlite can
+read a running one, because it separates readers from writers. Files of a killed recorder are
+copied to a temporary folder, where sqlite completes them. The recording itself never changes.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ from wm_mpc.data.storage.stored import Channel, StorageError, StoredFile, Unread
 MAGIC = b"SQLite format 3\0"
 _WAIT = 2.0  # s; for another process to let go of the file
 _ROWS = 1000  # read at a time
-# Fills what was cut off. Read as a row, it is empty and has a small number; no message holds it.
+# Fills the missing part. As a row, it is empty and has a small number; no message contains it.
 _MISSING = bytes.fromhex("01030002030101020003020201000301")
 
 
 class SqliteFile(StoredFile):
-    """See `StoredFile`. Raises StorageError when it is no rosbag2 file, or cannot be read now."""
+    """A sqlite3 file of rosbag2; see `StoredFile`.
+
+    Raises:
+        StorageError: The file is not from rosbag2, or cannot be read now.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -57,7 +62,7 @@ class SqliteFile(StoredFile):
             if (missing := _full_size(head) - self.path.stat().st_size) > 0:
                 self.unknown.append(f"it was cut: its last {missing} bytes are missing")
                 return self._completed(_full_size(head))
-            # Nothing is to be completed. In mode WAL, sqlite would make files next to it.
+            # The file is complete. In mode WAL, sqlite would create files next to it.
             is_wal = head[18:20] == b"\2\2"
             return self._try(self.path, "immutable=1" if is_wal and not shared else "mode=ro")
         if journal or shared:
@@ -67,23 +72,23 @@ class SqliteFile(StoredFile):
                 if _is_locked(error):
                     raise
         kinds = " and ".join(file.name for file in (journal, wal) if file)
-        self.remarks.append(f"it was never closed; what {kinds} says is taken into account")
+        self.remarks.append(f"it was never closed; {kinds} is read as well")
         return self._completed(0)
 
-    _torn_ends: tuple[bytes, ...] = ()  # of messages of which a part was cut off
+    _torn_ends: tuple[bytes, ...] = ()  # ends of truncated messages
 
     def _completed(self, size: int) -> sqlite3.Connection:
-        """A connection to a copy that sqlite may change. size: its least size, bytes."""
+        """A connection to a copy that sqlite may change, of at least `size` bytes."""
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wm_mpc_bag_")))
         files = [self.path, *(f for end in ("-journal", "-wal") if (f := _beside(self.path, end)))]
         before = [_state(file) for file in files]
         for file in files:
             shutil.copyfile(file, folder / file.name)
         if before != [_state(file) for file in files]:
-            raise StorageError("it is being written: stop its recorder first")
+            raise StorageError("it is being written; stop its recorder first")
         self.unfinished = True
         copy = folder / self.path.name
-        if copy.stat().st_size < size:  # or sqlite would read nothing of it
+        if copy.stat().st_size < size:  # otherwise sqlite would read nothing
             self._torn_ends = _fill_up(copy, size)
         return self._try(copy, "mode=rw")
 
@@ -105,7 +110,7 @@ class SqliteFile(StoredFile):
         ask = self._connection.execute
         tables = {name for (name,) in ask("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {"messages", "topics"} <= tables:
-            raise StorageError("it has no tables `topics` and `messages`, as rosbag2 makes them")
+            raise StorageError("it has no tables `topics` and `messages`, which rosbag2 creates")
         definitions: dict[str, tuple[str, str]] = {}
         if "message_definitions" in tables:
             rows = ask("SELECT topic_type, encoding, encoded_message_definition "
@@ -122,7 +127,7 @@ class SqliteFile(StoredFile):
             )
 
     def _scan(self) -> None:
-        """Note when each message arrived. Where pages are damaged, go on behind them."""
+        """Note the arrival of each message; after damaged pages, continue behind them."""
         nowhere: Counter[int] = Counter()
         gaps = skipped = newest = 0
         for item in self._walk():
@@ -141,19 +146,19 @@ class SqliteFile(StoredFile):
             else:
                 self.unreadable[channel] += 1
         for channel, count in nowhere.items():
-            self.unaccounted.append(f"{count} messages are of topic {channel}, defined nowhere")
+            self.unaccounted.append(
+                f"{count} messages are of topic {channel}, which has no definition"
+            )
         if skipped > gaps:
             self._explain(skipped - gaps)
-        if self.unknown:  # it was cut, and how many messages that took is not known
+        if self.unknown:  # it was cut, and the number of lost messages is not known
             self.unattributed = gaps
         elif gaps and len(self.channels) == 1:
             self.unreadable[next(iter(self.channels))] += gaps
             self.remarks.append(f"{gaps} messages lie in damaged pages and cannot be read")
         elif gaps:
             self.unattributed = gaps
-            self.unknown.append(
-                f"{gaps} messages lie in damaged pages; of which topics is not known"
-            )
+            self.unknown.append(f"{gaps} messages lie in damaged pages; their topics are not known")
 
     def _is_whole(self, number: int) -> bool:
         try:
@@ -162,24 +167,24 @@ class SqliteFile(StoredFile):
             return False
 
     def _explain(self, skipped: int) -> None:
-        """Say why so many messages are not there whose numbers were given to them."""
+        """Say why messages are missing whose numbers were already assigned."""
         try:
             ((found, *_), *_) = self._connection.execute("PRAGMA quick_check(1)").fetchall()
         except sqlite3.DatabaseError as error:
             found = str(error)
         if found == "ok":
-            self.remarks.append(f"{skipped} messages were deleted from it, by their numbers")
+            self.remarks.append(f"{skipped} numbers are missing: their messages were deleted")
         else:
-            said = " ".join(str(found).split())
-            self.unaccounted.append(f"{skipped} messages are missing, by their numbers: {said}")
+            reason = " ".join(str(found).split())
+            self.unaccounted.append(f"{skipped} messages are missing, by their numbers: {reason}")
 
     def _walk(self) -> Iterator[tuple[int, int, int] | int]:
-        """Number, topic and time of each message; the size of each gap in the numbers that
-        damage has made."""
+        """Number, topic and time of each message, and the size of each gap in the numbers from
+        damage."""
         last, count = 0, _ROWS
         while True:
             rows = self._rows(last, count)
-            if rows is None and count > 1:  # what is whole before the damage comes first
+            if rows is None and count > 1:  # read the rows before the damage first
                 count //= 2
             elif rows is None:
                 behind = self._behind_damage(last)
@@ -195,7 +200,7 @@ class SqliteFile(StoredFile):
                 return
 
     def _rows(self, last: int, count: int) -> list[tuple[int, int, int]] | None:
-        """The next messages after number `last`; None where a page is damaged."""
+        """The next messages after number `last`; None if a page is damaged."""
         query = "SELECT id, topic_id, timestamp FROM messages WHERE id > ? ORDER BY id LIMIT ?"
         try:
             rows = self._connection.execute(query, (last, count)).fetchall()
@@ -205,7 +210,7 @@ class SqliteFile(StoredFile):
             return None
         except sqlite3.DatabaseError:
             return None
-        # Damaged pages give any numbers.
+        # Damaged pages may give arbitrary numbers.
         numbers = [last, *(row[0] for row in rows)]
         good = [b > a for a, b in itertools.pairwise(numbers)]
         if all(good):
@@ -213,7 +218,7 @@ class SqliteFile(StoredFile):
         return rows[: good.index(False)] or None
 
     def _behind_damage(self, last: int) -> int | None:
-        """The smallest number after which messages can be read again; None without one."""
+        """The smallest number after which messages can be read again, or None."""
         low, step, newest = last, 1, self._newest()
         while self._rows(high := low + step, 1) is None:
             low, step = high, 2 * step
@@ -225,13 +230,21 @@ class SqliteFile(StoredFile):
         return high
 
     def _newest(self) -> int:
-        """The highest number of a message, by any page that can be read."""
+        """The highest number of a message in any readable page."""
         for query in ("SELECT max(id) FROM messages", "SELECT count(*) FROM messages"):
             with contextlib.suppress(sqlite3.DatabaseError):
                 return int(self._connection.execute(query).fetchone()[0] or 0)
         return max((number for places in self.places.values() for number in places), default=0)
 
     def fetch(self, place: int) -> bytes:
+        """Return the serialized message at a place; see `StoredFile`.
+
+        Args:
+            place: An entry of `places`.
+
+        Raises:
+            UnreadableError: The message cannot be read.
+        """
         try:
             row = self._connection.execute(
                 "SELECT data FROM messages WHERE id = ?", (place,)
@@ -245,11 +258,12 @@ class SqliteFile(StoredFile):
         return row[0]
 
     def close(self) -> None:
+        """Close the file."""
         self._stack.close()
 
 
 def _beside(path: Path, ending: str) -> Path | None:
-    """The file of that name with this ending, if it holds anything."""
+    """The file with this name and ending, if it is not empty."""
     file = path.with_name(path.name + ending)
     try:
         return file if file.stat().st_size else None
@@ -258,7 +272,7 @@ def _beside(path: Path, ending: str) -> Path | None:
 
 
 def _full_size(head: bytes) -> int:
-    """Bytes that a file should have, by its first ones."""
+    """Size that a file should have according to its first bytes."""
     if len(head) < 32:
         return 0
     page, pages = struct.unpack_from(">H", head, 16)[0], struct.unpack_from(">I", head, 28)[0]
@@ -266,10 +280,9 @@ def _full_size(head: bytes) -> int:
 
 
 def _fill_up(file: Path, size: int) -> tuple[bytes, ...]:
-    """Make a file as large as it should be; how a message ends of which a part was cut off.
-
-    Zeros would look like a part of it. The filling is the same at the same place of every page,
-    where a message goes on behind a number of 4 bytes."""
+    """Extend a truncated file to its full size; returns the possible ends of truncated messages.
+    Zeros could be data, so the filling is a pattern that repeats at the same place of every
+    page."""
     cut = file.stat().st_size
     with file.open("r+b") as opened:
         opened.seek(cut)
@@ -279,13 +292,13 @@ def _fill_up(file: Path, size: int) -> tuple[bytes, ...]:
 
 
 def _filling(at: int, count: int) -> bytes:
-    """What is put into a file from byte `at` on."""
+    """The filling of a file from byte `at` on."""
     phase = at % len(_MISSING)
     return (_MISSING * (count // len(_MISSING) + 2))[phase : phase + count]
 
 
 def _state(file: Path) -> tuple[int, int]:
-    """What changes when a file is written."""
+    """Values that change when a file is written."""
     found = file.stat()
     return found.st_size, found.st_mtime_ns
 
@@ -300,5 +313,5 @@ def _is_locked(error: Exception) -> bool:
 
 def _reason(error: Exception) -> str:
     if _is_locked(error):
-        return "it is locked by another process: stop its recorder first"
-    return f"sqlite says: {error}" if isinstance(error, sqlite3.Error) else str(error)
+        return "it is locked by another process; stop its recorder first"
+    return f"sqlite reports: {error}" if isinstance(error, sqlite3.Error) else str(error)

@@ -1,8 +1,8 @@
-"""What every kind of storage file has in common: channels, an index of its messages, its claims.
+"""The common part of all storage files: channels, an index of messages, and claims.
 
-A `StoredFile` reads its file once from the first byte to the last when it is opened, and keeps when
-each message arrived and where it lies. What the file says of itself (statistics, indexes) is kept
-apart, as claims, for comparison.
+A `StoredFile` reads its file once from the first byte to the last when it is opened, and keeps the
+arrival time and place of each message. Counts that the file states (statistics, indexes) are kept
+separately, as claims, for comparison.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import dataclasses
 from collections import Counter, defaultdict
 from pathlib import Path
 
-LATEST_TIME = 2**63  # ns; what a message's time of arrival must be below
+LATEST_TIME = 2**63  # ns; arrival times must be below this
 
 
 class StorageError(RuntimeError):
@@ -21,20 +21,20 @@ class StorageError(RuntimeError):
 
 
 class UnreadableError(ValueError):
-    """One message, or one part of a file, that cannot be read; the text says why."""
+    """A message or a part of a file that cannot be read; the text says why."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Channel:
-    """A topic as one publisher's messages of it are stored.
+    """The messages of a topic from one publisher.
 
     Attributes:
-        topic: Its name.
-        type: Such as "sensor_msgs/msg/Image"; "" when the file does not say.
-        encoding: Of the messages: "cdr", "ros1", "json", ...
+        topic: Name of the topic.
+        type: Such as "sensor_msgs/msg/Image"; "" if the file does not state it.
+        encoding: Encoding of the messages: "cdr", "ros1", "json", ...
         definition_format: "ros2msg", "ros2idl", "omgidl", "ros1msg", or "" without a definition;
-            anything else is of somebody else.
-        definition: The text that says what a message consists of.
+            other formats are not supported.
+        definition: The definition of the type.
         digest: Hash of the definition ("RIHS01_..."), or "".
     """
 
@@ -51,17 +51,17 @@ class StoredFile(abc.ABC):
 
     Attributes:
         path: The file.
-        channels: By number.
-        times: When each readable message arrived, ns, by channel, in the order of the file.
-        places: Where each of them lies, for `fetch`.
-        claims: How many messages the file says that it has, by source ("statistics", ...) and
+        channels: Channels by number.
+        times: Arrival times of the readable messages, ns, by channel, in the order of the file.
+        places: Places of these messages, for `fetch`.
+        claims: Numbers of messages that the file states, by source ("statistics", ...) and
             channel.
-        unreadable: Messages that are known to be there and cannot be read, by channel.
-        unattributed: The same, where it is not known of which channels they are.
-        remarks: What a person should know of it: damage, and what is left out.
-        unknown: Damage that hides messages, where the file does not say how many.
+        unreadable: Messages that exist but cannot be read, by channel.
+        unattributed: The same for messages of unknown channels.
+        remarks: Remarks for the user: damage, and parts that are left out.
+        unknown: Damage that hides an unstated number of messages.
         unaccounted: Damage that no count can explain.
-        unfinished: Whether its recorder never closed it.
+        unfinished: Whether the recorder never closed the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,7 +79,14 @@ class StoredFile(abc.ABC):
 
     @abc.abstractmethod
     def fetch(self, place: int) -> bytes:
-        """The serialized message at a place. Raises UnreadableError."""
+        """Return the serialized message at a place.
+
+        Args:
+            place: An entry of `places`.
+
+        Raises:
+            UnreadableError: The message cannot be read.
+        """
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -87,21 +94,21 @@ class StoredFile(abc.ABC):
 
     @property
     def is_damaged(self) -> bool:
-        """Whether messages of it are known to be lost, or may be."""
+        """Whether messages are lost or may be lost."""
         lost = self.unknown or self.unaccounted or self.unreadable or self.unattributed
         return self.unfinished or bool(lost)
 
     def _keep(self, channel: int, time: int, place: int) -> bool:
-        """Note a message that is there; False when its time of arrival is none."""
+        """Note a readable message; False if its arrival time is impossible."""
         if time < LATEST_TIME:
             self.times[channel].append(time)
             self.places[channel].append(place)
             return True
         self.unreadable[channel] += 1
-        self.remarks.append(f"a message arrived at {time} ns, which is no time")
+        self.remarks.append(f"a message has the arrival time {time} ns, which is impossible")
         return False
 
     @property
     def count(self) -> int:
-        """Readable messages."""
+        """Number of readable messages."""
         return sum(len(times) for times in self.times.values())

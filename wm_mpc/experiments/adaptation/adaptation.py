@@ -47,6 +47,7 @@ class Score:
     steps: float
 
     def to_dict(self) -> dict[str, Any]:
+        """Return successes, rate, interval and mean steps for the results."""
         low, high = wilson_interval(self.successes, self.episodes)
         rate = self.successes / self.episodes
         return {**dataclasses.asdict(self), "rate": round(rate, 4),

@@ -68,12 +68,19 @@ class TrueSimulator:
         self.forget()
 
     def forget(self) -> None:
+        """Forget the last plan."""
         self._last = None
 
     def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None:
-        """Use the goal of the simulation; the arguments are ignored."""
+        """Do nothing, because the simulation has the goal in its true state.
+
+        Args:
+            image: Ignored.
+            state: Ignored.
+        """
 
     def close(self) -> None:
+        """Close the copy of the simulation."""
         self._copy.close()
 
     def plan(

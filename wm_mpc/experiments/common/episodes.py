@@ -50,9 +50,16 @@ class Controller(Protocol):
     `plan_seconds`.
     """
 
-    def forget(self) -> None: ...
+    def forget(self) -> None:
+        """Forget the last plan."""
 
-    def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None: ...
+    def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None:
+        """Set the goal.
+
+        Args:
+            image: uint8 (height, width, 3), RGB.
+            state: float32 (state size,), or None.
+        """
 
     def plan(
         self,
@@ -63,7 +70,17 @@ class Controller(Protocol):
         planner: PlannerConfig,
         objective: ObjectiveConfig,
         budget: float = math.inf,
-    ) -> Any: ...
+    ) -> Any:
+        """Plan from an observation.
+
+        Args:
+            image: uint8 (height, width, 3), RGB.
+            state: float32 (state size,), in the units of the spec.
+            stamp: Time of the observation, s.
+            planner: Settings of the planner.
+            objective: Settings of the cost.
+            budget: Time for the search, s.
+        """
 
 
 # Called with step, observation, current plan (None: none), and the rest of its actions.

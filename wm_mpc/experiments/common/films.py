@@ -107,6 +107,7 @@ class FilmShelf:
 
     @property
     def is_open(self) -> bool:
+        """Whether films are wanted at all."""
         return self._folder is not None and self._count > 0
 
     def wants(self, label: str) -> bool:

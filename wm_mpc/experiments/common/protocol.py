@@ -52,6 +52,7 @@ class Cell:
     loop: str
 
     def label(self) -> str:
+        """Name of the cell, for files and messages."""
         seed = "" if self.training_seed is None else f" s{self.training_seed}"
         return f"{self.variant}{seed} {self.planner} {self.loop}"
 
@@ -118,6 +119,11 @@ class Benchmark:
         return cells
 
     def checkpoint_of(self, cell: Cell) -> Checkpoint:
+        """Return the checkpoint of a cell.
+
+        Args:
+            cell: The cell.
+        """
         key = (cell.variant, cell.training_seed)
         return next(c for c in self.checkpoints if (c.variant, c.training_seed) == key)
 
@@ -258,6 +264,7 @@ class Bench:
             return
 
     def close(self) -> None:
+        """Close the simulation."""
         if self._ceiling is not None:
             self._ceiling.close()
         self._simulation.close()

@@ -90,7 +90,7 @@ def _node(node: Any, task: str) -> Row:
             p99 = times["p99"]
             measured = f"{p99:.1f} ms (p50 {times['p50']:.1f}) of {row['plans']} plans"
     return _row(
-        f"{task}: image to plan in the node, p99, with the simulation beside it",
+        f"{task}: image to plan in the node, p99, while the simulation runs",
         f"below {NODE_P99:.0f} ms", measured, p99 < NODE_P99,
     )  # fmt: skip
 
@@ -173,7 +173,7 @@ def _overhead(node: Any, beside: str) -> Row:
             p50 = row["stage_ms"]["overhead"]["p50"]
             measured = f"{p50:.2f} ms of {row['plans']} plans"
     return _row(
-        f"ROS overhead, {beside}: all but encode and plan, p50",
+        f"ROS overhead, {beside}: all except encode and plan, p50",
         f"below {OVERHEAD_P50[beside]:.0f} ms", measured, p50 < OVERHEAD_P50[beside],
     )  # fmt: skip
 

@@ -100,6 +100,15 @@ def gradient_solver(
 ) -> Solver:  # fmt: skip
     """Make a `stable_worldmodel.solver.GradientSolver` with Adam.
 
+    Args:
+        cost: The cost function.
+        horizon: Model steps.
+        block: Entries of an action block.
+        iterations: Iterations of Adam.
+        restarts: Number of starts.
+        rate: Step size.
+        seed: Seed of the random starts.
+
     Raises:
         MissingPeerError: The library is not installed.
     """
@@ -134,6 +143,15 @@ def cem_solver(
 ) -> Solver:  # fmt: skip
     """Make a `stable_worldmodel.solver.CEMSolver`.
 
+    Args:
+        cost: The cost function.
+        horizon: Model steps.
+        block: Entries of an action block.
+        iterations: Iterations.
+        samples: Samples per iteration.
+        elites: Elites per iteration.
+        seed: Seed of the samples.
+
     Raises:
         MissingPeerError: The library is not installed.
     """
@@ -148,6 +166,15 @@ def mppi_solver(
     seed: int,
 ) -> Solver:  # fmt: skip
     """Make a `stable_worldmodel.solver.MPPISolver`.
+
+    Args:
+        cost: The cost function.
+        horizon: Model steps.
+        block: Entries of an action block.
+        iterations: Iterations.
+        samples: Samples per iteration.
+        elites: Elites per iteration.
+        seed: Seed of the samples.
 
     Raises:
         MissingPeerError: The library is not installed.
@@ -190,6 +217,14 @@ def pytorch_mppi(
     It rolls out step by step. Our rollout of all steps at once is much faster, so its steps do
     nothing and the "terminal state" has the whole cost. This is the fastest way to run it on our
     model.
+
+    Args:
+        cost: The cost function.
+        horizon: Model steps.
+        block: Entries of an action block.
+        iterations: Commands, which are iterations of the search.
+        samples: Samples per iteration.
+        seed: Seed of the samples.
 
     Raises:
         MissingPeerError: The library is not installed.

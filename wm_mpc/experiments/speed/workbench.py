@@ -103,6 +103,7 @@ class Workbench:
 
     @property
     def tasks(self) -> list[str]:
+        """Names of the measured tasks."""
         return list(self.options.checkpoints)
 
     @property
@@ -132,6 +133,11 @@ class Workbench:
         return self._models[task]
 
     def settings(self, task: str) -> Settings:
+        """Return the settings of all planners for a task.
+
+        Args:
+            task: Name of the task.
+        """
         return task_settings(task)
 
     def planner(self, task: str, name: str = DEFAULT_PLANNER, **changes: Any) -> PlannerConfig:

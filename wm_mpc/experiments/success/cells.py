@@ -101,10 +101,10 @@ def _plan_times(records: Iterable[Record]) -> tuple[float | None, float | None]:
     times = [time for record in records for time in record.plan_ms]
     if times:
         return _percentiles(times)
-    told = [record.extra["plan_ms"] for record in records if "plan_ms" in record.extra]
-    if not told:
+    reported = [record.extra["plan_ms"] for record in records if "plan_ms" in record.extra]
+    if not reported:
         return None, None
-    return round(float(np.median([p50 for p50, _ in told])), 2), max(p99 for _, p99 in told)
+    return round(float(np.median([p50 for p50, _ in reported])), 2), max(p99 for _, p99 in reported)
 
 
 def _percentiles(times: Sequence[float]) -> tuple[float, float]:

@@ -73,9 +73,11 @@ class Evaluation:
         return self._journal.origins
 
     def total(self) -> int:
+        """Number of episodes in all cells."""
         return len(self._benchmark.cells()) * self._episodes
 
     def done(self) -> int:
+        """Number of finished episodes in all cells."""
         return sum(len(self._journal.of(c, self._episodes)) for c in self._benchmark.cells())
 
     def run(self, progress: Callable[[int], Any] = lambda _: None) -> dict[str, Any]:
