@@ -36,7 +36,7 @@ def build(
     Raises:
         SettingError: An unknown name, or a value that is not accepted.
     """
-    hints = _hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for name, value in data.items():
