@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from typing import TypeVar
+
 import numpy as np
+
+Angles = TypeVar("Angles", float, np.ndarray)
 
 SECOND = 1_000_000_000  # ns
 STAMP_TOLERANCE = 1_000  # ns; forgives a stamp that went through a float
 
 
-def wrapped(angles: np.ndarray) -> np.ndarray:
-    """Angles (rad, any shape) between -pi and pi."""
-    return (angles + np.pi) % (2.0 * np.pi) - np.pi
+def wrapped(angles: Angles) -> Angles:
+    """Angles (rad, a number or an array of any shape) between -pi and pi."""
+    return (angles + math.pi) % (2.0 * math.pi) - math.pi
