@@ -705,7 +705,7 @@ def test_auto_reload_can_be_switched_on_while_active(mpc, announcer):
 
 
 def test_file_that_was_written_again_is_loaded_again(start_mpc, announcer, monkeypatch):
-    from wm_mpc.nodes.mpc import node as module
+    from wm_mpc.nodes.mpc import loading as module
 
     mpc = start_mpc(auto_reload=True)
     mpc.start()
@@ -825,7 +825,7 @@ def slowly(kind, load):
 def test_reload_does_not_miss_a_period(mpc, announcer, monkeypatch, kind):
     """Loading takes six periods: in the planning thread it would leave a gap as long, among the
     callbacks it would keep observations away as long."""
-    from wm_mpc.nodes.mpc import node as module
+    from wm_mpc.nodes.mpc import loading as module
 
     times = []  # (arrival of a plan, stamp of its observation), s
     mpc.observer.node.create_subscription(

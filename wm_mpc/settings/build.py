@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 import os
 import types
@@ -35,7 +36,7 @@ def build(
     Raises:
         SettingError: An unknown name, or a value that is not accepted.
     """
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for name, value in data.items():
@@ -87,6 +88,12 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
             table = table.setdefault(part, {})
         table[last] = value
     return tables
+
+
+@functools.cache
+def _hints(kind: type) -> Mapping[str, Any]:
+    """Annotations by field; reading them takes longer than all the rest."""
+    return typing.get_type_hints(kind)
 
 
 def _converted(name: str, value: Any, hint: Any, base: Any = None) -> Any:
