@@ -32,6 +32,7 @@ PARAMETERS = {
 LAUNCHED = ("mpc", "sim", "learner")
 PARAMETERS_JSON = ROOT / "wm_mpc" / "ros" / "parameters.json"
 TRAINING = "wm_mpc.training.config:TrainConfig"
+METHODS = "wm_mpc.synthesis.registry:METHODS"
 OUTPUTS = "wm_mpc.nodes.mpc.outputs.registry:OUTPUTS"
 CHECKPOINTS = "wm_mpc.model.checkpoint:read_metadata"
 CODES = {
@@ -96,6 +97,15 @@ def training(section: str = "") -> str:
     if not rows:
         raise LookupError(f"a training has no settings {section}.*")
     return table(("setting", "default", "accepted", "meaning"), rows)
+
+
+def methods() -> str:
+    """The settings of each method of data synthesis."""
+    parts = []
+    for name, method in find(METHODS).items():
+        about = str(sys.modules[method.config.__module__].__doc__).splitlines()[0]
+        parts.append(f"### `{name}`\n\n{about}\n\n{training(name)}")
+    return "\n\n".join(parts)
 
 
 def parameters_json() -> str:
@@ -345,6 +355,7 @@ MAKERS: dict[str, Callable[..., str]] = {
     "parameters": parameters,
     "parameter": parameter,
     "training": training,
+    "methods": methods,
     "outputs": outputs,
     "launch": launch,
     "options": options,
