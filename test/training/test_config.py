@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
+from wm_mpc.synthesis.registry import METHODS
+from wm_mpc.training import config
 from wm_mpc.training.config import ConfigError, TrainConfig
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config" / "train.yaml"
@@ -124,3 +126,18 @@ def test_missing_file_is_named(tmp_path):
 def test_value_out_of_range_is_named(name, value):
     with pytest.raises(ConfigError, match=f"{name} is '?{value}"):
         TrainConfig(**{name: value})
+
+
+def test_a_method_named_like_a_setting_is_refused(monkeypatch):
+    monkeypatch.setitem(METHODS, "horizon", METHODS["random"])
+
+    class Settings:
+        horizon: int = 5
+
+    with pytest.raises(TypeError, match="synthesis method horizon: a training setting has that"):
+        config._with_methods(Settings)
+
+
+def test_each_method_has_a_section_and_is_used_only_if_named_or_by_default():
+    assert all(isinstance(TrainConfig().method(n), m.config) for n, m in METHODS.items())
+    assert TrainConfig().synthesis == ("random", "online", "adversarial")
