@@ -242,7 +242,7 @@ def test_the_command_refuses_data_of_another_robot(recording, tmp_path, capsys):
     save_checkpoint(other, path, {})
     arguments = ["--checkpoint", str(path), "--dataset", str(recording.dataset.path)]
     assert calibrate.main(arguments) == 1
-    assert "control_period is 0.1, not 0.25" in capsys.readouterr().err
+    assert "control_period of the dataset is 0.1; accepted: 0.25" in capsys.readouterr().err
 
 
 def test_the_command_says_how_few_moments_there_were(recording, tmp_path, capsys):
