@@ -1,6 +1,6 @@
 """Between ROS messages and arrays: pure conversions, each of which checks what it is given.
 
-The way from messages to arrays needs no ROS and is in `wm_mpc.messages.reading`. What has ROS anyway
+The way from messages to arrays needs no ROS: `wm_mpc.messages.reading`. What has ROS anyway
 imports both ways from here.
 """
 
