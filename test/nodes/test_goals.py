@@ -114,7 +114,7 @@ class Scene:
 
     def send(self, *arguments, timeout=90.0):
         """Exit code and output of `send_goal`."""
-        process = self.start("send_goal", *map(str, arguments))
+        process = self.start("tools.send_goal", *map(str, arguments))
         output = process.communicate(timeout=timeout)[0]
         return process.returncode, output
 
@@ -157,14 +157,14 @@ def test_a_picture_that_was_taken_is_what_the_camera_sees(start_scene, tmp_path)
     scene = start_scene(**{"goal.tolerance": 0.0})
     images = scene.observer.listen(Image, "camera/image_raw", qos.SENSOR_DATA)
     path = tmp_path / "taken.png"
-    process = scene.start("take_picture", str(path))
+    process = scene.start("tools.take_picture", str(path))
     output = process.communicate(timeout=30.0)[0]
     assert (process.returncode, output.strip().splitlines()[-1]) == (
         0, f"{path}: 64x64 pixels of /camera/image_raw",
     )  # fmt: skip
     taken = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
     assert any(bytes(image.data) == taken.tobytes() for image in images)
-    process = scene.start("take_picture", str(path), "--compressed", "--timeout", "0.5")
+    process = scene.start("tools.take_picture", str(path), "--compressed", "--timeout", "0.5")
     assert "no picture came on /camera/image_raw/compressed" in process.communicate(timeout=30.0)[0]
     assert process.returncode == 1
 
