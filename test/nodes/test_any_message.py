@@ -183,6 +183,7 @@ def test_what_is_dropped_is_said_in_the_status_and_planning_goes_on(feed, topic,
     assert message.startswith(
         "planning, degraded: goal refused: " if "goal" in topic else "planning;"
     )
+    assert "warning.message_dropped" in values["warnings"]
     assert reason in values["last dropped message"]
     assert values["messages dropped"].startswith("1 on ")
 

@@ -20,8 +20,10 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
+from wm_mpc.messages.progress_statuses import EpisodeStatus
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import actions_to_trajectory, image_to_rgb
+from wm_mpc.ros.status import from_diagnostics
 from wm_mpc.ros.timing import from_seconds, to_nanoseconds
 from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.disturbance import Disturbance
@@ -202,6 +204,18 @@ def test_lockstep_is_reproducible_from_the_seed(start_sim):
         sim.join()
     assert len(records[0]) == 21
     assert records[0] == records[1]
+
+
+def test_a_listener_that_comes_late_gets_the_results_of_all_episodes(start_sim, observer):
+    sim = start_sim(lockstep=True, seed=3, episode_steps=3)
+    while not sim.episodes or sim.episode()["finished"] != "4":
+        sim.answer((0.0, 0.0))
+    results = observer.listen(DiagnosticStatus, "sim/result", qos.RESULTS)
+    sim.wait_until(lambda: len(results) == 4, "the results of four episodes")
+    found = [from_diagnostics(result, EpisodeStatus) for result in results]
+    assert [(each.episode, each.finished, each.steps) for each in found] == [
+        (number, number, 3) for number in (1, 2, 3, 4)
+    ]
 
 
 def test_lockstep_waits_for_its_planner(start_sim):
