@@ -119,7 +119,7 @@ def test_a_live_learner_begins_with_the_model_and_its_checkpoints_are_used(
     ("arguments", "reason"),
     [
         ((), "model"),
-        (("model:=wall", "output:=cmd_vel,wheels"), "output is 'wheels'; accepted: cmd_vel"),
+        (("model:=wall", "output:=cmd_vel,wheels"), "output is 'wheels'; accepted: commands, "),
         (("model:=wall", "rate:=fast"), "rate is 'fast'; a number is needed"),
         (("model:=wall", "network:=world"), "network"),
         (("model:=wall", "params_file:=/nothere.yaml"), "params_file is '/nothere.yaml'; there is"),

@@ -279,7 +279,7 @@ def test_other_callbacks_go_on_while_a_start_is_pending(start_learner, settings)
 def test_without_autostart_it_waits(start_learner):
     learner = start_learner(autostart=False)
     learner.wait_until(lambda: learner.progress, "progress")
-    assert learner.values == {"state": "idle", "checkpoint": "none"}
+    assert learner.values == {"code": "learner.idle", "state": "idle", "checkpoint": "none"}
     response = learner.call("stop")
     assert not response.success
     assert "nothing to stop" in response.message
