@@ -174,9 +174,9 @@ class Rig(Bench):
 
         return self.wait_for(steady, seconds)
 
-    def wait_for_motion(self, seconds: float = 20.0) -> None:
-        """Until the robot is on its way."""
-        self.wait_for(lambda: self.speed > 0.2, seconds)
+    def wait_for_motion(self, seconds: float = 20.0, *, least: float = 0.2) -> None:
+        """Wait until the robot is on its way, at `least` m/s."""
+        self.wait_for(lambda: self.speed > least, seconds)
 
     def stands_since(self) -> float:
         """When the robot last moved (s, monotonic)."""

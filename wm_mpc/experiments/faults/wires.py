@@ -32,7 +32,7 @@ def _frozen() -> Begin:
 
 
 def _repeated() -> Begin:
-    """The same pixels under new stamps."""
+    """The same pixels under new stamps, while the robot moves so fast that it is soon elsewhere."""
 
     def begin(rig: Rig) -> None:
         data: list[Any] = []
@@ -42,7 +42,7 @@ def _repeated() -> Begin:
             message.data = data[0]
             yield message
 
-        rig.wait_for_motion()
+        rig.wait_for_motion(least=0.4)
         rig.image = tamper
         rig.wait_for(lambda: data, 2.0)
 
