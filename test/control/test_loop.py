@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from wm_mpc.control.codes import HoldCode, HoldError
+from wm_mpc.codes import HoldCode
 from wm_mpc.control.frozen_camera import FrozenCamera
 from wm_mpc.control.goals import GoalQueue, GoalStatus
+from wm_mpc.control.holds import HoldError
 from wm_mpc.control.loop import ControlLoop, Hold, Send, SendAgain
 from wm_mpc.control.observation_check import ObservationCheck
 from wm_mpc.control.observing import Ahead

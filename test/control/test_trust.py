@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wm_mpc.control.codes import HoldError
+from wm_mpc.control.holds import HoldError
 from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.control.settings import ControlSettings, LimitSettings, SurpriseSettings
 from wm_mpc.control.surprise import Surprise

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from wm_mpc.control.codes import HoldCode, HoldError
+from wm_mpc.codes import HoldCode
 from wm_mpc.control.goals import Goal
+from wm_mpc.control.holds import HoldError
 from wm_mpc.control.receding_horizon import ControlPlan, PlanningError, RecedingHorizon
 from wm_mpc.control.settings import ControlSettings
 from wm_mpc.control.timeline import Timeline

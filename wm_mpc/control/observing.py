@@ -10,7 +10,7 @@ import dataclasses
 import statistics
 from collections import deque
 
-from wm_mpc.control.codes import HoldCode
+from wm_mpc.codes import HoldCode
 from wm_mpc.control.state_history import StateAt
 
 AHEAD_WARN = 0.2  # control periods; a stamp further in the future gives a warning

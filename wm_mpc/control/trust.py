@@ -11,7 +11,8 @@ import math
 
 import numpy as np
 
-from wm_mpc.control.codes import HoldCode, HoldError
+from wm_mpc.codes import HoldCode
+from wm_mpc.control.holds import HoldError
 from wm_mpc.control.observing import ClockWatch
 from wm_mpc.control.receding_horizon import ControlPlan
 from wm_mpc.control.settings import ControlSettings, SurpriseSettings
@@ -153,11 +154,11 @@ class Trust:
         before, self._behind = self._behind, now
         if before is not None and 0 <= now - before <= (_AGAIN + pause) * SECOND:
             text = f"the robot does not follow its commands: {reason}"
+            self._monitor.forget()
             self._begin_pause(now, pause, HoldCode.NOT_FOLLOWING, text)
 
     def _begin_pause(self, now: int, pause: float, code: HoldCode, reason: str) -> None:
         """Raise HoldError, now and for `pause` seconds."""
-        self._monitor.forget()
         self._pause = now, round(pause * SECOND), code, reason
         raise HoldError(code, reason, is_fault=True)
 

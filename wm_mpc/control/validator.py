@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from wm_mpc.control.codes import HoldCode
+from wm_mpc.codes import HoldCode
 from wm_mpc.spec import RobotSpec
 
 _ROUNDING = 1e-5  # of an action's range, for rounding errors of float32

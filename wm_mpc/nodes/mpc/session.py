@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from wm_mpc.codes import HoldCode, StatusCode, WarningCode
-from wm_mpc.control.codes import HoldError
 from wm_mpc.control.goals import Goal
+from wm_mpc.control.holds import HoldError
 from wm_mpc.control.loop import ControlLoop, Hold, Send, SendAgain
 from wm_mpc.control.schedule import PlanSchedule
 from wm_mpc.control.settings import ControlSettings

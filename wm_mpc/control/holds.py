@@ -1,13 +1,11 @@
 """The error that makes the control loop hold, with a code for programs and a reason for people.
 
-The codes are in `wm_mpc.codes`, where programs without a control loop can find them, too.
+The codes are in `wm_mpc.codes`.
 """
 
 from __future__ import annotations
 
-from wm_mpc.codes import HoldCode, StatusCode
-
-__all__ = ["HoldCode", "HoldError", "StatusCode"]
+from wm_mpc.codes import HoldCode
 
 
 class HoldError(Exception):
