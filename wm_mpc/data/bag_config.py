@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from wm_mpc.settings.build import build, load_table
+from wm_mpc.settings.build import build, load_table, raised_as
 from wm_mpc.settings.fields import SettingError
 
 RULES = ("hold", "integrate")
@@ -209,10 +209,8 @@ class BagConfig:
         Raises:
             BagConfigError: An entry is unknown or not accepted; the text names it.
         """
-        try:
+        with raised_as(BagConfigError):
             return build(cls, data)
-        except SettingError as error:
-            raise BagConfigError(str(error)) from None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None, overrides: Mapping[str, Any]) -> BagConfig:
@@ -225,10 +223,8 @@ class BagConfig:
         Raises:
             BagConfigError: The file cannot be read, or an entry is unknown or not accepted.
         """
-        try:
+        with raised_as(BagConfigError):
             data = {} if path is None else load_table(path)
-        except SettingError as error:
-            raise BagConfigError(str(error)) from None
         return cls.from_dict(_merged(data, overrides))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import functools
@@ -9,7 +10,7 @@ import math
 import os
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import yaml
@@ -69,6 +70,19 @@ def unknown(name: str, known: Iterable[str], where: str = "") -> str:
     hint = f" (did you mean {where}{near[0]}?)" if near else ""
     listed = ", ".join(f"{where}{entry}" for entry in names)
     return f"unknown setting {where}{name}{hint}; known: {listed}"
+
+
+@contextlib.contextmanager
+def raised_as(error: type[SettingError]) -> Iterator[None]:
+    """Within the block, a SettingError becomes an error of another type, with the same text.
+
+    Args:
+        error: The type.
+    """
+    try:
+        yield
+    except SettingError as original:
+        raise error(str(original)) from None
 
 
 def load_table(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wm_mpc.model.world_model import Architecture
-from wm_mpc.settings.build import build, load_table
+from wm_mpc.settings.build import build, load_table, raised_as
 from wm_mpc.settings.fields import SettingError, check, section, setting
 from wm_mpc.synthesis.registry import METHODS, by_default
 
@@ -154,10 +154,8 @@ class TrainConfig:
         Raises:
             ConfigError: An entry is unknown or not accepted; the text names it.
         """
-        try:
+        with raised_as(ConfigError):
             return build(cls, data)
-        except SettingError as error:
-            raise ConfigError(str(error)) from None
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], **overrides: Any) -> TrainConfig:
@@ -170,10 +168,8 @@ class TrainConfig:
         Raises:
             ConfigError: The file cannot be read, or an entry is unknown or not accepted.
         """
-        try:
+        with raised_as(ConfigError):
             data = load_table(path)
-        except SettingError as error:
-            raise ConfigError(str(error)) from None
         return cls.from_dict({**data, **overrides})
 
 
