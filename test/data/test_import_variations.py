@@ -19,20 +19,20 @@ def close(role: str, time: float) -> float:
 def drive(bags, stamp=lambda role, time: time, arrive=close, *, stamped=False):
     """A base whose x is the time, in the order in which things happen."""
     make, rows = bags.Make(), []
-    told = np.repeat(np.random.default_rng(1).uniform(-0.3, 0.3, STEPS // 3 + 1), 3)
+    commanded = np.repeat(np.random.default_rng(1).uniform(-0.3, 0.3, STEPS // 3 + 1), 3)
     for k in range(STEPS):
         t = START + PERIOD * k
         picture = make.image(stamp("image", t), bags.gray(k))
         rows.append(("/image", t, "image", picture))
         for at in t + 0.02 * np.arange(5):
-            odometry = make.odometry(stamp("state", at), x=at - START, vx=told[k])
+            odometry = make.odometry(stamp("state", at), x=at - START, vx=commanded[k])
             rows.append(("/odom", at, "state", odometry))
-        twist = make.twist(vx=told[k])
+        twist = make.twist(vx=commanded[k])
         if stamped:
-            twist = make.twist_stamped(stamp("action", t - 0.03), vx=told[k])
+            twist = make.twist_stamped(stamp("action", t - 0.03), vx=commanded[k])
         rows.append(("/cmd_vel", t - 0.03, "action", twist))
     rows = [(topic, arrive(role, t), message) for topic, t, role, message in rows]
-    return sorted(rows, key=lambda row: row[1]), told
+    return sorted(rows, key=lambda row: row[1]), commanded
 
 
 def in_this_order(bags, path, rows, kind):
@@ -49,14 +49,14 @@ def in_this_order(bags, path, rows, kind):
     return path
 
 
-def check(bags, path, told, *, late=0.03, rightly=0.99, **settings):
+def check(bags, path, commanded, *, late=0.03, rightly=0.99, **settings):
     """The state is that of the picture, the action that of the motion; returns the report."""
     with bags.reading(path, state={"names": ["x", "vx"]}, **settings) as read:
         pictures = np.concatenate([d.pictures[:-1] for d in read.drafts.episodes])
         shown = read.streams.image.pictures[:, 0, 0, 0][pictures].astype(int)
         states, actions = read.joined("states", slice(None, -1)), read.joined("actions")
         assert np.abs(states[:, 0] - PERIOD * shown).max() <= late
-        assert (np.abs(actions[:, 0] - told[shown]) < 1e-3).mean() >= rightly
+        assert (np.abs(actions[:, 0] - commanded[shown]) < 1e-3).mean() >= rightly
         assert len(actions) > 0.9 * STEPS
         notes = [*read.description.notes, read.report]
         return "\n".join(notes)
@@ -65,15 +65,17 @@ def check(bags, path, told, *, late=0.03, rightly=0.99, **settings):
 @pytest.mark.parametrize("ahead", [-5.0, -0.3, -0.15, 0.15, 0.3, 5.0])
 @pytest.mark.parametrize("who", ["state", "action"])
 def test_the_one_clock_that_differs_is_found(bags, tmp_path, who, ahead):
-    rows, told = drive(bags, lambda role, t: t + ahead * (role == who), stamped=who == "action")
-    report = check(bags, bags.write_bag(tmp_path / "bag", rows), told)
+    rows, commanded = drive(
+        bags, lambda role, t: t + ahead * (role == who), stamped=who == "action"
+    )
+    report = check(bags, bags.write_bag(tmp_path / "bag", rows), commanded)
     assert f"WARNING the stamps of {who} come from another clock" in report
 
 
 @pytest.mark.parametrize("drift", [-0.01, 0.01])
 def test_a_clock_of_the_robot_alone_that_drifts_is_found(bags, tmp_path, drift):
-    rows, told = drive(bags, lambda role, t: t + drift * (t - START) * (role == "state"))
-    assert "drifting" in check(bags, bags.write_bag(tmp_path / "bag", rows), told)
+    rows, commanded = drive(bags, lambda role, t: t + drift * (t - START) * (role == "state"))
+    assert "drifting" in check(bags, bags.write_bag(tmp_path / "bag", rows), commanded)
 
 
 def test_a_latency_of_the_camera_that_grows_is_said(bags, tmp_path):
@@ -86,8 +88,8 @@ def test_messages_that_wait_for_others_say_nothing_of_the_clock(bags, tmp_path):
     def in_bursts(role, t):
         return np.ceil(t) + 0.002 if role == "state" else close(role, t)
 
-    rows, told = drive(bags, arrive=in_bursts)
-    assert "another clock" not in check(bags, bags.write_bag(tmp_path / "bag", rows), told)
+    rows, commanded = drive(bags, arrive=in_bursts)
+    assert "another clock" not in check(bags, bags.write_bag(tmp_path / "bag", rows), commanded)
 
 
 def test_pictures_that_overtake_each_other_are_no_jump_of_time(bags, tmp_path):
@@ -110,10 +112,10 @@ def test_a_recorder_whose_clock_is_set_back_mixes_nothing(bags, tmp_path, kind, 
 
     stamp = {"steady": lambda _, t: t, "set back, too": lambda _, t: recorder(t),
              "none": lambda *_: 0.0}[stamps]  # fmt: skip
-    rows, told = drive(bags, stamp)
+    rows, commanded = drive(bags, stamp)
     rows = [(topic, recorder(t), message) for topic, t, message in rows]
     path = in_this_order(bags, tmp_path / "bag", rows, kind)
-    check(bags, path, told, late=0.05)
+    check(bags, path, commanded, late=0.05)
     with Bag(path) as bag:
         (remark,) = bag.remarks
         said = float(remark.partition("set back by ")[2].partition(" s; the order")[0])
@@ -124,7 +126,7 @@ def test_a_recorder_whose_clock_is_set_back_mixes_nothing(bags, tmp_path, kind, 
     "order", ["second half first", "twice", "shuffled", "by topic", "disorder"]
 )
 def test_a_file_that_is_out_of_order_is_sorted(bags, tmp_path, order):
-    rows, told = drive(bags)
+    rows, commanded = drive(bags)
     chance = np.random.default_rng(5)
     rows = {
         "second half first": rows[len(rows) // 2 :] + rows[: len(rows) // 2],
@@ -134,7 +136,7 @@ def test_a_file_that_is_out_of_order_is_sorted(bags, tmp_path, order):
         "disorder": sorted(rows, key=lambda row: row[1] + chance.uniform(0, 0.3)),
     }[order]
     path = in_this_order(bags, tmp_path / "bag", rows, "mcap")
-    check(bags, path, told)
+    check(bags, path, commanded)
     with Bag(path) as bag:
         assert bag.remarks == []
 
@@ -143,8 +145,8 @@ def test_a_clock_that_is_set_forward_while_nothing_comes_is_found(bags, tmp_path
     def recorder(t):
         return t + 5.0 * (t > START + 7.0)
 
-    rows, told = drive(bags, arrive=lambda role, t: recorder(close(role, t)))
-    check(bags, bags.write_bag(tmp_path / "bag", rows), told)
+    rows, commanded = drive(bags, arrive=lambda role, t: recorder(close(role, t)))
+    check(bags, bags.write_bag(tmp_path / "bag", rows), commanded)
 
 
 @pytest.mark.parametrize("role", ["image", "state"])

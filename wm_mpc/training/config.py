@@ -116,10 +116,8 @@ class TrainConfig:
     architecture: Architecture = section(Architecture)
 
     def __post_init__(self) -> None:
-        try:
+        with raised_as(ConfigError):
             check(self)
-        except SettingError as error:
-            raise ConfigError(str(error)) from None
         if not self.embedding_lags:
             raise ConfigError(
                 "embedding_lags is []; accepted: some whole numbers of control steps, each at "

@@ -245,7 +245,9 @@ class Session:
 
     def _send(self, plan: Send, settings: MpcSettings, *, is_new: bool) -> None:
         """is_new: an image that is planned from again says nothing of how long its plan took."""
-        clock = plan.observation.clock  # type: ignore[attr-defined]
+        observation = plan.observation
+        assert isinstance(observation, _Observation)  # as `_World.observe` made it
+        clock = observation.clock
         searched, encoded = plan.plan.plan_seconds, plan.plan.encode_seconds
         clock.lap_two("encode", "plan", encoded)
         statistics = self._statistics
