@@ -15,7 +15,7 @@ from docs_site.pages import code_blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = {"two": 2, "three": 3}
-PAGES = ("output", "planner", "synthesis", "task")
+PAGES = ("output", "phase", "planner", "synthesis", "task")
 
 PLANNER = """
 import torch
@@ -60,6 +60,55 @@ trainer = Trainer(Recording(dataset), config, folder / "run")
 trainer.run()
 assert trainer.history[-1]["noise"] > 0.0, trainer.history[-1]
 """
+PHASE = """
+import dataclasses
+import sys
+from pathlib import Path
+import torch
+from docs_site import sources
+from wm_mpc.data.episodes import Dataset, Recording
+from wm_mpc.model.world_model import Architecture
+from wm_mpc.sim.collection import collect
+from wm_mpc.sim.tasks import make_task
+from wm_mpc.sim.workers import LocalWorkers
+from wm_mpc.training.config import TrainConfig
+from wm_mpc.training.trainer import Trainer
+folder = Path(sys.argv[1])
+dataset = Dataset.create(folder / "data", make_task("wall").spec)
+collect(dataset, episodes=3, steps=40, seed=0, workers=LocalWorkers())
+settings = {
+    "horizon": 2, "representation_updates": 2, "representation_batch": 2, "embedding_updates": 1,
+    "proposals_updates": 1, "dynamics_updates": 2, "dynamics_batch": 4, "validation": 0.3,
+    "threads": 1, "checkpoint_interval": 1e-9, "sharpen": {"updates": 41, "batch": 4},
+    "architecture": {
+        "keypoints": 4, "encoder_width": 4, "decoder_width": 4, "hidden": 32
+    },
+}
+class Interruption(Exception): pass
+def interrupt(stage, done, total, values):
+    if (stage, done) == ("sharpen", 21): raise Interruption
+def train(run, progress=lambda *_: None):
+    trainer = Trainer(
+        Recording(dataset), TrainConfig.from_dict(settings), folder / run, progress=progress
+    )
+    trainer.run()
+    return trainer
+whole = train("whole")
+terms = [row["difference"] for row in whole.history if "difference" in row]
+assert terms[-1] < 0.9 * terms[0], terms
+assert whole.provenance()["updates"]["sharpen"] == 41
+try:
+    train("cut", interrupt)
+    raise AssertionError("not interrupted")
+except Interruption:
+    pass
+again = train("cut")
+for name, weight in whole.model.state_dict().items():
+    assert torch.equal(again.model.state_dict()[name], weight), name
+plain = dataclasses.replace(TrainConfig.from_dict(settings), sharpen=TrainConfig().sharpen)
+assert plain.representation_settings() != TrainConfig.from_dict(settings).representation_settings()
+assert "| `sharpen.batch` | `32` |" in sources.phases()
+"""
 LAUNCH = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -90,7 +139,10 @@ def register(text, root):
     before, found, after = re.split(
         rf"^({table}: dict\[.*\] = \{{\n)", registry.read_text(encoding="utf-8"), flags=re.MULTILINE
     )
-    changed = f"{before}{statement}\n\n{found}    {entry}\n{after}"
+    above = re.search(r"add an entry above `(\w+)` to", text)  # or else the first
+    place = after.index(f'    "{above[1]}": ') if above else 0
+    entries = f"{after[:place]}    {entry}\n{after[place:]}"
+    changed = f"{before}{statement}\n\n{found}{entries}"
     registry.write_text(changed, encoding="utf-8")
     return path
 
@@ -121,7 +173,7 @@ def copy_with(tmp_path_factory):
 
 
 def environment(root):
-    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(root), str(ROOT / "tools"), os.environ.get("PYTHONPATH", "")])
     return os.environ | {"PYTHONPATH": path}
 
 
@@ -163,6 +215,11 @@ def test_task_that_was_added_is_recorded(copy_with):
 def test_synthesis_method_that_was_added_trains_a_model(copy_with, tmp_path):
     root, _ = copy_with("synthesis")
     python(SYNTHESIS, root, tmp_path)
+
+
+def test_phase_that_was_added_trains_the_decoder_and_resumes(copy_with, tmp_path):
+    root, _ = copy_with("phase")
+    python(PHASE, root, tmp_path)
 
 
 @pytest.mark.ros

@@ -17,8 +17,9 @@ from wm_mpc.synthesis.online import OnlineConfig
 from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig, random_rollouts
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import TrainingError
+from wm_mpc.training.phases.registry import PHASES
 from wm_mpc.training.replay import encode_all
-from wm_mpc.training.trainer import PHASES, Trainer
+from wm_mpc.training.trainer import Trainer
 
 CONFIG = TrainConfig(
     horizon=3,
@@ -181,7 +182,7 @@ def test_run_that_is_stopped_continues_where_it_was(recording, finished, tmp_pat
         trainer.run(stopped)
         assert not trainer.finished
         assert len(questions) == asked - before + 1
-        assert sum(trainer._done.values()) <= asked
+        assert sum(trainer.provenance()["updates"].values()) <= asked
         before = asked
     trainer.run()
     assert trainer.finished
