@@ -192,7 +192,7 @@ def add_launch_argument(text, root):
     before, found, after = re.split(
         rf"^({table} = \(\n)", (root / path).read_text(encoding="utf-8"), flags=re.MULTILINE
     )
-    (root / path).write_text(f"{before}{found}    {entry}\n{after}", encoding="utf-8")
+    (root / path).write_text(f"{before}{found}    {entry},\n{after}", encoding="utf-8")
     return path
 
 
