@@ -39,7 +39,7 @@ def make_controller(history=1, kind="velocity", seed=0):
     )
     torch.manual_seed(0)
     model = WorldModel(spec, Architecture(3, 4, 4, hidden=8)).eval().requires_grad_(False)
-    model.dynamics.head[-1].weight.mul_(20.0)  # so that actions and the past matter  # type: ignore[attr-defined]
+    model.dynamics.head[-1].weight.mul_(20.0)  # type: ignore[attr-defined]  # so that actions and the past matter
     controller = RecedingHorizon(model, seed)
     controller.set_goal(picture(99), PLACE if kind == "position" else np.array([0.5]))
     return controller

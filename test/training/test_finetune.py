@@ -78,11 +78,11 @@ def test_dynamics_stay_half_of_those_before_the_first_round(model, moved):
     """Whatever earlier rounds have made of them."""
     later = copy.deepcopy(model)
     with torch.no_grad():
-        later.dynamics.head[-1].bias.add_(1.0)  # type: ignore[attr-defined]
+        later.dynamics.head[-1].bias.add_(1.0)
     quick = FineTuneConfig(updates=3, batch=8)
     free = fine_tune(later, moved, dataclasses.replace(quick, keep=0.0), first=model)[0]
     kept = fine_tune(later, moved, quick, first=model)[0]
-    for name, before in model.dynamics.state_dict().items():  # type: ignore[attr-defined]
+    for name, before in model.dynamics.state_dict().items():
         expected = 0.5 * (before + free.dynamics.state_dict()[name])  # type: ignore[attr-defined]
         torch.testing.assert_close(kept.dynamics.state_dict()[name], expected)  # type: ignore[attr-defined]
 

@@ -398,10 +398,10 @@ def test_validation_episodes_are_never_trained_on(finished):
 def test_rollouts_begin_in_training_episodes(recording, finished):
     expected = random_rollouts(
         recording,
-        CONFIG.random,
+        CONFIG.random,  # type: ignore[attr-defined]
         CONFIG.seed,
         LocalWorkers(),
-        episodes=np.arange(3),  # type: ignore[attr-defined]
+        episodes=np.arange(3),
     )
     with np.load(finished.directory / "random_rollouts.npz") as rollouts:
         assert np.array_equal(rollouts["states"], expected.states)
