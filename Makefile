@@ -57,14 +57,17 @@ test: setup ## Run the tests: make test ARGS="test/planning -k cem"
 	$(call run, python -m pytest $(ARGS))
 endif
 
-lint: setup ## Check style and types
+native = $(wildcard wm_mpc/native/*.cpp wm_mpc/native/*.h test/native/*.cpp)
+
+lint: setup ## Check style, spelling and types
 	@source tools/env.bash; failed=0; \
-	for check in "ruff check ." "ruff format --check ." "mypy"; do \
+	for check in "ruff check ." "ruff format --check ." "codespell" \
+		"clang-format --dry-run -Werror $(native)" "mypy"; do \
 		echo "[lint] $$check"; $$check || failed=1; \
 	done; exit $$failed
 
 format: setup ## Put the sources into the common format
-	@source tools/env.bash; set -x; ruff check --fix --exit-zero . && ruff format .
+	@source tools/env.bash; set -x; ruff check --fix --exit-zero . && ruff format . && clang-format -i $(native)
 
 # The tools for pages have an environment of their own, which nothing else waits for.
 docs_tools = .venv-docs/made-of-$(shell cksum < tools/requirements-docs.txt | cut -d ' ' -f 1)

@@ -79,7 +79,7 @@ class Fed:
 
     def good(self, topic, rng):
         """A message that can be used."""
-        message = self.subscriptions[topic].msg_type()
+        message = self.subscriptions[topic].msg_type()  # type: ignore[operator]
         message.header.stamp = self.stamp()
         image = self.spec.image
         if hasattr(message, "name"):

@@ -726,7 +726,7 @@ def test_file_that_was_written_again_is_loaded_again(start_mpc, announcer, monke
     mpc = start_mpc(auto_reload=True)
     mpc.start()
     loaded = []
-    load = module.load_checkpoint
+    load = module.load_checkpoint  # type: ignore[attr-defined]
     monkeypatch.setattr(module, "load_checkpoint", lambda path: loaded.append(path) or load(path))
     path = announcer.make("new.safetensors")
     announcer.announce(path)
@@ -856,7 +856,7 @@ def test_reload_does_not_miss_a_period(mpc, announcer, monkeypatch, kind):
     mpc.wait_until(lambda: len(times) > 30, "plans")
     usual = largest_gaps()
     announcer.announce(announcer.make("new.safetensors"))
-    monkeypatch.setattr(module, "load_checkpoint", slowly(kind, module.load_checkpoint))
+    monkeypatch.setattr(module, "load_checkpoint", slowly(kind, module.load_checkpoint))  # type: ignore[attr-defined]
     gaps, holds = [], []
     for _ in range(3):
         first, started = len(times) - 1, time.monotonic()

@@ -224,7 +224,7 @@ def test_any_broken_goal_is_taken_whole_or_refused_by_name(receiver):
         if rng.random() < 0.7:
             changes = {name: rng.choice(strange[name]) for name in rng.sample([*strange], 2)}
             if "data" in changes:
-                changes["data"] = array.array("B", changes["data"])
+                changes["data"] = array.array("B", changes["data"])  # type: ignore[call-overload]
             goal = receiver.image(picture(rng.randrange(256), number + 2, **changes))
         else:
             position = [rng.choice(values) for _ in range(rng.choice((0, 1, 2, 2, 2, 3)))]
