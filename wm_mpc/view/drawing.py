@@ -112,7 +112,7 @@ def filmstrip(frames: list[np.ndarray], columns: int, side: int, *, dark: bool) 
         row, column = divmod(number, columns)
         top, left = row * (high + gap), column * (side + gap)
         canvas[top : top + high, left : left + side] = enlarged(frame, (side, high))
-        label = _text(f"+{number + 1}", 12)
+        label = _text(f"+{number + 1}", 15)
         _blend(canvas, label, (left + 4, top + 3), (255, 255, 255), shade=True)
     return canvas
 
@@ -196,7 +196,7 @@ def _write_captions(canvas: np.ndarray, view: View, stage: Stage, *, dark: bool)
 def _text(text: str, size: int) -> np.ndarray:
     """How much of each pixel a text covers: float32 (height, width), 0 to 1."""
     font = ImageFont.load_default(size)
-    left, top, right, bottom = font.getbbox(text or " ")
+    left, _, right, _ = font.getbbox(text or " ")
     ascent = ImageFont.load_default(size).getbbox("Hgpl")
     image = Image.new("L", (max(1, int(right - left) + 2), int(ascent[3] - ascent[1]) + 2))
     ImageDraw.Draw(image).text((-left + 1, -ascent[1] + 1), text, fill=255, font=font)

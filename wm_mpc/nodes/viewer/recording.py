@@ -59,7 +59,8 @@ class Recorder:
             process.kill()
             process.wait()
             raise CommandError(
-                f"The recording did not end within {_PATIENCE:.0f} s; {self._output} may not be whole."
+                f"The recording did not end within {_PATIENCE:.0f} s; "
+                f"{self._output} may not be whole."
             ) from None
         if code:
             raise CommandError(f"Nothing was recorded to {self._output}; the log says why.")

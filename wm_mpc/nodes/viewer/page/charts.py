@@ -9,7 +9,7 @@ from viser import uplot
 from wm_mpc.view.model import ViewModel
 
 _GREEN, _BLUE, _AMBER, _RED, _GREY = "#3ebd93", "#5b9bff", "#f0b429", "#ef5350", "#829ab1"
-_HEIGHT = 130  # pixels
+_HEIGHT = 120  # pixels
 
 # Title, and label, colour and whether it is a threshold, of each line.
 _CHARTS: dict[str, tuple[str, tuple[tuple[str, str, bool], ...]]] = {

@@ -78,12 +78,12 @@ class Goals:
             )
         )
         take = gui.add_button(
-            "Present picture as goal", icon=viser.Icon.CAMERA,
+            "Present picture as goal", icon=viser.Icon.CAMERA, color="gray",
             hint="What the camera sees now becomes the goal.",
         )  # fmt: skip
         take.on_click(lambda _: state.do(commands.goal_from_camera))
         load = gui.add_upload_button(
-            "Load a goal picture", icon=viser.Icon.UPLOAD, mime_type="image/*",
+            "Load a goal picture", icon=viser.Icon.UPLOAD, color="gray", mime_type="image/*",
             hint="A picture file becomes the goal: PNG, JPEG and others.",
         )  # fmt: skip
         load.on_upload(
@@ -129,11 +129,11 @@ class Files:
         gui = server.gui
         self._recorder = recorder
         self._reload: Any = gui.add_button(
-            "Reload checkpoint", icon=viser.Icon.REFRESH,
+            "Reload checkpoint", icon=viser.Icon.REFRESH, color="gray",
             hint="Changes to the newest checkpoint of a learner, or loads the present one again.",
         )  # fmt: skip
         self._reload.on_click(lambda _: state.do(commands.reload))
-        self._record = gui.add_button("Record", icon=viser.Icon.PLAYER_RECORD)
+        self._record = gui.add_button("Record", icon=viser.Icon.PLAYER_RECORD, color="gray")
         self._record.on_click(lambda _: state.do(self._toggle))
         self._records = False
 

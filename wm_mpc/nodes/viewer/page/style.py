@@ -7,7 +7,8 @@ BRAND = (46, 160, 120)
 
 _CSS = """
 .wm-card { margin: .15em .6em .4em; padding: .6em .8em .5em; border-radius: 8px; font-size: 13px;
-  border-left: 5px solid var(--wm-tone); background: color-mix(in srgb, var(--wm-tone) 11%, transparent); }
+  border-left: 5px solid var(--wm-tone);
+  background: color-mix(in srgb, var(--wm-tone) 11%, transparent); }
 .wm-good { --wm-tone: #3ebd93; } .wm-warn { --wm-tone: #f0b429; }
 .wm-bad { --wm-tone: #ef5350; } .wm-idle { --wm-tone: #829ab1; }
 .wm-line { display: flex; align-items: baseline; justify-content: space-between; gap: .6em; }
@@ -18,9 +19,10 @@ _CSS = """
 .wm-facts th { text-align: left; font-weight: 400; opacity: .62; padding: .12em .8em .12em 0;
   white-space: nowrap; vertical-align: top; }
 .wm-facts td { text-align: right; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-.wm-goals { width: calc(100% - 1.2em); margin: .2em .6em; border-collapse: collapse; font-size: 12px;
-  font-variant-numeric: tabular-nums; }
-.wm-goals td { padding: .28em .3em; border-bottom: 1px solid rgba(128,128,128,.18); vertical-align: top; }
+.wm-goals { width: calc(100% - 1.2em); margin: .2em .6em; border-collapse: collapse;
+  font-size: 12px; font-variant-numeric: tabular-nums; }
+.wm-goals td { padding: .28em .3em; border-bottom: 1px solid rgba(128,128,128,.18);
+  vertical-align: top; }
 .wm-goals td:nth-child(1) { opacity: .6; } .wm-goals td:nth-child(n+3) { text-align: right; }
 .wm-goal-executing { font-weight: 600; } .wm-goal-reached td:nth-child(2) { color: #3ebd93; }
 .wm-goal-aborted td:nth-child(2) { color: #ef5350; } .wm-goal-cancelled { opacity: .6; }

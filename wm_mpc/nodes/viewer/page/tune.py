@@ -31,7 +31,7 @@ class Tune:
         with container:
             self._said = server.gui.add_html("")
             self._none = server.gui.add_html(
-                '<div class="wm-none">The controller does not answer, so it has no parameters.</div>'
+                '<div class="wm-none">The controller does not answer: no parameters.</div>'
             )
 
     def render(self) -> None:
@@ -75,7 +75,7 @@ class Tune:
                 type(value)(widget.step), inside, hint=hint,
             )  # fmt: skip
         elif widget.kind is Kind.MENU:
-            handle = gui.add_dropdown(entry.name, widget.choices, value, hint=hint)
+            handle = gui.add_dropdown(entry.name, widget.choices, initial_value=value, hint=hint)
         elif widget.kind is Kind.CHECKBOX:
             handle = gui.add_checkbox(entry.name, value, hint=hint)
         elif widget.kind is Kind.NUMBER:
