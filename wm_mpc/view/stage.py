@@ -35,7 +35,7 @@ class Stage:
             picture: Width and height of the picture.
         """
         scale = min(1.0, _LARGEST / max(screen))
-        width, height = (max(64, round(side * scale)) for side in screen)
+        width, height = (max(200, round(side * scale)) for side in screen)
         is_narrow = width < _NARROW * height and width < 500
         margin, above = (6, 44) if is_narrow else (_MARGIN, _TOP)
         room = height * (1.0 - _COVERED) if is_narrow else height
