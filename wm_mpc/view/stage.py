@@ -7,6 +7,7 @@ import dataclasses
 _MARGIN, _TOP = 16, 64  # pixels around the picture, and above it, where the caption is
 _NARROW = 0.75  # a stage narrower than this share of its height is a telephone's
 _COVERED = 0.62  # share of a telephone's screen that its panel may cover, from below
+_EDGE = 1e-6  # of the picture; points on its edge belong to it
 _LARGEST = 900  # pixels of the longer side, as it is sent
 
 
@@ -59,5 +60,5 @@ class Stage:
         """
         column = (across * self.width - self.left) / (self.right - self.left)
         row = (down * self.height - self.top) / (self.bottom - self.top)
-        inside = 0.0 <= column <= 1.0 and 0.0 <= row <= 1.0
+        inside = all(-_EDGE <= share <= 1.0 + _EDGE for share in (column, row))
         return (column, row) if inside else None

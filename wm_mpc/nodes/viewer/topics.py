@@ -55,7 +55,7 @@ class Topics:
         subscribe(DiagnosticStatus, "sim/episode", self._on_episode, qos.STATUS)
         subscribe(CameraInfo, "camera/camera_info", self._on_camera_info, qos.SENSOR_DATA)
         subscribe(PoseStamped, "camera/pose", self._on_camera_pose, qos.LATCHED)
-        subscribe(Float64, "mpc/cost", lambda m: model.on_cost(m.data), qos.STATUS)
+        subscribe(Float64, "mpc/cost", self._on_cost, qos.STATUS)
         for profile in qos.GOALS:
             subscribe(Image, "goal/image", self._on_goal_picture, profile)
         subscribe(Image, "goal/append/image", self._on_goal_picture, qos.APPENDED)
@@ -180,6 +180,9 @@ class Topics:
             self._model.on_episode(from_diagnostics(message, EpisodeStatus))
         except MessageError as error:
             self._node.get_logger().warning(f"sim/episode: {error}", throttle_duration_sec=10.0)
+
+    def _on_cost(self, message: Float64) -> None:
+        self._model.on_cost(message.data)
 
     def _on_markers(self, message: MarkerArray) -> None:
         lines = [
