@@ -127,5 +127,5 @@ def test_frames_stand_in_order_in_rows():
     frames = [np.full((8, 8, 3), 30 * (k + 1), np.uint8) for k in range(5)]
     strip = filmstrip(frames, 3, 60, dark=True)
     assert strip.shape == (2 * 64 - 4, 3 * 64 - 4, 3)
-    middles = [strip[30 + 64 * (k // 3), 40 + 64 * (k % 3), 0] for k in range(5)]
+    middles = [strip[45 + 64 * (k // 3), 45 + 64 * (k % 3), 0] for k in range(5)]
     assert middles == [30, 60, 90, 120, 150]

@@ -48,6 +48,11 @@ def test_the_main_parameters_exist():
     assert set(MAIN) <= set(REAL)
 
 
+def test_a_main_parameter_far_from_what_is_usual_has_a_box_that_shows_it():
+    entry = Described("planner.iterations", 3000, low=1, high=100000)
+    assert widget_of(entry).kind is Kind.NUMBER
+
+
 @pytest.mark.parametrize(
     ("value", "low", "high", "kind"),
     [

@@ -112,8 +112,10 @@ def filmstrip(frames: list[np.ndarray], columns: int, side: int, *, dark: bool) 
         row, column = divmod(number, columns)
         top, left = row * (high + gap), column * (side + gap)
         canvas[top : top + high, left : left + side] = enlarged(frame, (side, high))
-        label = _text(f"+{number + 1}", 15)
-        _blend(canvas, label, (left + 4, top + 3), (255, 255, 255), shade=True)
+        label = _text(f"+{number + 1}", round(side / 6))
+        ground = canvas[top : top + label.shape[0] + 2, left : left + label.shape[1] + 6]
+        ground[:] = _DARK
+        _blend(canvas, label, (left + 3, top + 1), (255, 255, 255))
     return canvas
 
 
@@ -203,19 +205,9 @@ def _text(text: str, size: int) -> np.ndarray:
     return np.asarray(image, np.float32) / 255.0
 
 
-def _blend(
-    canvas: np.ndarray,
-    mask: np.ndarray,
-    place: tuple[int, int],
-    colour: Colour,
-    *,
-    shade: bool = False,
-) -> None:
-    """Paint through a mask, as far as it is on the canvas. shade: darken around it first."""
-    if shade:
-        wide = cv2.dilate(mask, np.ones((3, 3), np.uint8))
-        _blend(canvas, wide * 0.7, place, (0, 0, 0))
+def _blend(canvas: np.ndarray, mask: np.ndarray, place: tuple[int, int], colour: Colour) -> None:
+    """Paint through a mask, as far as it is on the canvas."""
     left, top = max(0, place[0]), max(0, place[1])
-    part = canvas[top : place[1] + mask.shape[0], left : place[0] + mask.shape[1]]
+    part = canvas[top : max(0, place[1] + mask.shape[0]), left : max(0, place[0] + mask.shape[1])]
     mask = mask[top - place[1] :, left - place[0] :][: part.shape[0], : part.shape[1], None]
     part[:] = (part * (1 - mask) + np.array(colour, np.float32) * mask).astype(np.uint8)

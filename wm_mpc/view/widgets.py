@@ -8,29 +8,30 @@ import math
 import re
 
 _SLIDER_STEPS = 100
-_WIDEST = 200  # a slider whose ends are further apart (as integers, or as a ratio) is of no use
+_WIDEST = 1000  # a slider whose ends are further apart (as integers, or as a ratio) is of no use
 
-# What people change most, in the order in which it is shown.
-MAIN = (
-    "planner.type",
-    "planner.horizon",
-    "planner.iterations",
-    "planner.samples",
-    "planner.restarts",
-    "planner.learning_rate",
-    "planner.noise",
-    "rate",
-    "time_budget",
-    "cost.mode",
-    "cost.discount",
-    "cost.action_weight",
-    "goal.tolerance",
-    "goal.timeout",
-    "surprise.image",
-    "surprise.slow",
-    "surprise.hold",
-    "observation_timeout",
-)
+# What people change most, in the order in which it is shown; and from where to where they usually
+# move it, which is less than what is accepted.
+MAIN: dict[str, tuple[float, float] | None] = {
+    "planner.type": None,
+    "planner.horizon": (1, 20),
+    "planner.iterations": (1, 100),
+    "planner.samples": (8, 512),
+    "planner.restarts": (1, 32),
+    "planner.learning_rate": (0.01, 0.5),
+    "planner.noise": (0.0, 0.5),
+    "rate": (1.0, 30.0),
+    "time_budget": (0.01, 0.2),
+    "cost.mode": None,
+    "cost.discount": None,
+    "cost.action_weight": (0.0, 0.2),
+    "goal.tolerance": (0.1, 2.0),
+    "goal.timeout": None,
+    "surprise.image": (0.0, 10.0),
+    "surprise.slow": (0.0, 10.0),
+    "surprise.hold": (0.0, 10.0),
+    "observation_timeout": (0.1, 2.0),
+}
 
 
 class Kind(enum.Enum):
@@ -85,10 +86,13 @@ def widget_of(described: Described) -> Widget:
         choices = choices_of(described.constraints)
         return Widget(Kind.MENU, choices=choices) if value in choices else Widget(Kind.TEXT)
     low, high = described.low, described.high
+    usual = MAIN.get(described.name)
+    if usual is not None and usual[0] <= value <= usual[1]:
+        low, high = max(usual[0], low or usual[0]), min(usual[1], high or usual[1])
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return Widget(Kind.NUMBER)
     if isinstance(value, int):
-        fits = high - low <= _WIDEST
+        fits = 0 < high - low <= _WIDEST
         return Widget(Kind.SLIDER, low, high, 1) if fits else Widget(Kind.NUMBER)
     smallest = low if low > 0 else max(abs(value), 1e-9) / 10
     if high / smallest > _WIDEST:

@@ -9,8 +9,8 @@ from wm_mpc.nodes.viewer.page.style import heading
 from wm_mpc.view.drawing import enlarged, filmstrip, split_strip
 from wm_mpc.view.model import Picture, View
 
-_GOAL_SIDE = 150  # pixels
-_COLUMNS, _FRAME_SIDE = 4, 112
+_GOAL_SIDE = 140  # pixels
+_COLUMNS, _FRAME_SIDE = 4, 100
 _QUALITY = 85
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,8 @@ class PictureStage:
     def __init__(
         self, server: viser.ViserServer, *, dark: bool, on_click: Callable[[float, float], None]
     ) -> None:
+        # A browser may leave while its picture is drawn.
+        warnings.filterwarnings("ignore", message="Queued a .* on a closed connection")
         self._server, self._dark, self._on_click = server, dark, on_click
         self._lock = threading.Lock()
         self._stages: dict[int, Stage] = {}  # by browser
