@@ -14,6 +14,7 @@ EXECUTABLES = {
     "sim": "wm_mpc.nodes.sim.node:main",
     "mpc": "wm_mpc.nodes.mpc.node:main",
     "learner": "wm_mpc.nodes.learner.node:main",
+    "viewer": "wm_mpc.nodes.viewer.node:main",
     "record": "wm_mpc.nodes.tools.record:main",
     "send_goal": "wm_mpc.nodes.tools.send_goal:main",
     "take_picture": "wm_mpc.nodes.tools.take_picture:main",

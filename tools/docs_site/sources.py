@@ -27,6 +27,7 @@ PARAMETERS = {
     "mpc": "wm_mpc.nodes.mpc.parameters:MpcSettings",
     "sim": "wm_mpc.nodes.sim.parameters:SimSettings",
     "learner": "wm_mpc.nodes.learner.parameters:LearnerSettings",
+    "viewer": "wm_mpc.nodes.viewer.parameters:ViewerSettings",
     "explore": "wm_mpc.nodes.tools.explore:ExploreSettings",
 }
 LAUNCHED = ("mpc", "sim", "learner")
