@@ -97,7 +97,7 @@ def reach() -> str:
                 f"{cem['plan_ms_p50']:.0f} ms",
             )
         )
-    header = ("task", "success (95 % interval)", "plan", "success of CEM", "plan of CEM")
+    header = ("task", "success (95 % interval)", "plan time", "CEM: success", "CEM: plan time")
     return table(header, rows)
 
 
