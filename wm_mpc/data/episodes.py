@@ -54,7 +54,8 @@ class Dataset:
             header = json.loads((self.path / "dataset.json").read_text())
         except FileNotFoundError:
             raise DatasetError(
-                f"no dataset at {self.path} (dataset.json is missing); collect or import_bag makes one"
+                f"no dataset at {self.path} (dataset.json is missing); "
+                "collect and import_bag make one"
             ) from None
         except (OSError, ValueError) as error:
             raise DatasetError(f"{self.path}/dataset.json cannot be read: {error}") from None
