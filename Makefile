@@ -16,8 +16,13 @@ help: ## Show this list
 setup: ## Prepare .venv and build the package (PYTHON=... picks the interpreter, ROS=kilted another ROS 2, PIP_ARGS=... goes to pip)
 	@python3 tools/bootstrap.py
 
+# A person at a terminal who runs it without an end sees it in the browser, unless ARGS says
+# `viewer:=false`.
 sim: setup ## Run the simulation with its controller: make sim ARGS="task:=wall episodes:=5"
-	$(call run, ros2 launch wm_mpc sim.launch.py $(ARGS))
+	@more=; if [ -t 1 ]; then case " $(ARGS) " in \
+		*" viewer:="*) ;; *" episodes:=0 "*) more=viewer:=true ;; *" episodes:="*) ;; *) more=viewer:=true ;; esac; fi; \
+	echo "[sim] ros2 launch wm_mpc sim.launch.py $$more $(ARGS)"; source tools/env.bash; \
+	exec ros2 launch wm_mpc sim.launch.py $$more $(ARGS)
 
 collect: setup ## Collect episodes in simulation (ARGS="--help" lists the options)
 	$(call run, ros2 run wm_mpc collect $(ARGS))

@@ -9,6 +9,7 @@ import functools
 import math
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -399,6 +400,21 @@ def test_a_person_who_stops_the_robot_does_not_wait_for_the_next_plan(start_mpc,
     else:
         assert mpc.observer.call(Trigger, "mpc/clear_goals").success
     mpc.wait_until(lambda: not mpc.plans[-1].points, "the hold", 1.0)
+
+
+def test_a_hold_does_not_wait_for_pictures_that_are_drawn(mpc, monkeypatch):
+    session, begun, drawn = mpc.node._session, threading.Event(), threading.Event()
+
+    def draw(*_):
+        begun.set()
+        drawn.wait(10.0)
+
+    monkeypatch.setattr(session._pictures, "publish", draw)
+    assert begun.wait(10.0)
+    session.hold_at_once()
+    mpc.wait_until(lambda: not mpc.plans[-1].points, "the hold", 5.0)
+    assert not drawn.is_set()
+    drawn.set()
 
 
 @pytest.mark.parametrize("stays", [True, False])

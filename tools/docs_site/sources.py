@@ -27,6 +27,7 @@ PARAMETERS = {
     "mpc": "wm_mpc.nodes.mpc.parameters:MpcSettings",
     "sim": "wm_mpc.nodes.sim.parameters:SimSettings",
     "learner": "wm_mpc.nodes.learner.parameters:LearnerSettings",
+    "viewer": "wm_mpc.nodes.viewer.parameters:ViewerSettings",
     "explore": "wm_mpc.nodes.tools.explore:ExploreSettings",
 }
 LAUNCHED = ("mpc", "sim", "learner")
@@ -259,13 +260,19 @@ def options(command: str) -> str:
         text = (action.help or "").replace("%(default)s", str(action.default)).replace("%%", "%")
         text, default = _split_default(text)
         if action.choices:
-            text += f" One of {', '.join(f'`{choice}`' for choice in action.choices)}."
-        text = text.strip()
+            stop = ". " if text and text[-1] not in ".:" else " "
+            text += f"{stop}One of {', '.join(f'`{choice}`' for choice in action.choices)}."
+        text = text.strip().replace(" (see below)", "")
         rows.append(
             (_option_names(action), _option_default(action, default),
-             plain(text[:1].upper() + text[1:]))
+             plain(_sentence(text)))
         )  # fmt: skip
     return table(("option", "default", "meaning"), rows)
+
+
+def _sentence(text: str) -> str:
+    """With a capital, unless it begins with a name such as `planner.NAME`."""
+    return text if re.match(r"\w+\.[A-Z]+\b", text) else text[:1].upper() + text[1:]
 
 
 def _option_names(action: argparse.Action) -> str:
