@@ -31,7 +31,7 @@ def status(domain_id):
     log = Log()
     node.get_logger = lambda: log
     found = Status(node, CallbackErrors(node), dict, list)
-    found.log = log
+    found.log = log  # type: ignore[attr-defined]
     yield found
     node.destroy_node()
     rclpy.shutdown(context=context)

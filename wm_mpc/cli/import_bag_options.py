@@ -161,7 +161,7 @@ def parser() -> argparse.ArgumentParser:
     for title, options in _GROUPS.items():
         group = parser.add_argument_group(title)
         for flags, dest, value, metavar, text in options:
-            name = {} if dest is None else {"dest": dest}
+            name: dict[str, Any] = {} if dest is None else {"dest": dest}
             if value is None and metavar is None:
                 group.add_argument(*flags.split(), action="store_true", help=text)
             elif isinstance(value, tuple):
