@@ -126,11 +126,7 @@ def test_another_set_of_losses_begins_a_new_chart():
     assert before is None
     histories.add_learner(LearnerStatus("learner", losses={"a": 1.0}), 1.0)
     histories.add_learner(LearnerStatus("learner", losses={"a": 0.5}), 2.0)
-    first = histories.losses
-    assert first is not None
-    assert first.columns(2.0)[1].tolist() == [1.0, 0.5]
+    assert histories.losses.columns(2.0)[1].tolist() == [1.0, 0.5]  # type: ignore[attr-defined]
     histories.add_learner(LearnerStatus("learner", losses={"b": 9.0}), 3.0)
-    second = histories.losses
-    assert second is not None
-    assert second.names == ("b",)
-    assert np.isfinite(second.columns(3.0)[1]).all()
+    assert histories.losses.names == ("b",)  # type: ignore[attr-defined]
+    assert np.isfinite(histories.losses.columns(3.0)[1]).all()  # type: ignore[attr-defined]

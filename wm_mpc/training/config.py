@@ -42,7 +42,9 @@ class TrainConfig:
     phase that has settings of its own. Raises ConfigError when they are not accepted."""
 
     seed: int = setting(0, "Seed of all random numbers", low=0)
-    representation_seed: int = setting(-1, "Seed of all phases before the last; below 0: the seed")
+    representation_seed: int = setting(
+        -1, "Seed of all phases before `dynamics`; below 0: the same as seed"
+    )
     horizon: int = setting(5, "Model steps of the multi-step loss", "steps", low=1)
     history: int = setting(
         0,
@@ -53,8 +55,7 @@ class TrainConfig:
     )
     episodes: int = setting(
         0,
-        "Train on so many episodes, the first ones; 0: on all. The held-out ones are not among "
-        "them",
+        "Train only on the first episodes, this many; 0: on all. Held-out episodes do not count",
         low=0,
     )
     representation_updates: int = setting(
