@@ -27,11 +27,13 @@ PARAMETERS = {
     "mpc": "wm_mpc.nodes.mpc.parameters:MpcSettings",
     "sim": "wm_mpc.nodes.sim.parameters:SimSettings",
     "learner": "wm_mpc.nodes.learner.parameters:LearnerSettings",
+    "viewer": "wm_mpc.nodes.viewer.parameters:ViewerSettings",
     "explore": "wm_mpc.nodes.tools.explore:ExploreSettings",
 }
 LAUNCHED = ("mpc", "sim", "learner")
 PARAMETERS_JSON = ROOT / "wm_mpc" / "ros" / "parameters.json"
 TRAINING = "wm_mpc.training.config:TrainConfig"
+PHASES = "wm_mpc.training.phases.registry:PHASES"
 METHODS = "wm_mpc.synthesis.registry:METHODS"
 OUTPUTS = "wm_mpc.nodes.mpc.outputs.registry:OUTPUTS"
 CHECKPOINTS = "wm_mpc.model.checkpoint:read_metadata"
@@ -101,9 +103,19 @@ def training(section: str = "") -> str:
 
 def methods() -> str:
     """The settings of each method of data synthesis."""
+    return _sections({name: method.config for name, method in find(METHODS).items()})
+
+
+def phases() -> str:
+    """The settings of each phase of a training that has a section of its own."""
+    own = {name: phase.settings for name, phase in find(PHASES).items() if phase.settings}
+    return _sections(own)
+
+
+def _sections(configs: dict[str, type]) -> str:
     parts = []
-    for name, method in find(METHODS).items():
-        about = str(sys.modules[method.config.__module__].__doc__).splitlines()[0]
+    for name, config in configs.items():
+        about = str(sys.modules[config.__module__].__doc__).splitlines()[0]
         parts.append(f"### `{name}`\n\n{about}\n\n{training(name)}")
     return "\n\n".join(parts)
 
@@ -362,6 +374,7 @@ MAKERS: dict[str, Callable[..., str]] = {
     "parameter": parameter,
     "training": training,
     "methods": methods,
+    "phases": phases,
     "outputs": outputs,
     "launch": launch,
     "options": options,
