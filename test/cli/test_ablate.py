@@ -66,7 +66,9 @@ def test_unknown_variant_is_named(capsys):
     assert "unknown variants ['magic']; known: none, random" in capsys.readouterr().err
 
 
-def test_variants_share_an_encoder_and_are_trained_once(brief_recording, tmp_path, monkeypatch, capfd):
+def test_variants_share_an_encoder_and_are_trained_once(
+    brief_recording, tmp_path, monkeypatch, capfd
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.yaml").write_text(TINY)
     arguments = ["--config", "tiny.yaml", "--dataset", str(brief_recording.dataset.path)]

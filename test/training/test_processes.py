@@ -14,6 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from wm_mpc.cli import train
+
 SETTINGS = """
 horizon: 2
 representation_updates: 30
@@ -33,15 +35,24 @@ INTERVAL = 0.2
 
 
 @pytest.fixture
-def start(brief_recording, tmp_path):
-    """Starts `train` on the recording; whatever still runs at the end is killed."""
+def options(brief_recording, tmp_path):
+    """Makes the options of `train` for a run on the recording."""
     (tmp_path / "train.yaml").write_text(SETTINGS)
+
+    def options(run):
+        data = ["--dataset", str(brief_recording.dataset.path), "--workers", "1"]
+        return ["--config", str(tmp_path / "train.yaml"), "--run", str(tmp_path / run), *data]
+
+    return options
+
+
+@pytest.fixture
+def start(options):
+    """Starts `train` as a process; whatever still runs at the end is killed."""
     processes = []
 
-    def start(run, *options):
-        command = [sys.executable, "-m", "wm_mpc.cli.train", "--workers", "1"]
-        command += ["--config", str(tmp_path / "train.yaml"), "--run", str(tmp_path / run)]
-        command += ["--dataset", str(brief_recording.dataset.path), *options]
+    def start(run, *more):
+        command = [sys.executable, "-m", "wm_mpc.cli.train", *options(run), *more]
         processes.append(
             subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -70,8 +81,8 @@ def updates_of(run):
 
 
 @pytest.mark.slow
-def test_run_killed_at_random_moments_ends_like_an_uninterrupted_one(start, tmp_path):
-    finish(start("whole"))
+def test_run_killed_at_random_moments_ends_like_an_uninterrupted_one(start, options, tmp_path):
+    assert train.main(options("whole")) == 0
     wait, kills = random.Random(0), 0
     run = tmp_path / "killed"
     while True:
@@ -113,10 +124,10 @@ def test_kill_loses_at_most_a_checkpoint_interval(start, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_model_and_one_writes(start, tmp_path):
+def test_two_processes_train_one_model_and_one_writes(start, options, tmp_path):
     (tmp_path / "train.yaml").write_text(SETTINGS.replace("400", "50"))
     out, _ = finish(start("both", "--devices", "2", "--accelerator", "cpu"))
-    finish(start("alone"))
+    assert train.main(options("alone")) == 0
     assert out.count("checkpoint  ") == 1
     assert json.loads((tmp_path / "both" / "run.json").read_text())["processes"] == 2
     both, alone = (load_file(tmp_path / name / "wall.safetensors") for name in ("both", "alone"))
@@ -163,7 +174,13 @@ def test_processes_draw_other_windows_and_keep_the_same_weights(brief_recording,
     script, config, run = tmp_path / "worker.py", tmp_path / "train.yaml", tmp_path / "run"
     script.write_text(WORKER)
     config.write_text(SETTINGS.replace("400", "30").replace("30", "10", 1))
-    command = [sys.executable, str(script), str(brief_recording.dataset.path), str(run), str(config)]
+    command = [
+        sys.executable,
+        str(script),
+        str(brief_recording.dataset.path),
+        str(run),
+        str(config),
+    ]
     subprocess.run(command, check=True, capture_output=True, timeout=150)
     first, second = (json.loads((run / f"rank{rank}.json").read_text()) for rank in (0, 1))
     assert first["weights"] == second["weights"]
