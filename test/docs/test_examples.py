@@ -16,8 +16,8 @@ from docs_site.pages import code_blocks
 from wm_mpc.planning.planner import PlanStatus
 from wm_mpc.ros.parameters import parameters_of
 from wm_mpc.sim import tasks
-from wm_mpc.sim.bullet import Simulation
 from wm_mpc.sim.collection import record_episode
+from wm_mpc.sim.engines import simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -91,7 +91,7 @@ def field():
     module = sources.load(EXAMPLES / "field.py")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(tasks.TASKS, "field", module.Field)
-        with Simulation(tasks.make_task("field")) as simulation:
+        with simulate(tasks.make_task("field")) as simulation:
             yield simulation
 
 

@@ -26,10 +26,10 @@ plan = planner.plan(cost, torch.zeros(1, 2, 2), budget=9.0, generator=torch.Gene
 assert plan.cost < 0.3, plan.cost
 """
 TASK = """
-from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.collection import record_episode
 from wm_mpc.sim.tasks import make_task
-with Simulation(make_task("field")) as simulation:
+with simulate(make_task("field")) as simulation:
     assert record_episode(simulation, 0, 0, 10).images.shape == (11, 64, 64, 3)
 """
 SYNTHESIS = """

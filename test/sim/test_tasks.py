@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wm_mpc.sim.bullet import Simulation
 from wm_mpc.sim.collection import record_episode
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import TASKS, make_task
 
 STEPS = 40
@@ -14,7 +14,7 @@ STEPS = 40
 
 @pytest.fixture(scope="module", params=sorted(TASKS))
 def simulation(request):
-    with Simulation(make_task(request.param)) as simulation:
+    with simulate(make_task(request.param)) as simulation:
         yield simulation
 
 
@@ -44,7 +44,7 @@ def test_restored_state_continues_exactly_as_recorded(simulation, episodes, firs
 
 def test_rollouts_do_not_depend_on_what_was_simulated_before(simulation, episodes):
     """Else results would depend on how jobs are shared out among workers."""
-    with Simulation(make_task(simulation.task.spec.task)) as fresh:
+    with simulate(make_task(simulation.task.spec.task)) as fresh:
         for other in episodes[1:]:
             replay(simulation, other, 0)
             used, unused = (replay(each, episodes[0], 5)[0] for each in (simulation, fresh))

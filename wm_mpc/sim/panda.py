@@ -14,8 +14,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import pybullet
-import pybullet_data
 
 JOINTS = tuple(f"panda_joint{number}" for number in range(1, 8))
 STICK_LENGTH = 0.3  # m, from the flange
@@ -65,7 +63,7 @@ class PandaStick:
             path = Path(folder) / "panda_stick.urdf"
             path.write_text(_description(ball=ball))
             self.body: int = client.loadURDF(
-                str(path), useFixedBase=True, flags=pybullet.URDF_USE_INERTIA_FROM_FILE
+                str(path), useFixedBase=True, flags=client.URDF_USE_INERTIA_FROM_FILE
             )
         count = client.getNumJoints(self.body)
         info = [client.getJointInfo(self.body, index) for index in range(count)]
@@ -129,7 +127,7 @@ class PandaStick:
         client.setJointMotorControlArray(
             self.body,
             self.joints,
-            pybullet.VELOCITY_CONTROL,
+            client.VELOCITY_CONTROL,
             targetVelocities=speeds.tolist(),
             forces=_MAX_EFFORT,
         )
@@ -146,7 +144,7 @@ class PandaStick:
         self._client.setJointMotorControlArray(
             self.body,
             self.joints,
-            pybullet.POSITION_CONTROL,
+            self._client.POSITION_CONTROL,
             targetPositions=positions.tolist(),
             targetVelocities=np.clip(velocities, -MAX_SPEED, MAX_SPEED).tolist(),
             forces=_MAX_EFFORT,
@@ -197,7 +195,9 @@ class PandaStick:
 
 def _description(*, ball: bool) -> str:
     """The URDF: the arm of `pybullet_data` without hand and meshes, with boxes and a stick."""
-    source = Path(pybullet_data.getDataPath()) / "franka_panda" / "panda.urdf"
+    from wm_mpc.sim.engines.bullet import data_folder  # the engine alone imports PyBullet
+
+    source = Path(data_folder()) / "franka_panda" / "panda.urdf"
     robot = ElementTree.parse(source).getroot()
     for element in list(robot):
         name = element.get("name", "")

@@ -69,7 +69,7 @@ class Recorder:
 
     Args:
         path: Path of the file; it ends in .gif or .mp4.
-        view: The camera, to draw paths.
+        view: The camera, to draw paths; None: the actions are drawn instead.
         action: Limits of the actions, to draw curves.
         rate: Pictures per second.
 
@@ -82,7 +82,7 @@ class Recorder:
         RecorderError: The name ends in neither .gif nor .mp4, or the file cannot be made.
     """
 
-    def __init__(self, path: str, view: CameraView, action: ActionSpec, rate: float) -> None:
+    def __init__(self, path: str, view: CameraView | None, action: ActionSpec, rate: float) -> None:
         self.path = pathlib.Path(path).expanduser()
         self.pictures = 0
         self.dropped = 0
@@ -168,12 +168,12 @@ class _OpenCvWriter:
         self._writer.release()
 
 
-def compose(picture: Picture, view: CameraView, action: ActionSpec) -> np.ndarray:
+def compose(picture: Picture, view: CameraView | None, action: ActionSpec) -> np.ndarray:
     """Draw the three panels under their captions.
 
     Args:
         picture: The picture.
-        view: The camera, to draw paths.
+        view: The camera, to draw paths; None: the actions are drawn instead.
         action: Limits of the actions, to draw curves.
 
     Returns:
@@ -181,7 +181,7 @@ def compose(picture: Picture, view: CameraView, action: ActionSpec) -> np.ndarra
     """
     canvas = np.full((PANEL + _GAP + _HEADER, 4 * _GAP + 3 * PANEL, 3), _BACKGROUND, np.uint8)
     _write_text(canvas, picture.caption, (_GAP, 18), _TEXT)
-    if picture.paths:
+    if picture.paths and view is not None:
         plan = _draw_paths(picture.camera, picture.paths, view)
     else:
         plan = _draw_actions(picture.actions, action)

@@ -1,7 +1,8 @@
-"""The Protocol that a simulated task implements. All tasks share the rest of the simulation.
+"""The Protocols that simulated tasks implement. All tasks share the rest of the simulation.
 
-A task builds its bodies in a PyBullet client and answers questions about them. It knows nothing of
-cameras, episodes, datasets, planners or ROS. `sim/bullet.py` handles those for every task.
+`Task` is what every task says about itself. `BulletTask` builds its bodies in a PyBullet client and
+answers questions about them. (`wm_mpc.sim.gymnasium_task` has the tasks of the engine Gymnasium.) A
+task knows nothing of episodes, datasets, planners or ROS. Its engine handles those.
 """
 
 from __future__ import annotations
@@ -44,27 +45,37 @@ class Explorer(Protocol):
 
 
 class Task(Protocol):
-    """One robot in one scene. Vectors are float64.
+    """One robot in one scene, whatever simulates it.
 
     Attributes:
+        engine: The engine that simulates it, a key of `wm_mpc.sim.engines.ENGINES`.
         spec: Description of the robot: names, limits, rates, image.
-        view: Where the camera stands.
-        physics_rate: Physics steps per second. `spec.control_period` must be a whole number of
-            physics steps.
-        pose_names: Names of the numbers that `pose` returns.
+        pose_names: Names of the numbers of a true pose.
         scene_pose_names: Those that do not belong to the robot itself, such as the place of an
             object.
         goal_kinds: Ways to draw goals, the default first, such as ("near", "random").
-        tolerances: Limits of `errors` for success, by name, each in its unit.
+        tolerances: Limits of the true distances to a goal for success, by name, each in its unit.
     """
 
+    engine: str
     spec: RobotSpec
-    view: CameraView
-    physics_rate: float
     pose_names: tuple[str, ...]
     scene_pose_names: tuple[str, ...]
     goal_kinds: tuple[str, ...]
     tolerances: Mapping[str, float]
+
+
+class BulletTask(Task, Protocol):
+    """A task in PyBullet. Vectors are float64.
+
+    Attributes:
+        view: Where the camera stands.
+        physics_rate: Physics steps per second. `spec.control_period` must be a whole number of
+            physics steps.
+    """
+
+    view: CameraView
+    physics_rate: float
 
     def build(self, client: Any) -> None:
         """Create all bodies in an empty PyBullet client.

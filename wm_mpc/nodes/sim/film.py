@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from visualization_msgs.msg import Marker, MarkerArray
 
-from wm_mpc.sim.bullet import Observation, Simulation
+from wm_mpc.sim.engine import Observation, Simulation
 from wm_mpc.sim.recorder import Path, Picture, Recorder
 
 _FRAMES = ("world", "odom")
@@ -19,7 +19,7 @@ class Film:
         self._simulation = simulation
         self._paths: list[Path] = []
         self._recorder = (
-            Recorder(path, task.view, task.spec.action, 1.0 / task.spec.control_period)
+            Recorder(path, simulation.view, task.spec.action, 1.0 / task.spec.control_period)
             if path
             else None
         )

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-import pybullet
 
 from wm_mpc.sim.task import CameraView
 from wm_mpc.spec import ImageSpec
@@ -32,8 +31,8 @@ class Camera:
         self.settings: dict[str, Any] = {
             "width": image.width,
             "height": image.height,
-            "viewMatrix": pybullet.computeViewMatrix(view.position, view.target, view.up),
-            "projectionMatrix": pybullet.computeProjectionMatrixFOV(
+            "viewMatrix": client.computeViewMatrix(view.position, view.target, view.up),
+            "projectionMatrix": client.computeProjectionMatrixFOV(
                 view.field_of_view, image.width / image.height, view.near, view.far
             ),
             "shadow": 0,
@@ -41,8 +40,8 @@ class Camera:
             "lightAmbientCoeff": 0.75,
             "lightDiffuseCoeff": 0.3,
             "lightSpecularCoeff": 0.0,
-            "flags": pybullet.ER_NO_SEGMENTATION_MASK,
-            "renderer": pybullet.ER_TINY_RENDERER,
+            "flags": client.ER_NO_SEGMENTATION_MASK,
+            "renderer": client.ER_TINY_RENDERER,
         }
 
     def render(self) -> np.ndarray:
