@@ -30,6 +30,9 @@ class Engine:
 
 ENGINES: dict[str, Engine] = {
     "bullet": Engine("PyBullet", "bullet", "BulletSimulation", "pip install pybullet"),
+    "gymnasium": Engine(
+        "Gymnasium", "gymnasium", "GymnasiumSimulation", "pip install gymnasium==1.4.0"
+    ),
 }
 
 
