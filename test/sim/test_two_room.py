@@ -16,7 +16,7 @@ if "stable-worldmodel" not in {d.name for d in importlib.metadata.distributions(
     pytest.skip("stable-worldmodel is not installed (the extra `worlds`)", allow_module_level=True)
 
 from wm_mpc.sim import stable_worldmodel
-from wm_mpc.sim.collection import record_episode
+from wm_mpc.sim.collection import _record, record_episode
 from wm_mpc.sim.engine import EngineError, episode_rng
 from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks.two_room import TwoRoom, to_metres, to_pixels
