@@ -10,7 +10,7 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
 from wm_mpc.ros.launch_arguments import ParameterArgument, values_of
-from wm_mpc.ros.launching import Together, description, environment, parameter_files, truth
+from wm_mpc.ros.launching import Together, description, environment, parameter_files, truth, viewer
 
 # Each stands for parameters of the nodes.
 PARAMETERS = (
@@ -40,6 +40,11 @@ PARAMETERS = (
     ParameterArgument("camera_offset", ("sim:disturbance.camera",)),
 )
 OTHERS: tuple[tuple[str, Any, str], ...] = (
+    (
+        "viewer",
+        "false",
+        "Show camera, goal, plan and charts in the browser; the log says where.",
+    ),
     ("respawn", "false", "Restart a node that dies, instead of ending with an error."),
     (
         "params_file",
@@ -64,10 +69,11 @@ def start(given, context):
         "respawn_delay": 1.0,
     }
     files = files_of(given)
-    return together(
+    nodes = [
         Node(executable=name, name=name, parameters=[*files, parameters], **common)
         for name, parameters in (("sim", sim), ("mpc", mpc))
-    )
+    ]
+    return together(nodes, viewer(given, context, files))
 
 
 def files_of(given):

@@ -99,7 +99,7 @@ class Observer:
         Fast DDS now and then loses a service or its client from a participant's graph for good
         (ros2/rmw_fastrtps#792). What was not answered is then asked by another participant.
         """
-        request = service_type.Request() if request is None else request
+        request = service_type.Request() if request is None else request  # type: ignore[attr-defined]
         response = self._ask(service_type, name, request, 4.0)
         if response is None:
             with contextlib.closing(Observer(self.domain_id)) as other:

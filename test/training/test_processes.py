@@ -136,7 +136,7 @@ import numpy as np, torch
 from wm_mpc.data.episodes import Dataset, Recording
 from wm_mpc.training.compute import Compute
 from wm_mpc.training.config import TrainConfig
-from wm_mpc.training.phases import DynamicsPhase
+from wm_mpc.training.phases.dynamics import DynamicsPhase
 from wm_mpc.training.trainer import Trainer
 
 data, run, config = sys.argv[1:]

@@ -17,8 +17,9 @@ from wm_mpc.synthesis.online import OnlineConfig
 from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig, random_rollouts
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import TrainingError
+from wm_mpc.training.phases.registry import PHASES
 from wm_mpc.training.replay import encode_all
-from wm_mpc.training.trainer import PHASES, Trainer
+from wm_mpc.training.trainer import Trainer
 
 CONFIG = TrainConfig(
     horizon=3,
@@ -181,7 +182,7 @@ def test_run_that_is_stopped_continues_where_it_was(recording, finished, tmp_pat
         trainer.run(stopped)
         assert not trainer.finished
         assert len(questions) == asked - before + 1
-        assert sum(trainer._done.values()) <= asked
+        assert sum(trainer.provenance()["updates"].values()) <= asked
         before = asked
     trainer.run()
     assert trainer.finished
@@ -201,9 +202,9 @@ def test_checkpoints_are_announced_complete(recording, tmp_path):
     trainer.run()
     assert [updates for _, updates, _ in found] == [1, 2, 3, 4]
     assert {path for path, *_ in found} == {tmp_path / "wall.safetensors"}
-    weights = [model.dynamics.linear.weight for *_, model in found]
+    weights = [model.dynamics.linear.weight for *_, model in found]  # type: ignore[attr-defined]
     assert not torch.equal(weights[0], weights[1])
-    assert torch.equal(weights[3], trainer.model.dynamics.linear.weight)
+    assert torch.equal(weights[3], trainer.model.dynamics.linear.weight)  # type: ignore[attr-defined]
 
 
 def test_average_lags_behind_the_weights(recording, tmp_path):
@@ -213,7 +214,7 @@ def test_average_lags_behind_the_weights(recording, tmp_path):
         for ema in (0.0, 0.5, 0.99)
     ]
     change = [
-        (model.dynamics.linear.weight - models[0].dynamics.linear.weight).abs().max().item()
+        (model.dynamics.linear.weight - models[0].dynamics.linear.weight).abs().max().item()  # type: ignore[attr-defined]
         for model in models
     ]
     assert change[0] == 0.0 < change[1] < change[2]
@@ -258,7 +259,7 @@ def test_one_representation_serves_dynamics_of_several_seeds(recording, finished
         )
         model = trainer.run()
         assert torch.equal(model.scene_map, finished.model.scene_map)
-        dynamics.append(model.dynamics.head[0].weight)
+        dynamics.append(model.dynamics.head[0].weight)  # type: ignore[attr-defined]
     assert (dynamics[0] - dynamics[1]).abs().mean() > 0.01
 
 
@@ -310,7 +311,7 @@ def test_history_of_the_settings_is_the_models(recording, tmp_path):
     trainer = Trainer(recording, config, tmp_path)
     assert trainer.run().spec == dataclasses.replace(recording.spec, history=2)
     with np.load(tmp_path / "random_rollouts.npz") as rollouts:
-        assert rollouts["actions"].shape[1] == CONFIG.random.steps + 1
+        assert rollouts["actions"].shape[1] == CONFIG.random.steps + 1  # type: ignore[attr-defined]
 
 
 def test_scene_latents_have_unit_variance(recording, finished):
@@ -396,7 +397,11 @@ def test_validation_episodes_are_never_trained_on(finished):
 
 def test_rollouts_begin_in_training_episodes(recording, finished):
     expected = random_rollouts(
-        recording, CONFIG.random, CONFIG.seed, LocalWorkers(), episodes=np.arange(3)
+        recording,
+        CONFIG.random,  # type: ignore[attr-defined]
+        CONFIG.seed,
+        LocalWorkers(),
+        episodes=np.arange(3),
     )
     with np.load(finished.directory / "random_rollouts.npz") as rollouts:
         assert np.array_equal(rollouts["states"], expected.states)

@@ -21,7 +21,8 @@ and what it could not use.
   train --dataset data/my_robot --synthesis adversarial
 """
 _EPILOG = """\
-how streams become steps, one per control period, starting at the first image:
+how streams become steps, one per control period, starting with the first image (or where images
+are newest, if their stamps jitter):
   image    the latest image: Image (8 bits of colour or grey, yuv422, uyvy, nv12, bayer_*; 16 bits
            and depth with --image-range), CompressedImage (jpeg, png, webp)
   state    interpolated between two messages: JointState, Odometry, PoseStamped, Float64MultiArray

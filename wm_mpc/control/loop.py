@@ -305,4 +305,4 @@ class ControlLoop:
         )
 
 
-_HELD = Hold(HoldCode.PERSON, "holding as asked by the service ~/hold")
+_HELD = Hold(HoldCode.PERSON, "a person asked for it (service ~/hold)")

@@ -36,6 +36,17 @@ class CameraView:
     near: float = 0.1
     far: float = 10.0
 
+    def axes(self) -> np.ndarray:
+        """Return its right, down and forward in the world, as columns (3, 3)."""
+        forward = _unit(np.subtract(self.target, self.position))
+        right = _unit(np.cross(forward, self.up))
+        return np.column_stack([right, np.cross(forward, right), forward])
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    unit: np.ndarray = vector / np.linalg.norm(vector)
+    return unit
+
 
 class Explorer(Protocol):
     """An exploration policy. Each call returns the next action (action size,), in the action's

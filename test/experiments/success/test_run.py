@@ -146,7 +146,7 @@ def test_films_of_the_first_successes_and_failures_are_kept(benchmark, tmp_path)
     for name in names:
         assert name.startswith(("all_s0_adam_closed_success_", "all_s0_adam_closed_failure_"))
         with PIL.Image.open(tmp_path / "films" / name) as film:
-            assert film.n_frames > 1
+            assert film.n_frames > 1  # type: ignore[attr-defined]
     rate = results["cells"][0]["success_rate"]
     assert len(names) == (rate > 0) + (rate < 1)
     Evaluation(filmed, 4, out=tmp_path, fresh=True)

@@ -21,6 +21,7 @@ from wm_mpc.ros.messages import (
     MessageError,
     add_joints,
     camera_info,
+    pose_message,
     rgb_to_image,
     state_to_joint_states,
     state_to_odometry,
@@ -58,6 +59,12 @@ class Topics:
             if self._intrinsics is not None
             else None
         )
+        if (view := simulation.view) is not None:
+            # Where the camera stands, for pictures of plans; it never moves.
+            self._camera_pose = node.create_publisher(PoseStamped, "camera/pose", qos.LATCHED)
+            self._camera_pose.publish(
+                pose_message(view.position, view.axes(), node.get_clock().now().to_msg())
+            )
         self._state = node.create_publisher(state_type, self._spec.state.source, qos.ROBOT_STATE)
         self._goal_image = node.create_publisher(Image, "goal/image", qos.LATCHED)
         self._goal_state = node.create_publisher(state_type, "goal/state", qos.LATCHED)

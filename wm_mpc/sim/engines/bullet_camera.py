@@ -20,12 +20,14 @@ class Camera:
         client: PyBullet client.
 
     Attributes:
+        view: Where it stands.
         field_of_view: Vertical field of view, rad.
         settings: Arguments of PyBullet's `getCameraImage`.
     """
 
     def __init__(self, view: CameraView, image: ImageSpec, client: Any) -> None:
         self._client = client
+        self.view = view
         self._image = image
         self.field_of_view = math.radians(view.field_of_view)
         self.settings: dict[str, Any] = {

@@ -18,6 +18,7 @@ from wm_mpc.control.following import PlanFollower
 from wm_mpc.nodes.mpc.outputs.output import Moment, Output, Plan
 from wm_mpc.nodes.mpc.outputs.planned_actions import PlannedActions
 from wm_mpc.nodes.mpc.outputs.registry import OUTPUTS, OutputSettings
+from wm_mpc.ros.interpreter import undisturbed
 from wm_mpc.ros.timing import from_seconds
 from wm_mpc.spec import RobotSpec
 from wm_mpc.units import SECOND
@@ -145,19 +146,20 @@ class PlanPublisher:
         Raises:
             MessageError: The actions do not fit the robot or are not finite; nothing was sent.
         """
-        self._planned_actions.send(stamp, actions)
-        self.left = time.monotonic()
-        newest = self._present() if len(actions) else {}
-        with self._lock:
-            now = self._look()
-            self._measured = measured or {}
-            self._follower.offer(stamp, actions, now, measured)
-            action = self._follower.action_at(now, newest)
-            plan = Plan(stamp, actions)
-            self._send(self._on, Moment(now, action, plan, self._measured, newest))
-            if self._on & self._streams:
-                self._timer.reset()  # the next point is due a period from now
-            return action
+        with undisturbed():
+            self._planned_actions.send(stamp, actions)
+            self.left = time.monotonic()
+            newest = self._present() if len(actions) else {}
+            with self._lock:
+                now = self._look()
+                self._measured = measured or {}
+                self._follower.offer(stamp, actions, now, measured)
+                action = self._follower.action_at(now, newest)
+                plan = Plan(stamp, actions)
+                self._send(self._on, Moment(now, action, plan, self._measured, newest))
+                if self._on & self._streams:
+                    self._timer.reset()  # the next point is due a period from now
+                return action
 
     def hold(self, stamp: int, measured: Mapping[str, float] | None = None) -> np.ndarray | None:
         """Tell the robot to hold now; see `publish`."""
@@ -186,7 +188,7 @@ class PlanPublisher:
 
     def _stream(self) -> None:
         newest = self._present()
-        with self._lock:
+        with undisturbed(), self._lock:  # nobody who holds waits for who sends and waits
             if on := self._on & self._streams:
                 now = self._look()
                 self._send(on, Moment(now, self._follower.action_at(now, newest)))
