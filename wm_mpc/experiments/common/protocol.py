@@ -27,11 +27,12 @@ from wm_mpc.experiments.common.variants import Checkpoint
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.registry import PlannerConfig
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
 
 LOOPS = ("open", "closed", "ros")
-STREAM = "evaluate"  # one of `wm_mpc.sim.bullet.STREAMS`; never used for training
+STREAM = "evaluate"  # one of `wm_mpc.sim.engine.STREAMS`; never used for training
 _WARM_UP = 1.0  # s; budget of a planner's first plan, which is the slowest
 
 
@@ -187,7 +188,7 @@ class Bench:
         self._models: dict[str, WorldModel] = {
             c.sha256: load_checkpoint(c.path)[0] for c in benchmark.checkpoints
         }
-        self._simulation = Simulation(make_task(benchmark.task), goals=benchmark.goals)
+        self._simulation = simulate(make_task(benchmark.task), goals=benchmark.goals)
         self._ceiling: TrueSimulator | None = None
         self._shelf = FilmShelf(benchmark.films_folder, benchmark.films)
         self._warmed: set[Cell] = set()
