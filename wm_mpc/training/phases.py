@@ -17,6 +17,7 @@ from wm_mpc.data.episodes import Recording
 from wm_mpc.model import losses
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.synthesis.registry import perturbations
+from wm_mpc.training.augmentation import Augmentation
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.replay import Replay
 
@@ -36,6 +37,7 @@ class RepresentationPhase(nn.Module):
         self.model, self.config, self._recording = model, config, recording
         self._steps = model.spec.history + 1
         self._starts = recording.window_starts(self._steps, episodes)
+        self._augmentation = Augmentation(config.augmentation)
         # The decoder's background begins as the mean image, but is trained on.
         self._mean_image = mean_image(recording, episodes, config.seed_of_representation)
         model.requires_grad_(False)
@@ -53,20 +55,25 @@ class RepresentationPhase(nn.Module):
 
     def batch(self, rng: np.random.Generator) -> tuple[Any, ...]:
         """Images uint8 (batch, steps + 1, height, width, 3), states (batch, steps + 1, state size)
-        in their units, action blocks (batch, steps, block size)."""
+        in their units, action blocks (batch, steps, block size), and the images as the encoder sees
+        them: some are disturbed, if the augmentation is on."""
         chosen = rng.choice(self._starts, self.config.representation_batch)
         frames, actions = self._recording.window(chosen, self._steps)
         images = self._recording.images[frames.reshape(-1)].reshape(*frames.shape, *self._size())
         states = torch.from_numpy(self._recording.states[frames])
-        return torch.from_numpy(images), states, torch.from_numpy(actions)
+        seen = self._augmentation.disturbed(images, rng)
+        parts = images, states, actions, seen
+        return tuple(torch.as_tensor(part) for part in parts)
 
     def _size(self) -> tuple[int, ...]:
         return self._recording.images.shape[1:]
 
-    def forward(self, images: Tensor, states: Tensor, actions: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, images: Tensor, states: Tensor, actions: Tensor, seen: Tensor
+    ) -> dict[str, Tensor]:
         image = images_to_float(images.flatten(0, 1))
         mean = self._mean_image.to(image.device)
-        scene = self.model.encode_scene(image)
+        scene = self.model.encode_scene(images_to_float(seen.flatten(0, 1)))
         weight = losses.moving_pixel_weight(image, mean, self.config.pixel_emphasis)
         state = self.model.normalise_state(states)
         latents = torch.cat([scene.view(*states.shape[:2], -1), state], -1)

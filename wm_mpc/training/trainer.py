@@ -22,6 +22,7 @@ from torch import Tensor
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.sim.workers import LocalWorkers, Workers
+from wm_mpc.training.augmentation import augmented
 from wm_mpc.training.compute import Compute, in_any_process
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import RunDirectory, TrainingError
@@ -264,13 +265,16 @@ class Trainer:
         self._save_representation()
 
     def _encode(self) -> Tensor:
-        """Latents of all recorded frames; those of another run's representation if it is used."""
+        """Latents of all recorded frames, some of them disturbed if the augmentation is on. They
+        come from another run's representation if it is used."""
         if self._donor is not None:
             latents: Tensor = self._donor.load_representation(self._identity)["latents"]
             return self._fabric.to_device(latents)
         return encode_all(
             self.model,
-            self.recording.images,
+            augmented(
+                self.recording.images, self.config.augmentation, self.config.seed_of_representation
+            ),
             self.recording.states,
             lambda done, total: self._report_stage("encode", done, total),
         )
