@@ -19,7 +19,9 @@ import numpy as np
 import torch
 
 from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
+from wm_mpc.data.disturbances import Disturber, parse_disturbances
 from wm_mpc.experiments.common.ceiling import TrueSimulator
+from wm_mpc.experiments.common.disturbed import DisturbedController
 from wm_mpc.experiments.common.episodes import run_episode
 from wm_mpc.experiments.common.films import Film, FilmShelf
 from wm_mpc.experiments.common.settings import TRUE_SIMULATOR, Settings
@@ -44,17 +46,21 @@ class Cell:
         training_seed: Training seed of the checkpoint.
         planner: Name of the planner.
         loop: One of `LOOPS`.
+        disturbance: What happens to the pictures, as `parse_disturbances` reads it; empty: the
+            guard is not measured, and nothing happens to them.
     """
 
     variant: str
     training_seed: int | None
     planner: str
     loop: str
+    disturbance: str = ""
 
     def label(self) -> str:
         """Name of the cell, for files and messages."""
         seed = "" if self.training_seed is None else f" s{self.training_seed}"
-        return f"{self.variant}{seed} {self.planner} {self.loop}"
+        disturbance = f" {self.disturbance}" if self.disturbance else ""
+        return f"{self.variant}{seed} {self.planner} {self.loop}{disturbance}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +94,8 @@ class Benchmark:
         threads: Threads of the planner.
         films: Number of films of each outcome and cell.
         films_folder: Folder of the films.
+        disturbances: What happens to pictures, one text for each cell; see `Cell`.
+        guard: Whether a robot with disturbed pictures stands still where the node would hold.
     """
 
     task: str
@@ -103,6 +111,8 @@ class Benchmark:
     threads: int = 1
     films: int = 0
     films_folder: Path | None = None
+    disturbances: tuple[str, ...] = ("",)
+    guard: bool = False
 
     def cells(self) -> list[Cell]:
         """Return all cells in the order of the table."""
@@ -110,7 +120,8 @@ class Benchmark:
         for loop in self.loops:
             for checkpoint in self.checkpoints:
                 cells += [
-                    Cell(checkpoint.variant, checkpoint.training_seed, planner, loop)
+                    Cell(checkpoint.variant, checkpoint.training_seed, planner, loop, disturbance)
+                    for disturbance in self.disturbances
                     for planner in self.planners
                     if planner != TRUE_SIMULATOR
                 ]
@@ -155,7 +166,11 @@ class Benchmark:
     def identity(self) -> dict[str, Any]:
         """Return the values that two runs must share for their episodes to belong together."""
         used = {name: dataclasses.asdict(self.settings.planners[name]) for name in self.planners}
+        disturbed: dict[str, Any] = {}
+        if any(self.disturbances):  # journals of older versions do not mention it
+            disturbed = {"disturbances": list(self.disturbances), "guard": self.guard}
         return {
+            **disturbed,
             "task": self.task,
             "goals": self.goals,
             "seed": self.seed,
@@ -227,15 +242,23 @@ class Bench:
             {name: round(value, 5) for name, value in result.errors.items()},
             [round(1e3 * seconds, 3) for seconds in result.plan_seconds],
             result.holds,
+            _guard_of(controller),
         )
 
-    def _controller(self, cell: Cell, episode: int) -> RecedingHorizon | TrueSimulator:
+    def _controller(
+        self, cell: Cell, episode: int
+    ) -> RecedingHorizon | TrueSimulator | DisturbedController:
         """The controller of a cell, with random numbers that depend on the episode only."""
         sequence = np.random.SeedSequence([self._benchmark.seed, episode])
         seed = int(sequence.generate_state(1)[0])
         if cell.planner != TRUE_SIMULATOR:
             model = self._models[self._benchmark.checkpoint_of(cell).sha256]
-            return RecedingHorizon(model, seed)
+            controller = RecedingHorizon(model, seed)
+            if not cell.disturbance:
+                return controller
+            chain = parse_disturbances(cell.disturbance)
+            disturber = Disturber(chain, [self._benchmark.seed, episode])
+            return DisturbedController(controller, disturber, holds=self._benchmark.guard)
         if self._ceiling is None:
             self._ceiling = TrueSimulator(self._simulation)
         self._ceiling.restart(seed)
@@ -268,6 +291,13 @@ class Bench:
         if self._ceiling is not None:
             self._ceiling.close()
         self._simulation.close()
+
+
+def _guard_of(controller: object) -> dict[str, Any]:
+    """The image errors of an episode, for its record."""
+    if not isinstance(controller, DisturbedController):
+        return {}
+    return {"image_errors": [round(error, 3) for error in controller.image_errors]}
 
 
 Job = tuple[int, list[Cell]]

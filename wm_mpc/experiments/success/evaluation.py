@@ -155,6 +155,7 @@ class Evaluation:
                 name: identity[name]
                 for name in ("task", "goals", "seed", "steps", "replan", "open_horizon", "threads")
             },
+            **{name: identity[name] for name in ("disturbances", "guard") if name in identity},
             "episodes": self._episodes,
             "planners": identity["planners"],
             "objective": identity["objective"],
