@@ -11,7 +11,7 @@ import torch
 from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.control.seeing import Seeing
 from wm_mpc.control.surprise import SurpriseMonitor
-from wm_mpc.data.disturbances import Disturber, parse_disturbances
+from wm_mpc.data.disturbances import Disturber
 from wm_mpc.experiments.common.settings import task_settings
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.native import selection
@@ -37,7 +37,7 @@ def watch(scene, text, pictures=4, seed=0):
     settings = task_settings(model.spec.task)
     controller, monitor = RecedingHorizon(model), SurpriseMonitor(model)
     controller.set_goal(goal.image, goal.state)
-    disturber, errors, latents = Disturber(parse_disturbances(text), seed), [], []
+    disturber, errors, latents = Disturber.of(text, seed), [], []
     for number in range(pictures):
         image = disturber(observation.image)
         controller.light = monitor.light
@@ -95,7 +95,7 @@ def test_a_goal_means_the_same_in_another_light(scene):
     for text, unexplained in (("none", True), ("warm:1", True), ("warm:1", False)):
         model.familiarity = usual if unexplained else dataclasses.replace(usual, unexplained=0.0)
         controller = RecedingHorizon(model)
-        controller.set_goal(Disturber(parse_disturbances(text))(goal.image), goal.state)
+        controller.set_goal(Disturber.of(text)(goal.image), goal.state)
         latents.append(controller._goal)
     model.familiarity = usual
     as_recorded, relit, as_seen = latents
@@ -117,7 +117,7 @@ def test_an_older_checkpoint_judges_as_before(scene):
 
 def test_without_machine_code_the_same_light_is_found(scene, monkeypatch):
     model, observation, _ = scene
-    image = Disturber(parse_disturbances("warm:1"))(observation.image)
+    image = Disturber.of("warm:1")(observation.image)
     state = torch.from_numpy(np.asarray(observation.state, np.float32))
     latent = model.encode(torch.from_numpy(image)[None], state[None])[0]
     light, left = Seeing(model).compare(image, latent)

@@ -134,6 +134,7 @@ def test_several_disturbances_are_read_and_applied_in_order():
     assert chain == (Disturbance("light", 0.5), Disturbance("offset", 20.0))
     assert (Disturber(chain)(np.full((2, 2, 3), 100, np.uint8)) == 70).all()
     assert "+".join(map(str, chain)) == "light:0.5+offset:20"
+    assert (Disturber.of("light:0.5+offset:20")(np.full((2, 2, 3), 100, np.uint8)) == 70).all()
 
 
 def test_none_disturbs_nothing():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wm_mpc.data.disturbances import Disturber, parse_disturbances
+from wm_mpc.data.disturbances import Disturber
 from wm_mpc.model.lighting import Lighting
 
 SIZE = (48, 64)
@@ -27,7 +27,7 @@ def photo(drawn):
 
 
 def disturbed(text, seed=0):
-    return Disturber(parse_disturbances(text), seed)(photo(scene()))
+    return Disturber.of(text, seed)(photo(scene()))
 
 
 def judged(image, drawn=None):

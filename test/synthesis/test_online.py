@@ -36,7 +36,7 @@ def make_model(seed):
     """An untrained model in which actions matter."""
     torch.manual_seed(seed)
     model = WorldModel(Wall.spec, Architecture(3, 4, 4, hidden=8)).requires_grad_(False)
-    model.dynamics.linear.weight.normal_(0.0, 0.3)
+    model.dynamics.linear.weight.normal_(0.0, 0.3)  # type: ignore[attr-defined]
     return model
 
 

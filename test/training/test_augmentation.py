@@ -12,7 +12,8 @@ from wm_mpc.data.disturbances import KINDS
 from wm_mpc.settings.fields import SettingError
 from wm_mpc.training.augmentation import Augmentation, AugmentationConfig, augmented
 from wm_mpc.training.config import ConfigError, TrainConfig
-from wm_mpc.training.phases import RepresentationPhase
+from wm_mpc.training.phases.phase import PhaseInputs
+from wm_mpc.training.phases.representation import RepresentationPhase
 from wm_mpc.training.preparation import new_model
 
 ON = AugmentationConfig(share=0.5)
@@ -92,8 +93,9 @@ def test_a_picture_of_a_recording_is_always_disturbed_in_the_same_way():
 
 def test_the_encoder_sees_disturbed_pictures_and_the_target_is_clean(recording):
     config = dataclasses.replace(TrainConfig(), augmentation=AugmentationConfig(share=1.0))
-    model = new_model(recording, config, np.arange(len(recording.indices)))
-    phase = RepresentationPhase(model, recording, config, np.arange(len(recording.indices)))
+    episodes = np.arange(len(recording.indices))
+    model = new_model(recording, config, episodes)
+    phase = RepresentationPhase(PhaseInputs(model, recording, config, episodes))
     clean, states, actions, seen = phase.batch(np.random.default_rng(0))
     assert (clean != seen).flatten(1).any(1).float().mean() > 0.9
     with torch.no_grad():
@@ -101,7 +103,7 @@ def test_the_encoder_sees_disturbed_pictures_and_the_target_is_clean(recording):
         other_target = phase(seen, states, actions, seen)
     assert terms["reconstruction"] != other_target["reconstruction"]
     assert terms["prediction"] == other_target["prediction"]
-    off = RepresentationPhase(model, recording, TrainConfig(), np.arange(len(recording.indices)))
+    off = RepresentationPhase(PhaseInputs(model, recording, TrainConfig(), episodes))
     same, *_, as_seen = off.batch(np.random.default_rng(0))
     assert (same == as_seen).all()
     assert (same == clean).all()

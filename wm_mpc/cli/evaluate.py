@@ -36,10 +36,10 @@ state or the success test. With --out, the same command continues after an inter
 """
 EPILOGUE = """\
 loops:
-  closed  a new plan every --replan low-level steps, until the goal is reached
+  closed  a new plan every --replan control steps, until the goal is reached
   open    one plan from the start, executed to its end
   ros     the real nodes over topics, in lockstep, started by `ros2 launch` (--through-ros runs
-          only this loop), with a new plan every low-level step. The episodes are the same: the
+          only this loop), with a new plan every control step. The episodes are the same: the
           node sim draws them from the stream "evaluate" (its default is "node").
 
 true_simulator is a ceiling, not a planner: it searches in the simulator itself, by the true state.
@@ -278,7 +278,7 @@ def _warn(options: argparse.Namespace, benchmark: Benchmark, evaluation: Evaluat
             "finished episodes come from different code or another machine; --fresh runs them again"
         )
     if options.replan != 1 and "ros" in options.loops:
-        lines.append("the loop ros ignores --replan and plans at every low-level step")
+        lines.append("the loop ros ignores --replan and plans at every control step")
     for line in lines:
         print(f"evaluate: warning: {line}", file=sys.stderr)
 

@@ -47,6 +47,7 @@ class ControlPlan:
         result: Result of the search.
         encode_seconds: Wall time of encoding, s.
         plan_seconds: Wall time of planning, s.
+        goal: (latent size,), the latent of the goal; None if it is not known.
     """
 
     actions: np.ndarray
@@ -55,6 +56,7 @@ class ControlPlan:
     result: PlanResult
     encode_seconds: float
     plan_seconds: float
+    goal: Tensor | None = None
 
 
 class RecedingHorizon:
@@ -241,6 +243,7 @@ class RecedingHorizon:
             result,
             encoded - started,
             time.perf_counter() - encoded,
+            self._goal,
         )
 
     def _applied(self, stamp: float, number: int, rest: Tensor) -> Tensor:

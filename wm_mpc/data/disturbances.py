@@ -252,6 +252,19 @@ class Disturber:
         self._seed = [seed] if isinstance(seed, int) else list(seed)
         self._flicker = np.random.default_rng([*self._seed, len(KINDS)])
 
+    @classmethod
+    def of(cls, text: str, seed: int | list[int] = 0) -> Disturber:
+        """Read the disturbances from a text; see `parse_disturbances`.
+
+        Args:
+            text: Names and strengths.
+            seed: As for the class.
+
+        Raises:
+            DisturbanceError: A part is not accepted.
+        """
+        return cls(parse_disturbances(text), seed)
+
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Disturb pictures.
 

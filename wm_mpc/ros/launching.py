@@ -10,16 +10,24 @@ import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from ament_index_python.packages import (
+    PackageNotFoundError,
+    get_package_prefix,
+    get_package_share_directory,
+)
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import DeclareLaunchArgument, EmitEvent, GroupAction, LogInfo, OpaqueFunction
 from launch.events.process import ProcessExited, ShutdownProcess
+from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from wm_mpc.ros.overrides import COMMON_PARAMETERS
 
 Given = Mapping[str, str]
+NO_RVIZ = "WARNING: rviz:=true, but rviz2 is not installed here; all else runs without it"
 _RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 _COMMON = (
     (
@@ -115,6 +123,60 @@ def environment(given: Given, context: LaunchContext) -> dict[str, str]:
     return own
 
 
+def viewer(
+    given: Given, context: LaunchContext, files: Sequence[str], **places: Any
+) -> list[Action]:
+    """The node `viewer`, if the argument `viewer` asks for it. Its end ends nothing else.
+
+    Args:
+        given: The arguments.
+        context: Of the launch.
+        files: Parameter files.
+        places: Namespace and the like.
+    """
+    if not truth("viewer", given["viewer"]):
+        return []
+    return [
+        Node(
+            package="wm_mpc",
+            executable="viewer",
+            name="viewer",
+            output="screen",
+            parameters=list(files),
+            additional_env=environment(given, context),
+            **places,
+        )
+    ]
+
+
+def rviz(given: Given, frame: str, **places: Any) -> list[Action]:
+    """RViz with our configuration, if the argument `rviz` asks for it. Its end ends nothing else.
+
+    Args:
+        given: The arguments.
+        frame: The frame that RViz keeps fixed.
+        places: Namespace and the like. Topics of the configuration are relative.
+    """
+    if not truth("rviz", given["rviz"]):
+        return []
+    try:
+        get_package_prefix("rviz2")
+    except PackageNotFoundError:
+        return [LogInfo(msg=NO_RVIZ)]
+    config = Path(get_package_share_directory("wm_mpc"), "config", "wm_mpc.rviz")
+    arguments = ["-d", str(config), "-f", frame]
+    return [
+        Node(
+            package="rviz2",
+            executable="rviz2",
+            name="rviz2",
+            output="log",
+            arguments=arguments,
+            **places,
+        )
+    ]
+
+
 class Together:
     """Nodes that end with each other, and with nothing else.
 
@@ -128,9 +190,14 @@ class Together:
         self._nodes: list[Action] = []
         self._ended = False
 
-    def __call__(self, nodes: Iterable[Action]) -> list[Action]:
-        """The nodes, which belong together from now on."""
-        self._nodes += nodes
+    def __call__(self, nodes: Iterable[Action], others: Iterable[Action] = ()) -> list[Action]:
+        """The nodes, which belong together from now on.
+
+        Args:
+            nodes: With `on_exit` as the handler of their end.
+            others: Without it: they end with the nodes, but may end, and die, alone.
+        """
+        self._nodes += [*nodes, *others]
         return list(self._nodes)
 
     def on_exit(self, event: ProcessExited, context: LaunchContext) -> list[Action] | None:

@@ -31,7 +31,7 @@ from wm_mpc.messages.reading import (
     trajectory_to_actions,
     yaw_of,
 )
-from wm_mpc.ros.images import camera_info, rgb_to_image
+from wm_mpc.ros.images import camera_info, pose_message, rgb_to_image
 from wm_mpc.ros.timing import from_seconds, to_duration
 from wm_mpc.spec import ActionSpec, StateSpec
 
@@ -46,6 +46,7 @@ __all__ = [
     "joint_entries",
     "joint_states_to_state",
     "odometry_to_state",
+    "pose_message",
     "rgb_to_image",
     "split_joint",
     "state_to_joint_states",

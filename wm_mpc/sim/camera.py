@@ -21,12 +21,14 @@ class Camera:
         client: PyBullet client.
 
     Attributes:
+        view: Where it stands.
         field_of_view: Vertical field of view, rad.
         settings: Arguments of PyBullet's `getCameraImage`.
     """
 
     def __init__(self, view: CameraView, image: ImageSpec, client: Any) -> None:
         self._client = client
+        self.view = view
         self._image = image
         self.field_of_view = math.radians(view.field_of_view)
         self.settings: dict[str, Any] = {
@@ -52,8 +54,19 @@ class Camera:
         pixels = np.asarray(rgba, np.uint8).reshape(height, width, 4)
         return np.ascontiguousarray(pixels[:, :, :3])
 
+    def axes(self) -> np.ndarray:
+        """Return its right, down and forward in the world, as columns (3, 3)."""
+        forward = _unit(np.subtract(self.view.target, self.view.position))
+        right = _unit(np.cross(forward, self.view.up))
+        return np.column_stack([right, np.cross(forward, right), forward])
+
     def intrinsics(self) -> tuple[float, ...]:
         """Return the 3x3 camera matrix K row by row, in pixels (sensor_msgs/CameraInfo.k)."""
         focal = self._image.height / 2.0 / math.tan(self.field_of_view / 2.0)
         centre_x, centre_y = self._image.width / 2.0, self._image.height / 2.0
         return (focal, 0.0, centre_x, 0.0, focal, centre_y, 0.0, 0.0, 1.0)
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    unit: np.ndarray = vector / np.linalg.norm(vector)
+    return unit

@@ -17,6 +17,7 @@ import numpy as np
 import pybullet
 import pybullet_data
 
+_FOLDER = Path(pybullet_data.getDataPath()) / "franka_panda"
 JOINTS = tuple(f"panda_joint{number}" for number in range(1, 8))
 STICK_LENGTH = 0.3  # m, from the flange
 STICK_RADIUS = 0.01  # m
@@ -195,14 +196,42 @@ class PandaStick:
         return positions
 
 
-def _description(*, ball: bool) -> str:
-    """The URDF: the arm of `pybullet_data` without hand and meshes, with boxes and a stick."""
-    source = Path(pybullet_data.getDataPath()) / "franka_panda" / "panda.urdf"
-    robot = ElementTree.parse(source).getroot()
+def robot_description(*, ball: bool = False) -> str:
+    """Return the arm with its stick as URDF, for RViz and other programs that draw robots.
+
+    It has the meshes of `pybullet_data`, as `file://` URIs, and the frames of the simulated arm.
+
+    Args:
+        ball: Whether the stick has a ball at its tip.
+    """
+    robot = _arm()
+    for mesh in robot.iter("mesh"):
+        path = _FOLDER / mesh.get("filename", "").removeprefix("package://")
+        mesh.set("filename", path.resolve().as_uri())
+    _add_stick(robot, ball=ball)
+    return ElementTree.tostring(robot, encoding="unicode")
+
+
+def _arm() -> ElementTree.Element:
+    """The arm of `pybullet_data` without its hand."""
+    robot = ElementTree.parse(_FOLDER / "panda.urdf").getroot()
     for element in list(robot):
         name = element.get("name", "")
         if element.tag not in ("link", "joint") or any(part in name for part in _HAND):
             robot.remove(element)
+    return robot
+
+
+def _add_stick(robot: ElementTree.Element, *, ball: bool) -> None:
+    for text in _STICK:
+        robot.append(ElementTree.fromstring(text))
+    if ball:
+        robot.findall("link")[-1].append(ElementTree.fromstring(_BALL))
+
+
+def _description(*, ball: bool) -> str:
+    """The URDF of the simulated arm: without meshes, with boxes and a stick."""
+    robot = _arm()
     for link in robot.findall("link"):
         for part in (*link.findall("visual"), *link.findall("collision")):
             link.remove(part)
@@ -210,10 +239,7 @@ def _description(*, ball: bool) -> str:
         if name in _BONES:
             start, end, half_width = _BONES[name]
             link.append(_box(np.array(start), np.array(end), half_width))
-    for text in _STICK:
-        robot.append(ElementTree.fromstring(text))
-    if ball:
-        robot.findall("link")[-1].append(ElementTree.fromstring(_BALL))
+    _add_stick(robot, ball=ball)
     return ElementTree.tostring(robot, encoding="unicode")
 
 

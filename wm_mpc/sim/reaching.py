@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from wm_mpc.sim.panda import JOINTS, PandaStick
+from wm_mpc.sim.panda import JOINTS, PandaStick, robot_description
 from wm_mpc.sim.planar import fixed_box
 from wm_mpc.sim.task import CameraView
 
@@ -94,6 +94,9 @@ class ReachingTask:
     def set_state(self, state: np.ndarray) -> None:
         self._arm.reset(state[:7], state[7:14])
         self._steps = 0
+
+    def robot_description(self) -> str:
+        return robot_description(ball=True)
 
     def joints(self) -> dict[str, tuple[float, float]]:
         positions, velocities = self._arm.positions()

@@ -46,6 +46,9 @@ class Explorer(Protocol):
 class Task(Protocol):
     """One robot in one scene. Vectors are float64.
 
+    A robot with links may also have a method `robot_description() -> str`: its URDF, whose joints
+    are those of `joints`. The simulation publishes it, and the frames of all links.
+
     Attributes:
         spec: Description of the robot: names, limits, rates, image.
         view: Where the camera stands.

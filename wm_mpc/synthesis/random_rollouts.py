@@ -37,7 +37,7 @@ class RandomRolloutConfig:
 
 
 def random_actions(rng: np.random.Generator, steps: int, frame_skip: int, size: int) -> np.ndarray:
-    """Normalised low-level actions (steps * frame_skip, size): each rollout draws how long an
+    """Normalised actions by control step (steps * frame_skip, size): each rollout draws how long an
     action is held, from every step to the whole rollout, and how much noise rides on it."""
     total = steps * frame_skip
     hold = int(rng.choice([1, 2, frame_skip, 2 * frame_skip, total]))
@@ -50,8 +50,8 @@ def random_actions(rng: np.random.Generator, steps: int, frame_skip: int, size: 
 def execute(
     simulation: Simulation, layout: np.ndarray, state: np.ndarray, actions: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Run normalised low-level actions from a restored state; what was seen at every model step:
-    images (steps + 1, height, width, 3) and states (steps + 1, state size)."""
+    """Run normalised actions, one per control step, from a restored state. Return what was seen at
+    each model step: images (steps + 1, height, width, 3) and states (steps + 1, state size)."""
     spec = simulation.task.spec
     observations = [simulation.restore(layout, state)]
     for number, action in enumerate(spec.denormalise_action(actions), start=1):

@@ -17,9 +17,9 @@ from wm_mpc.sim.bullet import Simulation
 from wm_mpc.sim.tasks import make_task
 from wm_mpc.training.diagnostics import predict
 from wm_mpc.training.gradient_quality import GradientQuality
+from wm_mpc.training.phases.registry import PHASES
 from wm_mpc.training.recorded_case import RecordedCase
 from wm_mpc.training.replay import encode_all
-from wm_mpc.training.trainer import PHASES
 
 matplotlib.use("Agg")
 from matplotlib import pyplot

@@ -189,7 +189,7 @@ class AtItsGoal(Wall):
 def test_start_at_the_goal_is_drawn_again():
     with Simulation(AtItsGoal()) as simulation:
         draw_episode(simulation, episode_rng(0, "evaluate", 0))
-        assert simulation.task.draws == 4
+        assert simulation.task.draws == 4  # type: ignore[attr-defined]
         assert not simulation.is_success()
 
 

@@ -61,6 +61,17 @@ class DisturbedController:
         return plan
 
 
+def guard_record(controller: object) -> dict[str, Any]:
+    """Return what the record of an episode keeps of the guard.
+
+    Args:
+        controller: Controlled the episode.
+    """
+    if not isinstance(controller, DisturbedController):
+        return {}
+    return {"image_errors": [round(error, 3) for error in controller.image_errors]}
+
+
 def guard_summary(errors: list[float]) -> dict[str, Any]:
     """Return the columns of the guard in a row of results.
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from wm_mpc.model.paths import in_space, paths
 from wm_mpc.sim.bullet import Observation, Simulation
-from wm_mpc.sim.recorder import Path as DrawnPath
-from wm_mpc.sim.recorder import Picture, Recorder
+from wm_mpc.sim.film_picture import Path as DrawnPath
+from wm_mpc.sim.film_picture import Picture
+from wm_mpc.sim.recorder import Recorder
 from wm_mpc.sim.scoreboard import errors_text
 
 _BEST, _OTHER = (60, 210, 90), (110, 160, 255)  # rgb

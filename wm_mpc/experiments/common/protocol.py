@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
-from wm_mpc.data.disturbances import Disturber, parse_disturbances
+from wm_mpc.data.disturbances import Disturber
 from wm_mpc.experiments.common.ceiling import TrueSimulator
-from wm_mpc.experiments.common.disturbed import DisturbedController
+from wm_mpc.experiments.common.disturbed import DisturbedController, guard_record
 from wm_mpc.experiments.common.episodes import run_episode
 from wm_mpc.experiments.common.films import Film, FilmShelf
 from wm_mpc.experiments.common.settings import TRUE_SIMULATOR, Settings
@@ -242,7 +242,7 @@ class Bench:
             {name: round(value, 5) for name, value in result.errors.items()},
             [round(1e3 * seconds, 3) for seconds in result.plan_seconds],
             result.holds,
-            _guard_of(controller),
+            guard_record(controller),
         )
 
     def _controller(
@@ -256,8 +256,7 @@ class Bench:
             controller = RecedingHorizon(model, seed)
             if not cell.disturbance:
                 return controller
-            chain = parse_disturbances(cell.disturbance)
-            disturber = Disturber(chain, [self._benchmark.seed, episode])
+            disturber = Disturber.of(cell.disturbance, [self._benchmark.seed, episode])
             return DisturbedController(controller, disturber, holds=self._benchmark.guard)
         if self._ceiling is None:
             self._ceiling = TrueSimulator(self._simulation)
@@ -291,13 +290,6 @@ class Bench:
         if self._ceiling is not None:
             self._ceiling.close()
         self._simulation.close()
-
-
-def _guard_of(controller: object) -> dict[str, Any]:
-    """The image errors of an episode, for its record."""
-    if not isinstance(controller, DisturbedController):
-        return {}
-    return {"image_errors": [round(error, 3) for error in controller.image_errors]}
 
 
 Job = tuple[int, list[Cell]]

@@ -98,7 +98,7 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
     seen = {cell["loop"] for cell in cells if not cell["privileged"]}
     machine = results["machine"]
     notes = [
-        f"At most {results['steps']} low-level steps; success by the true distances, which no "
+        f"At most {results['steps']} control steps; success by the true distances, which no "
         f"planner sees. Held-out episodes, seed {results['seed']}. Intervals: Wilson, 95 %.",
         f"Plan time: from the observation to the actions, encoding included, "
         f"{results['threads']} thread(s) of {machine['cpu']}, {machine['cores']} cores, torch "
@@ -109,12 +109,12 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
     if results["workers"] > 1:
         notes.append(f"{results['workers']} processes at once: plan times are not comparable.")
     if "closed" in seen:
-        notes.append(f"closed: a new plan every {results['replan']} low-level step(s).")
+        notes.append(f"closed: a new plan {_every(results['replan'])}.")
     if "open" in seen:
         notes.append("open: one plan at the start, executed to its end; success at any step of it.")
     if "ros" in seen:
         notes.append(
-            "ros: real nodes over topics, in lockstep, a new plan at every low-level step; cells "
+            "ros: real nodes over topics, in lockstep, a new plan in every control step; cells "
             "one after the other. Times as the node `mpc` reports them (its latest 500 plans)."
         )
     if any("disturbance" in cell for cell in cells):
@@ -126,7 +126,7 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
         )
     if any(cell["privileged"] for cell in cells):
         replan = max(cell["replan"] or 0 for cell in cells if cell["privileged"])
-        again = f"; closed: a new plan every {replan} low-level steps" if replan else ""
+        again = f"; closed: a new plan {_every(replan)}" if replan else ""
         notes.append(
             "true_simulator is a ceiling, not a planner: it searches in the simulator itself, by "
             f"the true state and the true errors{again}."
@@ -139,6 +139,10 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
     if results.get("comparisons"):
         notes.append("p: exact McNemar test, two-sided, not corrected for the number of tests.")
     return notes
+
+
+def _every(steps: int) -> str:
+    return "in every control step" if steps == 1 else f"every {steps} control steps"
 
 
 def _arithmetic(machine: dict[str, Any]) -> str:

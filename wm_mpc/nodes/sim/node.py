@@ -22,7 +22,6 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
-from visualization_msgs.msg import MarkerArray
 
 from wm_mpc.control.following import Following
 from wm_mpc.messages.progress_statuses import EpisodeStatus
@@ -106,10 +105,7 @@ class Sim(Node):
         )
         self.create_subscription(PoseStamped, "goal_pose", self._on_goal_pose, qos.COMMAND)
         self.create_subscription(DiagnosticArray, TOPIC, self._on_diagnostics, qos.STATUS)
-        if self._film.is_on:
-            self.create_subscription(
-                MarkerArray, "mpc/plan_markers", self._film.on_markers, qos.STATUS
-            )
+        self._film.subscribe(self)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(Trigger, "~/new_goal", self._on_new_goal)
 
@@ -117,7 +113,7 @@ class Sim(Node):
 
     def _on_goal_pose(self, message: PoseStamped) -> None:
         try:
-            x, y, yaw = planar_pose(message)
+            x, y, yaw = planar_pose(message, self._topics.frames.root)
         except MessageError as error:
             self.get_logger().warning(f"{error}; the old goal stays")
         else:

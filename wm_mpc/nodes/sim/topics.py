@@ -15,12 +15,14 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
 from wm_mpc.messages.progress_statuses import EpisodeStatus
+from wm_mpc.nodes.sim.frames import FramesPublisher
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import (
     ODOMETRY_FIELDS,
     MessageError,
     add_joints,
     camera_info,
+    pose_message,
     rgb_to_image,
     state_to_joint_states,
     state_to_odometry,
@@ -29,13 +31,17 @@ from wm_mpc.ros.messages import (
 from wm_mpc.ros.status import mpc_statuses, to_diagnostics
 from wm_mpc.ros.timing import to_stamp
 from wm_mpc.sim.bullet import Observation, Simulation
+from wm_mpc.sim.frames import ODOM, world_frames
 
-_WORLD = ("", "world", "odom")  # frames that are the simulator's world
 _ACKNOWLEDGE = Duration(seconds=1)
 
 
 class Topics:
-    """The publishers of `sim`. Stamps are nanoseconds."""
+    """The publishers of `sim`. Stamps are nanoseconds.
+
+    Attributes:
+        frames: Those of the robot.
+    """
 
     def __init__(
         self,
@@ -56,11 +62,18 @@ class Topics:
             if has_camera_info
             else None
         )
+        # Where the camera stands, for pictures of plans; it never moves.
+        self._camera_pose = node.create_publisher(PoseStamped, "camera/pose", qos.LATCHED)
+        camera = simulation.camera
+        self._camera_pose.publish(
+            pose_message(camera.view.position, camera.axes(), node.get_clock().now().to_msg())
+        )
         self._state = node.create_publisher(state_type, self._spec.state.source, qos.ROBOT_STATE)
         self._goal_image = node.create_publisher(Image, "goal/image", qos.LATCHED)
         self._goal_state = node.create_publisher(state_type, "goal/state", qos.LATCHED)
         self._episode = node.create_publisher(DiagnosticStatus, "sim/episode", qos.STATUS)
         self._result = node.create_publisher(DiagnosticStatus, "sim/result", qos.RESULTS)
+        self.frames = FramesPublisher(node, simulation)
 
     def publish_clock(self, now: int) -> None:
         """Simulated time; does nothing where somebody else makes the time."""
@@ -75,6 +88,7 @@ class Topics:
         if isinstance(message, JointState):
             add_joints(message, self._simulation.task.joints())
         self._state.publish(message)
+        self.frames.publish(now)
         if self._info is not None:
             self._info.publish(
                 camera_info(self._simulation.camera.intrinsics(), self._spec.image, stamp)
@@ -125,12 +139,13 @@ class Topics:
         return state_to_odometry(values | measured, to_stamp(now))
 
 
-def planar_pose(message: PoseStamped) -> tuple[float, float, float]:
-    """x, y (m) and yaw (rad). Raises MessageError for another frame than the world's and for
-    numbers that are not finite."""
+def planar_pose(message: PoseStamped, root: str = ODOM) -> tuple[float, float, float]:
+    """x, y (m) and yaw (rad). root: the frame in which the robot is measured. Raises MessageError
+    for another frame than that or the world's, and for numbers that are not finite."""
     frame, pose = message.header.frame_id, message.pose
-    if frame not in _WORLD:
-        raise MessageError(f"goal_pose is in frame {frame!r}; accepted: world, odom")
+    known = world_frames(root)
+    if frame and frame not in known:
+        raise MessageError(f"goal_pose is in frame {frame!r}; accepted: {', '.join(known)}")
     q = pose.orientation
     values = (pose.position.x, pose.position.y, q.x, q.y, q.z, q.w)
     if not all(math.isfinite(value) for value in values):

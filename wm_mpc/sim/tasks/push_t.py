@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pybullet
 
-from wm_mpc.sim.panda import JOINTS, STICK_RADIUS, PandaStick
+from wm_mpc.sim.panda import JOINTS, STICK_RADIUS, PandaStick, robot_description
 from wm_mpc.sim.task import CameraView, Explorer
 from wm_mpc.sim.tasks.push_t_explorer import (
     BAR,
@@ -228,6 +228,9 @@ class PushT:
     def measure(self) -> np.ndarray:
         tip: np.ndarray = self._arm.tip()[:2]
         return tip
+
+    def robot_description(self) -> str:
+        return robot_description()
 
     def joints(self) -> dict[str, tuple[float, float]]:
         positions, velocities = self._arm.positions()
