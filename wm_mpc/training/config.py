@@ -11,6 +11,7 @@ from wm_mpc.model.world_model import Architecture
 from wm_mpc.settings.build import build, load_table, raised_as
 from wm_mpc.settings.fields import SettingError, check, section, setting
 from wm_mpc.synthesis.registry import METHODS, by_default
+from wm_mpc.training.augmentation import AugmentationConfig
 from wm_mpc.training.phases.registry import PHASES, of_representation
 
 SYNTHESIS = by_default()  # of a training that does not name its methods
@@ -120,6 +121,7 @@ class TrainConfig:
         low=0,
         below=1,
     )
+    augmentation: AugmentationConfig = section(AugmentationConfig)
     architecture: Architecture = section(Architecture)
 
     def __post_init__(self) -> None:
@@ -163,6 +165,8 @@ class TrainConfig:
     def representation_settings(self) -> dict[str, Any]:
         """Return the settings that decide the outcome of the phases before `dynamics`."""
         settings = {**self.to_dict(), "seed": self.seed_of_representation}
+        if not self.augmentation.is_on:  # runs of older versions do not mention it
+            del settings["augmentation"]
         deciding = {*_REPRESENTATION, *of_representation()}
         return {name: value for name, value in settings.items() if name in deciding}
 
@@ -199,5 +203,5 @@ _REPRESENTATION = {
     "seed", "history", "validation", "architecture", "representation_updates", "weight_decay",
     "representation_batch", "representation_rate", "prediction_weight", "pixel_emphasis", "ema",
     "whitening", "embedding_updates", "embedding_rate", "embedding_lags",
-    "proposals_updates", "proposals_rate",
+    "proposals_updates", "proposals_rate", "augmentation",
 }  # fmt: skip
