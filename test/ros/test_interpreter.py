@@ -13,7 +13,7 @@ from wm_mpc.ros.interpreter import SWITCH, undisturbed
 @pytest.fixture
 def interval():
     before = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH)
+    sys.setswitchinterval(SWITCH + 5e-7)  # cut to whole microseconds
     yield sys.getswitchinterval
     sys.setswitchinterval(before)
 
@@ -24,6 +24,13 @@ def test_other_threads_wait_longer_within_and_as_long_as_before_afterwards(inter
         with undisturbed():
             assert interval() == pytest.approx(1e-3)
         assert interval() == pytest.approx(1e-3)
+    assert interval() == pytest.approx(SWITCH)
+
+
+def test_however_often_it_is_used_the_interval_stays(interval):
+    for _ in range(1000):
+        with undisturbed():
+            pass
     assert interval() == pytest.approx(SWITCH)
 
 
