@@ -164,6 +164,9 @@ setup(
         "test": ["hypothesis", "pytest", "pytest-rerunfailures", "pytest-timeout"],
         "lerobot": ["pyarrow", "av"],  # import_lerobot, export_lerobot
         "ray": ["ray[client]"],  # simulators on a cluster
+        # The worlds of tasks that somebody else wrote, just these versions. What stable-worldmodel
+        # requires besides can be left out (docs/extend/environment.md).
+        "worlds": ["gymnasium==1.4.0", "loguru==0.7.3", "stable-worldmodel==0.1.1"],
         # What `benchmark` compares with, just these versions, and what they import.
         "bench": [
             "stable-worldmodel==0.1.1",

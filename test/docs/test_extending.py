@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from docs_site.pages import code_blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = {"one": 1, "two": 2, "three": 3}
-PAGES = ("output", "parameter", "phase", "planner", "synthesis", "task")
+PAGES = ("environment", "output", "parameter", "phase", "planner", "synthesis", "task")
 
 PLANNER = """
 import torch
@@ -27,11 +28,38 @@ plan = planner.plan(cost, torch.zeros(1, 2, 2), budget=9.0, generator=torch.Gene
 assert plan.cost < 0.3, plan.cost
 """
 TASK = """
-from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.collection import record_episode
 from wm_mpc.sim.tasks import make_task
-with Simulation(make_task("field")) as simulation:
+with simulate(make_task("field")) as simulation:
     assert record_episode(simulation, 0, 0, 10).images.shape == (11, 64, 64, 3)
+"""
+# The commands of the page, as small as they can be. Workers are processes of their own.
+ENVIRONMENT = """
+import json
+import sys
+from pathlib import Path
+from wm_mpc.cli import collect, evaluate, train
+folder = Path(sys.argv[1])
+data, run, out = (str(folder / name) for name in ("data", "run", "out"))
+(folder / "settings.yaml").write_text(
+    "{horizon: 2, representation_updates: 2, representation_batch: 2, embedding_updates: 1, "
+    "proposals_updates: 1, dynamics_updates: 2, dynamics_batch: 4, validation: 0.3, threads: 1, "
+    "architecture: {keypoints: 4, encoder_width: 4, decoder_width: 4, hidden: 32}, "
+    "random: {count: 4, steps: 2}, online: {every: 1, plans: 2, horizon: 2, iterations: 1}}"
+)
+recorded = ["--task", "disc", "--episodes", "4", "--steps", "40", "--dataset", data]
+assert collect.main([*recorded, "--workers", "2"]) == 0
+trained = ["--task", "disc", "--dataset", data, "--run", run, "--workers", "2"]
+methods = ["--synthesis", "random,online,adversarial"]
+assert train.main([*trained, *methods, "--config", str(folder / "settings.yaml")]) == 0
+scored = ["--checkpoint", run + "/disc.safetensors", "--episodes", "2", "--steps", "3"]
+planners = ["--planners", "adam,true_simulator", "--set", "planner.backend=torch"]
+assert evaluate.main([*scored, *planners, "--films", "1", "--out", out]) == 0
+rows = (folder / "out" / "episodes.jsonl").read_text().splitlines()[1:]
+assert len(rows) == 4, rows
+assert {tuple(json.loads(row)["errors"]) for row in rows} == {("distance",)}
+assert list((folder / "out" / "films").glob("*.gif"))
 """
 SYNTHESIS = """
 import sys
@@ -264,6 +292,43 @@ def test_task_that_was_added_is_recorded(copy_with):
 def test_synthesis_method_that_was_added_trains_a_model(copy_with, tmp_path):
     root, _ = copy_with("synthesis")
     python(SYNTHESIS, root, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def disc(copy_with, tmp_path_factory):
+    """A copy of the package with the page's environment, and where the commands of the page put
+    what they made."""
+    pytest.importorskip("gymnasium")
+    root, _ = copy_with("environment")
+    shutil.copy(ROOT / "docs" / "examples" / "disc_environment.py", root)
+    folder = tmp_path_factory.mktemp("disc")
+    python(ENVIRONMENT, root, folder)
+    return root, folder
+
+
+def test_environment_that_was_added_is_recorded_learned_and_evaluated(disc):
+    _, folder = disc
+    provenance = json.loads((folder / "run" / "metrics.json").read_text())
+    assert provenance["synthesis"] == ["random", "online", "adversarial"]
+
+
+@pytest.mark.ros
+def test_environment_that_was_added_runs_behind_topics(disc, domain_id):
+    """In lockstep: every observation is answered by a plan."""
+    pytest.importorskip("rclpy")
+    root, folder = disc
+    clocked = ("lockstep:=true", "use_sim_time:=true", "planner.backend:=torch")
+    checkpoint = f"checkpoint:={folder / 'run' / 'disc.safetensors'}"
+    with node(root, domain_id, checkpoint, *clocked):
+        given = ("task:=disc", "episodes:=2", "episode_steps:=5", "lockstep:=true")
+        words = [word for parameter in given for word in ("-p", parameter)]
+        done = subprocess.run(
+            [sys.executable, "-m", "wm_mpc.nodes.sim", "--ros-args", *words],
+            cwd=root, env=environment(root) | {"ROS_DOMAIN_ID": str(domain_id)},
+            capture_output=True, text=True, timeout=90,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"episodes 2  success \d  mean steps \S+  mean plan \S+", done.stdout)
 
 
 def test_phase_that_was_added_trains_the_decoder_and_resumes(copy_with, tmp_path):

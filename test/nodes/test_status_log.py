@@ -24,23 +24,25 @@ class Log:
 
 
 @pytest.fixture
-def status(domain_id):
+def log():
+    return Log()
+
+
+@pytest.fixture
+def status(domain_id, log):
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=domain_id)
     node = rclpy.create_node("mpc", context=context)
-    log = Log()
     node.get_logger = lambda: log
-    found = Status(node, CallbackErrors(node), dict, list)
-    found.log = log
-    yield found
+    yield Status(node, CallbackErrors(node), dict, list)
     node.destroy_node()
     rclpy.shutdown(context=context)
 
 
-def test_the_same_codes_are_logged_once_whatever_the_sentence_says(status):
+def test_the_same_codes_are_logged_once_whatever_the_sentence_says(status, log):
     for text in ("holding: no image for 0.6 s", "holding: image stamps are old", "holding: x"):
         status.report(ERROR, HoldCode.STALE_IMAGE, text)
-    assert status.log.said == ["holding: no image for 0.6 s"]
+    assert log.said == ["holding: no image for 0.6 s"]
     assert status._now == (ERROR, "holding: x")
 
 
@@ -52,26 +54,28 @@ def test_the_same_codes_are_logged_once_whatever_the_sentence_says(status):
         (WARN, HoldCode.NO_IMAGE, "holding", [WarningCode.CLOCKS]),
     ],
 )
-def test_another_level_code_or_warning_is_logged_though_the_sentence_is_the_same(status, other):
+def test_another_level_code_or_warning_is_logged_though_the_sentence_is_the_same(
+    status, log, other
+):
     status.report(WARN, HoldCode.NO_IMAGE, "holding")
     status.report(*other)
-    assert status.log.said == ["holding", "holding"]
+    assert log.said == ["holding", "holding"]
 
 
-def test_warnings_in_another_order_are_no_news(status):
+def test_warnings_in_another_order_are_no_news(status, log):
     warnings = [WarningCode.CLOCKS, WarningCode.GOAL_REFUSED]
     for order in (warnings, warnings[::-1]):
         status.report(WARN, StatusCode.DEGRADED, "planning, degraded", order)
-    assert len(status.log.said) == 1
+    assert len(log.said) == 1
 
 
-def test_each_failed_transition_is_logged(status):
+def test_each_failed_transition_is_logged(status, log):
     for reason in ("no such file", "damaged", "damaged"):
         status.report(ERROR, StatusCode.FAILED, f"cannot configure: {reason}")
-    assert len(status.log.said) == 3
+    assert len(log.said) == 3
 
 
-def test_what_comes_back_is_logged_again(status):
+def test_what_comes_back_is_logged_again(status, log):
     for level, code in ((OK, StatusCode.PLANNING), (WARN, HoldCode.NO_GOAL)) * 2:
         status.report(level, code, code.value)
-    assert len(status.log.said) == 4
+    assert len(log.said) == 4

@@ -23,10 +23,10 @@ from wm_mpc.training.trainer import Trainer
 
 CONFIG = TrainConfig(
     horizon=3,
-    representation_updates=61,
+    representation_updates=41,
     representation_batch=4,
     embedding_updates=41,
-    proposals_updates=41,
+    proposals_updates=22,
     dynamics_updates=101,
     dynamics_rate=3e-3,
     dynamics_batch=16,
@@ -104,12 +104,12 @@ def test_later_phases_leave_a_finished_part_alone(recording, finished, tmp_path,
 @pytest.mark.parametrize(
     "interruptions",
     [
-        [("representation", 41)],
+        [("representation", 21)],
         [("embedding", 21)],
         [("proposals", 21)],
         [("dynamics", 61)],
         [
-            ("representation", 1), ("encode", 124), ("embedding", 41), ("proposals", 41),
+            ("representation", 1), ("encode", 124), ("embedding", 41), ("proposals", 22),
             ("random rollouts", 5), ("dynamics", 41),
         ],
     ],
@@ -166,7 +166,7 @@ def assert_same_model(first, second):
         assert torch.equal(second.model.state_dict()[name], tensor), name
 
 
-@pytest.mark.parametrize("stops", [(0, 40, 62, 103, 111), (1, 61, 80, 104, 112, 150)])
+@pytest.mark.parametrize("stops", [(0, 20, 42, 83, 91), (1, 41, 60, 84, 92, 111)])
 def test_run_that_is_stopped_continues_where_it_was(recording, finished, tmp_path, stops):
     """`stopped` is asked in all phases and between them; whenever it says so, nothing is lost.
 
@@ -210,7 +210,9 @@ def test_checkpoints_are_announced_complete(recording, tmp_path):
 def test_average_lags_behind_the_weights(recording, tmp_path):
     """Of a rising sequence it is lower, and a run without one keeps the last weights."""
     models = [
-        Trainer(recording, dataclasses.replace(CONFIG, ema=ema), tmp_path / str(ema)).run()
+        Trainer(
+            recording, dataclasses.replace(CONFIG, ema=ema, **updates(20)), tmp_path / str(ema)
+        ).run()
         for ema in (0.0, 0.5, 0.99)
     ]
     change = [
@@ -268,9 +270,9 @@ def test_one_representation_serves_dynamics_of_several_seeds(recording, finished
     [
         ({"seed": 1}, r"settings\.seed is 0 there and 1 here"),
         ({"history": 2}, r"settings\.history is 1 there and 2 here"),
-        ({"representation_updates": 62}, "representation_updates is 61 there and 62 here"),
+        ({"representation_updates": 42}, "representation_updates is 41 there and 42 here"),
         ({"embedding_updates": 42}, "embedding_updates is 41 there and 42 here"),
-        ({"proposals_updates": 42}, "proposals_updates is 41 there and 42 here"),
+        ({"proposals_updates": 23}, "proposals_updates is 22 there and 23 here"),
         ({"embedding_lags": (3,)}, r"embedding_lags is \[1, 2, .*\] there and \[3\] here"),
         (
             {"architecture": Architecture(4, 4, 4, hidden=16)},

@@ -16,7 +16,7 @@ import numpy as np
 
 from wm_mpc.data.episodes import Recording
 from wm_mpc.settings.fields import check, setting
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import Simulation, episode_rng
 from wm_mpc.sim.workers import Workers, kept_simulation
 from wm_mpc.synthesis.method import Material, RolloutMethod, Rollouts
 
@@ -75,8 +75,8 @@ def random_rollouts(
     """
     if recording.simulator_states is None:
         raise ValueError(
-            "random rollouts restore recorded simulator states, but this dataset has none (was it "
-            "made from a bag?); use another synthesis method"
+            "random rollouts restore recorded simulator states, but this dataset has none (it "
+            "comes from a bag, or its world cannot return to a state); use another synthesis method"
         )
     spec = recording.spec
     rng = episode_rng(seed, "synthesis", 0)

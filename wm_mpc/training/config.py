@@ -11,6 +11,7 @@ from wm_mpc.model.world_model import Architecture
 from wm_mpc.settings.build import build, load_table, raised_as
 from wm_mpc.settings.fields import SettingError, check, section, setting
 from wm_mpc.synthesis.registry import METHODS, by_default
+from wm_mpc.training.augmentation import AugmentationConfig
 from wm_mpc.training.phases.registry import PHASES, of_representation
 
 SYNTHESIS = by_default()  # of a training that does not name its methods
@@ -42,7 +43,9 @@ class TrainConfig:
     phase that has settings of its own. Raises ConfigError when they are not accepted."""
 
     seed: int = setting(0, "Seed of all random numbers", low=0)
-    representation_seed: int = setting(-1, "Seed of all phases before the last; below 0: the seed")
+    representation_seed: int = setting(
+        -1, "Seed of all phases before `dynamics`; below 0: the same as seed"
+    )
     horizon: int = setting(5, "Model steps of the multi-step loss", "steps", low=1)
     history: int = setting(
         0,
@@ -53,8 +56,7 @@ class TrainConfig:
     )
     episodes: int = setting(
         0,
-        "Train on so many episodes, the first ones; 0: on all. The held-out ones are not among "
-        "them",
+        "Train only on the first episodes, this many; 0: on all. Held-out episodes do not count",
         low=0,
     )
     representation_updates: int = setting(
@@ -119,6 +121,7 @@ class TrainConfig:
         low=0,
         below=1,
     )
+    augmentation: AugmentationConfig = section(AugmentationConfig)
     architecture: Architecture = section(Architecture)
 
     def __post_init__(self) -> None:
@@ -162,6 +165,8 @@ class TrainConfig:
     def representation_settings(self) -> dict[str, Any]:
         """Return the settings that decide the outcome of the phases before `dynamics`."""
         settings = {**self.to_dict(), "seed": self.seed_of_representation}
+        if not self.augmentation.is_on:  # runs of older versions do not mention it
+            del settings["augmentation"]
         deciding = {*_REPRESENTATION, *of_representation()}
         return {name: value for name, value in settings.items() if name in deciding}
 
@@ -198,5 +203,5 @@ _REPRESENTATION = {
     "seed", "history", "validation", "architecture", "representation_updates", "weight_decay",
     "representation_batch", "representation_rate", "prediction_weight", "pixel_emphasis", "ema",
     "whitening", "embedding_updates", "embedding_rate", "embedding_lags",
-    "proposals_updates", "proposals_rate",
+    "proposals_updates", "proposals_rate", "augmentation",
 }  # fmt: skip

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.training.augmentation import augmented
+from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import RunDirectory
 from wm_mpc.training.replay import encode_all
 
@@ -56,7 +58,11 @@ class SharedRepresentation:
         return self._donor.load_representation(self._identity)
 
     def encode(
-        self, model: WorldModel, recording: Recording, progress: Callable[[int, int], None]
+        self,
+        model: WorldModel,
+        recording: Recording,
+        config: TrainConfig,
+        progress: Callable[[int, int], None],
     ) -> Tensor:
         """Return the latents of all recorded frames (frames, latent size). Those of the other run,
         if any, are taken.
@@ -64,10 +70,13 @@ class SharedRepresentation:
         Args:
             model: The model.
             recording: The recorded episodes.
+            config: Settings of the run. If its augmentation is on, some frames are disturbed.
             progress: Called with the number of frames done and in all.
         """
         if self._donor is None:
-            return encode_all(model, recording.images, recording.states, progress)
+            seed = config.seed_of_representation
+            images = augmented(recording.images, config.augmentation, seed)
+            return encode_all(model, images, recording.states, progress)
         latents: Tensor = self.take()["latents"]
         return latents.to(model.state_mean.device)
 

@@ -183,8 +183,9 @@ class Trainer:
         if not self._schedule.is_done(first):
             self._run_phase(first)
         self._latents = self._shared.encode(
-            self.model, self.recording, lambda *counts: self._report_stage("encode", *counts)
-        )
+            self.model, self.recording, self.config,
+            lambda *counts: self._report_stage("encode", *counts),
+        )  # fmt: skip
         for name in others:
             if name == _DYNAMICS:
                 self._prepare_dynamics(self._latents)

@@ -174,12 +174,12 @@ def test_what_an_arm_is_sent_is_read_at_the_end():
         node.give("planned_actions", trajectory(start, 5, positions=[1.0]), start, start)
         node.give("commands", Float64MultiArray(data=[1.0]), start, start)
         hold = start + 50
-        node.give("planned_actions", trajectory(hold, 0), hold + 1, hold + 2)
-        node.give("joint_trajectory", trajectory(hold, 1, positions=[1.0]), hold + 4, hold + 7)
         node.give("commands", Float64MultiArray(data=[1.0]), hold + 2, hold + 3)
+        node.give("joint_trajectory", trajectory(hold, 1, positions=[1.0]), hold + 4, hold + 7)
+        node.give("planned_actions", trajectory(hold, 0), hold + 5, hold + 8)
     node.give("planned_actions", trajectory(3000, 5, positions=[1.0]), 3000, 3000)
     assert latencies.found() == {
-        "planned_actions": [0.002] * 2, "commands": [0.003] * 2, "joint_trajectory": [0.007] * 2,
+        "planned_actions": [0.008] * 2, "commands": [0.003] * 2, "joint_trajectory": [0.007] * 2,
     }  # fmt: skip
     left = latencies.found("source_timestamp")
     assert left["joint_trajectory"] == [0.004, 0.004]

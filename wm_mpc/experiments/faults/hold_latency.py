@@ -136,8 +136,8 @@ class _Reader:
             "commands": self._on_commands,
             "joint_trajectory": self._on_trajectory,
         }
-        # Of a robot moved by positions, where rest is any number: what leaves after a request to
-        # hold and before the next plan. Moments are those at which messages left, ns.
+        # Of a robot moved by positions, where rest is any number: what leaves after a hold was
+        # decided and before the next plan leaves. ns.
         self._plans: deque[tuple[int, bool]] = deque(maxlen=20)  # and whether it moves
         self._holds_positions = False
         self._commands: deque[tuple[int, int]] = deque(maxlen=40)  # left, received
@@ -151,7 +151,7 @@ class _Reader:
     def _on_plan(self, message: JointTrajectory, info: Mapping[str, int]) -> None:
         stamp, points = to_nanoseconds(message.header.stamp), len(message.points)
         self.book.plan(stamp, points, self._received(info))
-        self._plans.append((info["source_timestamp"], points > 0))
+        self._plans.append((info["source_timestamp"] if points else stamp, points > 0))
         self._match()
 
     def _on_twist(self, message: TwistStamped, info: Mapping[str, int]) -> None:
@@ -178,7 +178,7 @@ class _Reader:
         self._match()
 
     def _match(self) -> None:
-        """Commands of a robot moved by positions that left after a hold, before the next plan."""
+        """Commands of a robot moved by positions that belong to a hold."""
         if not self._holds_positions or "commands" not in self._outputs:
             return
         plans = list(self._plans)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from wm_mpc.model import losses
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.training.augmentation import Augmentation
 from wm_mpc.training.images import images_to_float, mean_image
 from wm_mpc.training.phases.phase import Phase, PhaseInputs
 from wm_mpc.training.preparation import renew_dynamics
@@ -29,6 +30,7 @@ class RepresentationPhase(Phase):
         )  # fmt: skip
         self._steps = self.model.spec.history + 1
         self._starts = self._recording.window_starts(self._steps, self._episodes)
+        self._augmentation = Augmentation(self._config.augmentation)
         # The decoder's background begins as the mean image, but is trained on.
         seed = self._config.seed_of_representation
         self._mean_image = mean_image(self._recording, self._episodes, seed)
@@ -47,26 +49,31 @@ class RepresentationPhase(Phase):
 
         Returns:
             Images, uint8 (batch, steps + 1, height, width, 3); states, float32 (batch, steps + 1,
-            state size), in their units; action blocks (batch, steps, block size), normalised.
+            state size), in their units; action blocks (batch, steps, block size), normalised; the
+            images as the encoder sees them: some are disturbed, if the augmentation is on.
         """
         chosen = rng.choice(self._starts, self._config.representation_batch)
         frames, actions = self._recording.window(chosen, self._steps)
         size = self._recording.images.shape[1:]
         images = self._recording.images[frames.reshape(-1)].reshape(*frames.shape, *size)
-        states = torch.from_numpy(self._recording.states[frames])
-        return torch.from_numpy(images), states, torch.from_numpy(actions)
+        seen = self._augmentation.disturbed(images, rng)
+        parts = images, self._recording.states[frames], actions, seen
+        return tuple(map(torch.from_numpy, parts))
 
-    def forward(self, images: Tensor, states: Tensor, actions: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, images: Tensor, states: Tensor, actions: Tensor, seen: Tensor
+    ) -> dict[str, Tensor]:
         """Return the loss terms of a batch; see `batch`.
 
         Args:
             images: Images.
             states: States.
             actions: Action blocks.
+            seen: Images as the encoder sees them.
         """
         image = images_to_float(images.flatten(0, 1))
         mean = self._mean_image.to(image.device)
-        scene = self.model.encode_scene(image)
+        scene = self.model.encode_scene(images_to_float(seen.flatten(0, 1)))
         weight = losses.moving_pixel_weight(image, mean, self._config.pixel_emphasis)
         state = self.model.normalise_state(states)
         latents = torch.cat([scene.view(*states.shape[:2], -1), state], -1)

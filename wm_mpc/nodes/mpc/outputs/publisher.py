@@ -147,19 +147,37 @@ class PlanPublisher:
             MessageError: The actions do not fit the robot or are not finite; nothing was sent.
         """
         with undisturbed():
-            self._planned_actions.send(stamp, actions)
-            self.left = time.monotonic()
-            newest = self._present() if len(actions) else {}
-            with self._lock:
-                now = self._look()
-                self._measured = measured or {}
-                self._follower.offer(stamp, actions, now, measured)
-                action = self._follower.action_at(now, newest)
-                plan = Plan(stamp, actions)
-                self._send(self._on, Moment(now, action, plan, self._measured, newest))
-                if self._on & self._streams:
-                    self._timer.reset()  # the next point is due a period from now
-                return action
+            if len(actions):
+                self._send_plan(stamp, actions)
+                return self._send_on(stamp, actions, measured or {}, self._present())
+            # What moves motors leaves first: most listen to `planned_actions`, and waking them up
+            # takes the longest.
+            try:
+                return self._send_on(stamp, actions, measured or {}, {})
+            finally:
+                self._send_plan(stamp, actions)
+
+    def _send_plan(self, stamp: int, actions: np.ndarray) -> None:
+        self._planned_actions.send(stamp, actions)
+        self.left = time.monotonic()
+
+    def _send_on(
+        self,
+        stamp: int,
+        actions: np.ndarray,
+        measured: Mapping[str, float],
+        newest: Mapping[str, float],
+    ) -> np.ndarray | None:
+        """On the outputs beside `planned_actions`; see `publish`."""
+        with self._lock:
+            now = self._look()
+            self._measured = measured
+            self._follower.offer(stamp, actions, now, measured)
+            action = self._follower.action_at(now, newest)
+            self._send(self._on, Moment(now, action, Plan(stamp, actions), measured, newest))
+            if self._on & self._streams:
+                self._timer.reset()  # the next point is due a period from now
+            return action
 
     def hold(self, stamp: int, measured: Mapping[str, float] | None = None) -> np.ndarray | None:
         """Tell the robot to hold now; see `publish`."""
