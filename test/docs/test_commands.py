@@ -56,8 +56,10 @@ def check_make(words):
     target = words[0]
     assert re.search(rf"^{target}: ", makefile, re.MULTILINE), f"no target {target}"
     given = next((word.removeprefix("ARGS=") for word in words if word.startswith("ARGS=")), "")
-    run = re.search(rf"^{target}: .*\n\t\$\(call run, (.*) \$\(ARGS\)\)", makefile, re.MULTILINE)
-    if given and run and run[1].startswith("ros2"):
+    lines = re.search(rf"^{target}: .*\n((?:\t.*\n)*)", makefile, re.MULTILINE)
+    assert lines is not None
+    run = re.search(r"(ros2 (?:run|launch) wm_mpc [\w.]+)[^\n]*\$\(ARGS\)", lines[1])
+    if given and run:
         check(shlex.split(run[1]) + shlex.split(given))
     elif given and target == "test":
         for word in shlex.split(given):
