@@ -36,7 +36,10 @@ class Elements(HTMLParser):
 
 
 def test_blocks_become_their_elements():
-    text = "# Title\n\nA `b < c` and **d**.\n- one\n- two\n\n## Next\n| n | holds |\n|---|---|\n| 1 | yes |"
+    text = (
+        "# Title\n\nA `b < c` and **d**.\n- one\n- two\n\n## Next\n"
+        "| n | holds |\n|---|---|\n| 1 | yes |"
+    )
     assert re.sub(r' (class|scope|aria-\w+|type|tabindex|role)="[^"]*"', "", to_html(text)) == (
         "<h1>Title</h1>\n<p>A <code>b &lt; c</code> and <strong>d</strong>.</p>\n"
         "<ul><li>one</li><li>two</li></ul>\n<h2>Next</h2>\n"
