@@ -62,7 +62,7 @@ TOPICS = (
 )
 OTHERS = (
     ("params_file", "", "Parameters of the nodes (YAML); see config/robot_example.yaml."),
-    ("output", "", f"Outputs besides planned_actions, with commas: {', '.join(OUTPUTS)}."),
+    ("output", "", f"Outputs besides planned_actions, separated by commas: {', '.join(OUTPUTS)}."),
     ("namespace", "", "Namespace of the nodes, and of all topics that do not begin with a slash."),
     ("use_sim_time", "false", "Take the time from /clock."),
     (

@@ -14,7 +14,7 @@ from std_msgs.msg import String
 from wm_mpc.nodes.sim.frames import FramesPublisher, to_message
 from wm_mpc.ros import qos
 from wm_mpc.ros.timing import to_nanoseconds
-from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.frames import Transform, frames_of, turn_about
 from wm_mpc.sim.tasks import make_task
 
@@ -63,7 +63,7 @@ def no_tf2(monkeypatch):
 
 @pytest.fixture
 def simulation(request):
-    with Simulation(make_task(getattr(request, "param", "wall"))) as simulation:
+    with simulate(make_task(getattr(request, "param", "wall"))) as simulation:
         simulation.reset(np.random.default_rng(1))
         yield simulation
 

@@ -35,7 +35,7 @@ def test_gif_has_every_picture_at_the_rate(tmp_path, name):
         recorder.add(picture(shade), wait=True)
     assert "recorded 5 pictures" in recorder.close()
     with PIL.Image.open(tmp_path / name) as film:
-        assert film.n_frames == 5
+        assert film.n_frames == 5  # type: ignore[attr-defined]
         assert film.info["duration"] == 100
         assert film.info["loop"] == 0, "for ever"
 
@@ -44,7 +44,7 @@ def length_and_pictures(path):
     """Milliseconds of a film, and its pictures as rgb arrays."""
     pictures, length = [], 0
     with PIL.Image.open(path) as film:
-        for i in range(film.n_frames):
+        for i in range(film.n_frames):  # type: ignore[attr-defined]
             film.seek(i)
             length += film.info["duration"]
             pictures.append(np.array(film.convert("RGB")))

@@ -62,13 +62,13 @@ def size(*, strip: bool) -> tuple[int, int]:
 
 
 def compose(
-    picture: Picture, view: CameraView, action: ActionSpec, *, strip: bool = False
+    picture: Picture, view: CameraView | None, action: ActionSpec, *, strip: bool = False
 ) -> np.ndarray:
     """Draw the three panels under their captions.
 
     Args:
         picture: The picture.
-        view: The camera, to draw paths.
+        view: The camera, to draw paths; None: the actions are drawn instead.
         action: Limits of the actions, to draw curves.
         strip: Whether to draw the controller's state and the strip of imagined images, too.
 
@@ -84,7 +84,7 @@ def compose(
         colour = _FINE if picture.state and picture.is_fine else _POOR
         _write_text(canvas, _shortened(state, width - 2 * _GAP), (_GAP, 18 + _LINE), colour)
         top += _LINE
-    if picture.paths:
+    if picture.paths and view is not None:
         plan = _draw_paths(picture.camera, picture.paths, view)
     else:
         plan = _draw_actions(picture.actions, action)

@@ -16,6 +16,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from wm_mpc.sim.engine import Simulation
+
 WORLD, ODOM, BASE, CAMERA = "world", "odom", "base_link", "camera"
 _FIXED = "fixed"
 _KINDS = (_FIXED, "revolute", "continuous", "prismatic")
@@ -99,32 +101,32 @@ class Frames:
         own = [BASE] if self.root == ODOM else [joint.child for joint in self.joints]
         return tuple(dict.fromkeys([WORLD, *(frame.child for frame in self.still), *own]))
 
-    def moving(self, task: Any) -> list[Transform]:
+    def moving(self, simulation: Simulation) -> list[Transform]:
         """Return the frames that move, where they are now.
 
         Args:
-            task: A `wm_mpc.sim.task.Task`.
+            simulation: The simulation.
         """
         if self.root == ODOM:
-            pose = dict(zip(task.pose_names, task.pose().tolist(), strict=True))
-            return [base_transform(pose)]
-        positions = {name: position for name, (position, _) in task.joints().items()}
+            names = simulation.task.pose_names
+            return [base_transform(dict(zip(names, simulation.pose().tolist(), strict=True)))]
+        positions = {name: position for name, (position, _) in simulation.joints().items()}
         return link_transforms(self.joints, positions)
 
 
-def frames_of(simulation: Any) -> Frames:
+def frames_of(simulation: Simulation) -> Frames:
     """Return the frames of a simulated robot. It stands at the origin of the world.
 
     Args:
-        simulation: A `wm_mpc.sim.bullet.Simulation`.
+        simulation: The simulation. Without a known place of its camera there is no camera frame.
     """
-    description, camera = description_of(simulation.task), simulation.camera
+    description = description_of(simulation.task)
     joints = read_joints(description) if description else ()
     root = root_of(joints) if joints else ODOM
-    still = [
-        Transform(WORLD, root, np.zeros(3), np.eye(3)),
-        Transform(WORLD, CAMERA, np.array(camera.view.position, np.float64), camera.axes()),
-    ]
+    still = [Transform(WORLD, root, np.zeros(3), np.eye(3))]
+    if (view := simulation.view) is not None:
+        place = np.array(view.position, np.float64)
+        still.append(Transform(WORLD, CAMERA, place, view.axes()))
     still += [joint.transform(0.0) for joint in joints if joint.is_fixed]
     return Frames(root, joints, tuple(still))
 

@@ -14,10 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import pybullet
-import pybullet_data
 
-_FOLDER = Path(pybullet_data.getDataPath()) / "franka_panda"
 JOINTS = tuple(f"panda_joint{number}" for number in range(1, 8))
 STICK_LENGTH = 0.3  # m, from the flange
 STICK_RADIUS = 0.01  # m
@@ -66,7 +63,7 @@ class PandaStick:
             path = Path(folder) / "panda_stick.urdf"
             path.write_text(_description(ball=ball))
             self.body: int = client.loadURDF(
-                str(path), useFixedBase=True, flags=pybullet.URDF_USE_INERTIA_FROM_FILE
+                str(path), useFixedBase=True, flags=client.URDF_USE_INERTIA_FROM_FILE
             )
         count = client.getNumJoints(self.body)
         info = [client.getJointInfo(self.body, index) for index in range(count)]
@@ -130,7 +127,7 @@ class PandaStick:
         client.setJointMotorControlArray(
             self.body,
             self.joints,
-            pybullet.VELOCITY_CONTROL,
+            client.VELOCITY_CONTROL,
             targetVelocities=speeds.tolist(),
             forces=_MAX_EFFORT,
         )
@@ -147,7 +144,7 @@ class PandaStick:
         self._client.setJointMotorControlArray(
             self.body,
             self.joints,
-            pybullet.POSITION_CONTROL,
+            self._client.POSITION_CONTROL,
             targetPositions=positions.tolist(),
             targetVelocities=np.clip(velocities, -MAX_SPEED, MAX_SPEED).tolist(),
             forces=_MAX_EFFORT,
@@ -204,17 +201,24 @@ def robot_description(*, ball: bool = False) -> str:
     Args:
         ball: Whether the stick has a ball at its tip.
     """
-    robot = _arm()
+    robot, folder = _arm(), _folder()
     for mesh in robot.iter("mesh"):
-        path = _FOLDER / mesh.get("filename", "").removeprefix("package://")
+        path = folder / mesh.get("filename", "").removeprefix("package://")
         mesh.set("filename", path.resolve().as_uri())
     _add_stick(robot, ball=ball)
     return ElementTree.tostring(robot, encoding="unicode")
 
 
+def _folder() -> Path:
+    """Where the arm of `pybullet_data` is."""
+    from wm_mpc.sim.engines.bullet import data_folder  # the engine alone imports PyBullet
+
+    return Path(data_folder()) / "franka_panda"
+
+
 def _arm() -> ElementTree.Element:
     """The arm of `pybullet_data` without its hand."""
-    robot = ElementTree.parse(_FOLDER / "panda.urdf").getroot()
+    robot = ElementTree.parse(_folder() / "panda.urdf").getroot()
     for element in list(robot):
         name = element.get("name", "")
         if element.tag not in ("link", "joint") or any(part in name for part in _HAND):

@@ -40,7 +40,7 @@ class Recorder:
 
     Args:
         path: Path of the file; it ends in .gif or .mp4.
-        view: The camera, to draw paths.
+        view: The camera, to draw paths; None: the actions are drawn instead.
         action: Limits of the actions, to draw curves.
         rate: Pictures per second.
         strip: Whether the film has the strip of imagined images.
@@ -55,7 +55,13 @@ class Recorder:
     """
 
     def __init__(
-        self, path: str, view: CameraView, action: ActionSpec, rate: float, *, strip: bool = False
+        self,
+        path: str,
+        view: CameraView | None,
+        action: ActionSpec,
+        rate: float,
+        *,
+        strip: bool = False,
     ) -> None:
         self.path = pathlib.Path(path).expanduser()
         self.pictures = 0

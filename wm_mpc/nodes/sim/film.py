@@ -16,7 +16,7 @@ from wm_mpc.messages.statuses import MpcStatus
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import image_to_rgb
 from wm_mpc.ros.status import TOPIC, mpc_statuses
-from wm_mpc.sim.bullet import Observation, Simulation
+from wm_mpc.sim.engine import Observation, Simulation
 from wm_mpc.sim.film_picture import Path, Picture, split_strip
 from wm_mpc.sim.frames import frames_of, world_frames
 from wm_mpc.sim.recorder import Recorder
@@ -36,7 +36,7 @@ class Film:
         self._logger: Any = None
         rate = 1.0 / task.spec.control_period
         self._recorder = (
-            Recorder(path, task.view, task.spec.action, rate, strip=True) if path else None
+            Recorder(path, simulation.view, task.spec.action, rate, strip=True) if path else None
         )
 
     @property

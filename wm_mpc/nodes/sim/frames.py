@@ -13,7 +13,7 @@ from std_msgs.msg import String
 from wm_mpc.ros import qos
 from wm_mpc.ros.images import quaternion
 from wm_mpc.ros.timing import to_stamp
-from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.engine import Simulation
 from wm_mpc.sim.frames import Transform, description_of, frames_of
 
 
@@ -53,7 +53,7 @@ class FramesPublisher:
             now: Time of the simulation, ns.
         """
         if self._message is not None:
-            self._moving.publish(self._told(self._frames.moving(self._simulation.task), now))
+            self._moving.publish(self._told(self._frames.moving(self._simulation), now))
 
     def _told(self, transforms: Iterable[Transform], now: int) -> Any:
         assert self._message is not None

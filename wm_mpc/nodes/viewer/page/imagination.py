@@ -1,0 +1,59 @@
+"""The goal, and what the model imagines on the way to it."""
+
+from __future__ import annotations
+
+import numpy as np
+import viser
+
+from wm_mpc.nodes.viewer.page.style import heading
+from wm_mpc.view.drawing import enlarged, filmstrip, split_strip
+from wm_mpc.view.model import Picture, View
+
+_GOAL_SIDE = 140  # pixels
+_COLUMNS, _FRAME_SIDE = 4, 100
+_QUALITY = 85
+
+
+class Imagination:
+    """Args: server: of the page, in the container where this belongs."""
+
+    def __init__(self, server: viser.ViserServer, *, dark: bool) -> None:
+        self._dark = dark
+        gui = server.gui
+        self._goal_title = gui.add_html(heading("Goal"))
+        blank = np.full((_GOAL_SIDE, _GOAL_SIDE, 3), 44 if dark else 225, np.uint8)
+        self._goal = gui.add_image(blank, format="jpeg", jpeg_quality=_QUALITY)
+        self._title = gui.add_html(heading("What the model imagines"))
+        self._strip = gui.add_image(blank[:60], format="jpeg", jpeg_quality=_QUALITY)
+        self._strip.visible = False
+        self._shown: dict[str, int] = {}
+        self._told = ""
+
+    def render(self, view: View) -> None:
+        """Show what has changed."""
+        if view.goal is not None and self._is_new("goal", view.goal):
+            height, width = view.goal.rgb.shape[:2]
+            scale = _GOAL_SIDE / max(height, width)
+            size = round(width * scale), round(height * scale)
+            self._goal.image = enlarged(view.goal.rgb, size)
+        imagined = view.imagined
+        if imagined is not None and self._is_new("imagined", imagined):
+            camera = view.camera
+            aspect = 1.0 if camera is None else camera.rgb.shape[1] / camera.rgb.shape[0]
+            frames = split_strip(imagined.rgb, aspect)
+            self._strip.image = filmstrip(frames, _COLUMNS, _FRAME_SIDE, dark=self._dark)
+        has_plan = imagined is not None
+        if self._strip.visible != has_plan:
+            self._strip.visible = has_plan
+        told = (
+            "What the model imagines, step by step"
+            if has_plan
+            else "No plan at present, so nothing is imagined."
+        )
+        if told != self._told:
+            self._told, self._title.content = told, heading(told)
+
+    def _is_new(self, what: str, picture: Picture) -> bool:
+        is_new = self._shown.get(what) != picture.number
+        self._shown[what] = picture.number
+        return is_new

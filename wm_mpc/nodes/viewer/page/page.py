@@ -1,0 +1,103 @@
+"""The whole page: its parts, where they stand, and how often each is brought up to date."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import viser
+
+from wm_mpc.nodes.viewer.commands import Commands
+from wm_mpc.nodes.viewer.page.charts import Charts, Losses
+from wm_mpc.nodes.viewer.page.drive import Files, Goals, State
+from wm_mpc.nodes.viewer.page.imagination import Imagination
+from wm_mpc.nodes.viewer.page.picture import PictureStage
+from wm_mpc.nodes.viewer.page.style import BRAND, heading, page_html
+from wm_mpc.nodes.viewer.page.tune import Tune
+from wm_mpc.nodes.viewer.parameters import ViewerSettings
+from wm_mpc.nodes.viewer.recording import Recorder
+from wm_mpc.nodes.viewer.remote_parameters import RemoteParameters
+from wm_mpc.view.cards import training_card
+from wm_mpc.view.model import ViewModel
+
+_TEXTS = 0.25  # s between two updates of what people read
+_CHARTS = 0.5  # s between two of the charts
+_LEFT, _RIGHT = 330, 330  # pixels
+
+
+class Page:
+    """Args: settings: gives those of now."""
+
+    def __init__(
+        self,
+        server: viser.ViserServer,
+        model: ViewModel,
+        commands: Commands,
+        remote: RemoteParameters,
+        recorder: Recorder,
+        settings: Callable[[], ViewerSettings],
+    ) -> None:
+        self._server, self._model = server, model
+        dark = settings().theme == "dark"
+        gui = server.gui
+        gui.configure_theme(
+            dark_mode=dark, show_logo=False, show_share_button=False, brand_color=BRAND
+        )
+        gui.main_panel.dock_right()
+        gui.main_panel.set_width(_RIGHT)
+        left = gui.add_panel()
+        with left.add_tab("Goal and plan"):
+            self._imagination = Imagination(server, dark=dark)
+        left.dock_left()
+        left.set_width(_LEFT)
+        below = gui.add_panel()
+        with below.add_tab("Charts"):
+            self._charts = Charts(server, settings().seconds)
+        below.dock_below(left)
+
+        gui.add_html(page_html())
+        self._state = State(server, commands)
+        tabs = gui.add_tab_group()
+        with tabs.add_tab("Goals"):
+            self._goals = Goals(server, self._state, commands)
+        tune = tabs.add_tab("Tune")
+        self._tune = Tune(server, tune, remote)
+        training = tabs.add_tab("Model")
+        with training:
+            self._files = Files(server, self._state, commands, recorder)
+            gui.add_html(heading("Training"))
+            self._training = gui.add_html("")
+        self._losses = Losses(server, training)
+
+        def clicked(column: float, row: float) -> None:
+            height, yaw = settings().goal_height, self._goals.heading
+            self._state.do(lambda: commands.click(column, row, height, yaw))
+
+        self._picture = PictureStage(server, dark=dark, on_click=clicked)
+        self._texts_at = self._charts_at = 0.0
+
+    def render(self) -> bool:
+        """Bring the page up to date. Whether anybody looks at it."""
+        clients = self._server.get_clients()
+        if not clients:
+            return False
+        view, now = self._model.view(), time.monotonic()
+        self._picture.ghost = self._goals.ghost.value
+        self._picture.takes_clicks = self._goals.takes_clicks and view.episode is not None
+        with self._server.atomic():
+            self._picture.render(view, clients)
+            self._imagination.render(view)
+        self._tune.render()
+        if now - self._texts_at >= _TEXTS:
+            self._texts_at = now
+            self._state.render(view)
+            self._goals.render(view)
+            self._files.render()
+            content = training_card(view.learner)
+            if self._training.content != content:
+                self._training.content = content
+        if now - self._charts_at >= _CHARTS:
+            self._charts_at = now
+            self._charts.render(self._model)
+            self._losses.render(self._model)
+        return True

@@ -1,0 +1,107 @@
+"""The controller's parameters: sliders, menus and boxes, and why a value was refused."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import viser
+
+from wm_mpc.nodes.viewer.remote_parameters import RemoteParameters
+from wm_mpc.view.cards import said_card
+from wm_mpc.view.widgets import MAIN, Described, Kind, widget_of
+
+_PAUSE = 0.3  # s without a change, after which a value is sent
+
+
+class Tune:
+    """Args: server: of the page. container: where this belongs. remote: of the controller."""
+
+    def __init__(
+        self, server: viser.ViserServer, container: viser.GuiTabHandle, remote: RemoteParameters
+    ) -> None:
+        self._server, self._container, self._remote = server, container, remote
+        self._lock = threading.Lock()
+        self._handles: dict[str, Any] = {}
+        self._folders: list[Any] = []
+        self._names: tuple[str, ...] = ()
+        self._wanted: dict[str, tuple[Any, float]] = {}  # value, and when it was chosen
+        with container:
+            self._said = server.gui.add_html("")
+            self._none = server.gui.add_html(
+                '<div class="wm-none">The controller does not answer: no parameters.</div>'
+            )
+
+    def render(self) -> None:
+        """Show present values, and send what was chosen."""
+        described = self._remote.described
+        if tuple(described) != self._names:
+            self._build(described)
+        self._send()
+        for name, handle in self._handles.items():
+            value = described[name].value
+            if name not in self._wanted and handle.value != value:
+                handle.value = value
+
+    def _build(self, described: dict[str, Described]) -> None:
+        for part in (*self._handles.values(), *self._folders):
+            part.remove()
+        self._handles, self._folders, self._names = {}, [], tuple(described)
+        self._none.visible = not described
+        changing = [name for name in described if not described[name].read_only]
+        main = [name for name in MAIN if name in changing]
+        with self._container:
+            for name in main:
+                self._add(described[name])
+            others = [name for name in changing if name not in MAIN]
+            if others:
+                folder = self._server.gui.add_folder("More parameters", expand_by_default=False)
+                self._folders.append(folder)
+                with folder:
+                    for name in others:
+                        self._add(described[name])
+
+    def _add(self, entry: Described) -> None:
+        gui, widget = self._server.gui, widget_of(entry)
+        hint = f"{entry.text}. {entry.constraints[:1].upper()}{entry.constraints[1:]}."
+        value: Any = entry.value
+        handle: Any
+        if widget.kind is Kind.SLIDER:
+            inside = min(max(value, widget.low), widget.high)
+            handle = gui.add_slider(
+                entry.name, type(value)(widget.low), type(value)(widget.high),
+                type(value)(widget.step), inside, hint=hint,
+            )  # fmt: skip
+        elif widget.kind is Kind.MENU:
+            handle = gui.add_dropdown(entry.name, widget.choices, initial_value=value, hint=hint)
+        elif widget.kind is Kind.CHECKBOX:
+            handle = gui.add_checkbox(entry.name, value, hint=hint)
+        elif widget.kind is Kind.NUMBER:
+            handle = gui.add_number(entry.name, value, hint=hint)
+        else:
+            handle = gui.add_text(entry.name, value, hint=hint)
+        handle.on_update(self._changed(entry.name, handle))
+        self._handles[entry.name] = handle
+
+    def _changed(self, name: str, handle: Any) -> Callable[[Any], None]:
+        def changed(event: Any) -> None:
+            if event.client_id is not None:  # a person, not this program
+                with self._lock:
+                    self._wanted[name] = handle.value, time.monotonic()
+
+        return changed
+
+    def _send(self) -> None:
+        """What nobody has moved for a moment."""
+        now = time.monotonic()
+        with self._lock:
+            due = {n: value for n, (value, when) in self._wanted.items() if now - when > _PAUSE}
+        for name, value in due.items():
+            reason = self._remote.set(name, value)
+            said = reason or f"{name} is {value} now."
+            self._said.content = said_card(said, is_refusal=bool(reason))
+            with self._lock:
+                if self._wanted.get(name, (None, 0.0))[0] == value:
+                    del self._wanted[name]

@@ -1,0 +1,1 @@
+"""What the viewer shows, worked out without ROS and without a browser."""
