@@ -31,6 +31,7 @@ EXECUTABLES = {
     "adapt": "wm_mpc.cli.adapt:main",
     "faults": "wm_mpc.cli.faults:main",
     "soak": "wm_mpc.cli.soak:main",
+    "report": "wm_mpc.cli.report:main",
 }
 
 # Runs with the interpreter of the environment it is installed in: sh reads the first string as

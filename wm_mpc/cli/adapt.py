@@ -7,6 +7,7 @@ import dataclasses
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from wm_mpc.experiments.adaptation.adaptation import adapt
 from wm_mpc.experiments.common.machine import describe_machine, today
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from wm_mpc.provenance import code_version, recorded_command
+from wm_mpc.reports.page import Report, save_page
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.sim.disturbance import Disturbance
 from wm_mpc.training.finetune import PARTS, FineTuneConfig, FineTuneError
@@ -23,7 +25,7 @@ from wm_mpc.training.finetune import PARTS, FineTuneConfig, FineTuneError
 DESCRIPTION = """\
 Disturb a simulated robot, control it with its model, and learn from the recorded episodes as the
 node learner does with mode:=live. The same episodes measure success before and after. It runs in
-one process, without ROS, and saves results.json, results.md and the model in --out.
+one process, without ROS, and saves results.json, .md, .html and the model in --out.
 """
 
 
@@ -116,11 +118,18 @@ def main(arguments: list[str] | None = None) -> int:
     save_checkpoint(model, out, {**metadata["provenance"], "adapted": results})
     write(options.out / "results.json", json.dumps(results, indent=2) + "\n")
     write(options.out / "results.md", markdown(results) + "\n")
+    save_page(report(results), options.out / "results.html")
     print(markdown(results))
     return 0
 
 
-def markdown(results: dict[str, Any]) -> str:
+def report(results: Mapping[str, Any]) -> Report:
+    """Return the results as the report of an HTML page."""
+    title = f"Learning while running: {results['task']}"
+    return Report(title, markdown(results), results)
+
+
+def markdown(results: Mapping[str, Any]) -> str:
     """Return the results as a Markdown report."""
 
     def row(name: str, score: dict[str, Any], *rest: str) -> str:

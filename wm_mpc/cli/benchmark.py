@@ -23,7 +23,7 @@ Measure how fast planning is: every planner and back end, planners of other libr
 model, the time from an image to the published plan in the real node, and the limit of this
 machine. The report says for each claim whether it holds.
 
-Prints the report, and saves results.json, results.md and results.png in --out. After an
+Prints the report, and saves results.json, .md, .html and .png in --out. After an
 interruption, the same command continues.
 """
 EPILOGUE = """\
@@ -172,7 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("\nbenchmark: interrupted; the same command continues", file=sys.stderr)
         return 130
     print(markdown(results))
-    print(f"\nSaved in {out}: results.json, results.md, results.png")
+    print(f"\nSaved in {out}: results.json, results.md, results.html, results.png")
     return 1 if results["failures"] else 0
 
 

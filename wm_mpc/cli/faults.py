@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from wm_mpc.experiments.common.machine import describe_machine, today
 from wm_mpc.experiments.success.through_ros import LaunchError, free_domain
 from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.provenance import code_version, recorded_command
+from wm_mpc.reports.page import Report, save_page
 from wm_mpc.resources import resolve_checkpoint
 
 DESCRIPTION = """\
@@ -22,7 +24,7 @@ Run the real nodes with a velocity-controlled robot and with a position-controll
 faults: in connections, clocks, processes, files, parameters, requests and on the disk. Check that
 nothing crashes, no plan leaves the limits, a hold comes in time where one is needed, no commanded
 position is far from the arm, and the nodes recover without a restart. Prints one line per fault,
-and saves results.json and results.md in --out. Exits with code 1 if a line fails.
+and saves results.json, results.md and results.html in --out. Exits with code 1 if a line fails.
 """
 
 
@@ -95,6 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     }
     write(options.out / "results.json", json.dumps(results, indent=2) + "\n")
     write(options.out / "results.md", markdown(results) + "\n")
+    save_page(report(results), options.out / "results.html")
     broken = sum(not outcome.holds for outcome in outcomes)
     print(f"{len(outcomes)} faults, {broken} lines fail; saved in {options.out}")
     return 1 if broken else 0
@@ -111,14 +114,20 @@ def _tell(outcome: Any) -> None:
     )  # fmt: skip
 
 
-def markdown(results: dict[str, Any]) -> str:
+def report(results: Mapping[str, Any]) -> Report:
+    """Return the results as the report of an HTML page."""
+    holds = tuple(row["holds"] for row in results["faults"])
+    return Report("Faults", markdown(results), results, holds=holds)
+
+
+def markdown(results: Mapping[str, Any]) -> str:
     """Return the results as a Markdown report."""
     lines = [
         "# Faults",
         "",
         f"- `{results['command']}`, {results['date']}, code {results['code']}, "
         f"{results['seconds']:.0f} s.",
-        f"- {results['machine']}",
+        "- " + ", ".join(f"{name} {value}" for name, value in results["machine"].items()),
         "- Hold: from the fault to the first empty plan, or until the robot stands still; at most "
         "`observation_timeout` (0.5 s) + one period, unless stated otherwise. Recovery: from "
         "the end of the fault to the next real plan. Hold latency: from the node's decision until "

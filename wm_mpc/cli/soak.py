@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from wm_mpc.experiments.common.machine import describe_machine, today
 from wm_mpc.experiments.success.through_ros import LaunchError, free_domain
 from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.provenance import code_version, recorded_command
+from wm_mpc.reports.page import Report, save_page
 from wm_mpc.sim.tasks import TASKS
 
 DESCRIPTION = """\
@@ -22,7 +24,7 @@ Run simulation and controller in real time. The goal changes when it is reached 
 random planner parameter changes every 3 s, so that a plan still fits into a period. The run counts
 memory, descriptors, threads and missed periods. It passes if, after a sixth of the time, resident
 memory grows by less than 1 % and less than 0.1 % of the periods are missed. Saves results.json,
-results.md and results.png in --out.
+results.md, results.html and results.png in --out.
 """
 
 
@@ -80,11 +82,19 @@ def main(arguments: list[str] | None = None) -> int:
     write(options.out / "results.json", json.dumps(results, indent=2) + "\n")
     write(options.out / "results.md", markdown(results) + "\n")
     draw(results, options.out / "results.png")
+    save_page(report(results), options.out / "results.html", options.out / "results.png")
     print(markdown(results))
     return 0 if results["holds"] else 1
 
 
-def markdown(results: dict[str, Any]) -> str:
+def report(results: Mapping[str, Any]) -> Report:
+    """Return the results as the report of an HTML page."""
+    caption = "Resident memory of the nodes and missed periods over time"
+    holds = (bool(results["holds"]),)
+    return Report("Soak", markdown(results), results, holds=holds, caption=caption)
+
+
+def markdown(results: Mapping[str, Any]) -> str:
     """Return the results as a Markdown report."""
     grown = ", ".join(f"{n} {100 * g:+.2f} %" for n, g in results["memory_growth"].items())
     added = ", ".join(f"{name} {count:+d}" for name, count in results["added"].items())

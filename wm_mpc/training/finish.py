@@ -12,6 +12,8 @@ from wm_mpc.atomic import write
 from wm_mpc.model.checkpoint import save_checkpoint
 from wm_mpc.model.familiarity import familiarity_notes
 from wm_mpc.provenance import code_version
+from wm_mpc.reports.page import save_page
+from wm_mpc.training import summary
 from wm_mpc.training.calibration import measure_familiarity
 from wm_mpc.training.diagnostics import diagnostics, rounded
 from wm_mpc.training.gradient_quality import gradient_quality
@@ -21,8 +23,8 @@ from wm_mpc.training.trainer import Trainer
 
 
 def write_results(trainer: Trainer, run: Path, command: str) -> Path:
-    """Measure a finished model, and write checkpoint, metrics.json, report.png and TensorBoard
-    images.
+    """Measure a finished model, and write checkpoint, metrics.json, report.png, report.md,
+    report.html and TensorBoard images.
 
     Args:
         trainer: The finished run.
@@ -52,13 +54,15 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
     model.familiarity = measure_familiarity(model, recording, episodes)
     checkpoint = run / f"{recording.spec.task}.safetensors"
     save_checkpoint(model, checkpoint, provenance)
+    provenance["task"] = recording.spec.task
     write(run / "metrics.json", json.dumps(provenance, indent=2, default=_plain) + "\n")
     picture = run / "report.png"
     report.draw_report(
         model, recording, episodes, trainer.history, metrics, picture, config.horizon, quality
     )
     trainer.add_picture("report", picture)
-    print(f"checkpoint  {checkpoint}\nreport      {picture}")
+    page = write_summary(run, picture)
+    print(f"checkpoint  {checkpoint}\nreport      {page}")
     for name, value in metrics.items():
         print(f"{name:18}{value}")
     notes = [*data_notes(recording), *posture_notes(model), *familiarity_notes(model.familiarity)]
@@ -67,6 +71,25 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
     for line in notes:
         print(f"train: WARNING: {line}", file=sys.stderr)
     return checkpoint
+
+
+def write_summary(run: Path, picture: Path) -> Path:
+    """Write report.md and report.html of a run from its metrics.json.
+
+    Args:
+        run: Directory of the run.
+        picture: Figure of the run.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        OSError: A file cannot be read or written.
+    """
+    told = summary.report(json.loads((run / "metrics.json").read_text(encoding="utf-8")))
+    write(run / "report.md", told.text + "\n")
+    save_page(told, run / "report.html", picture)
+    return run / "report.html"
 
 
 def _plain(value: Any) -> Any:

@@ -24,9 +24,10 @@ from wm_mpc.experiments.common.machine import describe_machine, today
 from wm_mpc.experiments.speed import budget, latency, limit, node, peers, repeat, success
 from wm_mpc.experiments.speed.claims import judge
 from wm_mpc.experiments.speed.picture import draw
-from wm_mpc.experiments.speed.tables import markdown
+from wm_mpc.experiments.speed.tables import markdown, report
 from wm_mpc.experiments.speed.workbench import Options, Workbench
 from wm_mpc.experiments.success.through_ros import LaunchError
+from wm_mpc.reports.page import save_page
 
 # The question of each section, in the order of measurement: sections that need the processor for
 # themselves come first, sections with several processes last.
@@ -140,6 +141,7 @@ class BenchmarkRun:
         write(self._out / "results.md", markdown(results) + "\n")
         if picture:
             write(self._out / "results.png", draw(results))
+        save_page(report(results), self._out / "results.html", self._out / "results.png")
         return results
 
     def results(self) -> dict[str, Any]:

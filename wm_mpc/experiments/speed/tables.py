@@ -7,9 +7,21 @@ from typing import Any
 
 from wm_mpc.experiments.speed.peer_solvers import INSTALL
 from wm_mpc.experiments.speed.workbench import WITH_RESTARTS
+from wm_mpc.reports.page import Report
 
 Row = dict[str, Any]
 _VERDICTS = {True: "yes", False: "**no**", None: "-"}
+
+
+def report(results: Mapping[str, Any]) -> Report:
+    """Return all results as the report of an HTML page.
+
+    Args:
+        results: The results.
+    """
+    holds = tuple(row["holds"] for row in results["claims"] if row["holds"] is not None)
+    caption = "Plan times and success of all planners"
+    return Report("Benchmark", markdown(results), results, holds=holds, caption=caption)
 
 
 def markdown(results: Mapping[str, Any]) -> str:

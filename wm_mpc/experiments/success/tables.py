@@ -1,4 +1,4 @@
-"""The results of an evaluation as JSON, as Markdown tables, and as a figure."""
+"""The results of an evaluation as JSON, Markdown and HTML, and as a figure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from wm_mpc.atomic import write
 from wm_mpc.experiments.common.disturbed import HOLD_ABOVE
 from wm_mpc.experiments.success.cells import EARLY, POOLED, Row
 from wm_mpc.experiments.success.picture import draw
+from wm_mpc.reports.page import Report, save_page
 
 _GUARD = ("pictures", "image error p50 / p95", "held")
 
 
 def save(folder: Path, results: Mapping[str, Any], *, picture: bool) -> None:
-    """Write results.json and results.md, and results.png if wanted. Each file is replaced at once.
+    """Write results.json, results.md and results.html, and results.png if wanted.
+
+    Each file is replaced at once.
 
     Args:
         folder: Folder of the files.
@@ -28,6 +31,18 @@ def save(folder: Path, results: Mapping[str, Any], *, picture: bool) -> None:
     write(folder / "results.md", markdown(results) + "\n")
     if picture and results["cells"]:
         write(folder / "results.png", draw(results["cells"]))
+    save_page(report(results), folder / "results.html", folder / "results.png")
+
+
+def report(results: Mapping[str, Any]) -> Report:
+    """Return the results as the report of an HTML page.
+
+    Args:
+        results: The results.
+    """
+    caption = "Success against plan time. The bars are 95 % intervals."
+    title = f"Evaluation: {results['task']}, {results['goals']} goals"
+    return Report(title, markdown(results), results, caption=caption)
 
 
 def markdown(results: Mapping[str, Any]) -> str:
