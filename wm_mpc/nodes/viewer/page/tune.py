@@ -17,7 +17,13 @@ _PAUSE = 0.3  # s without a change, after which a value is sent
 
 
 class Tune:
-    """Args: server: of the page. container: where this belongs. remote: of the controller."""
+    """A widget for each parameter.
+
+    Args:
+        server: Of the page.
+        container: Where they belong.
+        remote: Parameters of the controller.
+    """
 
     def __init__(
         self, server: viser.ViserServer, container: viser.GuiTabHandle, remote: RemoteParameters
