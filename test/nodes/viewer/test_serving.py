@@ -9,7 +9,7 @@ import pytest
 
 from wm_mpc.nodes.viewer.commands import CommandError
 from wm_mpc.nodes.viewer.recording import Recorder
-from wm_mpc.nodes.viewer.serving import ServingError, free_port, served
+from wm_mpc.nodes.viewer.serving import ServingError, free_port, is_foreign, served
 
 HOST = "127.0.0.1"
 
@@ -60,6 +60,56 @@ def test_the_page_is_served_where_it_should_be_and_quietly(capsys):
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert b"200" in connection.recv(100)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "served_on"),
+    [
+        (None, "127.0.0.1:8080", "127.0.0.1"),
+        ("http://127.0.0.1:8080", "127.0.0.1:8080", "127.0.0.1"),
+        ("http://localhost:8080", "localhost:8080", "127.0.0.1"),
+        ("http://[::1]:8080", "[::1]:8080", "::1"),
+        ("http://robot.lan:8080", "robot.lan:8080", "0.0.0.0"),
+    ],
+)
+def test_our_own_page_is_not_foreign(origin, host, served_on):
+    assert not is_foreign(origin, host, served_on)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "served_on"),
+    [
+        ("https://evil.example", "127.0.0.1:8080", "127.0.0.1"),
+        ("null", "127.0.0.1:8080", "127.0.0.1"),
+        ("http://127.0.0.1:9000", "127.0.0.1:8080", "127.0.0.1"),  # another program of ours
+        ("http://evil.example:8080", "evil.example:8080", "127.0.0.1"),  # its name for us
+        (None, "evil.example:8080", "127.0.0.1"),
+        ("https://evil.example", "robot.lan:8080", "0.0.0.0"),
+        (None, "", "127.0.0.1"),
+    ],
+)
+def test_another_page_is_foreign(origin, host, served_on):
+    assert is_foreign(origin, host, served_on)
+
+
+def answer(port, *headers):
+    lines = ["GET / HTTP/1.1", *headers, "", ""]
+    with socket.create_connection((HOST, port), 5.0) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        return connection.recv(100).split()[1]
+
+
+def test_only_our_own_page_may_connect():
+    port = free_port(HOST, 18080)
+    upgrade = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")  # fmt: skip
+    with served(HOST, port, "x"):
+        own, foreign = f"Origin: http://{HOST}:{port}", "Origin: https://evil.example"
+        assert answer(port, f"Host: {HOST}:{port}") == b"200"
+        assert answer(port, f"Host: {HOST}:{port}", foreign) == b"403"
+        assert answer(port, "Host: evil.example") == b"403"
+        assert answer(port, f"Host: {HOST}:{port}", own, *upgrade) == b"101"
+        assert answer(port, f"Host: {HOST}:{port}", foreign, *upgrade) == b"403"
 
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path):
