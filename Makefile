@@ -45,31 +45,32 @@ faults: setup ## Break what may break around the running nodes, and look (some 5
 soak: setup ## Half an hour of work with changing goals and parameters: does anything grow?
 	$(call run, ros2 run wm_mpc soak $(ARGS))
 
-# All of them: first what only computes, then live nodes, alone what judges milliseconds, and the
-# tests of the distribution ros2_pip. Live tests mostly wait; more than four at once would need more
-# memory than small machines have.
+# All of them: first everything but `timing`, then alone what judges milliseconds. Live tests mostly
+# wait, so two more run at once than there are cores, beside those that compute; those of the
+# distribution ros2_pip are live too.
 ifeq ($(strip $(ARGS)),)
 test: setup
-	@source tools/env.bash; failed=0; cores=$$(nproc); \
+	@source tools/env.bash; failed=0; \
 	part() { echo "[test] python -m pytest $$*"; python -m pytest "$$@" || failed=1; }; \
-	part -n $$cores --dist worksteal -m "computing and not timing"; \
-	part -n $$((cores < 4 ? cores : 4)) --dist worksteal -m "live and not timing"; \
-	part -m timing; \
-	part -c ros2_pip/pyproject.toml --rootdir ros2_pip -n 2 ros2_pip/test; \
+	part -n $$(($$(nproc) + 2)) --dist worksteal -m "not timing" test ros2_pip/test; \
+	part -m timing test/launch test/nodes test/ros; \
 	exit $$failed
 else
 test: setup ## Run the tests: make test ARGS="test/planning -k cem"
 	$(call run, python -m pytest $(ARGS))
 endif
 
-lint: setup ## Check style and types
+native = $(wildcard wm_mpc/native/*.cpp wm_mpc/native/*.h test/native/*.cpp)
+
+lint: setup ## Check style, spelling and types
 	@source tools/env.bash; failed=0; \
-	for check in "ruff check ." "ruff format --check ." "mypy"; do \
+	for check in "ruff check ." "ruff format --check ." "codespell" \
+		"clang-format --dry-run -Werror $(native)" "mypy"; do \
 		echo "[lint] $$check"; $$check || failed=1; \
 	done; exit $$failed
 
 format: setup ## Put the sources into the common format
-	@source tools/env.bash; set -x; ruff check --fix --exit-zero . && ruff format .
+	@source tools/env.bash; set -x; ruff check --fix --exit-zero . && ruff format . && clang-format -i $(native)
 
 # The tools for pages have an environment of their own, which nothing else waits for.
 docs_tools = .venv-docs/made-of-$(shell cksum < tools/requirements-docs.txt | cut -d ' ' -f 1)

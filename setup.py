@@ -21,6 +21,8 @@ EXECUTABLES = {
     "explore": "wm_mpc.nodes.tools.explore:main",
     "collect": "wm_mpc.cli.collect:main",
     "import_bag": "wm_mpc.cli.import_bag:main",
+    "import_lerobot": "wm_mpc.cli.import_lerobot:main",
+    "export_lerobot": "wm_mpc.cli.export_lerobot:main",
     "train": "wm_mpc.cli.train:main",
     "calibrate": "wm_mpc.cli.calibrate:main",
     "ablate": "wm_mpc.cli.ablate:main",
@@ -160,7 +162,11 @@ setup(
     extras_require={
         # Also what colcon looks for to run the tests with pytest.
         "test": ["hypothesis", "pytest", "pytest-rerunfailures", "pytest-timeout"],
+        "lerobot": ["pyarrow", "av"],  # import_lerobot, export_lerobot
         "ray": ["ray[client]"],  # simulators on a cluster
+        # The worlds of tasks that somebody else wrote, just these versions. What stable-worldmodel
+        # requires besides can be left out (docs/extend/environment.md).
+        "worlds": ["gymnasium==1.4.0", "loguru==0.7.3", "stable-worldmodel==0.1.1"],
         # What `benchmark` compares with, just these versions, and what they import.
         "bench": [
             "stable-worldmodel==0.1.1",

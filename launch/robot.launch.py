@@ -4,7 +4,15 @@ from launch.actions import DeclareLaunchArgument, LogInfo
 from launch_ros.actions import Node
 
 from wm_mpc.ros.launch_arguments import ParameterArgument, outputs, values_of
-from wm_mpc.ros.launching import Together, description, environment, parameter_files, truth, viewer
+from wm_mpc.ros.launching import (
+    Together,
+    description,
+    environment,
+    parameter_files,
+    rviz,
+    truth,
+    viewer,
+)
 
 FROM_FILE = "Empty: as in params_file, or the node's own default."
 OUTPUTS = outputs()
@@ -54,7 +62,7 @@ TOPICS = (
 )
 OTHERS = (
     ("params_file", "", "Parameters of the nodes (YAML); see config/robot_example.yaml."),
-    ("output", "", f"Outputs besides planned_actions, with commas: {', '.join(OUTPUTS)}."),
+    ("output", "", f"Outputs besides planned_actions, separated by commas: {', '.join(OUTPUTS)}."),
     ("namespace", "", "Namespace of the nodes, and of all topics that do not begin with a slash."),
     ("use_sim_time", "false", "Take the time from /clock."),
     (
@@ -68,6 +76,7 @@ OTHERS = (
         "false",
         "Show camera, goal, plan and charts in the browser; the log says where.",
     ),
+    ("rviz", "false", "Start RViz, where it is installed, with camera, goal, plan and robot."),
     ("respawn", "false", "Restart a node that dies, instead of ending with an error."),
     ("enclave", "", "SROS2 enclave of the nodes; see docs/security.md."),
 )
@@ -128,7 +137,9 @@ def start(given, context):
         given_too = [*files, learning] if learning else files
         nodes.append(Node(executable="learner", name="learner", parameters=given_too, **common))
     foreign = [LogInfo(msg=FOREIGN)] if given["output"] in PRINTING else []
-    return [*foreign, *together(nodes, viewer(given, context, files, **places))]
+    clock = {"use_sim_time": parameters["use_sim_time"]}
+    shown = rviz(given, given["frame_id"] or "odom", parameters=[clock], **places)
+    return [*foreign, *together(nodes, [*viewer(given, context, files, **places), *shown])]
 
 
 def generate_launch_description():

@@ -10,7 +10,15 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
 from wm_mpc.ros.launch_arguments import ParameterArgument, values_of
-from wm_mpc.ros.launching import Together, description, environment, parameter_files, truth, viewer
+from wm_mpc.ros.launching import (
+    Together,
+    description,
+    environment,
+    parameter_files,
+    rviz,
+    truth,
+    viewer,
+)
 
 # Each stands for parameters of the nodes.
 PARAMETERS = (
@@ -45,6 +53,7 @@ OTHERS: tuple[tuple[str, Any, str], ...] = (
         "false",
         "Show camera, goal, plan and charts in the browser; the log says where.",
     ),
+    ("rviz", "false", "Start RViz, where it is installed, with camera, goal, plan and robot."),
     ("respawn", "false", "Restart a node that dies, instead of ending with an error."),
     (
         "params_file",
@@ -73,7 +82,8 @@ def start(given, context):
         Node(executable=name, name=name, parameters=[*files, parameters], **common)
         for name, parameters in (("sim", sim), ("mpc", mpc))
     ]
-    return together(nodes, viewer(given, context, files))
+    shown = rviz(given, "world", parameters=[{"use_sim_time": mpc["use_sim_time"]}])
+    return together(nodes, [*viewer(given, context, files), *shown])
 
 
 def files_of(given):

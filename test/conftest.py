@@ -99,7 +99,7 @@ class Observer:
         Fast DDS now and then loses a service or its client from a participant's graph for good
         (ros2/rmw_fastrtps#792). What was not answered is then asked by another participant.
         """
-        request = service_type.Request() if request is None else request
+        request = service_type.Request() if request is None else request  # type: ignore[attr-defined]
         response = self._ask(service_type, name, request, 4.0)
         if response is None:
             with contextlib.closing(Observer(self.domain_id)) as other:
@@ -137,9 +137,8 @@ def observer(domain_id: int) -> Iterator[Observer]:
         yield observer
 
 
-@pytest.fixture(scope="session")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Four short episodes of the task `wall`."""
+def _collected(folder: pathlib.Path, steps: int) -> Any:
+    """Four episodes of the task `wall`."""
     import torch
 
     from wm_mpc.data.episodes import Dataset, Recording
@@ -149,11 +148,22 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     torch.set_num_threads(1)
     task = make_task("wall")
-    dataset = Dataset.create(
-        tmp_path_factory.mktemp("recording"), task.spec, {"pose_names": task.pose_names}
-    )
-    collect(dataset, episodes=4, steps=30, seed=0, workers=LocalWorkers(1))
+    dataset = Dataset.create(folder, task.spec, {"pose_names": task.pose_names})
+    collect(dataset, episodes=4, steps=steps, seed=0, workers=LocalWorkers(1))
     return Recording(dataset)
+
+
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Four short episodes of the task `wall`."""
+    return _collected(tmp_path_factory.mktemp("recording"), 30)
+
+
+@pytest.fixture(scope="session")
+def brief_recording(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Four episodes of `wall`, too short to compare slopes with the simulator at the end of a
+    training: that takes longer than a tiny training itself, and most tests do not look at it."""
+    return _collected(tmp_path_factory.mktemp("brief"), 20)
 
 
 @pytest.fixture(scope="session")

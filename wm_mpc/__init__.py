@@ -1,3 +1,3 @@
 """Gradient-based model-predictive control through learned world models, for ROS 2."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

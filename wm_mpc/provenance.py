@@ -30,7 +30,7 @@ def code_version() -> str:
     where = Path(__file__).resolve().parent
     try:
         result = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+dirty", "--abbrev=12"],
+            ["git", "describe", "--always", "--exclude=*", "--dirty=+dirty", "--abbrev=12"],
             cwd=where, capture_output=True, text=True, timeout=5,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):

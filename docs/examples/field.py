@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pybullet
 
 from wm_mpc.sim.planar import HALF_WIDTH, WALL_HEIGHT, PlanarTask, sliding_base
 from wm_mpc.sim.task import Explorer
@@ -15,7 +14,7 @@ RADIUS = 0.1  # m
 
 
 class Field(PlanarTask):
-    """See `wm_mpc.sim.task.Task`. `PlanarTask` brings the arena, the camera and the goals."""
+    """See `wm_mpc.sim.task.BulletTask`. `PlanarTask` brings the arena, the camera and the goals."""
 
     spec = RobotSpec(
         task="field",
@@ -44,7 +43,7 @@ class Field(PlanarTask):
         self._client.setJointMotorControlArray(
             self._base,
             [0, 1],
-            pybullet.VELOCITY_CONTROL,
+            self._client.VELOCITY_CONTROL,
             targetVelocities=list(action),
             forces=[600.0, 600.0],
         )

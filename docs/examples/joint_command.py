@@ -1,4 +1,4 @@
-"""`joint_command`: one action at a time as JointState, as Isaac Sim and some drivers want it."""
+"""`joint_command`: one action at a time, as JointState."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noise: the model learns to predict the right thing from inputs that are a little wrong."""
+"""Noise: the model learns from inputs that are a little wrong."""
 
 from __future__ import annotations
 

@@ -66,10 +66,12 @@ def test_unknown_variant_is_named(capsys):
     assert "unknown variants ['magic']; known: none, random" in capsys.readouterr().err
 
 
-def test_variants_share_an_encoder_and_are_trained_once(recording, tmp_path, monkeypatch, capfd):
+def test_variants_share_an_encoder_and_are_trained_once(
+    brief_recording, tmp_path, monkeypatch, capfd
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.yaml").write_text(TINY)
-    arguments = ["--config", "tiny.yaml", "--dataset", str(recording.dataset.path)]
+    arguments = ["--config", "tiny.yaml", "--dataset", str(brief_recording.dataset.path)]
     arguments += ["--variants", "none,adversarial", "--seeds", "3", "--out", "out"]
     arguments += ["--workers", "1"]
     assert ablate.main(arguments) == 0
@@ -98,11 +100,11 @@ def in_this_process(command, check):
     return subprocess.CompletedProcess(command, train.main(command[3:]))
 
 
-def test_one_encoder_serves_all_seeds(recording, tmp_path, monkeypatch, capfd):
+def test_one_encoder_serves_all_seeds(brief_recording, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(ablate, "subprocess", types.SimpleNamespace(run=in_this_process))
     (tmp_path / "tiny.yaml").write_text(TINY)
-    arguments = ["--config", "tiny.yaml", "--dataset", str(recording.dataset.path)]
+    arguments = ["--config", "tiny.yaml", "--dataset", str(brief_recording.dataset.path)]
     arguments += ["--variants", "none", "--out", "out", "--workers", "1"]
     assert ablate.main([*arguments, "--representation", "out"]) == 2
     assert "--representation also needs --representation-seed" in capfd.readouterr().err

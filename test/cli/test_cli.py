@@ -15,6 +15,7 @@ import torch
 from wm_mpc.cli import collect, evaluate, train
 from wm_mpc.data.episodes import Dataset
 from wm_mpc.model.checkpoint import load_checkpoint
+from wm_mpc.training.trainer import Trainer
 
 torch.set_num_threads(1)
 
@@ -198,6 +199,6 @@ def test_interruption_says_how_to_go_on(folder, monkeypatch, capsys, program):
 
     run(collect, "--episodes 3 --steps 20 --workers 1")
     monkeypatch.setattr(collect, "collect", interrupted)
-    monkeypatch.setattr(train.Trainer, "run", interrupted)
+    monkeypatch.setattr(Trainer, "run", interrupted)
     assert run(program, "--steps 20" if program is collect else "--config train.yaml") == 130
     assert "interrupted; the same command continues" in capsys.readouterr().err

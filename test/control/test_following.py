@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -388,6 +390,38 @@ def test_commands_are_within_reach_of_all_before_them(data):
     moved = np.abs(places[:, None] - places).max(2)
     assert (moved <= 0.1 * periods + 1e-4).all()
     assert (np.abs(np.diff(places, axis=0)) <= 0.1 + 1e-4).all()
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_clock_that_is_set_back_by_any_amount_makes_no_two_steps_of_one(data):
+    """Nobody notices less than a tick. It cannot matter: in true time, the commands of a period
+    stay within a step of each other."""
+    subject, now, back, sent = arm(), T0, 0, []
+    subject.measure({"a": 0.0, "b": 0.0})
+    for _ in range(data.draw(st.integers(1, 20))):
+        now += data.draw(st.integers(0, 120)) * MS
+        back += data.draw(st.sampled_from((0, 0, 1, 30, 60, 99, 150, 5000))) * MS
+        clock = now - back
+        if data.draw(st.booleans()):
+            goal = data.draw(st.floats(-1, 1))
+            subject.offer(
+                clock - data.draw(st.integers(-1, 3)) * PERIOD, np.full((8, 2), goal), clock
+            )
+        sent.append((now, subject.action_at(clock)))
+    for (first, place), (second, other) in itertools.combinations(sent, 2):
+        if second - first < 0.75 * PERIOD:
+            assert (np.abs(other - place) <= 0.1 + 1e-4).all()
+
+
+def test_after_the_clock_was_set_back_a_robot_goes_on_within_a_period():
+    subject = arm()
+    subject.measure({"a": 0.0, "b": 0.0})
+    assert subject.action_at(T0)[0] == 0.0
+    back = T0 - 3600 * 1000 * MS
+    subject.offer(back, np.full((8, 2), 1.0), back)
+    places = [subject.action_at(back + k * PERIOD)[0] for k in range(4)]
+    np.testing.assert_allclose(places, [0.1, 0.2, 0.3, 0.4], atol=1e-4)
 
 
 def test_a_blocked_arm_is_never_led_farther_away_than_its_lag_allows():

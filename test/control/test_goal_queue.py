@@ -118,7 +118,7 @@ def test_cleared_goals_leave_none_to_plan_for(queue):
     assert set(statuses(queue)) == {CANCELLED}
     assert queue.clear() == 0
     assert queue.append("d").number == 4
-    assert queue.current.content == "d"
+    assert queue.current.content == "d"  # type: ignore[attr-defined]
 
 
 def test_another_content_is_another_revision(queue):

@@ -211,7 +211,7 @@ def test_a_good_observation_makes_a_plan_that_applies_from_its_stamp(loop, world
     assert decision.stamp == START
     assert decision.actions.shape == (HORIZON * 2, 2)
     assert decision.degraded == ""
-    assert decision.observation.laps == ["wait", "convert"]
+    assert decision.observation.laps == ["wait", "convert"]  # type: ignore[attr-defined]
 
 
 def test_the_next_plan_keeps_the_points_that_are_being_executed(loop, world):

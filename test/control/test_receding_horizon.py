@@ -39,7 +39,7 @@ def make_controller(history=1, kind="velocity", seed=0):
     )
     torch.manual_seed(0)
     model = WorldModel(spec, Architecture(3, 4, 4, hidden=8)).eval().requires_grad_(False)
-    model.dynamics.head[-1].weight.mul_(20.0)  # so that actions and the past matter
+    model.dynamics.head[-1].weight.mul_(20.0)  # type: ignore[attr-defined]  # so that actions and the past matter
     controller = RecedingHorizon(model, seed)
     controller.set_goal(picture(99), PLACE if kind == "position" else np.array([0.5]))
     return controller
@@ -334,7 +334,7 @@ def test_init_decides_where_a_search_from_one_start_begins(init):
     torch.manual_seed(0)
     model = WorldModel(Wall.spec, Architecture(2, 4, 4, hidden=16, proposals=3)).eval()
     model.requires_grad_(False)
-    model.proposals.network[-1].bias.uniform_(-0.9, 0.9)
+    model.proposals.network[-1].bias.uniform_(-0.9, 0.9)  # type: ignore[operator]
     controller = RecedingHorizon(model)
     image, state = np.full((64, 64, 3), 90, np.uint8), np.zeros(2, np.float32)
     controller.set_goal(image[::-1] + 100, state)

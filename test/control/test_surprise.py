@@ -13,7 +13,8 @@ from wm_mpc.control.timeline import Timeline
 from wm_mpc.experiments.common.settings import task_settings
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.resources import resolve_checkpoint
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
 
 SECOND = 1_000_000_000
@@ -36,7 +37,7 @@ def drive(model, *, executed=lambda action: action, seen=lambda image: image, st
     settings = task_settings(model.spec.task)
     controller, monitor = RecedingHorizon(model), SurpriseMonitor(model)
     sent, surprises = Timeline.of(model.spec), []
-    with Simulation(make_task(model.spec.task)) as simulation:
+    with simulate(make_task(model.spec.task)) as simulation:
         observation = simulation.reset(episode_rng(5, "evaluate", 0))
         goal = simulation.goal.observation
         controller.set_goal(goal.image, goal.state)
@@ -122,7 +123,7 @@ class Drive:
     def run(self, episodes, steps):
         settings = task_settings(self.model.spec.task)
         controller = RecedingHorizon(self.model, executed=self.sent)
-        with Simulation(make_task(self.model.spec.task)) as simulation:
+        with simulate(make_task(self.model.spec.task)) as simulation:
             for number in range(episodes):
                 observation = simulation.reset(episode_rng(5, "evaluate", number))
                 goal = simulation.goal.observation

@@ -13,7 +13,8 @@ from wm_mpc.control.trust import Trust
 from wm_mpc.experiments.common.settings import task_settings
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.resources import resolve_checkpoint
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
 
 SECOND = 1_000_000_000
@@ -81,7 +82,7 @@ def test_a_clock_that_jumps_back_to_within_a_long_pause_ends_it(model):
 
 @pytest.fixture(scope="module")
 def arm():
-    with Simulation(make_task("reach_joints")) as simulation:
+    with simulate(make_task("reach_joints")) as simulation:
         yield load_checkpoint(resolve_checkpoint("reach_joints"))[0], simulation
 
 

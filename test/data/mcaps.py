@@ -12,7 +12,7 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
-import lz4.frame
+import lz4.frame  # type: ignore[import-untyped]
 import numpy as np
 from rosbags.typesys import Stores, get_typestore
 

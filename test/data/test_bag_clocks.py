@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -288,6 +289,29 @@ def test_messages_that_travel_unevenly_are_no_clock(imported):
     result = imported(Drive(late=lambda role, k: late[role] * jitter[roles[role], k]))
     assert result.fit > 0.99
     assert "another clock" not in result.report
+
+
+def test_a_camera_whose_stamps_jitter_has_images_near_their_steps(imported):
+    """The first stamp is the earliest: steps that began with it would come before their images."""
+    jitter = np.random.default_rng(3).uniform(-0.02, 0.02, STEPS)
+    jitter[0] = -0.02
+    result = imported(Drive(lambda time: time + jitter[round((time - START) / PERIOD)]))
+    said = re.search(
+        r"images are a median (\d+) ms older than their step, at most (\d+) ms", result.report
+    )
+    assert int(said[1]) <= 25
+    assert int(said[2]) < 100
+    assert "WARNING" not in result.report
+    assert result.fit > 0.99
+    # Each step has the speed of the moment of its own image.
+    assert (np.abs(result.speeds - speeds()[result.pictures]) < 1e-6).mean() > 0.75
+
+
+def test_a_camera_slower_than_the_control_period_is_said(imported):
+    result = imported(
+        Drive(), control_period=0.02, image={"height": 20, "width": 20, "max_gap": 0.5}
+    )
+    assert "WARNING images are a median 40 ms older than their step" in result.report
 
 
 def test_motion_that_comes_before_its_action_is_said(imported):

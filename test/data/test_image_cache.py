@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,7 +10,6 @@ import sys
 import numpy as np
 import pytest
 
-from wm_mpc.data import image_cache
 from wm_mpc.data.episodes import Dataset, Episode, Recording
 from wm_mpc.sim.tasks.wall import Wall
 
@@ -130,5 +130,5 @@ def test_without_locks_each_makes_its_own(dataset, monkeypatch):
     def none(*_):
         raise OSError(38, "no locks")
 
-    monkeypatch.setattr(image_cache.fcntl, "flock", none)
+    monkeypatch.setattr(fcntl, "flock", none)
     assert int(Recording(dataset).images.sum()) == total(30)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -120,6 +122,62 @@ def test_a_recorder_whose_clock_is_set_back_mixes_nothing(bags, tmp_path, kind, 
         (remark,) = bag.remarks
         said = float(remark.partition("set back by ")[2].partition(" s; the order")[0])
         assert said == pytest.approx(back, abs=0.02)
+
+
+def in_split_files(bags, folder, rows, edges, kind):
+    """One file for the rows between each two edges, numbered as rosbag2 does."""
+    folder.mkdir()
+    for number, (first, last) in enumerate(itertools.pairwise([0, *edges, len(rows)])):
+        made = in_this_order(bags, folder.parent / f"part_{number}", rows[first:last], kind)
+        (file,) = [path for path in made.iterdir() if path.suffix in (".mcap", ".db3")]
+        file.rename(folder / f"bag_{number}{file.suffix}")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("stamps", ["steady", "set back, too", "none"])
+@pytest.mark.parametrize("back", [0.5, 3.0])
+def test_a_clock_that_is_set_back_between_split_files_mixes_nothing(
+    bags, tmp_path, kind, stamps, back
+):
+    def recorder(t):
+        return t - back * (t >= START + 7.0)
+
+    stamp = {"steady": lambda _, t: t, "set back, too": lambda _, t: recorder(t),
+             "none": lambda *_: 0.0}[stamps]  # fmt: skip
+    rows, commanded = drive(bags, stamp)
+    first, last = (sum(t < START + at for _, t, _ in rows) for at in (7.0, 11.0))
+    rows = [(topic, recorder(t), message) for topic, t, message in rows]
+    path = in_split_files(bags, tmp_path / "bag", rows, [first, last], kind)
+    check(bags, path, commanded, late=0.05)
+    with Bag(path) as bag:
+        (remark,) = [remark for remark in bag.remarks if "set back" in remark]
+        said = float(remark.partition("set back by ")[2].partition(" s before bag_1")[0])
+        assert said == pytest.approx(back, abs=0.05)
+
+
+@pytest.mark.parametrize("second", ["the same", "a copy by another recorder", "other topics"])
+def test_split_files_that_overlap_for_another_reason_keep_their_times(bags, tmp_path, second):
+    rows, commanded = drive(bags)
+    half = len(rows) // 2
+    images = [row for row in rows if row[0] == "/image"]
+    chance = np.random.default_rng(2)
+    parts = {
+        "the same": (rows, rows[half:]),
+        "a copy by another recorder": (
+            rows,
+            [
+                (topic, t + chance.uniform(0.0001, 0.001), message)
+                for topic, t, message in rows[half:]
+            ],
+        ),
+        "other topics": ([row for row in rows if row[0] != "/image"], images),
+    }[second]
+    path = in_split_files(bags, tmp_path / "bag", [*parts[0], *parts[1]], [len(parts[0])], "mcap")
+    with Bag(path) as bag:
+        assert not [remark for remark in bag.remarks if "set back" in remark]
+    if second != "a copy by another recorder":
+        check(bags, path, commanded)
 
 
 @pytest.mark.parametrize(

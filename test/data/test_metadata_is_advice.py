@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 
-import lz4.frame
+import lz4.frame  # type: ignore[import-untyped]
 import pytest
 
 from wm_mpc.data.bag import Bag, BagError
@@ -162,7 +162,7 @@ def test_packed_files_are_read_with_and_without_metadata(bags, tmp_path, kind, p
 def pack(data, packing):
     if packing == "lz4":
         return lz4.frame.compress(data)
-    from wm_mpc.data.storage.files import zstd
+    from wm_mpc.data.storage.files import zstd  # type: ignore[attr-defined]
 
     return zstd.compress(data)
 

@@ -12,6 +12,7 @@ from wm_mpc.data.resample import (
     Commands,
     Plan,
     commands_of_plans,
+    freshest_moments,
     interpolate,
     latest,
     pieces,
@@ -46,6 +47,30 @@ def test_jitter_within_tolerance_neither_repeats_nor_skips_a_picture():
     at = np.arange(200, dtype=np.int64) * PERIOD
     times = at + rng.integers(-PERIOD // 20, PERIOD // 20, 200)
     assert latest(times, at, PERIOD // 10).tolist() == list(range(200))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_jitter_beyond_tolerance_does_not_make_pictures_a_period_old(seed):
+    rng = np.random.default_rng(seed)
+    times = np.arange(200, dtype=np.int64) * PERIOD + rng.integers(-PERIOD // 5, PERIOD // 5, 200)
+    at = freshest_moments(times, PERIOD, PERIOD // 10)
+    ages = (at - times[latest(times, at, PERIOD // 10)]) / PERIOD
+    assert np.median(ages) < 0.25
+    assert (ages > 0.5).mean() < 0.1
+    assert 0 <= at[0] - times[0] < PERIOD
+    assert set(np.diff(at).tolist()) == {PERIOD}
+
+
+@pytest.mark.parametrize("every", [PERIOD, PERIOD // 3, PERIOD // 4, 2 * PERIOD, PERIOD * 5 // 4])
+def test_steps_begin_with_the_first_picture_of_a_steady_camera(every):
+    times = ns(3.0)[0] + np.arange(50, dtype=np.int64) * every
+    at = freshest_moments(times, PERIOD, PERIOD // 10)
+    assert at[0] == times[0]
+    assert at[-1] <= times[-1] + PERIOD // 10 < at[-1] + PERIOD
+
+
+def test_one_picture_gives_one_moment():
+    assert freshest_moments(ns(5.0), PERIOD, 0).tolist() == ns(5.0).tolist()
 
 
 # ---------------------------------------------------------------------------------------- states

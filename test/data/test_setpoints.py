@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wm_mpc.data.resample import SECOND
 from wm_mpc.data.setpoints import Setpoints, Targets
+from wm_mpc.units import SECOND
 
 PERIOD = SECOND // 10
 

@@ -16,8 +16,8 @@ from docs_site.pages import code_blocks
 from wm_mpc.planning.planner import PlanStatus
 from wm_mpc.ros.parameters import parameters_of
 from wm_mpc.sim import tasks
-from wm_mpc.sim.bullet import Simulation
 from wm_mpc.sim.collection import record_episode
+from wm_mpc.sim.engines import simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -91,7 +91,7 @@ def field():
     module = sources.load(EXAMPLES / "field.py")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(tasks.TASKS, "field", module.Field)
-        with Simulation(tasks.make_task("field")) as simulation:
+        with simulate(tasks.make_task("field")) as simulation:
             yield simulation
 
 
@@ -111,8 +111,9 @@ def test_restored_states_of_the_task_of_the_page_continue_as_recorded(field):
     np.testing.assert_allclose(field.task.get_state(), episode.simulator_states[-1], 0.0, 1e-9)
 
 
-def test_parameters_of_the_task_of_the_page_are_accepted():
-    data = yaml.safe_load((EXAMPLES / "field.yaml").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", ["disc", "field"])
+def test_parameters_of_the_task_of_the_page_are_accepted(name):
+    data = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8"))
     for node in ("sim", "mpc"):
         table = {p.name: p for p in parameters_of(sources.find(sources.PARAMETERS[node]))}
         given = data[f"/**/{node}"]["ros__parameters"]

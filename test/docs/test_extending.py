@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 from docs_site.pages import code_blocks
 
 ROOT = Path(__file__).resolve().parents[2]
-NUMBERS = {"two": 2, "three": 3}
-PAGES = ("output", "planner", "synthesis", "task")
+NUMBERS = {"one": 1, "two": 2, "three": 3}
+PAGES = ("environment", "output", "parameter", "phase", "planner", "synthesis", "task")
 
 PLANNER = """
 import torch
@@ -26,11 +28,38 @@ plan = planner.plan(cost, torch.zeros(1, 2, 2), budget=9.0, generator=torch.Gene
 assert plan.cost < 0.3, plan.cost
 """
 TASK = """
-from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.collection import record_episode
 from wm_mpc.sim.tasks import make_task
-with Simulation(make_task("field")) as simulation:
+with simulate(make_task("field")) as simulation:
     assert record_episode(simulation, 0, 0, 10).images.shape == (11, 64, 64, 3)
+"""
+# The commands of the page, as small as they can be. Workers are processes of their own.
+ENVIRONMENT = """
+import json
+import sys
+from pathlib import Path
+from wm_mpc.cli import collect, evaluate, train
+folder = Path(sys.argv[1])
+data, run, out = (str(folder / name) for name in ("data", "run", "out"))
+(folder / "settings.yaml").write_text(
+    "{horizon: 2, representation_updates: 2, representation_batch: 2, embedding_updates: 1, "
+    "proposals_updates: 1, dynamics_updates: 2, dynamics_batch: 4, validation: 0.3, threads: 1, "
+    "architecture: {keypoints: 4, encoder_width: 4, decoder_width: 4, hidden: 32}, "
+    "random: {count: 4, steps: 2}, online: {every: 1, plans: 2, horizon: 2, iterations: 1}}"
+)
+recorded = ["--task", "disc", "--episodes", "4", "--steps", "40", "--dataset", data]
+assert collect.main([*recorded, "--workers", "2"]) == 0
+trained = ["--task", "disc", "--dataset", data, "--run", run, "--workers", "2"]
+methods = ["--synthesis", "random,online,adversarial"]
+assert train.main([*trained, *methods, "--config", str(folder / "settings.yaml")]) == 0
+scored = ["--checkpoint", run + "/disc.safetensors", "--episodes", "2", "--steps", "3"]
+planners = ["--planners", "adam,true_simulator", "--set", "planner.backend=torch"]
+assert evaluate.main([*scored, *planners, "--films", "1", "--out", out]) == 0
+rows = (folder / "out" / "episodes.jsonl").read_text().splitlines()[1:]
+assert len(rows) == 4, rows
+assert {tuple(json.loads(row)["errors"]) for row in rows} == {("distance",)}
+assert list((folder / "out" / "films").glob("*.gif"))
 """
 SYNTHESIS = """
 import sys
@@ -59,6 +88,79 @@ assert "noise" not in VARIANTS["all"], "a method that is not by default"
 trainer = Trainer(Recording(dataset), config, folder / "run")
 trainer.run()
 assert trainer.history[-1]["noise"] > 0.0, trainer.history[-1]
+"""
+PHASE = """
+import dataclasses
+import sys
+from pathlib import Path
+import torch
+from docs_site import sources
+from wm_mpc.data.episodes import Dataset, Recording
+from wm_mpc.model.world_model import Architecture
+from wm_mpc.sim.collection import collect
+from wm_mpc.sim.tasks import make_task
+from wm_mpc.sim.workers import LocalWorkers
+from wm_mpc.training.config import TrainConfig
+from wm_mpc.training.trainer import Trainer
+folder = Path(sys.argv[1])
+dataset = Dataset.create(folder / "data", make_task("wall").spec)
+collect(dataset, episodes=3, steps=40, seed=0, workers=LocalWorkers())
+settings = {
+    "horizon": 2, "representation_updates": 2, "representation_batch": 2, "embedding_updates": 1,
+    "proposals_updates": 1, "dynamics_updates": 2, "dynamics_batch": 4, "validation": 0.3,
+    "threads": 1, "checkpoint_interval": 1e-9, "sharpen": {"updates": 41, "batch": 4},
+    "architecture": {
+        "keypoints": 4, "encoder_width": 4, "decoder_width": 4, "hidden": 32
+    },
+}
+class Interruption(Exception): pass
+def interrupt(stage, done, total, values):
+    if (stage, done) == ("sharpen", 21): raise Interruption
+def train(run, progress=lambda *_: None):
+    trainer = Trainer(
+        Recording(dataset), TrainConfig.from_dict(settings), folder / run, progress=progress
+    )
+    trainer.run()
+    return trainer
+whole = train("whole")
+terms = [row["difference"] for row in whole.history if "difference" in row]
+assert terms[-1] < 0.9 * terms[0], terms
+assert whole.provenance()["updates"]["sharpen"] == 41
+try:
+    train("cut", interrupt)
+    raise AssertionError("not interrupted")
+except Interruption:
+    pass
+again = train("cut")
+for name, weight in whole.model.state_dict().items():
+    assert torch.equal(again.model.state_dict()[name], weight), name
+plain = dataclasses.replace(TrainConfig.from_dict(settings), sharpen=TrainConfig().sharpen)
+assert plain.representation_settings() != TrainConfig.from_dict(settings).representation_settings()
+assert "| `sharpen.batch` | `32` |" in sources.phases()
+"""
+PARAMETER = """
+import sys
+import rclpy
+from rclpy.parameter import Parameter
+from wm_mpc.nodes.mpc.parameters import MpcSettings
+from wm_mpc.ros.parameters import declare
+rclpy.init(domain_id=int(sys.argv[1]))
+node = rclpy.create_node("mpc", start_parameter_services=False)
+parameters = declare(node, MpcSettings)
+assert parameters.values().patience == 5.0
+described = node.describe_parameter("patience")
+assert described.description == (
+    "Time without a goal after which the status warns; 0: never [s]"
+), described.description
+(accepted,) = described.floating_point_range
+assert (accepted.from_value, accepted.to_value) == (0.0, 600.0)
+(result,) = node.set_parameters([Parameter("patience", value=601.0)])
+assert not result.successful
+assert "patience out of range Min: 0.0, Max: 600.0" in result.reason, result.reason
+(result,) = node.set_parameters([Parameter("patience", value=0)])
+assert result.successful and parameters.values().patience == 0.0
+node.destroy_node()
+rclpy.shutdown()
 """
 LAUNCH = """
 import sys
@@ -90,15 +192,42 @@ def register(text, root):
     before, found, after = re.split(
         rf"^({table}: dict\[.*\] = \{{\n)", registry.read_text(encoding="utf-8"), flags=re.MULTILINE
     )
-    changed = f"{before}{statement}\n\n{found}    {entry}\n{after}"
+    above = re.search(r"add an entry above `(\w+)` to", text)  # or else the first
+    place = after.index(f'    "{above[1]}": ') if above else 0
+    entries = f"{after[:place]}    {entry}\n{after[place:]}"
+    changed = f"{before}{statement}\n\n{found}{entries}"
     registry.write_text(changed, encoding="utf-8")
+    return path
+
+
+def add_field(text, root):
+    """Add a field to a dataclass as a page says; the path."""
+    path, kind = re.search(r"In `([^`]+)`,\s+add a field to `(\w+)`:", text).groups()
+    before, found, after = re.split(
+        rf'^(class {kind}\b.*?"""\n\n)',
+        (root / path).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL,
+    )  # fmt: skip
+    (_, field), *_ = code_blocks(text, "python")
+    indented = textwrap.indent(field, "    ")
+    (root / path).write_text(f"{before}{found}{indented}\n{after}", encoding="utf-8")
+    return path
+
+
+def add_launch_argument(text, root):
+    """Add a launch argument as a page says; the path."""
+    path, table = re.search(r"In `(launch/[^`]+)`,\s+add an entry to `(\w+)`:", text).groups()
+    _, (_, entry) = code_blocks(text, "python")
+    before, found, after = re.split(
+        rf"^({table} = \(\n)", (root / path).read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    (root / path).write_text(f"{before}{found}    {entry},\n{after}", encoding="utf-8")
     return path
 
 
 def add(name, root):
     """Follow a page in a copy of the package; paths of the files that it touches."""
     text = page(name)
-    touched = [register(text, root)]
+    touched = [add_field(text, root) if name == "parameter" else register(text, root)]
     for path, example in new_files(text).items():
         assert not (root / path).exists(), path
         shutil.copy(ROOT / "docs" / "examples" / example, root / path)
@@ -121,7 +250,7 @@ def copy_with(tmp_path_factory):
 
 
 def environment(root):
-    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(root), str(ROOT / "tools"), os.environ.get("PYTHONPATH", "")])
     return os.environ | {"PYTHONPATH": path}
 
 
@@ -138,7 +267,7 @@ def promised(name):
     row = re.search(
         rf"^\| \[[^|]*\]\(docs/extend/{name}\.md\) \| (\w+):", contributing, re.MULTILINE
     )
-    said = re.search(r"^You touch (\w+) files", page(name), re.MULTILINE)
+    said = re.search(r"^You touch (\w+) files?", page(name), re.MULTILINE)
     return NUMBERS[said[1]], NUMBERS[row[1]]
 
 
@@ -163,6 +292,103 @@ def test_task_that_was_added_is_recorded(copy_with):
 def test_synthesis_method_that_was_added_trains_a_model(copy_with, tmp_path):
     root, _ = copy_with("synthesis")
     python(SYNTHESIS, root, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def disc(copy_with, tmp_path_factory):
+    """A copy of the package with the page's environment, and where the commands of the page put
+    what they made."""
+    pytest.importorskip("gymnasium")
+    root, _ = copy_with("environment")
+    shutil.copy(ROOT / "docs" / "examples" / "disc_environment.py", root)
+    folder = tmp_path_factory.mktemp("disc")
+    python(ENVIRONMENT, root, folder)
+    return root, folder
+
+
+def test_environment_that_was_added_is_recorded_learned_and_evaluated(disc):
+    _, folder = disc
+    provenance = json.loads((folder / "run" / "metrics.json").read_text())
+    assert provenance["synthesis"] == ["random", "online", "adversarial"]
+
+
+@pytest.mark.ros
+def test_environment_that_was_added_runs_behind_topics(disc, domain_id):
+    """In lockstep: every observation is answered by a plan."""
+    pytest.importorskip("rclpy")
+    root, folder = disc
+    clocked = ("lockstep:=true", "use_sim_time:=true", "planner.backend:=torch")
+    checkpoint = f"checkpoint:={folder / 'run' / 'disc.safetensors'}"
+    with node(root, domain_id, checkpoint, *clocked):
+        given = ("task:=disc", "episodes:=2", "episode_steps:=5", "lockstep:=true")
+        words = [word for parameter in given for word in ("-p", parameter)]
+        done = subprocess.run(
+            [sys.executable, "-m", "wm_mpc.nodes.sim", "--ros-args", *words],
+            cwd=root, env=environment(root) | {"ROS_DOMAIN_ID": str(domain_id)},
+            capture_output=True, text=True, timeout=90,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"episodes 2  success \d  mean steps \S+  mean plan \S+", done.stdout)
+
+
+def test_phase_that_was_added_trains_the_decoder_and_resumes(copy_with, tmp_path):
+    root, _ = copy_with("phase")
+    python(PHASE, root, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A copy of all that update_docs reads and writes, and a function that says which files differ
+    from ours."""
+    root = tmp_path_factory.mktemp("repository")
+    folders = ("wm_mpc", "config", "docs", "launch", "tools")
+    for folder in folders:
+        unneeded = shutil.ignore_patterns("__pycache__", "measured")
+        shutil.copytree(ROOT / folder, root / folder, ignore=unneeded)
+    for file in ("README.md", "setup.py"):
+        shutil.copy(ROOT / file, root / file)
+    for folder in ("results", "checkpoints"):
+        (root / folder).symlink_to(ROOT / folder)
+
+    def changed():
+        files = [path.relative_to(root) for f in folders for path in (root / f).rglob("*.*")]
+        names = {
+            str(path) for path in files
+            if path.suffix != ".pyc" and (root / path).is_file()
+            and (ROOT / path).read_bytes() != (root / path).read_bytes()
+        }  # fmt: skip
+        return sorted(names)
+
+    return root, changed
+
+
+def update_docs(root):
+    command = [sys.executable, "tools/update_docs.py"]
+    subprocess.run(command, cwd=root, env=environment(root), check=True, timeout=120)
+
+
+@pytest.mark.ros
+def test_parameter_that_was_added_is_declared_documented_and_a_launch_argument(
+    repository, domain_id
+):
+    """With a field, what update_docs makes, and a line for the launch argument: no other file."""
+    pytest.importorskip("rclpy")
+    root, changed = repository
+    text = page("parameter")
+    settings = add_field(text, root)
+    update_docs(root)
+    made = ["docs/reference/parameters.md", "wm_mpc/ros/parameters.json"]
+    assert changed() == sorted([settings, *made])
+    python(PARAMETER, root, domain_id)
+
+    launch = add_launch_argument(text, root)
+    update_docs(root)
+    assert changed() == sorted([settings, *made, launch, "docs/reference/launch.md"])
+    sentence = "Time without a goal after which the status warns; 0: never"
+    row = f"| `patience` | `5.0` | 0 to 600 s | {sentence} | at any time |"
+    assert row in (root / made[0]).read_text(encoding="utf-8")
+    row = f"| `patience` | `5.0` | {sentence} (s). |"
+    assert row in (root / "docs/reference/launch.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.ros

@@ -179,6 +179,15 @@ def test_each_command_has_a_table_of_its_options_or_parameters(pages):
         assert any(each in commands for each in made), f"{name} has no table"
 
 
+def test_options_are_sentences_that_stand_alone(pages):
+    rows = [row for row in pages["docs/reference/cli.md"].splitlines() if row.startswith("| `--")]
+    assert len(rows) > 80
+    for row in rows:
+        assert "see below" not in row, row
+        assert re.search(r"[^.|:] One of `", row) is None, row
+        assert re.search(r"\| [A-Z]\w+\.[A-Z]+\b", row) is None, row
+
+
 def test_each_launch_file_has_a_table(pages):
     for name in sources.launch_files():
         assert f"<!-- made: launch {name} -->" in pages["docs/reference/launch.md"]

@@ -1,4 +1,4 @@
-"""Thousands of damaged checkpoints, from a seed: each is read whole or is one CheckpointError."""
+"""A thousand damaged checkpoints, from a seed: each is read whole or is one CheckpointError."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wm_mpc.model.familiarity import Familiarity
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
-ROUNDS = 150  # damaged files of each kind
+ROUNDS = 60  # damaged files of each kind
 PEAK = 64 * 1024  # kB that reading such files may take at any moment; each has 60 kB
 
 

@@ -54,7 +54,7 @@ def make_model(*, rounded):
     for weight in (weight for part in parts for weight in part.parameters()):
         weight.add_(0.2 * torch.randn_like(weight))  # so that everything matters
     if rounded:
-        model.dynamics.round_weights()
+        model.dynamics.round_weights()  # type: ignore[attr-defined]
     return model
 
 

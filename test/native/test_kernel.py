@@ -55,7 +55,7 @@ def make_model(
     for weight in (*model.dynamics.parameters(), *model.embedding.parameters()):
         weight.add_(0.3 * torch.randn_like(weight))  # so that everything matters
     if rounded:
-        model.dynamics.round_weights()
+        model.dynamics.round_weights()  # type: ignore[attr-defined]
     return model
 
 

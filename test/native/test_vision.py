@@ -66,6 +66,8 @@ def test_scene_and_redrawn_image_are_those_of_torch(sizes):
         latent = torch.cat([scene, state[0]])
         expected = float(image_error(model, image[None], latent[None])[0])
         assert vision.image_error(image, latent) == pytest.approx(expected, abs=1e-5)
+        drawn = model.decode(latent[None])[0].permute(1, 2, 0)
+        torch.testing.assert_close(vision.redraw(latent), drawn, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("value", [0, 255])

@@ -20,7 +20,8 @@ from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image, state_to_odometry
 from wm_mpc.ros.running import spinning
 from wm_mpc.ros.timing import to_stamp
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks.wall import Wall
 
 
@@ -112,7 +113,7 @@ class RunningMpc(RunningNode):
         self._appended = create(Image, "goal/append/image", qos.APPENDED)
         self.plans = observer.listen(JointTrajectory, "planned_actions", qos.PLANNED_ACTIONS)
         self.diagnostics = observer.listen(DiagnosticArray, "diagnostics", qos.STATUS)
-        with Simulation(Wall()) as simulation:
+        with simulate(Wall()) as simulation:
             self.image = simulation.reset(episode_rng(3, "node", 0)).image
             self.goal = simulation.goal.observation.image
         # A robot that never moves, whatever it is told, would be a surprise.

@@ -79,7 +79,7 @@ class Fed:
 
     def good(self, topic, rng):
         """A message that can be used."""
-        message = self.subscriptions[topic].msg_type()
+        message = self.subscriptions[topic].msg_type()  # type: ignore[operator]
         message.header.stamp = self.stamp()
         image = self.spec.image
         if hasattr(message, "name"):
@@ -155,6 +155,8 @@ def test_no_message_on_any_topic_makes_a_callback_or_a_step_fail(feed, checkpoin
     [
         ("/odom", lambda m: setattr(m.twist.twist.linear, "x", 1e200), "odometry: vx is 1e+200"),
         ("/odom", lambda m: setattr(m.twist.twist.linear, "y", 1e39), "odometry: vy is 1e+39"),
+        ("/goal/image", lambda m: setattr(m, "height", 3), "image is 3x64 rgb8"),
+        ("/goal/state", lambda m: setattr(m.twist.twist.linear, "x", np.inf), "vx is inf"),
         ("/goal/append/image", lambda m: setattr(m, "height", 3), "image is 3x64 rgb8"),
         ("/goal/append/state", lambda m: setattr(m.twist.twist.linear, "x", np.nan), "vx is nan"),
     ],

@@ -24,7 +24,8 @@ from wm_mpc.experiments.common.settings import task_parameter_file
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image, state_to_odometry
 from wm_mpc.ros.timing import to_nanoseconds, to_stamp
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks.wall import Wall
 
 pytestmark = pytest.mark.ros
@@ -77,7 +78,7 @@ class Scene:
             "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         }
         self._stack = contextlib.ExitStack()
-        simulation = self._stack.enter_context(Simulation(Wall()))
+        simulation = self._stack.enter_context(simulate(Wall()))
         start = simulation.reset(episode_rng(4, "node", 0))
         self.pictures = []
         for number in range(3):

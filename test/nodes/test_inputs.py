@@ -65,7 +65,7 @@ class Listener:
     @now.setter
     def now(self, ms):
         self._now = ms
-        self.node.get_clock().set_ros_time_override(Time(nanoseconds=T0 + round(ms * MS)))
+        self.node.get_clock().set_ros_time_override(Time(nanoseconds=T0 + round(ms * MS)))  # type: ignore[attr-defined]
 
     def image(self, at, latency=0):
         """A picture of a moment, that comes `latency` ms later."""

@@ -49,7 +49,7 @@ def dataset(tmp_path_factory):
     from wm_mpc.cli import collect
 
     path = tmp_path_factory.mktemp("episodes") / "wall"
-    assert collect.main(["--dataset", str(path), "--episodes=3", "--steps=60", "--workers=1"]) == 0
+    assert collect.main(["--dataset", str(path), "--episodes=3", "--steps=20", "--workers=1"]) == 0
     return path
 
 
@@ -124,12 +124,27 @@ def start_learner(observer, dataset, tmp_path):
         yield start
 
 
+@pytest.fixture(scope="module")
+def ongoing(dataset, tmp_path_factory):
+    """A learner with an endless training, for all tests after which it trains again."""
+    folder = tmp_path_factory.mktemp("ongoing")
+    config = folder / "train.yaml"
+    config.write_text(TINY.format(updates=ENDLESS))
+    with contextlib.ExitStack() as stack:
+        domain = stack.enter_context(contextlib.contextmanager(free_domain)())
+        observer = stack.enter_context(contextlib.closing(Observer(domain)))
+        values = {"dataset": str(dataset), "run": str(folder / "run"), "workers": "1", "nice": 0}
+        learner = RunningLearner(observer, **values, config=str(config))
+        yield stack.enter_context(contextlib.closing(learner))
+
+
 @pytest.fixture
-def training(start_learner, settings):
+def training(ongoing):
     """A learner in the middle of an endless training."""
-    learner = start_learner(config=settings(ENDLESS))
-    learner.wait_for_update("dynamics", 1)
-    return learner
+    if ongoing.values.get("state") in ("failed", "stopped"):
+        assert ongoing.call("start").success
+    ongoing.wait_for_update("dynamics", 1)
+    return ongoing
 
 
 def is_alive(pid):
@@ -221,13 +236,14 @@ def test_it_ends_with_a_failure_when_told_so(start_learner):
 # ------------------------------------------------------------------------------ start and stop
 
 
-def test_stop_saves_and_start_goes_on_from_there(training, tmp_path):
+def test_stop_saves_and_start_goes_on_from_there(training):
     training.wait_for_update("dynamics", 50)
     response = training.call("stop")
     assert response.success, response.message
     training.wait_for_state("stopped")
     stopped_at = int(training.values["update"])
-    assert (tmp_path / "run" / "state.pt").exists()
+    run = Path(training.node.get_parameter("run").value)
+    assert (run / "state.pt").exists()
     seen = len(training.progress)
     response = training.call("start")
     assert response.success, response.message
@@ -342,10 +358,12 @@ def test_system_without_room_for_a_process_is_a_failure_too(start_learner, monke
 
 
 @pytest.mark.timing
-def test_end_of_the_node_is_quick_and_leaves_nothing(training):
-    pid = training.training_pid()
+def test_end_of_the_node_is_quick_and_leaves_nothing(start_learner, settings):
+    learner = start_learner(config=settings(ENDLESS))
+    learner.wait_for_update("dynamics", 1)
+    pid = learner.training_pid()
     started = time.monotonic()
-    training.close()
+    learner.close()
     assert time.monotonic() - started < 3.0
     assert not is_alive(pid)
 
@@ -386,7 +404,8 @@ def test_live_learner_learns_from_the_running_robot_and_the_controller_takes_it_
     time_is_simulated = "use_sim_time:=true"
     nodes = {
         "sim": ["task:=wall", "real_time_factor:=5.0"],
-        "mpc": ["checkpoint:=wall", "auto_reload:=true", time_is_simulated],
+        "mpc": ["checkpoint:=wall", "auto_reload:=true", "planner.iterations:=2",
+                time_is_simulated],
         "learner": ["mode:=live", "task:=wall", f"run:={tmp_path}", "live.every:=60",
                     "live.updates:=10", time_is_simulated],
     }  # fmt: skip

@@ -9,6 +9,7 @@ import functools
 import math
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -401,6 +402,21 @@ def test_a_person_who_stops_the_robot_does_not_wait_for_the_next_plan(start_mpc,
     mpc.wait_until(lambda: not mpc.plans[-1].points, "the hold", 1.0)
 
 
+def test_a_hold_does_not_wait_for_pictures_that_are_drawn(mpc, monkeypatch):
+    session, begun, drawn = mpc.node._session, threading.Event(), threading.Event()
+
+    def draw(*_):
+        begun.set()
+        drawn.wait(10.0)
+
+    monkeypatch.setattr(session._pictures, "publish", draw)
+    assert begun.wait(10.0)
+    session.hold_at_once()
+    mpc.wait_until(lambda: not mpc.plans[-1].points, "the hold", 5.0)
+    assert not drawn.is_set()
+    drawn.set()
+
+
 @pytest.mark.parametrize("stays", [True, False])
 @pytest.mark.parametrize("how", ["hold", "clear_goals"])
 def test_what_was_being_planned_when_a_person_stopped_the_robot_is_not_sent(start_mpc, how, stays):
@@ -710,7 +726,7 @@ def test_file_that_was_written_again_is_loaded_again(start_mpc, announcer, monke
     mpc = start_mpc(auto_reload=True)
     mpc.start()
     loaded = []
-    load = module.load_checkpoint
+    load = module.load_checkpoint  # type: ignore[attr-defined]
     monkeypatch.setattr(module, "load_checkpoint", lambda path: loaded.append(path) or load(path))
     path = announcer.make("new.safetensors")
     announcer.announce(path)
@@ -840,7 +856,7 @@ def test_reload_does_not_miss_a_period(mpc, announcer, monkeypatch, kind):
     mpc.wait_until(lambda: len(times) > 30, "plans")
     usual = largest_gaps()
     announcer.announce(announcer.make("new.safetensors"))
-    monkeypatch.setattr(module, "load_checkpoint", slowly(kind, module.load_checkpoint))
+    monkeypatch.setattr(module, "load_checkpoint", slowly(kind, module.load_checkpoint))  # type: ignore[attr-defined]
     gaps, holds = [], []
     for _ in range(3):
         first, started = len(times) - 1, time.monotonic()

@@ -450,3 +450,28 @@ def test_the_judge_of_this_test_sees_a_jump():
     world.node.topics["commands"].sent.append((time + world.period, message))
     with pytest.raises(AssertionError, match=r"a step of 1\.80"):
         world.judge()
+
+
+def test_a_plan_leaves_first_on_planned_actions_and_a_hold_first_on_what_moves_motors(arm):
+    node, outputs = arm
+    order = []
+    for name, topic in node.topics.items():
+        topic.publish = lambda _, name=name: order.append(name)
+    outputs.publish(node.nanoseconds, climb(), named([0.5, 0.5]))
+    assert order == ["planned_actions", "commands", "joint_trajectory"]
+    order.clear()
+    outputs.hold(node.nanoseconds, named([0.5, 0.5]))
+    assert order == ["commands", "joint_trajectory", "planned_actions"]
+
+
+def test_a_hold_leaves_on_planned_actions_though_a_stream_fails(arm):
+    node, outputs = arm
+    before = len(node.topics["planned_actions"].sent)
+
+    def fail(_):
+        raise RuntimeError("publisher is invalid")
+
+    node.topics["commands"].publish = fail
+    with pytest.raises(RuntimeError, match="invalid"):
+        outputs.hold(node.nanoseconds, named([0.5, 0.5]))
+    assert len(node.topics["planned_actions"].sent) == before + 1

@@ -18,7 +18,8 @@ from wm_mpc.nodes.mpc.node import Mpc
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image
 from wm_mpc.ros.timing import to_duration, to_stamp
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks.reach_joints import ReachJoints
 
 from .running import RunningNode
@@ -92,7 +93,7 @@ def test_goals_are_reached_through_a_controller_that_rejects_jumps(observer):
     included."""
     diagnostics = observer.listen(DiagnosticArray, "diagnostics", qos.STATUS)
     goals = observer.node.create_publisher(Image, "goal/image", qos.LATCHED)
-    with Simulation(ReachJoints()) as simulation, Simulation(ReachJoints()) as judge:
+    with simulate(ReachJoints()) as simulation, simulate(ReachJoints()) as judge:
         simulation.reset(episode_rng(1, "node", 0))
         speed = 1.05 * LIMIT  # a point's time is a whole number of nanoseconds, and so on
         arm = stand_in.StandInController(observer, simulation, speed)

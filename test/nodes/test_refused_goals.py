@@ -180,6 +180,29 @@ def test_refused_appended_goals_are_counted_and_said_too(receiver):
     assert len(receiver.goals._queue.all()) == 1
 
 
+def test_one_book_counts_refused_goals_and_says_on_which_topics_they_came(receiver):
+    receiver.image(picture())
+    receiver.image(picture(90, 2, height=0))
+    receiver.image(picture(91, 3, height=0))
+    receiver.state(joints([math.nan, 0.0], 3))
+    receiver.goals._append_image(picture(90, 4, width=0))
+    book = receiver.inputs._dropped
+    assert book.values()["messages dropped"] == (
+        "2 on /goal/image, 1 on /goal/state, 1 on /goal/append/image"
+    )
+    last = book.values()["last dropped message"]
+    assert last.startswith("/goal/append/image: goal refused: goal image is 16x0")
+    assert receiver.refusals()[0] == 4
+    assert receiver.refusals()[1].endswith("(goal/append/image)")
+
+
+def test_other_messages_that_were_dropped_are_no_goals(receiver):
+    receiver.inputs._dropped.note("/joint_states", "position of elbow is nan")
+    assert "goals refused" not in receiver.inputs.values()
+    receiver.image(picture(height=0))
+    assert receiver.refusals()[0] == 1
+
+
 def test_any_broken_goal_is_taken_whole_or_refused_by_name(receiver):
     """Seeded: fields of good messages with values of all kinds. Nothing but a refusal comes of
     what cannot be read, and what is taken can be planned for."""
@@ -201,7 +224,7 @@ def test_any_broken_goal_is_taken_whole_or_refused_by_name(receiver):
         if rng.random() < 0.7:
             changes = {name: rng.choice(strange[name]) for name in rng.sample([*strange], 2)}
             if "data" in changes:
-                changes["data"] = array.array("B", changes["data"])
+                changes["data"] = array.array("B", changes["data"])  # type: ignore[call-overload]
             goal = receiver.image(picture(rng.randrange(256), number + 2, **changes))
         else:
             position = [rng.choice(values) for _ in range(rng.choice((0, 1, 2, 2, 2, 3)))]

@@ -25,8 +25,9 @@ from wm_mpc.ros import qos
 from wm_mpc.ros.messages import actions_to_trajectory, image_to_rgb
 from wm_mpc.ros.status import from_diagnostics
 from wm_mpc.ros.timing import from_seconds, to_nanoseconds
-from wm_mpc.sim.bullet import Simulation, episode_rng
 from wm_mpc.sim.disturbance import Disturbance
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks.wall import Wall
 
 pytestmark = pytest.mark.ros
@@ -48,7 +49,7 @@ def speed(odometry):
 
 def episode_start(seed, number):
     """What episode `number` (from 1) of a seed begins with: observation and goal."""
-    with Simulation(Wall()) as simulation:
+    with simulate(Wall()) as simulation:
         observation = simulation.reset(episode_rng(seed, "node", number - 1))
         return observation, simulation.goal, simulation.task.pose()
 
@@ -91,7 +92,7 @@ def test_first_observation_and_goal_are_those_of_the_seed(start_sim):
 def test_a_camera_that_was_moved_sees_the_scene_and_the_goal_from_elsewhere(start_sim):
     sim = start_sim(seed=5, **{"disturbance.camera": 0.1})
     usual, _, _ = episode_start(5, 1)
-    with Simulation(Disturbance(camera=0.1).apply(Wall())) as simulation:
+    with simulate(Disturbance(camera=0.1).apply(Wall())) as simulation:
         moved = simulation.reset(episode_rng(5, "node", 0)).image
     first = np.frombuffer(sim.images[0].data, np.uint8).reshape(usual.image.shape)
     assert np.array_equal(first, moved)

@@ -75,7 +75,7 @@ def model():
     torch.manual_seed(0)
     model = WorldModel(spec, Architecture(3, 4, 4, hidden=8))
     model.eval().requires_grad_(False)
-    model.dynamics.head[-1].weight.mul_(20.0)  # so that actions matter
+    model.dynamics.head[-1].weight.mul_(20.0)  # type: ignore[attr-defined]  # so that actions matter
     return model
 
 

@@ -208,10 +208,10 @@ def test_seed_is_used(name):
 
 @every_planner
 def test_global_random_numbers_are_left_alone(name):
-    torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]
     plan(dataclasses.replace(QUICK[name], noise=0.2), quadratic(0.2))
     assert torch.equal(torch.get_rng_state(), torch_before)
-    assert (np.random.get_state()[1] == numpy_before).all()
+    assert (np.random.get_state()[1] == numpy_before).all()  # type: ignore[index]
 
 
 @every_planner

@@ -293,8 +293,16 @@ def test_two_at_once_wait_for_each_other(tmp_path):
     (tmp_path / "tools" / "requirements.txt").touch()
     code = "import sys, bootstrap\nwith bootstrap.locked():\n  print('in', flush=True); input()"
     command = [sys.executable, "-c", code]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    first, second = (subprocess.Popen(command, cwd=tmp_path / "tools", **pipes) for _ in range(2))
+    first, second = (
+        subprocess.Popen(
+            command,
+            cwd=tmp_path / "tools",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    )
     lines = [first.stdout.readline(), second.stdout.readline()]
     waiting = "[setup] waiting for another set-up of this checkout to end\n"
     assert sorted(lines) == sorted(["in\n", waiting])

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from wm_mpc.model.checkpoint import load_checkpoint
+
 ROOT = Path(__file__).resolve().parents[2]
 SETUP_PY = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
 
@@ -38,6 +40,20 @@ def test_versions_agree():
     text = (ROOT / "wm_mpc" / "__init__.py").read_text(encoding="utf-8")
     version = re.search(r'^__version__ = "(.+)"', text, re.MULTILINE).group(1)
     assert PACKAGE.findtext("version") == version
+
+
+def test_changelog_has_the_version_with_its_date_and_room_for_the_next():
+    lines = (ROOT / "CHANGELOG.rst").read_text(encoding="utf-8").splitlines()
+    titles = [lines[n - 1] for n, line in enumerate(lines) if re.fullmatch("-+", line)]
+    assert titles[0] == "Forthcoming"
+    assert re.fullmatch(rf"{PACKAGE.findtext('version')} \(\d{{4}}-\d\d-\d\d\)", titles[1])
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "checkpoints").glob("*.safetensors")), ids=str)
+def test_shipped_checkpoints_of_an_older_version_are_read(path):
+    model, metadata = load_checkpoint(path)
+    assert metadata["wm_mpc"] in ("0.1.0", PACKAGE.findtext("version"))
+    assert model.spec.task == path.stem
 
 
 @pytest.mark.parametrize("name", EXECUTABLES)

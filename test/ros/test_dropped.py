@@ -24,7 +24,7 @@ def test_they_are_counted_by_topic_and_the_last_reason_is_told_for_a_while():
     }
     now[0] += SHOWN + 0.1
     assert dropped.recent() == ""
-    assert dropped.values()["last dropped message"].endswith("image is 0x0")
+    assert str(dropped.values()["last dropped message"]).endswith("image is 0x0")
 
 
 def test_a_reason_of_any_length_is_cut():

@@ -7,13 +7,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from wm_mpc.sim.bullet import STREAMS, Simulation, episode_rng
+from wm_mpc.sim.engine import STREAMS, episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks.wall import Wall
 
 
 @pytest.fixture(scope="module")
 def simulation():
-    with Simulation(Wall()) as simulation:
+    with simulate(Wall()) as simulation:
         yield simulation
 
 
@@ -47,7 +48,7 @@ def test_restored_state_reproduces_the_recording(simulation, seed, first):
 
 def test_other_simulation_gives_the_same(simulation):
     expected = record(simulation, 3)
-    with Simulation(Wall()) as other:
+    with simulate(Wall()) as other:
         for one, same in zip(expected, record(other, 3), strict=True):
             assert np.array_equal(one, same)
 
@@ -137,7 +138,7 @@ def test_start_is_no_success(simulation):
 
 
 def test_there_is_no_success_without_a_goal():
-    with Simulation(Wall()) as fresh, pytest.raises(RuntimeError, match="no goal yet"):
+    with simulate(Wall()) as fresh, pytest.raises(RuntimeError, match="no goal yet"):
         fresh.is_success()
 
 
@@ -167,10 +168,10 @@ def test_control_period_must_be_whole_physics_steps():
     task = Wall()
     task.spec = dataclasses.replace(Wall.spec, control_period=0.0123)
     with pytest.raises(ValueError, match=r"0\.0123 s is not a whole number of physics steps"):
-        Simulation(task)
+        simulate(task)
 
 
 def test_closed_simulation_can_be_closed_again():
-    simulation = Simulation(Wall())
+    simulation = simulate(Wall())
     simulation.close()
     simulation.close()

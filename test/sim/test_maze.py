@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.planar import TOLERANCE
 from wm_mpc.sim.tasks.maze import DAMPING, MASS, Maze
 from wm_mpc.sim.tasks.maze_explorer import MAX_FORCE
@@ -32,7 +33,7 @@ ALL_CELLS = list(itertools.product(range(CELLS), repeat=2))
 
 @pytest.fixture(scope="module")
 def simulation():
-    with Simulation(Maze()) as simulation:
+    with simulate(Maze()) as simulation:
         yield simulation
 
 

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks.push_t import (
     CENTRE,
     GOAL_STEPS,
@@ -21,7 +22,7 @@ from wm_mpc.sim.tasks.push_t import (
 
 @pytest.fixture(scope="module")
 def shared_simulation():
-    with Simulation(PushT()) as simulation:
+    with simulate(PushT()) as simulation:
         yield simulation
 
 

@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.panda import JOINTS
 from wm_mpc.sim.tasks.reach import HIGH, LOW, MAX_SPEED, TOLERANCE, Reach
 
@@ -17,7 +18,7 @@ MIDDLE = (LOW + HIGH) / 2
 
 @pytest.fixture(scope="module")
 def shared_simulation():
-    with Simulation(Reach()) as simulation:
+    with simulate(Reach()) as simulation:
         yield simulation
 
 

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.panda import JOINTS, MAX_SPEED
 from wm_mpc.sim.reaching import HIGH, LOW, TOLERANCE
 from wm_mpc.sim.tasks.reach_joints import MIDDLE, RATE_LIMIT, REACH, ReachJoints
@@ -18,7 +19,7 @@ CHANGE = RATE_LIMIT * SPEC.control_period  # rad, of one command to the next
 
 @pytest.fixture(scope="module")
 def shared_simulation():
-    with Simulation(ReachJoints()) as simulation:
+    with simulate(ReachJoints()) as simulation:
         yield simulation
 
 

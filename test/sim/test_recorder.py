@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import tempfile
 
@@ -12,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wm_mpc.sim.film_picture import Picture, compose, project, size, split_strip
 from wm_mpc.sim.gif import GifWriter
-from wm_mpc.sim.recorder import Picture, Recorder, RecorderError, compose, project
+from wm_mpc.sim.recorder import Recorder, RecorderError
 from wm_mpc.sim.task import CameraView
 from wm_mpc.spec import ActionSpec
 
@@ -33,7 +35,7 @@ def test_gif_has_every_picture_at_the_rate(tmp_path, name):
         recorder.add(picture(shade), wait=True)
     assert "recorded 5 pictures" in recorder.close()
     with PIL.Image.open(tmp_path / name) as film:
-        assert film.n_frames == 5
+        assert film.n_frames == 5  # type: ignore[attr-defined]
         assert film.info["duration"] == 100
         assert film.info["loop"] == 0, "for ever"
 
@@ -42,7 +44,7 @@ def length_and_pictures(path):
     """Milliseconds of a film, and its pictures as rgb arrays."""
     pictures, length = [], 0
     with PIL.Image.open(path) as film:
-        for i in range(film.n_frames):
+        for i in range(film.n_frames):  # type: ignore[attr-defined]
             film.seek(i)
             length += film.info["duration"]
             pictures.append(np.array(film.convert("RGB")))
@@ -122,3 +124,90 @@ def test_predicted_path_is_drawn_over_the_picture():
 def test_plan_without_points_is_said_so():
     shown = compose(picture(points=0), VIEW, ACTION)
     assert (shown != compose(picture(points=3), VIEW, ACTION)).any()
+
+
+# ---------------------------------------------------------------------- strip of imagined images
+
+
+def imagined(count, width=64, height=64):
+    """Images of different shades."""
+    return [np.full((height, width, 3), 20 + 30 * k, np.uint8) for k in range(count)]
+
+
+def with_strip(**changes):
+    return compose(dataclasses.replace(picture(100), **changes), VIEW, ACTION, strip=True)
+
+
+@pytest.mark.parametrize("strip", [False, True])
+def test_size_of_a_picture_is_known_before_it_is_drawn(strip):
+    shown = compose(picture(), VIEW, ACTION, strip=strip)
+    assert (shown.shape[1], shown.shape[0]) == size(strip=strip)
+    assert shown.shape[0] % 2 == shown.shape[1] % 2 == 0, "encoders want even sizes"
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8, 21])
+@pytest.mark.parametrize("shape", [(64, 64), (128, 64), (64, 128)])
+def test_every_imagined_image_is_in_the_film(count, shape):
+    images = [np.full((*shape, 3), (200, 0, 3 * k), np.uint8) for k in range(count)]
+    shown = with_strip(imagined=images)
+    for image in images:
+        assert (shown == image[0, 0]).all(axis=2).any()
+
+
+def test_plan_without_imagined_images_is_said_so():
+    assert (with_strip(imagined=[]) != with_strip(imagined=imagined(4))).any()
+
+
+def test_state_of_the_controller_is_in_the_film():
+    holding = with_strip(state="holding: no image for 0.6 s", is_fine=False)
+    assert (holding != with_strip(state="planning")).any()
+
+
+@given(st.text(max_size=300))
+def test_any_state_fits_into_the_picture(text):
+    shown = with_strip(state=text, is_fine=False)
+    assert (shown[:, -4:] == shown[0, 0]).all(), "something is written up to the edge"
+
+
+@given(st.integers(1, 30), st.integers(8, 40), st.integers(8, 40))
+def test_strip_is_split_into_the_images_it_is_made_of(count, height, width):
+    images = [np.full((height, width, 3), k, np.uint8) for k in range(count)]
+    parts = split_strip(np.concatenate(images, axis=1), width / height)
+    assert len(parts) == count
+    for part, image in zip(parts, images, strict=True):
+        np.testing.assert_array_equal(part, image)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "mp4"])
+def test_film_with_a_strip_can_be_played(tmp_path, suffix):
+    path = tmp_path / f"film.{suffix}"
+    recorder = Recorder(str(path), VIEW, ACTION, rate=10.0, strip=True)
+    for count in (0, 5, 8):
+        recorder.add(dataclasses.replace(picture(), imagined=imagined(count)), wait=True)
+    recorder.close()
+    film = cv2.VideoCapture(str(path))
+    found, shown = film.read()
+    assert found
+    assert (shown.shape[1], shown.shape[0]) == size(strip=True)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "mp4"])
+def test_folder_in_place_of_the_film_is_named(tmp_path, suffix):
+    (tmp_path / f"film.{suffix}").mkdir()
+    with pytest.raises(RecorderError, match=r"cannot write .*Is a directory"):
+        Recorder(str(tmp_path / f"film.{suffix}"), VIEW, ACTION, rate=10.0)
+
+
+def test_missing_encoder_is_named_and_leaves_no_file(tmp_path, monkeypatch):
+    class NoEncoder:
+        def __init__(self, *_):
+            pass
+
+        def isOpened(self):  # noqa: N802, OpenCV's name
+            return False
+
+    monkeypatch.setattr(cv2, "VideoWriter", type("W", (NoEncoder,), {"fourcc": lambda *_: 0}))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(RecorderError, match=r"cannot encode mp4.*imageio-ffmpeg.*gif"):
+        Recorder(str(tmp_path / "film.mp4"), VIEW, ACTION, rate=10.0)
+    assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.planar import TOLERANCE
 from wm_mpc.sim.tasks import make_task
 from wm_mpc.sim.tasks.wall import (
@@ -23,7 +23,7 @@ DENT = 0.01  # m, how deep contacts may sink in
 
 @pytest.fixture(scope="module")
 def simulation():
-    with Simulation(Wall()) as simulation:
+    with simulate(Wall()) as simulation:
         yield simulation
 
 

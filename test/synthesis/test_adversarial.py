@@ -21,7 +21,7 @@ def model(request):
     torch.manual_seed(0)
     model = WorldModel(spec, Architecture(4, 4, 4, hidden=32))
     with torch.no_grad():
-        model.dynamics.head[-1].weight.mul_(10.0)
+        model.dynamics.head[-1].weight.mul_(10.0)  # type: ignore[attr-defined]
     return model
 
 

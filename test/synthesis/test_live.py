@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks.wall import Wall
 from wm_mpc.synthesis.live import LiveRecorder
 
@@ -30,7 +31,7 @@ def test_what_the_simulation_executed_and_showed_is_recorded():
     """Under plans that replace each other, each sent with the image it was made from."""
     recorder, rng = LiveRecorder(SPEC), np.random.default_rng(0)
     seen, executed = [], []
-    with Simulation(Wall()) as simulation:
+    with simulate(Wall()) as simulation:
         observation = simulation.reset(episode_rng(1, "node", 0))
         for number in range(30):
             stamp = START + number * PERIOD

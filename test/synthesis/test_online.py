@@ -11,8 +11,8 @@ import torch
 from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.data.episodes import Dataset, Recording
 from wm_mpc.model.world_model import Architecture, WorldModel
-from wm_mpc.sim.bullet import Simulation
 from wm_mpc.sim.collection import record_episode
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks.wall import Wall
 from wm_mpc.sim.workers import LocalWorkers
 from wm_mpc.synthesis import online
@@ -26,7 +26,7 @@ CONFIG = OnlineConfig(every=5, plans=4, horizon=HORIZON, restarts=2, iterations=
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory):
     dataset = Dataset.create(tmp_path_factory.mktemp("online"), Wall.spec)
-    with Simulation(Wall()) as simulation:
+    with simulate(Wall()) as simulation:
         for index in range(2):
             dataset.append(index, record_episode(simulation, 0, index, 20))
     return Recording(dataset)
@@ -36,7 +36,7 @@ def make_model(seed):
     """An untrained model in which actions matter."""
     torch.manual_seed(seed)
     model = WorldModel(Wall.spec, Architecture(3, 4, 4, hidden=8)).requires_grad_(False)
-    model.dynamics.linear.weight.normal_(0.0, 0.3)
+    model.dynamics.linear.weight.normal_(0.0, 0.3)  # type: ignore[attr-defined]
     return model
 
 
@@ -58,7 +58,7 @@ def test_transitions_are_what_the_simulator_really_does(model, recording):
     assert rollouts.actions.shape == (4, HORIZON, Wall.spec.block_size)
     starts = rollouts.images[:, 0].reshape(4, -1)
     frames = recording.images.reshape(len(recording.images), -1)
-    with Simulation(Wall()) as simulation:
+    with simulate(Wall()) as simulation:
         for number in range(4):
             frame = np.flatnonzero((frames == starts[number]).all(1))[0]
             images, states = execute(
@@ -132,7 +132,7 @@ def test_later_attempts_go_on_to_the_same_goal_from_where_the_plan_before_ended(
     rollouts = rollouts_of(model, recording, attempts=2)
     assert len(rollouts.images) == 4
     frames = recording.images.reshape(len(recording.images), -1)
-    with Simulation(Wall()) as simulation:
+    with simulate(Wall()) as simulation:
         for first in (0, 2):
             np.testing.assert_array_equal(goals[first], goals[first + 1])
             begin = rollouts.images[first, 0].reshape(-1)

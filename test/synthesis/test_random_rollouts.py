@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wm_mpc.data.episodes import Dataset, Recording
-from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
 from wm_mpc.sim.workers import LocalWorkers
 from wm_mpc.synthesis.random_rollouts import (
@@ -35,7 +35,7 @@ def beginning_of(recording, image, state):
 
 def test_rollouts_are_what_the_simulator_does_from_the_recorded_states(recording, rollouts):
     spec = recording.spec
-    with Simulation(make_task("wall")) as simulation:
+    with simulate(make_task("wall")) as simulation:
         for images, states, actions in zip(
             rollouts.images, rollouts.states, rollouts.actions, strict=True
         ):
@@ -101,7 +101,7 @@ def test_random_actions_are_both_steady_and_jittery():
 
 def test_execution_sees_one_frame_per_model_step(recording):
     spec = recording.spec
-    with Simulation(make_task("wall")) as simulation:
+    with simulate(make_task("wall")) as simulation:
         images, states = execute(
             simulation,
             recording.layouts[0],

@@ -261,3 +261,50 @@ def test_the_command_refuses_recordings_without_any_moment(recording, tmp_path, 
     arguments = ["--checkpoint", str(path), "--dataset", str(recording.dataset.path)]
     assert calibrate.main(arguments) == 1
     assert "no episode has 30 model steps (150 control steps)" in capsys.readouterr().err
+
+
+# ----------------------------------------------------------------- what light does not explain
+
+
+def test_what_light_does_not_explain_is_measured_and_kept(model, recording, tmp_path):
+    found = measure_familiarity(model, recording, episodes_of(recording))
+    assert found.unexplained > 0.0
+    model.familiarity = found
+    save_checkpoint(model, tmp_path / "model.safetensors", {})
+    assert load_checkpoint(tmp_path / "model.safetensors")[0].familiarity == found
+
+
+def test_an_older_description_knows_nothing_about_light():
+    written = Familiarity(1.0, 1.0, 1.0, 10, unexplained=0.02).to_dict()
+    assert Familiarity.from_dict(written).unexplained == 0.02
+    del written["unexplained"]
+    assert Familiarity.from_dict(written).unexplained == 0.0
+    with pytest.raises(SpecError, match="unexplained"):
+        Familiarity(1.0, 1.0, 1.0, 10, unexplained=-0.1)
+
+
+def test_ordinary_light_is_below_the_usual_error_nine_times_in_ten(model, recording):
+    frames = np.arange(len(recording.images))
+    usual = calibration.measure_unexplained(model, recording, frames)
+    errors = calibration.unexplained_errors(model, recording, frames, seed=0)
+    clean, disturbed = errors[: len(frames)], errors[len(frames) :]
+    assert float((clean > usual).float().mean()) <= 0.03
+    assert float((disturbed > usual).float().mean()) <= 0.15
+
+
+def test_only_light_keeps_weights_and_other_values(model, recording, tmp_path, capsys):
+    path, data = tmp_path / "model.safetensors", str(recording.dataset.path)
+    arguments = ["--checkpoint", str(path), "--dataset", data, "--only-light"]
+    save_checkpoint(model, path, {})
+    assert calibrate.main(arguments) == 1
+    assert "without --only-light" in capsys.readouterr().err
+    model.familiarity = Familiarity(0.5, 0.25, 0.125, 200, "data", "before")
+    save_checkpoint(model, path, {"seed": 3})
+    weights = load_checkpoint(path, exact=True)[0].state_dict()
+    assert calibrate.main(arguments) == 0
+    again, metadata = load_checkpoint(path, exact=True)
+    assert dataclasses.replace(again.familiarity, unexplained=0.0) == model.familiarity
+    assert again.familiarity.unexplained > 0.0
+    assert metadata["provenance"] == {"seed": 3}
+    for name, weight in again.state_dict().items():
+        assert torch.equal(weight, weights[name]), name

@@ -11,6 +11,8 @@ from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
 from wm_mpc.synthesis.registry import METHODS
 from wm_mpc.training import config
 from wm_mpc.training.config import ConfigError, TrainConfig
+from wm_mpc.training.phases.phase import Phase
+from wm_mpc.training.phases.registry import PHASES
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config" / "train.yaml"
 
@@ -135,7 +137,20 @@ def test_a_method_named_like_a_setting_is_refused(monkeypatch):
         horizon: int = 5
 
     with pytest.raises(TypeError, match="synthesis method horizon: a training setting has that"):
-        config._with_methods(Settings)
+        config._with_sections(Settings)
+
+
+def test_a_phase_named_like_a_setting_is_refused(monkeypatch):
+    class Horizon(Phase):
+        name, stream, settings = "horizon", 9, METHODS["random"].config
+
+    monkeypatch.setitem(PHASES, "horizon", Horizon)
+
+    class Settings:
+        horizon: int = 5
+
+    with pytest.raises(TypeError, match="phase horizon: a training setting has that name"):
+        config._with_sections(Settings)
 
 
 def test_each_method_has_a_section_and_is_used_only_if_named_or_by_default():

@@ -83,8 +83,8 @@ def test_dynamics_stay_half_of_those_before_the_first_round(model, moved):
     free = fine_tune(later, moved, dataclasses.replace(quick, keep=0.0), first=model)[0]
     kept = fine_tune(later, moved, quick, first=model)[0]
     for name, before in model.dynamics.state_dict().items():
-        expected = 0.5 * (before + free.dynamics.state_dict()[name])
-        torch.testing.assert_close(kept.dynamics.state_dict()[name], expected)
+        expected = 0.5 * (before + free.dynamics.state_dict()[name])  # type: ignore[attr-defined]
+        torch.testing.assert_close(kept.dynamics.state_dict()[name], expected)  # type: ignore[attr-defined]
 
 
 def test_a_worse_model_is_refused(model, moved, monkeypatch):
@@ -108,8 +108,8 @@ def test_held_out_episodes_stay_held_out_as_more_come(moved):
 
 def test_error_is_one_for_a_model_that_predicts_no_change(moved):
     model = WorldModel(moved.spec, Architecture(4, 4, 4, hidden=16)).eval().requires_grad_(False)
-    model.dynamics.head[-1].weight.zero_()
-    model.dynamics.head[-1].bias.zero_()
+    model.dynamics.head[-1].weight.zero_()  # type: ignore[attr-defined]
+    model.dynamics.head[-1].bias.zero_()  # type: ignore[attr-defined]
     assert held_out_error(model, moved, split(moved)[1], 3) == pytest.approx(1.0, abs=1e-3)
 
 
@@ -130,7 +130,7 @@ def test_settings_that_make_no_sense_are_named(change, reason):
 
 
 def test_friction_is_changed_only_where_there_is_some():
-    assert Disturbance(friction=2.0).apply(make_task("maze")).friction_factor == 2.0
+    assert Disturbance(friction=2.0).apply(make_task("maze")).friction_factor == 2.0  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="'wall' has no friction"):
         Disturbance(friction=2.0).apply(make_task("wall"))
     with pytest.raises(ValueError, match=r"friction is 0\.0"):

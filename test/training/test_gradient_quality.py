@@ -12,7 +12,7 @@ from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.resources import resolve_checkpoint
-from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
 from wm_mpc.training.gradient_quality import (
     GradientQuality,
@@ -93,7 +93,7 @@ def test_recorded_actions_lead_to_the_recorded_goal(shipped, recording):
     """The simulator, restored, does again what was recorded; so the goal is reached."""
     case = RecordedCase(shipped, recording, ObjectiveConfig(), 4, 3)
     _, blocks = recording.window(np.array([4]), 3)
-    with Simulation(make_task("wall")) as simulation:
+    with simulate(make_task("wall")) as simulation:
         images, latents = case.seen(simulation, torch.from_numpy(blocks))
     assert np.abs(images[-1].astype(int) - recording.images[case.goal]).mean() < 0.5
     assert case.distance(latents)[-1] < 0.05 < case.distance(latents)[0]

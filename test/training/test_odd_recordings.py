@@ -17,9 +17,10 @@ from wm_mpc.training.calibration import measure_familiarity
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.diagnostics import predict
 from wm_mpc.training.directory import TrainingError
+from wm_mpc.training.phases.registry import PHASES
 from wm_mpc.training.preparation import check_finite, data_notes
 from wm_mpc.training.replay import encode_all
-from wm_mpc.training.trainer import PHASES, Trainer
+from wm_mpc.training.trainer import Trainer
 
 TINY = TrainConfig(
     horizon=2,

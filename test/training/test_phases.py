@@ -13,7 +13,11 @@ from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.synthesis.method import Rollouts
 from wm_mpc.synthesis.registry import METHODS
 from wm_mpc.training.config import TrainConfig
-from wm_mpc.training.phases import DynamicsPhase, RepresentationPhase
+from wm_mpc.training.phases.dynamics import DynamicsPhase
+from wm_mpc.training.phases.phase import PhaseInputs
+from wm_mpc.training.phases.proposals import ProposalsPhase
+from wm_mpc.training.phases.registry import PHASES, check_phases, of_representation
+from wm_mpc.training.phases.representation import RepresentationPhase
 from wm_mpc.training.replay import Replay, encode_all
 
 CONFIG = TrainConfig(
@@ -52,7 +56,7 @@ def replay_of(model, directory, marker, steps, count=5):
 
 def phase_of(model, recording, latents, replays, **changes):
     config = dataclasses.replace(CONFIG, **changes)
-    return DynamicsPhase(model, recording, config, TRAIN, latents, replays)
+    return DynamicsPhase(PhaseInputs(model, recording, config, TRAIN, latents, replays))
 
 
 def drawn(phase, seed=0):
@@ -107,6 +111,33 @@ def test_recorded_windows_are_of_training_episodes_and_in_order(model, recording
     assert (frames.diff(dim=1) == recording.spec.frame_skip).all()
     _, blocks = recording.window(frames[:, 0].numpy(), windows[1].shape[1])
     assert np.array_equal(windows[1], blocks)
+
+
+def test_shipped_phases_keep_their_order_and_their_random_numbers():
+    """Both decide the weights that a seed gives."""
+    assert {name: phase.stream for name, phase in PHASES.items()} == {
+        "representation": 0, "embedding": 1, "proposals": 2, "dynamics": 3
+    }  # fmt: skip
+    assert of_representation() == ("representation", "embedding", "proposals")
+
+
+def test_phases_with_the_same_random_numbers_are_refused():
+    class Other(ProposalsPhase):
+        name, stream = "other", 3
+
+    message = "phase other: stream is 3, which phase dynamics has; .*, such as 4"
+    with pytest.raises(TypeError, match=message):
+        check_phases({**PHASES, "other": Other})
+
+
+def test_phase_registered_under_another_name_is_refused():
+    with pytest.raises(TypeError, match="phase proposals is registered as plans"):
+        check_phases({"plans": ProposalsPhase})
+
+
+def test_phase_without_latents_that_needs_them_says_so(model, recording):
+    with pytest.raises(ValueError, match="latents is None"):
+        DynamicsPhase(PhaseInputs(model, recording, CONFIG, TRAIN))
 
 
 def test_dynamics_phase_trains_the_dynamics_alone(model, recording, latents):
@@ -165,7 +196,7 @@ def test_adversarial_loss_is_worse_than_the_clean_one(model, recording, latents)
 
 
 def test_representation_phase_trains_encoder_decoder_and_dynamics_from_pixels(model, recording):
-    phase = RepresentationPhase(model, recording, CONFIG, TRAIN)
+    phase = RepresentationPhase(PhaseInputs(model, recording, CONFIG, TRAIN))
     images, states, actions = phase.batch(np.random.default_rng(0))
     steps = model.spec.history + 1
     assert images.shape == (6, steps + 1, 64, 64, 3)

@@ -12,7 +12,8 @@ from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 from wm_mpc.training.compute import Compute
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.optimisation import Optimisation
-from wm_mpc.training.proposals import ProposalsPhase
+from wm_mpc.training.phases.phase import PhaseInputs
+from wm_mpc.training.phases.proposals import ProposalsPhase
 
 SPEC = RobotSpec(
     "toy",
@@ -47,7 +48,7 @@ def trained(recording, scene_of):
     way = torch.from_numpy(recording.states[:, 0])
     latents = torch.zeros(len(way), model.latent_size)
     latents[:, 0] = scene_of(way)
-    phase = ProposalsPhase(model, recording, CONFIG, TRAIN, latents)
+    phase = ProposalsPhase(PhaseInputs(model, recording, CONFIG, TRAIN, latents))
     optimisation = Optimisation(Compute().launch(), phase, CONFIG)
     losses = [
         optimisation.update(phase.batch(np.random.default_rng(number)))["proposals"].item()
@@ -87,7 +88,7 @@ def test_different_ways_to_one_goal_are_different_plans(recording):
 
 def test_frames_are_of_one_episode_and_in_order(recording, mover):
     latents = torch.zeros(len(recording.images), mover.latent_size)
-    phase = ProposalsPhase(mover, recording, CONFIG, TRAIN, latents)
+    phase = ProposalsPhase(PhaseInputs(mover, recording, CONFIG, TRAIN, latents))
     present, reached, actions, taken = phase.batch(np.random.default_rng(0))
     episode = recording.episode_of
     assert set(episode[present]) <= set(TRAIN)
@@ -104,7 +105,7 @@ def test_frames_are_of_one_episode_and_in_order(recording, mover):
 def test_plans_are_as_long_as_the_shortest_recording_allows(recording):
     model = WorldModel(SPEC, Architecture(3, 4, 4, hidden=8, proposals=2, proposal_steps=99))
     latents = torch.zeros(len(recording.images), model.latent_size)
-    phase = ProposalsPhase(model, recording, CONFIG, TRAIN, latents)
+    phase = ProposalsPhase(PhaseInputs(model, recording, CONFIG, TRAIN, latents))
     batch = phase.batch(np.random.default_rng(0))
     assert batch[2].shape[1] == LENGTH - 1
     assert torch.isfinite(phase(*batch)["proposals"])

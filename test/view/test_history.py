@@ -122,10 +122,11 @@ def test_every_chart_has_columns_of_one_length_from_the_start():
 def test_another_set_of_losses_begins_a_new_chart():
     histories = Histories(60.0)
     histories.add_learner(LearnerStatus("learner"), 0.0)
-    assert histories.losses is None
+    before = histories.losses
+    assert before is None
     histories.add_learner(LearnerStatus("learner", losses={"a": 1.0}), 1.0)
     histories.add_learner(LearnerStatus("learner", losses={"a": 0.5}), 2.0)
-    assert histories.losses.columns(2.0)[1].tolist() == [1.0, 0.5]
+    assert histories.losses.columns(2.0)[1].tolist() == [1.0, 0.5]  # type: ignore[attr-defined]
     histories.add_learner(LearnerStatus("learner", losses={"b": 9.0}), 3.0)
-    assert histories.losses.names == ("b",)
-    assert np.isfinite(histories.losses.columns(3.0)[1]).all()
+    assert histories.losses.names == ("b",)  # type: ignore[attr-defined]
+    assert np.isfinite(histories.losses.columns(3.0)[1]).all()  # type: ignore[attr-defined]

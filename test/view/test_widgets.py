@@ -40,7 +40,7 @@ def test_each_parameter_of_mpc_has_a_widget_that_shows_its_value(name):
     else:
         assert widget.kind in (Kind.SLIDER, Kind.NUMBER)
     if widget.kind is Kind.SLIDER:
-        assert widget.low <= entry.default <= widget.high
+        assert widget.low <= entry.default <= widget.high  # type: ignore[operator]
         assert 0 < widget.step <= (widget.high - widget.low) / 4
 
 

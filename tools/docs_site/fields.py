@@ -23,6 +23,10 @@ class SignatureOnly(griffe.Extension):
             self._clean(found)
             if any("Enum" in str(base) for base in found.bases):
                 continue
+            if found.docstring is not None:
+                # Read it now: it takes the types of the fields from the fields.
+                found.docstring.parser = griffe.Parser.google
+                _ = found.docstring.parsed
             for name, attribute in list(found.attributes.items()):
                 is_property = "property" in attribute.labels
                 if not (attribute.is_alias or attribute.has_docstring or is_property):

@@ -92,12 +92,13 @@ def reach() -> str:
             (
                 f"`{task}`: {WHAT[task]}",
                 f"{percent(ours['success_rate'])} ({interval(ours)})",
-                f"{ours['plan_ms_p50']:.1f} ms",
+                f"{ours['plan_ms_p50']:.1f}",
                 percent(cem["success_rate"]),
-                f"{cem['plan_ms_p50']:.0f} ms",
+                f"{cem['plan_ms_p50']:.0f}",
             )
         )
-    header = ("task", "success (95 % interval)", "plan", "success of CEM", "plan of CEM")
+    header = ("task", "success (95 % interval)", "plan time, ms", "CEM: success",
+              "CEM: plan time, ms")  # fmt: skip
     return table(header, rows)
 
 

@@ -33,6 +33,7 @@ PARAMETERS = {
 LAUNCHED = ("mpc", "sim", "learner")
 PARAMETERS_JSON = ROOT / "wm_mpc" / "ros" / "parameters.json"
 TRAINING = "wm_mpc.training.config:TrainConfig"
+PHASES = "wm_mpc.training.phases.registry:PHASES"
 METHODS = "wm_mpc.synthesis.registry:METHODS"
 OUTPUTS = "wm_mpc.nodes.mpc.outputs.registry:OUTPUTS"
 CHECKPOINTS = "wm_mpc.model.checkpoint:read_metadata"
@@ -102,9 +103,19 @@ def training(section: str = "") -> str:
 
 def methods() -> str:
     """The settings of each method of data synthesis."""
+    return _sections({name: method.config for name, method in find(METHODS).items()})
+
+
+def phases() -> str:
+    """The settings of each phase of a training that has a section of its own."""
+    own = {name: phase.settings for name, phase in find(PHASES).items() if phase.settings}
+    return _sections(own)
+
+
+def _sections(configs: dict[str, type]) -> str:
     parts = []
-    for name, method in find(METHODS).items():
-        about = str(sys.modules[method.config.__module__].__doc__).splitlines()[0]
+    for name, config in configs.items():
+        about = str(sys.modules[config.__module__].__doc__).splitlines()[0]
         parts.append(f"### `{name}`\n\n{about}\n\n{training(name)}")
     return "\n\n".join(parts)
 
@@ -249,13 +260,19 @@ def options(command: str) -> str:
         text = (action.help or "").replace("%(default)s", str(action.default)).replace("%%", "%")
         text, default = _split_default(text)
         if action.choices:
-            text += f" One of {', '.join(f'`{choice}`' for choice in action.choices)}."
-        text = text.strip()
+            stop = ". " if text and text[-1] not in ".:" else " "
+            text += f"{stop}One of {', '.join(f'`{choice}`' for choice in action.choices)}."
+        text = text.strip().replace(" (see below)", "")
         rows.append(
             (_option_names(action), _option_default(action, default),
-             plain(text[:1].upper() + text[1:]))
+             plain(_sentence(text)))
         )  # fmt: skip
     return table(("option", "default", "meaning"), rows)
+
+
+def _sentence(text: str) -> str:
+    """With a capital, unless it begins with a name such as `planner.NAME`."""
+    return text if re.match(r"\w+\.[A-Z]+\b", text) else text[:1].upper() + text[1:]
 
 
 def _option_names(action: argparse.Action) -> str:
@@ -357,6 +374,7 @@ MAKERS: dict[str, Callable[..., str]] = {
     "parameter": parameter,
     "training": training,
     "methods": methods,
+    "phases": phases,
     "outputs": outputs,
     "launch": launch,
     "options": options,

@@ -23,6 +23,8 @@ from steps.interpreter import PYBULLET_WHEELS
 from steps.ros import PYPI_DISTROS
 
 DISK_GB = 4
+# Installed without what they require: several GB that nothing here imports.
+ALONE = ("stable-worldmodel",)
 LAUNCH_MODULES = ["launch", "launch_ros", "ros2cli", "ros2launch", "ros2run"]
 # Distributions whose module is not called like them
 MODULES = {"colcon-common-extensions": "colcon_core", "opencv-python-headless": "cv2"}
@@ -118,7 +120,9 @@ def check_compiler(python, environment):
 def install_requirements(lines, constraints, environment):
     if not lines:
         return
-    (STATE / "requirements.txt").write_text("".join(f"{line}\n" for line in lines))
+    alone = [line for line in lines if name_of(line) in ALONE]
+    rest = [line for line in lines if line not in alone]
+    (STATE / "requirements.txt").write_text("".join(f"{line}\n" for line in rest))
     (STATE / "constraints.txt").write_text("".join(f"{line}\n" for line in constraints))
     say(f"installing {len(lines)} packages and what they need into .venv (log: {STATE}/pip.log)")
     options = ["--constraint", str(STATE / "constraints.txt")]
@@ -128,6 +132,8 @@ def install_requirements(lines, constraints, environment):
     if first:
         pip([*options, *first], environment)
     pip([*options, "--no-build-isolation", "-r", str(STATE / "requirements.txt")], environment)
+    if alone:
+        pip([*options, "--no-deps", *alone], environment)
 
 
 def pip(arguments, environment):

@@ -1,7 +1,7 @@
 """`ros2 run wm_mpc ablate`: train the variants of a task for a fair comparison with `evaluate`.
 
 Every variant makes the same number of updates on the same number of windows, from the same number
-of low-level simulator steps: a variant whose synthesis executes steps gets fewer recorded
+of control steps in the simulator: a variant whose synthesis executes steps gets fewer recorded
 episodes. The variants of one seed share one encoder, or all variants do. Each training is a
 separate `train` command.
 """
@@ -48,7 +48,7 @@ class Training:
 
 
 def simulated_steps(config: TrainConfig, synthesis: tuple[str, ...], frame_skip: int) -> int:
-    """Count the low-level simulator steps that a variant executes during a whole training.
+    """Count the control steps in the simulator that a variant executes during a whole training.
 
     Args:
         config: Settings of the training.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shutil
 import sys
@@ -128,7 +129,9 @@ def markdown(results: dict[str, Any]) -> str:
                  f"{score['steps']:.1f}", *(rest or ("-", "-", "-"))]  # fmt: skip
         return f"| {' | '.join(cells)} |"
 
-    changed = {k: v for k, v in results["disturbance"].items() if (k, v) != ("friction", 1.0)}
+    usual = dataclasses.asdict(Disturbance())
+    changes = {k: v for k, v in results["disturbance"].items() if v != usual.get(k)}
+    changed = ", ".join(f"{name} {value:g}" for name, value in changes.items())
     lines = [
         f"# Learning while running: {results['task']}, {changed}",
         "",

@@ -13,9 +13,10 @@ import numpy as np
 
 from wm_mpc.data.episodes import Dataset, DatasetError, Recording
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from wm_mpc.model.familiarity import familiarity_notes
+from wm_mpc.model.familiarity import Familiarity, familiarity_notes
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.resources import checkpoint_folder, resolve_checkpoint
-from wm_mpc.training.calibration import measure_familiarity
+from wm_mpc.training.calibration import measure_familiarity, measure_unexplained
 
 DESCRIPTION = """\
 Measure how wrong a world model usually is, on recorded episodes it was NOT trained on, and write
@@ -48,6 +49,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="checkpoint to write; default: overwrite --checkpoint",
     )
+    add(
+        "--only-light",
+        action="store_true",
+        help="measure only what light does not explain in images, and keep all other values of a "
+        "checkpoint that has them",
+    )
     return parser
 
 
@@ -78,27 +85,42 @@ def main(arguments: list[str] | None = None) -> int:
                     f"{options.dataset} and {path} describe different robots: {part} of the "
                     f"dataset is {getattr(recorded, part)}; accepted: {getattr(robot, part)}"
                 )
-        found = measure_familiarity(
-            model, recording, np.arange(len(recording.indices)),
-            checkpoint=hashlib.sha256(path.read_bytes()).hexdigest(),
-        )  # fmt: skip
-        if found is None:
-            raise DatasetError(
-                f"{options.dataset} is too small: no episode has {robot.history} model steps "
-                f"({robot.history * robot.frame_skip} control steps)"
-            )
-        model.familiarity = found
+        model.familiarity = _measured(options, path, model, recording)
         out = options.out or path
         save_checkpoint(model, out, metadata["provenance"])
     except (CheckpointError, DatasetError) as error:
         print(f"calibrate: {error}", file=sys.stderr)
         return 1
     print(f"checkpoint  {out}")
-    for name, value in found.to_dict().items():
+    for name, value in model.familiarity.to_dict().items():
         print(f"{name:12}{value}")
-    for line in familiarity_notes(found):
+    for line in familiarity_notes(model.familiarity):
         print(f"calibrate: WARNING: {line}", file=sys.stderr)
     return 0
+
+
+def _measured(
+    options: argparse.Namespace, path: Path, model: WorldModel, recording: Recording
+) -> Familiarity:
+    """The new values. Raises CheckpointError and DatasetError."""
+    if options.only_light:
+        known = model.familiarity
+        if known is None:
+            raise CheckpointError(
+                f"{path} has no values to keep: measure all of them, without --only-light"
+            )
+        left = measure_unexplained(model, recording, np.arange(len(recording.images)))
+        return dataclasses.replace(known, unexplained=left)
+    found = measure_familiarity(
+        model, recording, np.arange(len(recording.indices)),
+        checkpoint=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )  # fmt: skip
+    if found is None:
+        raise DatasetError(
+            f"{options.dataset} is too small: no episode has {model.spec.history} model steps "
+            f"({model.spec.history * model.spec.frame_skip} control steps)"
+        )
+    return found
 
 
 if __name__ == "__main__":

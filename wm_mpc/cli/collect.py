@@ -13,12 +13,13 @@ from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.directories import data_directory
 from wm_mpc.provenance import code_version, recorded_command
 from wm_mpc.sim.collection import collect, moving_share
+from wm_mpc.sim.engines import engine_of
 from wm_mpc.sim.rate import bare_frame_rate
 from wm_mpc.sim.tasks import TASKS, make_task
 from wm_mpc.sim.worker_arguments import add_workers
 from wm_mpc.sim.workers import JobError, Workers, WorkersError, make_workers
 
-_MEASURED_SECONDS = 0.7  # of bare PyBullet, before and after collection, for comparison
+_MEASURED_SECONDS = 0.7  # of the bare engine, before and after collection, for comparison
 
 
 def parser() -> argparse.ArgumentParser:
@@ -105,14 +106,15 @@ def _collect(dataset: Dataset, options: argparse.Namespace) -> str:
         # Measured before and after, because the load of the machine changes.
         bare = (before + _bare_rate(workers, options.task, at_once)) / 2
     rate = missing * (options.steps + 1) / seconds
+    engine = engine_of(make_task(options.task)).title
     return (
         f"{rate:.0f} frames/s  {rate / at_once:.0f} per core  "
-        f"{rate / bare:.2f} of bare PyBullet ({bare:.0f} frames/s)"
+        f"{rate / bare:.2f} of bare {engine} ({bare:.0f} frames/s)"
     )
 
 
 def _bare_rate(workers: Workers, task: str, at_once: int) -> float:
-    """Frames per second of PyBullet alone, with `at_once` processes."""
+    """Frames per second of the engine alone, with `at_once` processes."""
     measure = functools.partial(bare_frame_rate, task)
     return sum(workers.map(measure, at_once * [_MEASURED_SECONDS]))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from wm_mpc.arguments import positive, seed
+from wm_mpc.data.disturbances import DisturbanceError, describe_kinds, parse_disturbances
 from wm_mpc.experiments.common.journal import JournalError
 from wm_mpc.experiments.common.protocol import LOOPS, Benchmark
 from wm_mpc.experiments.common.settings import planner_names, task_settings
@@ -35,19 +36,34 @@ state or the success test. With --out, the same command continues after an inter
 """
 EPILOGUE = """\
 loops:
-  closed  a new plan every --replan low-level steps, until the goal is reached
+  closed  a new plan every --replan control steps, until the goal is reached
   open    one plan from the start, executed to its end
   ros     the real nodes over topics, in lockstep, started by `ros2 launch` (--through-ros runs
-          only this loop), with a new plan every low-level step. The episodes are the same: the
+          only this loop), with a new plan every control step. The episodes are the same: the
           node sim draws them from the stream "evaluate" (its default is "node").
 
 true_simulator is a ceiling, not a planner: it searches in the simulator itself, by the true state.
+
+disturbances of --disturb, such as none,light:0.8,light:0.9+blur:1 (+: both at once):
+  none             pictures as they are, with the guard's image errors
+{KINDS}
 """
 
 
 def names(text: str) -> list[str]:
     """Parse comma-separated names, each once (an argparse type)."""
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def disturbances(text: str) -> list[str]:
+    """Parse comma-separated disturbances (an argparse type)."""
+    wanted = names(text)
+    try:
+        for one in wanted:
+            parse_disturbances(one)
+    except DisturbanceError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return wanted
 
 
 def numbers(text: str) -> list[int]:
@@ -60,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="evaluate",
         description=DESCRIPTION,
-        epilog=EPILOGUE,
+        epilog=EPILOGUE.replace("{KINDS}", "\n".join(f"  {line}" for line in describe_kinds())),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -114,6 +130,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         dest="settings",
         help="planner.NAME or cost.NAME for all planners; overrides config/<task>.yaml",
+    )
+    add("--disturb", type=disturbances, action="extend", default=[], metavar="NAME:STRENGTH,...",
+        help="disturb the live pictures, each of these (see below) in a cell of its own, and "
+        "report how far the guard of the node is from holding")  # fmt: skip
+    add(
+        "--guard",
+        action="store_true",
+        help="with --disturb: the robot stands still where the node would hold; default: it drives "
+        "on, which shows if the hold was needed",
     )
     add("--seed", type=seed, default=7, help="seed of the episodes; default: 7")
     add("--threads", type=positive, default=1, help="threads of the planner; default: 1")
@@ -191,6 +216,10 @@ def _mistake(options: argparse.Namespace) -> str | None:
         return "--checkpoint accepts a single world model; for several, use --variants NAME=FILE"
     if options.planners == ["true_simulator"] and options.loops == ["ros"]:
         return "true_simulator has no ROS node; use --loops open or closed"
+    if options.disturb and "ros" in options.loops:
+        return "--disturb works in the loops open and closed; the nodes' camera is not disturbed"
+    if options.guard and not options.disturb:
+        return "--guard needs disturbed pictures; use --disturb none,light:0.8, for example"
     if options.films and not options.out:
         return "--films needs a folder; use --out DIR"
     return None
@@ -221,6 +250,8 @@ def _benchmark(options: argparse.Namespace) -> Benchmark:
         open_horizon=options.open_horizon,
         threads=options.threads,
         films=options.films,
+        disturbances=tuple(dict.fromkeys(options.disturb)) or ("",),
+        guard=options.guard,
     )
 
 
@@ -247,7 +278,7 @@ def _warn(options: argparse.Namespace, benchmark: Benchmark, evaluation: Evaluat
             "finished episodes come from different code or another machine; --fresh runs them again"
         )
     if options.replan != 1 and "ros" in options.loops:
-        lines.append("the loop ros ignores --replan and plans at every low-level step")
+        lines.append("the loop ros ignores --replan and plans at every control step")
     for line in lines:
         print(f"evaluate: warning: {line}", file=sys.stderr)
 

@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         "--only",
         default="",
         metavar="TEXT",
-        help="inject only faults with this text in their name; | means or",
+        help="run only lines with this text in their name; | means or",
     )
     add(
         "--checkpoint",
@@ -60,11 +60,16 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         Exit code: 0; 1 for an error or a failed line; 130 after an interruption.
     """
-    from wm_mpc.experiments.faults.judging import run_table
+    from wm_mpc.experiments.faults.judging import names_of_lines, run_table
     from wm_mpc.experiments.faults.rig import RigError  # rclpy, which --help does not need
 
     options = parser().parse_args(arguments)
     names = [text.strip() for text in options.only.split("|")]
+    lines = names_of_lines()
+    if unknown := [name for name in names if not any(name in line for line in lines)]:
+        print(f"faults: no fault has {unknown[0]!r} in its name; there are:", file=sys.stderr)
+        print("".join(f"  {line}\n" for line in lines), end="", file=sys.stderr)
+        return 1
     began = time.monotonic()
     options.out.mkdir(parents=True, exist_ok=True)
     try:
@@ -79,9 +84,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nfaults: interrupted", file=sys.stderr)
         return 130
-    if not outcomes:
-        print(f"faults: no fault has {options.only!r} in its name", file=sys.stderr)
-        return 1
     results = {
         "command": recorded_command("faults", arguments),
         "date": today(),
@@ -120,7 +122,8 @@ def markdown(results: dict[str, Any]) -> str:
         "- Hold: from the fault to the first empty plan, or until the robot stands still; at most "
         "`observation_timeout` (0.5 s) + one period, unless stated otherwise. Recovery: from "
         "the end of the fault to the next real plan. Hold latency: from the node's decision until "
-        "the middleware has delivered the hold to another process. Rate limit: the largest change "
+        "the middleware has delivered the hold to another process; people ask for the holds at "
+        "any moment. Rate limit: the largest change "
         "of a commanded position in a control period.",
         "",
         "| fault | must | hold s | recovery s | what happened | holds |",

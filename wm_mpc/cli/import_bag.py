@@ -7,7 +7,6 @@ import contextlib
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -65,7 +64,7 @@ def _import(options: argparse.Namespace, config: BagConfig, command: str) -> Non
     from wm_mpc.data.bag_streams import read_streams
 
     path = options.dataset or data_directory(config.task)
-    dataset = _present(path, append=options.append)
+    dataset = import_journal.present(path, append=options.append)
     provenance = {
         "command": command,
         "code": code_version(),
@@ -100,23 +99,6 @@ def _import(options: argparse.Namespace, config: BagConfig, command: str) -> Non
                 print(report.outcome(bag, description, streams, drafts, config))
     assert dataset is not None
     print(f"{dataset.path}  task {dataset.spec.task}  episodes {len(dataset)}")
-
-
-def _present(path: Path, *, append: bool) -> Dataset | None:
-    """The dataset to extend, or None if there is none yet. Raises DatasetError if a dataset exists
-    without --append, or does not exist with it."""
-    from wm_mpc.data.import_journal import remove_unfinished
-
-    if (path / "dataset.json").exists() and (count := remove_unfinished(Dataset(path))):
-        print(f"an earlier import into {path} did not finish; its {count} episodes are removed")
-    if append:
-        return Dataset(path)
-    if (path / "dataset.json").exists() and len(Dataset(path)):
-        raise DatasetError(
-            f"dataset {path} already has {len(Dataset(path))} episodes; use --append to add "
-            "episodes, or choose another --dataset"
-        )
-    return None
 
 
 @contextlib.contextmanager

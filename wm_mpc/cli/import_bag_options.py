@@ -21,7 +21,8 @@ and what it could not use.
   train --dataset data/my_robot --synthesis adversarial
 """
 _EPILOG = """\
-how streams become steps, one per control period, starting at the first image:
+how streams become steps, one per control period, starting with the first image (or where images
+are newest, if their stamps jitter):
   image    the latest image: Image (8 bits of colour or grey, yuv422, uyvy, nv12, bayer_*; 16 bits
            and depth with --image-range), CompressedImage (jpeg, png, webp)
   state    interpolated between two messages: JointState, Odometry, PoseStamped, Float64MultiArray
@@ -51,6 +52,80 @@ def _size(text: str) -> tuple[int, int]:
     """HEIGHTxWIDTH, or one number for both."""
     height, _, width = text.lower().partition("x")
     return int(height), int(width or height)
+
+
+# By group, for each option: its names; the setting, if that has another name; the type or the
+# accepted values (None without a metavar: a switch); the metavar; and the help.
+_Option = tuple[str, str | None, Any, str | None, str]
+_GROUPS: dict[str, tuple[_Option, ...]] = {
+    "topics; needed only where several topics fit": (
+        ("--image", "image.topic", None, "TOPIC", "topic of the camera"),
+        ("--state", "state.topic", None, "TOPIC", "topic of the robot's state"),
+        ("--no-state", None, None, None, "use the camera alone, without a measured state"),
+        ("--action", "action.topic", None, "TOPIC", "topic of the commands"),
+        ("--split-at", "split_at", _names, "TOPICS",
+         "comma-separated topics; each of their messages begins a new episode"),
+        ("--split-pause", "split_pause", float, "S",
+         "time to leave out after such a message, while somebody puts the robot back; default: 0"),
+    ),
+    "the robot": (
+        ("--task", None, None, "NAME", "name of dataset, run and checkpoint; default: my_robot"),
+        ("--control-period", "control_period", float, "S",
+         "length of a control step; default: the time between two points of a trajectory, or "
+         "between two images"),
+        ("--frame-skip", "frame_skip", positive, "N",
+         "control steps in a model step; default: 5"),
+        ("--history", None, positive, "N",
+         "model steps of the past that the dynamics sees; default: 1"),
+        ("--image-size", None, _size, "HxW",
+         "size of the image that the model sees; default: 64x64"),
+        ("--image-range", "image.value_range", _numbers, "LOW,HIGH",
+         "values that become black and white, for images with more than 8 bits"),
+        ("--angles", "state.angles", _names, "LIST",
+         "entries of the state that wrap at +-pi, or empty; default: a yaw, and joints that turn "
+         "without limit"),
+        ("--state-names", "state.names", _names, "LIST",
+         "entries of the state: any of x,y,yaw,vx,vy,wz, or joints, also joint/velocity and "
+         "joint/effort"),
+        ("--state-source", "state.source", STATE_SOURCES, None,
+         "topic from which mpc reads the state at run time"),
+        ("--action-names", "action.names", _names, "LIST",
+         "entries of the action: any of vx,vy,vz,wx,wy,wz for a twist, or joints"),
+        ("--action-kind", "action.kind", ACTION_KINDS, None, "kind of the commands"),
+        ("--action-unit", "action.unit", None, "UNIT", "unit of the action"),
+        *((f"--action-{side}", f"action.{side}", _numbers, "LIST",
+           f"{side}est value of each entry of the action; write '=' before a list that begins "
+           "with a minus") for side in ("low", "high")),
+        ("--action-rate-limit", "action.rate_limit", _numbers, "LIST",
+         "largest change per second of each entry of the action; default: none"),
+    ),
+    "from streams to steps": (
+        ("--stamps", None, STAMPS, None,
+         "which time to use: that of the header or that of arrival; default: header, unless it is "
+         "0"),
+        ("--clock-offset --stamp-offset", "stamp_offset", _offset, "S",
+         "time by which the recorder's clock is ahead of the clock of the stamps; auto: as "
+         "measured; default: as measured, up to 10 s"),
+        ("--trajectory-points", "action.points", POINTS, None,
+         "meaning of a trajectory point: the target at its time (as for a "
+         "joint_trajectory_controller), or the action from its time on (as in planned_actions); "
+         "default: inferred from the messages"),
+        ("--action-rule", "action.rule", RULES, None,
+         "use the last command before a step (hold), or the mean over the step (integrate); "
+         "default: hold"),
+        ("--action-timeout", "action.timeout", float, "S",
+         "a command older than this counts as rest; default: 0.5, without limit for "
+         "trajectories"),
+        ("--max-silence", "action.max_silence", float, "S",
+         "after this time of rest, the action counts as not recorded; default: 2"),
+        ("--max-gap", None, float, "S",
+         "longest gap between two images or two states in an episode; default: 0.5"),
+        ("--min-steps", "min_steps", positive, "N",
+         "drop episodes that are shorter; default: 3 model steps"),
+        ("--max-steps", "max_steps", positive, "N",
+         "cut longer episodes into equal parts; default: 300"),
+    ),
+}  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:
@@ -83,134 +158,18 @@ def parser() -> argparse.ArgumentParser:
         "--accept-damaged", action="store_true",
         help="use the readable messages, even if an unknown number is lost",
     )  # fmt: skip
-    topics = parser.add_argument_group("topics; needed only where several topics fit")
-    topics.add_argument("--image", dest="image.topic", metavar="TOPIC", help="topic of the camera")
-    topics.add_argument(
-        "--state", dest="state.topic", metavar="TOPIC", help="topic of the robot's state"
-    )
-    topics.add_argument(
-        "--no-state",
-        action="store_true",
-        help="use the camera alone, without a measured state",
-    )
-    topics.add_argument(
-        "--action", dest="action.topic", metavar="TOPIC", help="topic of the commands"
-    )
-    topics.add_argument(
-        "--split-at", dest="split_at", type=_names, metavar="TOPICS",
-        help="comma-separated topics; each of their messages begins a new episode",
-    )  # fmt: skip
-    topics.add_argument(
-        "--split-pause", dest="split_pause", type=float, metavar="S",
-        help="time to leave out after such a message, while somebody puts the robot back; "
-        "default: 0",
-    )  # fmt: skip
-    robot = parser.add_argument_group("the robot")
-    robot.add_argument(
-        "--task", metavar="NAME", help="name of dataset, run and checkpoint; default: my_robot"
-    )
-    robot.add_argument(
-        "--control-period", dest="control_period", type=float, metavar="S",
-        help="length of a control step; default: the time between two points of a trajectory, or "
-        "between two images",
-    )  # fmt: skip
-    robot.add_argument(
-        "--frame-skip", dest="frame_skip", type=positive, metavar="N",
-        help="control steps in a model step; default: 5",
-    )  # fmt: skip
-    robot.add_argument(
-        "--history",
-        type=positive,
-        metavar="N",
-        help="model steps of the past that the dynamics sees; default: 1",
-    )
-    robot.add_argument(
-        "--image-size",
-        type=_size,
-        metavar="HxW",
-        help="size of the image that the model sees; default: 64x64",
-    )
-    robot.add_argument(
-        "--image-range", dest="image.value_range", type=_numbers, metavar="LOW,HIGH",
-        help="values that become black and white, for images with more than 8 bits",
-    )  # fmt: skip
-    robot.add_argument(
-        "--angles", dest="state.angles", type=_names, metavar="LIST",
-        help="entries of the state that wrap at +-pi, or empty; default: a yaw, and joints "
-        "that turn without limit",
-    )  # fmt: skip
-    robot.add_argument(
-        "--state-names", dest="state.names", type=_names, metavar="LIST",
-        help="entries of the state: any of x,y,yaw,vx,vy,wz, or joints, also joint/velocity and "
-        "joint/effort",
-    )  # fmt: skip
-    robot.add_argument(
-        "--state-source", dest="state.source", choices=STATE_SOURCES,
-        help="topic from which mpc reads the state at run time",
-    )  # fmt: skip
-    robot.add_argument(
-        "--action-names", dest="action.names", type=_names, metavar="LIST",
-        help="entries of the action: any of vx,vy,vz,wx,wy,wz for a twist, or joints",
-    )  # fmt: skip
-    robot.add_argument(
-        "--action-kind", dest="action.kind", choices=ACTION_KINDS, help="kind of the commands"
-    )
-    robot.add_argument(
-        "--action-unit", dest="action.unit", metavar="UNIT", help="unit of the action"
-    )
-    for side in ("low", "high"):
-        robot.add_argument(
-            f"--action-{side}", dest=f"action.{side}", type=_numbers, metavar="LIST",
-            help=f"{side}est value of each entry of the action; write '=' before a list that "
-            "begins with a minus",
-        )  # fmt: skip
-    robot.add_argument(
-        "--action-rate-limit", dest="action.rate_limit", type=_numbers, metavar="LIST",
-        help="largest change per second of each entry of the action; default: none",
-    )  # fmt: skip
-    steps = parser.add_argument_group("from streams to steps")
-    steps.add_argument(
-        "--stamps", choices=STAMPS,
-        help="which time to use: that of the header or that of arrival; default: header, unless "
-        "it is 0",
-    )  # fmt: skip
-    steps.add_argument(
-        "--clock-offset", "--stamp-offset", dest="stamp_offset", type=_offset, metavar="S",
-        help="time by which the recorder's clock is ahead of the clock of the stamps; auto: as "
-        "measured; default: as measured, up to 10 s",
-    )  # fmt: skip
-    steps.add_argument(
-        "--trajectory-points", dest="action.points", choices=POINTS,
-        help="meaning of a trajectory point: the target at its time (as for a "
-        "joint_trajectory_controller), or the action from its time on (as in planned_actions); "
-        "default: inferred from the messages",
-    )  # fmt: skip
-    steps.add_argument(
-        "--action-rule", dest="action.rule", choices=RULES,
-        help="use the last command before a step (hold), or the mean over the step (integrate); "
-        "default: hold",
-    )  # fmt: skip
-    steps.add_argument(
-        "--action-timeout", dest="action.timeout", type=float, metavar="S",
-        help="a command older than this counts as rest; default: 0.5, without limit for "
-        "trajectories",
-    )  # fmt: skip
-    steps.add_argument(
-        "--max-silence", dest="action.max_silence", type=float, metavar="S",
-        help="after this time of rest, the action counts as not recorded; default: 2",
-    )  # fmt: skip
-    steps.add_argument(
-        "--max-gap", type=float, metavar="S",
-        help="longest gap between two images or two states in an episode; default: 0.5",
-    )  # fmt: skip
-    steps.add_argument(
-        "--min-steps", dest="min_steps", type=positive, metavar="N",
-        help="drop episodes that are shorter; default: 3 model steps",
-    )  # fmt: skip
-    steps.add_argument(
-        "--max-steps", dest="max_steps", type=positive, metavar="N",
-        help="cut longer episodes into equal parts; default: 300",
-    )  # fmt: skip
+    for title, options in _GROUPS.items():
+        group = parser.add_argument_group(title)
+        for flags, dest, value, metavar, text in options:
+            name: dict[str, Any] = {} if dest is None else {"dest": dest}
+            if value is None and metavar is None:
+                group.add_argument(*flags.split(), action="store_true", help=text)
+            elif isinstance(value, tuple):
+                group.add_argument(*flags.split(), choices=value, help=text, **name)
+            else:
+                group.add_argument(
+                    *flags.split(), type=value, metavar=metavar, help=text, **name
+                )  # fmt: skip
     return parser
 
 

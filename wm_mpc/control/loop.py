@@ -161,7 +161,7 @@ class ControlLoop:
         if self.held_by_person:
             return _HELD
         if self._stopped is not None:
-            return Hold(HoldCode.PERSON, "a person stopped the robot while this was planned")
+            return Hold(HoldCode.PERSON, "somebody held the robot or cleared its goals meanwhile")
         return None
 
     def sent(self, decision: Send) -> None:
@@ -255,6 +255,7 @@ class ControlLoop:
             raise HoldError(HoldCode.NO_REST, spec.why_no_rest(measured))
         committed = self._committed(stamp, rest, settings)
         observation.lap("convert")
+        controller.light = self.trust.light
         plan = controller.plan(
             image,
             state,
@@ -305,4 +306,4 @@ class ControlLoop:
         )
 
 
-_HELD = Hold(HoldCode.PERSON, "holding as asked by the service ~/hold")
+_HELD = Hold(HoldCode.PERSON, "a person asked for it (service ~/hold)")

@@ -65,10 +65,15 @@ class Pace:
             The command (action size,), in the action's unit.
         """
         assert self._last is not None
+        if self._time is not None and now < self._time:
+            # The clock was set back. Nobody knows for how long the robot had the earlier commands,
+            # so they count as if the last of them had come just now.
+            back = self._time - now
+            self._recent = [(time - back, place) for time, place in self._recent]
         self._go_on(now)
         behind = np.abs(self._last - self._here)
         near = np.where(behind <= _FORGIVEN * self._change, self._last, self._here)
-        self._recent = [(t, place) for t, place in self._recent if 0 <= now - t < self._short]
+        self._recent = [(t, place) for t, place in self._recent if now - t < self._short]
         places = np.array([self._last, near, *(place for _, place in self._recent)])
         low = np.minimum(places.max(0) - self._change, self._last)
         high = np.maximum(places.min(0) + self._change, self._last)

@@ -19,8 +19,10 @@ import torch
 from torch import Tensor
 
 from wm_mpc.control.first_plans import FirstPlans, Start
+from wm_mpc.control.seeing import Seeing
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.model.dynamics import Carry
+from wm_mpc.model.lighting import Light
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import native_vision
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig, squared_distance
@@ -45,6 +47,7 @@ class ControlPlan:
         result: Result of the search.
         encode_seconds: Wall time of encoding, s.
         plan_seconds: Wall time of planning, s.
+        goal: (latent size,), the latent of the goal; None if it is not known.
     """
 
     actions: np.ndarray
@@ -53,6 +56,7 @@ class ControlPlan:
     result: PlanResult
     encode_seconds: float
     plan_seconds: float
+    goal: Tensor | None = None
 
 
 class RecedingHorizon:
@@ -67,9 +71,12 @@ class RecedingHorizon:
     Attributes:
         model: The world model.
         spec: The robot.
+        light: The light of the latest images, as far as the caller knows it (`SurpriseMonitor`).
+            It is taken out of an image before the model sees it.
     """
 
     def __init__(self, model: WorldModel, seed: int = 0, executed: Timeline | None = None) -> None:
+        self.light: Light | None = None
         self.model, self.spec = model, model.spec
         self._generator = torch.Generator().manual_seed(seed)
         self._goal: Tensor | None = None
@@ -85,7 +92,7 @@ class RecedingHorizon:
 
     @torch.no_grad()
     def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None:
-        """Plan for this goal from now on.
+        """Plan for this goal from now on. The light of its image does not count.
 
         Args:
             image: uint8 (height, width, 3) rgb.
@@ -97,6 +104,10 @@ class RecedingHorizon:
         known = state is not None and len(state) == self.spec.state.size
         vector = state if known and state is not None else self.model.state_mean.numpy()
         self._goal = self._encode(image, vector)
+        seeing = Seeing(self.model)
+        if seeing.knows_light:
+            light = seeing.compare(image, self._goal)[0]
+            self._goal = self._encode(light.removed(image), vector)
         self._embedded_goal = self.model.embed(self._goal)
         self._goal_has_state = known
 
@@ -185,7 +196,8 @@ class RecedingHorizon:
         resting = torch.from_numpy(self.spec.normalise_action(rest))
         started = time.perf_counter()
         with torch.no_grad():
-            latent = self._encode(image, state, native=planner.backend == "native")
+            seen = image if self.light is None else self.light.removed(image)
+            latent = self._encode(seen, state, native=planner.backend == "native")
             carry = self._start(stamp, latent, resting)
         encoded = time.perf_counter()
         fixed = torch.zeros(0, self.spec.action.size)
@@ -231,6 +243,7 @@ class RecedingHorizon:
             result,
             encoded - started,
             time.perf_counter() - encoded,
+            self._goal,
         )
 
     def _applied(self, stamp: float, number: int, rest: Tensor) -> Tensor:

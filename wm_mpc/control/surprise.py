@@ -16,8 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wm_mpc.control.seeing import Seeing
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.model.familiarity import image_error, prediction_error
+from wm_mpc.model.lighting import Light
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import native_vision
 from wm_mpc.planning.objective import squared_distance
@@ -29,6 +31,7 @@ _FEWEST = 5
 # simulated tasks, the pace from one control step to the next is up to 5; where an episode begins,
 # it is 6 to 37.
 _JUMP = 7.0
+_KNOWN = 3.0  # image error up to which a light is believed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Surprise:
     Attributes:
         prediction: Error of the prediction made one model step ago for the present latent; median
             of the latest few.
-        image: Error of the model's reconstruction of the present image.
+        image: Error of the model's reconstruction of the present image. What the light explains
+            does not count, if the checkpoint says how much is usual without it.
     """
 
     prediction: float = math.nan
@@ -53,10 +57,13 @@ class SurpriseMonitor:
 
     Attributes:
         jumps: How many times the scene has jumped.
+        light: The light of the last image; None if it is unknown.
     """
 
     def __init__(self, model: WorldModel) -> None:
         self._model, self._familiarity, spec = model, model.familiarity, model.spec
+        self._seeing = Seeing(model)
+        self.light: Light | None = None
         self._past, self._skip = spec.history, spec.frame_skip
         self._control = round(spec.control_period * SECOND)
         self._seen: deque[tuple[int, Tensor]] = deque(maxlen=1000)
@@ -71,22 +78,28 @@ class SurpriseMonitor:
         return self._familiarity is not None
 
     def forget(self) -> None:
-        """Forget all observations, because the robot is elsewhere or time has jumped."""
+        """Forget all observations, because the robot is elsewhere or time has jumped. The light
+        stays."""
         self._seen.clear()
         self._errors.clear()
         self._last = None
 
     @torch.no_grad()
     def look(self, image: np.ndarray, latent: Tensor) -> float:
-        """Measure `Surprise.image`.
+        """Measure `Surprise.image`, and the light.
 
         Args:
-            image: uint8 (height, width, 3) rgb.
-            latent: Latent of the image, (latent size,).
+            image: uint8 (height, width, 3) rgb, as the camera took it.
+            latent: Latent of the image, (latent size,), with or without the light.
         """
         usual = self._familiarity
         if usual is None:
             return math.nan
+        if self._seeing.knows_light:
+            light, left = self._seeing.compare(image, latent)
+            error = left / usual.unexplained
+            self.light = light if error <= _KNOWN else None
+            return error
         pixels, vision = torch.from_numpy(image), native_vision(self._model)
         if vision is not None:
             return vision.image_error(pixels, latent) / usual.image

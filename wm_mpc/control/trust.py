@@ -19,6 +19,7 @@ from wm_mpc.control.settings import ControlSettings, SurpriseSettings
 from wm_mpc.control.surprise import Surprise, SurpriseMonitor
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.validator import PlanValidator, Validation, Verdict
+from wm_mpc.model.lighting import Light
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.units import SECOND
 
@@ -52,6 +53,11 @@ class Trust:
         """
         self._monitor = SurpriseMonitor(model)
         self._surprise = self._shown = Surprise()
+
+    @property
+    def light(self) -> Light | None:
+        """The light of the last image; None if it is unknown."""
+        return self._monitor.light
 
     def forget(self) -> None:
         """Forget all observations, because the robot may be elsewhere."""
@@ -219,5 +225,7 @@ class Trust:
             if not self._monitor.is_calibrated:
                 told = "not known: the checkpoint does not say what is usual (see calibrate)"
             values[name] = told
+        light = self.light
+        values["light"] = "not known" if light is None else f"{light.brightness():.2f}"
         values["scene jumps"] = self._monitor.jumps
         return values

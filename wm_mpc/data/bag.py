@@ -31,7 +31,7 @@ from wm_mpc.data.storage.files import (
     storage_files,
 )
 from wm_mpc.data.storage.ros1 import Ros1File
-from wm_mpc.data.storage.set_back import steady_times
+from wm_mpc.data.storage.set_back import steady_splits, steady_times
 from wm_mpc.data.storage.stored import StorageError, StoredFile, UnreadableError
 
 if sys.version_info >= (3, 14):
@@ -174,6 +174,11 @@ class Bag:
                 "messages is used there"
                 for step in back
             ]
+        self.remarks += [
+            f"the recorder's clock was set back by {step:.3g} s before {file.path.name}; the "
+            "numbers of the files give their order"
+            for file, step in steady_splits(files, self._steady)
+        ]
         if not files:
             raise StorageError("; ".join(self.unaccounted + self.remarks))
         return files

@@ -1,5 +1,6 @@
-"""Settings of `import_bag`: topics, the robot's description, and the rules from streams to steps.
+"""Settings of imports: topics or features, the robot, and the rules from streams to steps.
 
+One file serves `import_bag`, which reads `topic`, and `import_lerobot`, which reads `feature`.
 `wm_mpc.data.bag_spec` infers entries that are None from the recording. The YAML file and the
 command line use the same names.
 """
@@ -30,6 +31,7 @@ class ImageConfig:
 
     Attributes:
         topic: Topic of the camera; None: the only image topic.
+        feature: Key of the camera in a LeRobot dataset; None: the only camera.
         height: Rows of the model's image, pixels; None: 64.
         width: Columns of the model's image, pixels; None: 64.
         value_range: Values that become black and white, as in `ImageSpec`.
@@ -39,6 +41,7 @@ class ImageConfig:
     """
 
     topic: str | None = None
+    feature: str | None = None
     height: int | None = None
     width: int | None = None
     value_range: tuple[float, ...] | None = None
@@ -52,6 +55,7 @@ class StateConfig:
 
     Attributes:
         topic: Topic of the state; None: the only one that fits.
+        feature: Key of the state in a LeRobot dataset; None: observation.state.
         names: Entries of the state, as in `StateSpec`; empty: use the camera alone.
         unit: Unit of each entry.
         source: Topic from which the node reads the state, as in `StateSpec`.
@@ -60,6 +64,7 @@ class StateConfig:
     """
 
     topic: str | None = None
+    feature: str | None = None
     names: tuple[str, ...] | None = None
     unit: tuple[str, ...] | None = None
     source: str | None = None
@@ -73,6 +78,7 @@ class ActionConfig:
 
     Attributes:
         topic: Topic of the commands; None: the only one that fits.
+        feature: Key of the actions in a LeRobot dataset; None: action.
         names: Entries of the action, as in `ActionSpec`.
         kind: Kind of the action, as in `ActionSpec`.
         unit: Unit of the action.
@@ -89,6 +95,7 @@ class ActionConfig:
     """
 
     topic: str | None = None
+    feature: str | None = None
     names: tuple[str, ...] | None = None
     kind: str | None = None
     unit: str | None = None

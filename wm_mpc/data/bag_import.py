@@ -1,7 +1,8 @@
 """Turn a recording into episodes of a dataset: read the streams, cut them into steps, write them.
 
-Images set the pace. The first image after a gap is step 0 of an episode, and each step lasts one
-control period. `wm_mpc.data.resample` looks up states and actions at these moments.
+Images set the pace. An episode begins with the first image after a gap, or up to a control period
+later if its steps then have newer images. Each step lasts one control period.
+`wm_mpc.data.resample` looks up states and actions at these moments.
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.bag_segments import between_jumps
 from wm_mpc.data.bag_streams import Stream, Streams, other_clock
 from wm_mpc.data.episodes import Dataset, Episode
-from wm_mpc.data.resample import Commands, latest, pieces, runs, split_at_gaps
+from wm_mpc.data.resample import (
+    Commands,
+    freshest_moments,
+    latest,
+    pieces,
+    runs,
+    split_at_gaps,
+)
 from wm_mpc.data.setpoints import Setpoints
 from wm_mpc.spec import RobotSpec
 from wm_mpc.units import SECOND, STAMP_TOLERANCE
@@ -34,11 +42,14 @@ class Draft:
         pictures: Numbers of its images, int64 (steps + 1,).
         states: States, float32 (steps + 1, state size), as in `Episode`.
         actions: Actions, float32 (steps, action size), as in `Episode`.
+        ages: Time from the stamp of each image to its step, float64 (steps + 1,), s; negative for
+            an image that is a little newer.
     """
 
     pictures: np.ndarray
     states: np.ndarray
     actions: np.ndarray
+    ages: np.ndarray
 
 
 @dataclasses.dataclass
@@ -145,17 +156,18 @@ def _draft_segment(
     drafts.splits["gap in the images"] += max(0, len(gaps) - 1)
     for part in gaps:
         times = image_times[part]
-        count = int((times[-1] - times[0] + tolerance) / period) + 1
-        at = times[0] + np.round(np.arange(count) * period).astype(np.int64)
+        at = freshest_moments(times, period, tolerance)
         if spec.state.size:
             rows, measured = streams.state.interpolated(states, at, max_gap, angles)
         else:
-            rows, measured = np.zeros((count, 0)), np.ones(count, bool)
+            rows, measured = np.zeros((len(at), 0)), np.ones(len(at), bool)
         usable = _usable_steps(at, measured, commands, streams, config, drafts)
         begin, end = at[:-1], at[1:]
         integrated = config.action.rule == "integrate"
         actions = commands.mean(begin, end) if integrated else commands.held(begin)
-        pick = images[part][latest(times, at, tolerance)]
+        newest = latest(times, at, tolerance)
+        pick = images[part][newest]
+        ages = (at - times[newest]) / SECOND
         for first, last in runs(measured, usable):
             if last - first < config.fewest_steps:
                 drafts.short += 1
@@ -165,7 +177,9 @@ def _draft_segment(
             for a, b in pieces(first, last, config.max_steps):
                 limited = _limited(actions[a:b], spec, drafts)
                 states_there = rows[a : b + 1].astype(np.float32)
-                drafts.episodes.append(Draft(pick[a : b + 1], states_there, limited))
+                drafts.episodes.append(
+                    Draft(pick[a : b + 1], states_there, limited, ages[a : b + 1])
+                )
 
 
 def _usable_steps(

@@ -87,6 +87,7 @@ def outcome(
         f"  {len(lengths)} episodes of {min(lengths)} to {max(lengths)} steps of {seconds:g} s: "
         f"{drafts.steps} steps, {drafts.steps * seconds:.1f} s"
     )
+    lines.append(_ages(drafts, seconds))
     lines += [f"  new episode: {why} ({n} times)" for why, n in drafts.splits.items() if n]
     lines.append("dropped")
     dropped = [
@@ -136,6 +137,19 @@ def _rate(stream: Stream) -> str:
     span = (times[-1] - times[0]) / SECOND
     rate = f", {(len(times) - 1) / span:.1f} Hz" if span > 0 else ""
     return f"{len(times)} messages{rate}"
+
+
+def _ages(drafts: Drafts, period: float) -> str:
+    """Say how much older than their steps the images are."""
+    ages = np.concatenate([draft.ages for draft in drafts.episodes])
+    median, most = 1000 * max(np.median(ages), 0), 1000 * max(ages.max(), 0)
+    line = f"images are a median {median:.0f} ms older than their step, at most {most:.0f} ms"
+    if np.median(ages) <= period / 2:
+        return f"  {line}"
+    return (
+        f"  WARNING {line}: the model learns from images that lag behind the state. Record a "
+        "camera that is faster than the control period, or raise --control-period"
+    )
 
 
 def _left_out(stream: Stream, topic: str, damaged: int) -> list[str]:

@@ -214,6 +214,8 @@ def _period(bag: Bag, topics: dict[str, Topic], config: BagConfig, notes: list[s
             f"{topics['image'].name} has too few images to infer the control period; state "
             "--control-period"
         )
-    period = max(0.001, round(float(np.median(steps)) / 1e9, 3))
+    # Lost and odd images are left out; the mean of the others averages jitter out.
+    near = np.abs(steps - np.median(steps)) < 0.45 * np.median(steps)
+    period = max(0.001, round(float(steps[near].mean()) / 1e9, 3))
     notes.append(f"control period {period:g} s, between two images")
     return period

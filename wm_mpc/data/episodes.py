@@ -53,7 +53,10 @@ class Dataset:
         try:
             header = json.loads((self.path / "dataset.json").read_text())
         except FileNotFoundError:
-            raise DatasetError(f"no dataset at {self.path} (dataset.json is missing)") from None
+            raise DatasetError(
+                f"no dataset at {self.path} (dataset.json is missing); "
+                "collect and import_bag make one"
+            ) from None
         except (OSError, ValueError) as error:
             raise DatasetError(f"{self.path}/dataset.json cannot be read: {error}") from None
         version = header.get("format") if isinstance(header, dict) else None

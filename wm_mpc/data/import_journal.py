@@ -108,3 +108,28 @@ def _forget(lines_file: Path, first: int) -> None:
         write(lines_file, "".join(kept))
     else:
         lines_file.unlink()
+
+
+def present(path: Path, *, append: bool) -> Dataset | None:
+    """Return the dataset that an import extends. An unfinished import is removed first, and said.
+
+    Args:
+        path: The directory.
+        append: Whether to add to a dataset that exists.
+
+    Returns:
+        The dataset; None if there is none yet.
+
+    Raises:
+        DatasetError: A dataset with episodes exists without `append`, or none exists with it.
+    """
+    if (path / "dataset.json").exists() and (count := remove_unfinished(Dataset(path))):
+        print(f"an earlier import into {path} did not finish; its {count} episodes are removed")
+    if append:
+        return Dataset(path)
+    if (path / "dataset.json").exists() and len(Dataset(path)):
+        raise DatasetError(
+            f"dataset {path} already has {len(Dataset(path))} episodes; use --append to add "
+            "episodes, or choose another --dataset"
+        )
+    return None

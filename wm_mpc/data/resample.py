@@ -16,6 +16,8 @@ import numpy as np
 from wm_mpc.control.timeline import FOREVER, Timeline
 from wm_mpc.units import SECOND, STAMP_TOLERANCE, wrapped
 
+_PHASES = 20  # delays within a period that are compared
+
 
 def latest(times: np.ndarray, at: np.ndarray, tolerance: int = STAMP_TOLERANCE) -> np.ndarray:
     """Return the index of the newest sample at each moment.
@@ -30,6 +32,37 @@ def latest(times: np.ndarray, at: np.ndarray, tolerance: int = STAMP_TOLERANCE) 
         int64 (moments,); -1 before the first sample.
     """
     return np.searchsorted(times, at + tolerance, side="right") - 1
+
+
+def freshest_moments(times: np.ndarray, period: float, tolerance: int) -> np.ndarray:
+    """Return moments one period apart at which the newest sample is as new as possible.
+
+    The moments begin with the first sample. They begin up to a period later if the samples are then
+    newer by more than `tolerance` (root mean square): otherwise an early first sample could make
+    most moments come just before their own sample, and take the one before.
+
+    Args:
+        times: Times of the samples, int64 (samples,), ns, ascending, at least one.
+        period: Time from one moment to the next, ns.
+        tolerance: As in `latest`, ns.
+
+    Returns:
+        int64 (moments,), ns, until the last sample.
+    """
+    count = int((times[-1] - times[0] + tolerance) / period) + 1
+    moments = times[0] + np.round(np.arange(count) * period).astype(np.int64)
+    delays = np.round(np.arange(_PHASES) * period / _PHASES).astype(np.int64)
+    ages = []
+    for delay in delays:
+        at = moments + delay
+        at = at[at <= times[-1] + tolerance]
+        age = (at - times[latest(times, at, tolerance)]).astype(float)
+        ages.append(np.sqrt(np.mean(age**2)) if len(at) else np.inf)
+    best = int(np.argmin(ages))
+    if ages[0] - ages[best] <= tolerance:
+        return moments
+    moments = moments + delays[best]
+    return moments[moments <= times[-1] + tolerance]
 
 
 def interpolate(

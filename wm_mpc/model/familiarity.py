@@ -36,6 +36,9 @@ class Familiarity:
         data: Hash of the dataset.
         checkpoint: sha256 of the file to which these values were added; empty if they came with the
             training.
+        unexplained: What light, a shift of a pixel and a slight blur do not explain in an image
+            (`model/lighting.py`), measured also on images that are disturbed as in a real room; 0
+            if nobody measured it.
 
     Raises:
         SpecError: A value is out of range.
@@ -47,14 +50,17 @@ class Familiarity:
     moments: int
     data: str = ""
     checkpoint: str = ""
+    unexplained: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("prediction", "image"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0.0):
                 raise SpecError(f"familiarity.{name} is {value}; a number above 0 is needed")
-        if not (math.isfinite(self.step) and self.step >= 0.0):
-            raise SpecError(f"familiarity.step is {self.step}; a number of 0 or more is needed")
+        for name in ("step", "unexplained"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0.0):
+                raise SpecError(f"familiarity.{name} is {value}; a number of 0 or more is needed")
         if self.moments < 0:
             raise SpecError(f"familiarity.moments is {self.moments}; it must not be negative")
 
@@ -76,6 +82,7 @@ class Familiarity:
             return cls(
                 float(data["prediction"]), float(data["image"]), float(data["step"]),
                 int(data["moments"]), str(data["data"]), str(data["checkpoint"]),
+                float(data.get("unexplained", 0.0)),  # not in older files
             )  # fmt: skip
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SpecError(f"familiarity is not readable: {error!r}") from None

@@ -207,6 +207,14 @@ void wm_mpc_encode(const Vision* v, const uint8_t* pixels, float* scene, float* 
   encode(*v, s, pixels, scene);
 }
 
+// See `redraw`.
+void wm_mpc_redraw(
+    const Vision* v, const float* scene, const float* state, float* drawn, float* memory) {
+  VisionSpace s;
+  s.lay_out(*v, memory);
+  redraw(*v, s, scene, state, drawn);
+}
+
 // See `redraw_error`.
 float wm_mpc_redraw_error(
     const Vision* v, const uint8_t* pixels, const float* scene, const float* state, float* memory) {

@@ -206,11 +206,9 @@ inline void draw(const float* points, int count, const float* sharpness, const M
   }
 }
 
-// Root mean square difference between pixels (height, width, 3) and the reconstruction from a scene
-// (2 * keypoints) and a normalised state.
-inline float redraw_error(
-    const Vision& v, VisionSpace& s, const uint8_t* pixels, const float* scene,
-    const float* state) {
+// Paints the reconstruction from a scene (2 * keypoints) and a normalised state into s.second, as
+// differences to the background.
+inline void paint(const Vision& v, VisionSpace& s, const float* scene, const float* state) {
   multiply(scene, 0, 1, v.from_scene, s.row, 0, v.from_scene_bias, 0);
   draw(s.row, v.keypoints, v.sharpness, s.first);
   convolve(s, v.scene[0], s.first, s.second);
@@ -239,6 +237,26 @@ inline float redraw_error(
           part ? map.channels : 0);
   normalise(s, v.join, s.first);
   convolve(s, v.paint, s.first, s.second);
+}
+
+// The reconstruction from a scene and a normalised state, into drawn (height, width, 3).
+inline void redraw(
+    const Vision& v, VisionSpace& s, const float* scene, const float* state, float* drawn) {
+  paint(v, s, scene, state);
+  for (int row = 0; row < v.height; ++row)
+    for (int column = 0; column < v.width; ++column) {
+      const float* painted = s.second.at(row / 2, column / 2) + row % 2 * 2 + column % 2;
+      const int64_t at = ((int64_t)row * v.width + column) * 3;
+      for (int colour = 0; colour < 3; ++colour)
+        drawn[at + colour] = v.background[at + colour] + painted[4 * colour];
+    }
+}
+
+// Root mean square difference between pixels (height, width, 3) and the reconstruction.
+inline float redraw_error(
+    const Vision& v, VisionSpace& s, const uint8_t* pixels, const float* scene,
+    const float* state) {
+  paint(v, s, scene, state);
   double sum = 0.0;
   for (int row = 0; row < v.height; ++row) {
     float line = 0.0f;

@@ -61,6 +61,8 @@ def declare_vision(library: ctypes.CDLL) -> ctypes.CDLL:
     library.wm_mpc_vision_memory.argtypes = (_pointer,)
     library.wm_mpc_encode.restype = None
     library.wm_mpc_encode.argtypes = (_pointer,) * 4
+    library.wm_mpc_redraw.restype = None
+    library.wm_mpc_redraw.argtypes = (_pointer,) * 5
     library.wm_mpc_redraw_error.restype = ctypes.c_float
     library.wm_mpc_redraw_error.argtypes = (_pointer,) * 5
     return library
@@ -164,6 +166,22 @@ class NativeVision:
             ctypes.byref(self._struct), pixels.data_ptr(), scene.data_ptr(), self._memory.data_ptr()
         )
         return scene
+
+    def redraw(self, latent: Tensor) -> Tensor:
+        """Reconstruct one image.
+
+        Args:
+            latent: (latent size,).
+
+        Returns:
+            float32 (height, width, 3), about in [0, 1].
+        """
+        ready, drawn = latent.detach().contiguous(), torch.empty(self._shape)
+        self._library.wm_mpc_redraw(
+            ctypes.byref(self._struct), ready.data_ptr(), ready[self._scene_size :].data_ptr(),
+            drawn.data_ptr(), self._memory.data_ptr(),
+        )  # fmt: skip
+        return drawn
 
     def image_error(self, image: Tensor, latent: Tensor) -> float:
         """Root mean square difference between an image and its reconstruction, in [0, 1].

@@ -13,6 +13,7 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.descent import Descent
 from wm_mpc.native.kernel import NativeCost
 from wm_mpc.native.selection import native_model
+from wm_mpc.planning.binding import Binding
 from wm_mpc.settings.fields import check, setting
 
 MODES = ("last", "all")
@@ -97,10 +98,8 @@ def squared_distance(
 class GoalCost:
     """Cost of action sequences, from one observed history to one goal.
 
-    For a position robot, a planner handles *moves*: 1 is the largest change of a position in one
-    control step, and 0 is standing still. So every plan keeps the rate limit, no gradient dies at
-    it, and sequences look like those of velocities. `bind` turns moves into normalised positions;
-    action costs count moves.
+    `bind` turns sequences into actions that the robot can execute; see `Binding`. For a position
+    robot, sequences are moves, and action costs count moves.
 
     Args:
         model: The world model.
@@ -138,17 +137,7 @@ class GoalCost:
         self._goal = model.embed(goal) if embedded_goal is None else embedded_goal
         self._goal_state = model.split(goal)[1]
         self._step_weights: dict[int, Tensor] = {}
-        self._committed = committed if committed is not None and len(committed) else None
-        spec = model.spec
-        limit = spec.normalised_change
-        self._largest_change = None if limit is None else torch.from_numpy(limit)
-        self._are_moves = spec.rest_is_measured
-        if previous is None:
-            rest = spec.rest()
-            if rest is None:
-                raise ValueError("previous is needed: nobody can guess the robot's position")
-            previous = torch.from_numpy(spec.normalise_action(rest))
-        self._previous = previous
+        self._binding = Binding(model.spec, committed, previous)
         # Without measurements, there is no state to compare.
         measures = model.spec.state.size > 0
         self._use_state = use_state and measures and config.state_weight > 0.0
@@ -165,15 +154,15 @@ class GoalCost:
             action_size=self._model.spec.action.size,
             goal=self._goal,
             goal_state=self._goal_state if self._use_state else None,
-            committed=self._committed,
-            largest_change=self._largest_change,
-            previous=self._previous,
+            committed=self._binding.committed,
+            largest_change=self._binding.largest_change,
+            previous=self._binding.previous,
             state_weight=config.state_weight,
             action_weight=config.action_weight,
             action_rate_weight=config.action_rate_weight,
             smoothing=_SMOOTHING,
             is_root=int(config.distance == "root"),
-            are_moves=int(self._are_moves),
+            are_moves=int(self._binding.are_moves),
         )
 
     @property
@@ -192,32 +181,7 @@ class GoalCost:
         Returns:
             Normalised actions, (batch, horizon, block size).
         """
-        if self._committed is None and self._largest_change is None:
-            return actions
-        size = self._model.spec.action.size
-        low_level = actions.reshape(len(actions), actions.shape[1] * actions.shape[2] // size, size)
-        count = 0
-        if self._committed is not None:
-            count = min(len(self._committed), low_level.shape[1])
-            fixed = self._committed[:count].expand(len(actions), -1, -1)
-            low_level = torch.cat([fixed, low_level[:, count:]], 1)
-        if self._are_moves:
-            low_level = self._moved(low_level, count)
-        elif self._largest_change is not None:
-            low_level = self._limit_rate(low_level, count)
-        return low_level.reshape(actions.shape)
-
-    def _moved(self, low_level: Tensor, first: int) -> Tensor:
-        """Positions from moves (batch, steps, action size). A limit stops the position, not the
-        gradient."""
-        assert self._largest_change is not None
-        rows = list(low_level.unbind(1))
-        before = rows[first - 1] if first else self._previous
-        for number in range(first, len(rows)):
-            wanted = before + rows[number] * self._largest_change
-            before = wanted + (wanted.clamp(-1.0, 1.0) - wanted).detach()
-            rows[number] = before
-        return torch.stack(rows, 1)
+        return self._binding.bind(actions)
 
     def moves(self, bound: Tensor) -> Tensor:
         """Return what the action cost counts: actions, or for a position robot its moves.
@@ -228,24 +192,7 @@ class GoalCost:
         Returns:
             (batch, steps, action size), one row per control step.
         """
-        low_level = bound.reshape(len(bound), -1, self._model.spec.action.size)
-        if not self._are_moves:
-            return low_level
-        assert self._largest_change is not None
-        first = self._previous.expand(len(bound), 1, -1)
-        return torch.cat([first, low_level], 1).diff(dim=1) / self._largest_change
-
-    def _limit_rate(self, low_level: Tensor, first: int) -> Tensor:
-        """Limit the change of each action from number `first` on; its gradient goes to the action
-        before."""
-        assert self._largest_change is not None
-        rows = list(low_level.unbind(1))
-        before = rows[first - 1] if first else self._previous
-        for number in range(first, len(rows)):
-            change = torch.maximum(rows[number] - before, -self._largest_change)
-            before = before + torch.minimum(change, self._largest_change)
-            rows[number] = before
-        return torch.stack(rows, 1)
+        return self._binding.moves(bound)
 
     def __call__(self, actions: Tensor) -> Tensor:
         """Compute costs (batch,) of normalised sequences (batch, horizon, block size)."""
@@ -283,12 +230,12 @@ class GoalCost:
         if config.distance == "root":
             weights = weights / (2.0 * (terms.square().sum(-1) + _SMOOTHING).sqrt().detach())
         rows = [(terms * weights.sqrt()[..., None]).flatten(1)]
-        low_level = self.moves(actions)
+        moves = self.moves(actions)
         if config.action_weight > 0.0:
-            flat = low_level.flatten(1)
+            flat = moves.flatten(1)
             rows.append(flat * math.sqrt(config.action_weight / flat.shape[1]))
-        if config.action_rate_weight > 0.0 and low_level.shape[1] > 1:
-            change = low_level.diff(dim=1).flatten(1)
+        if config.action_rate_weight > 0.0 and moves.shape[1] > 1:
+            change = moves.diff(dim=1).flatten(1)
             rows.append(change * math.sqrt(config.action_rate_weight / change.shape[1]))
         return torch.cat(rows, 1)
 
@@ -338,11 +285,11 @@ class GoalCost:
 
     def _action_cost(self, actions: Tensor) -> Tensor | float:
         config, cost = self._config, torch.zeros(())
-        low_level = self.moves(actions)
+        moves = self.moves(actions)
         if config.action_weight > 0.0:
-            cost = cost + config.action_weight * low_level.square().mean((1, 2))
+            cost = cost + config.action_weight * moves.square().mean((1, 2))
         if config.action_rate_weight > 0.0:
-            change = low_level.diff(dim=1).square()
+            change = moves.diff(dim=1).square()
             if change.shape[1]:  # a plan with one action has no changes
                 cost = cost + config.action_rate_weight * change.mean((1, 2))
         return cost

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 SHOWN = 10.0  # s, for which a status tells of a message that was dropped
 _LONGEST = 300  # characters of a reason
@@ -30,6 +30,11 @@ class Dropped:
         with self._lock:
             self._counts[topic] = self._counts.get(topic, 0) + 1
             self._last = self._now(), f"{topic}: {short}"
+
+    def count(self, topics: Collection[str]) -> int:
+        """How many there were on these topics together."""
+        with self._lock:
+            return sum(self._counts.get(topic, 0) for topic in topics)
 
     def recent(self) -> str:
         """The topic of the newest one if it came less than `SHOWN` seconds ago, else an empty

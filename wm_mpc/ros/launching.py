@@ -12,6 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ament_index_python.packages import (
+    PackageNotFoundError,
+    get_package_prefix,
+    get_package_share_directory,
+)
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import DeclareLaunchArgument, EmitEvent, GroupAction, LogInfo, OpaqueFunction
@@ -22,6 +27,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from wm_mpc.ros.overrides import COMMON_PARAMETERS
 
 Given = Mapping[str, str]
+NO_RVIZ = "WARNING: rviz:=true, but rviz2 is not installed here; all else runs without it"
 _RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 _COMMON = (
     (
@@ -138,6 +144,34 @@ def viewer(
             output="screen",
             parameters=list(files),
             additional_env=environment(given, context),
+            **places,
+        )
+    ]
+
+
+def rviz(given: Given, frame: str, **places: Any) -> list[Action]:
+    """RViz with our configuration, if the argument `rviz` asks for it. Its end ends nothing else.
+
+    Args:
+        given: The arguments.
+        frame: The frame that RViz keeps fixed.
+        places: Namespace and the like. Topics of the configuration are relative.
+    """
+    if not truth("rviz", given["rviz"]):
+        return []
+    try:
+        get_package_prefix("rviz2")
+    except PackageNotFoundError:
+        return [LogInfo(msg=NO_RVIZ)]
+    config = Path(get_package_share_directory("wm_mpc"), "config", "wm_mpc.rviz")
+    arguments = ["-d", str(config), "-f", frame]
+    return [
+        Node(
+            package="rviz2",
+            executable="rviz2",
+            name="rviz2",
+            output="log",
+            arguments=arguments,
             **places,
         )
     ]

@@ -59,5 +59,8 @@ COMMAND = _profile(5, ReliabilityPolicy.RELIABLE)
 # Diagnostics, progress, markers.
 STATUS = _profile(10, ReliabilityPolicy.RELIABLE)
 
+# `/tf`, as tf2's own broadcaster does it.
+TRANSFORMS = _profile(100, ReliabilityPolicy.RELIABLE)
+
 # `/clock`, as everywhere in ROS 2.
 CLOCK = _profile(1, ReliabilityPolicy.BEST_EFFORT)

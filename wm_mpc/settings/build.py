@@ -97,7 +97,9 @@ def load_table(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             data = yaml.safe_load(file)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise SettingError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, yaml.YAMLError) as error:
         raise SettingError(f"cannot read {path}: {error}") from None
     if data is None:
         return {}

@@ -12,7 +12,7 @@ import numpy as np
 from wm_mpc.atomic import remove_leftovers
 from wm_mpc.data.dataset_lock import writing
 from wm_mpc.data.episodes import Dataset, Episode
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import EngineError, Simulation, episode_rng
 from wm_mpc.sim.workers import Workers, kept_simulation
 
 _MOVED = 1e-3  # smallest change of a pose entry (m, or cosine or sine) that counts as motion
@@ -25,30 +25,51 @@ def record_episode(simulation: Simulation, seed: int, index: int, steps: int) ->
         simulation: The simulation.
         seed: Seed of the dataset.
         index: Number of the episode.
-        steps: Length, control steps.
+        steps: Length, control steps; less if the world itself ends the episode.
+
+    Raises:
+        EngineError: The world fails, or its explorer gives no action.
     """
     rng = episode_rng(seed, "collect", index)
     observation = simulation.reset(rng, goal=False)
-    explore = simulation.task.explorer(rng)
+    explore = simulation.explorer(rng)
     images, states, actions = [observation.image], [observation.state], []
-    full_states, poses = [simulation.task.get_state()], [simulation.task.pose()]
+    full_states, poses = [_state(simulation)], [simulation.pose()]
     for _ in range(steps):
-        action = explore().astype(np.float32)
+        action = _finite(explore(), simulation)
         observation = simulation.step(action)
         images.append(observation.image)
         states.append(observation.state)
         actions.append(action)
-        full_states.append(simulation.task.get_state())
-        poses.append(simulation.task.pose())
+        full_states.append(_state(simulation))
+        poses.append(simulation.pose())
+        if simulation.is_over:
+            break
     return Episode(
         np.stack(images),
         np.stack(states),
         np.stack(actions),
-        np.stack(full_states),
+        np.stack(full_states) if simulation.is_restorable else None,
         simulation.layout.copy(),
         np.stack(poses),
         (seed, index),
     )
+
+
+def _state(simulation: Simulation) -> np.ndarray:
+    """The complete state, or nothing where there is none to have."""
+    return simulation.state() if simulation.is_restorable else np.zeros(0)
+
+
+def _finite(action: np.ndarray, simulation: Simulation) -> np.ndarray:
+    spec = simulation.task.spec
+    given = np.asarray(action)
+    if given.shape != (spec.action.size,) or not np.isfinite(given).all():
+        raise EngineError(
+            f"the explorer of task {spec.task!r} gave the action {given}; {spec.action.size} "
+            "finite numbers are needed"
+        )
+    return given.astype(np.float32)
 
 
 def collect(

@@ -43,17 +43,19 @@ class Disturbance:
             The task.
 
         Raises:
-            ValueError: The task has no friction to change.
+            ValueError: The task has no friction, or no camera, to change.
         """
         if self.friction != 1.0:
             if not hasattr(task, "friction_factor"):
                 raise ValueError(f"task {task.spec.task!r} has no friction that could be changed")
             task.friction_factor = self.friction
         if self.camera != 0.0:
-            view = task.view
+            view = getattr(task, "view", None)
+            if view is None:
+                raise ValueError(f"task {task.spec.task!r} has no camera that could be moved")
             moved = {
                 name: (place[0] + self.camera, *place[1:])
                 for name, place in (("position", view.position), ("target", view.target))
             }
-            task.view = dataclasses.replace(view, **moved)  # type: ignore[arg-type]
+            task.view = dataclasses.replace(view, **moved)  # type: ignore[attr-defined]
         return task

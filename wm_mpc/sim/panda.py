@@ -14,8 +14,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import pybullet
-import pybullet_data
 
 JOINTS = tuple(f"panda_joint{number}" for number in range(1, 8))
 STICK_LENGTH = 0.3  # m, from the flange
@@ -65,7 +63,7 @@ class PandaStick:
             path = Path(folder) / "panda_stick.urdf"
             path.write_text(_description(ball=ball))
             self.body: int = client.loadURDF(
-                str(path), useFixedBase=True, flags=pybullet.URDF_USE_INERTIA_FROM_FILE
+                str(path), useFixedBase=True, flags=client.URDF_USE_INERTIA_FROM_FILE
             )
         count = client.getNumJoints(self.body)
         info = [client.getJointInfo(self.body, index) for index in range(count)]
@@ -129,7 +127,7 @@ class PandaStick:
         client.setJointMotorControlArray(
             self.body,
             self.joints,
-            pybullet.VELOCITY_CONTROL,
+            client.VELOCITY_CONTROL,
             targetVelocities=speeds.tolist(),
             forces=_MAX_EFFORT,
         )
@@ -146,7 +144,7 @@ class PandaStick:
         self._client.setJointMotorControlArray(
             self.body,
             self.joints,
-            pybullet.POSITION_CONTROL,
+            self._client.POSITION_CONTROL,
             targetPositions=positions.tolist(),
             targetVelocities=np.clip(velocities, -MAX_SPEED, MAX_SPEED).tolist(),
             forces=_MAX_EFFORT,
@@ -195,14 +193,49 @@ class PandaStick:
         return positions
 
 
-def _description(*, ball: bool) -> str:
-    """The URDF: the arm of `pybullet_data` without hand and meshes, with boxes and a stick."""
-    source = Path(pybullet_data.getDataPath()) / "franka_panda" / "panda.urdf"
-    robot = ElementTree.parse(source).getroot()
+def robot_description(*, ball: bool = False) -> str:
+    """Return the arm with its stick as URDF, for RViz and other programs that draw robots.
+
+    It has the meshes of `pybullet_data`, as `file://` URIs, and the frames of the simulated arm.
+
+    Args:
+        ball: Whether the stick has a ball at its tip.
+    """
+    robot, folder = _arm(), _folder()
+    for mesh in robot.iter("mesh"):
+        path = folder / mesh.get("filename", "").removeprefix("package://")
+        mesh.set("filename", path.resolve().as_uri())
+    _add_stick(robot, ball=ball)
+    return ElementTree.tostring(robot, encoding="unicode")
+
+
+def _folder() -> Path:
+    """Where the arm of `pybullet_data` is."""
+    from wm_mpc.sim.engines.bullet import data_folder  # the engine alone imports PyBullet
+
+    return Path(data_folder()) / "franka_panda"
+
+
+def _arm() -> ElementTree.Element:
+    """The arm of `pybullet_data` without its hand."""
+    robot = ElementTree.parse(_folder() / "panda.urdf").getroot()
     for element in list(robot):
         name = element.get("name", "")
         if element.tag not in ("link", "joint") or any(part in name for part in _HAND):
             robot.remove(element)
+    return robot
+
+
+def _add_stick(robot: ElementTree.Element, *, ball: bool) -> None:
+    for text in _STICK:
+        robot.append(ElementTree.fromstring(text))
+    if ball:
+        robot.findall("link")[-1].append(ElementTree.fromstring(_BALL))
+
+
+def _description(*, ball: bool) -> str:
+    """The URDF of the simulated arm: without meshes, with boxes and a stick."""
+    robot = _arm()
     for link in robot.findall("link"):
         for part in (*link.findall("visual"), *link.findall("collision")):
             link.remove(part)
@@ -210,10 +243,7 @@ def _description(*, ball: bool) -> str:
         if name in _BONES:
             start, end, half_width = _BONES[name]
             link.append(_box(np.array(start), np.array(end), half_width))
-    for text in _STICK:
-        robot.append(ElementTree.fromstring(text))
-    if ball:
-        robot.findall("link")[-1].append(ElementTree.fromstring(_BALL))
+    _add_stick(robot, ball=ball)
     return ElementTree.tostring(robot, encoding="unicode")
 
 

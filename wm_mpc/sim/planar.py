@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import pybullet
 
 from wm_mpc.sim.task import CameraView
 
@@ -41,9 +40,9 @@ def fixed_box(
     Returns:
         Number of the body.
     """
-    visual = client.createVisualShape(pybullet.GEOM_BOX, halfExtents=half_extents, rgbaColor=colour)
+    visual = client.createVisualShape(client.GEOM_BOX, halfExtents=half_extents, rgbaColor=colour)
     shape = (
-        client.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half_extents) if collides else -1
+        client.createCollisionShape(client.GEOM_BOX, halfExtents=half_extents) if collides else -1
     )
     body: int = client.createMultiBody(0.0, shape, visual, position)
     client.changeDynamics(body, -1, lateralFriction=0.0, restitution=0.0)
@@ -62,9 +61,9 @@ def sliding_base(client: Any, radius: float, height: float, mass: float) -> int:
     Returns:
         Number of the body.
     """
-    shape = client.createCollisionShape(pybullet.GEOM_CYLINDER, radius=radius, height=2 * height)
+    shape = client.createCollisionShape(client.GEOM_CYLINDER, radius=radius, height=2 * height)
     visual = client.createVisualShape(
-        pybullet.GEOM_CYLINDER, radius=radius, length=2 * height, rgbaColor=(0.9, 0.25, 0.1, 1)
+        client.GEOM_CYLINDER, radius=radius, length=2 * height, rgbaColor=(0.9, 0.25, 0.1, 1)
     )
     identity = (0, 0, 0, 1)
     body: int = client.createMultiBody(
@@ -78,7 +77,7 @@ def sliding_base(client: Any, radius: float, height: float, mass: float) -> int:
         linkInertialFramePositions=[(0, 0, 0), (0, 0, 0)],
         linkInertialFrameOrientations=[identity, identity],
         linkParentIndices=[0, 1],
-        linkJointTypes=[pybullet.JOINT_PRISMATIC, pybullet.JOINT_PRISMATIC],
+        linkJointTypes=[client.JOINT_PRISMATIC, client.JOINT_PRISMATIC],
         linkJointAxis=[(1, 0, 0), (0, 1, 0)],
     )
     for link in (0, 1):
@@ -95,7 +94,7 @@ def sliding_base(client: Any, radius: float, height: float, mass: float) -> int:
 
 
 class PlanarTask:
-    """The common part of navigation tasks; see `wm_mpc.sim.task.Task`.
+    """The common part of navigation tasks; see `wm_mpc.sim.task.BulletTask`.
 
     The simulator state is [x, y, vx, vy], m and m/s.
 
@@ -103,6 +102,7 @@ class PlanarTask:
         radius: Radius of the base, m.
     """
 
+    engine = "bullet"
     radius: float
     view = CameraView(
         position=(0.0, 0.0, 3.0), target=(0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0), field_of_view=43.0

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from wm_mpc.sim.panda import JOINTS, PandaStick
+from wm_mpc.sim.panda import JOINTS, PandaStick, robot_description
 from wm_mpc.sim.planar import fixed_box
 from wm_mpc.sim.task import CameraView
 
@@ -23,7 +23,7 @@ TOLERANCE = 0.04  # m
 
 
 class ReachingTask:
-    """See `wm_mpc.sim.task.Task`.
+    """See `wm_mpc.sim.task.BulletTask`.
 
     The simulator state is: joint positions (7) and velocities (7). There is no layout.
 
@@ -31,6 +31,7 @@ class ReachingTask:
         floor: Height of the table's top, m. The arm's base is at 0.
     """
 
+    engine = "bullet"
     floor = 0.0
     view = CameraView(
         position=(1.05, -0.85, 0.75), target=(0.36, 0.02, 0.36), up=(0.0, 0.0, 1.0),
@@ -94,6 +95,9 @@ class ReachingTask:
     def set_state(self, state: np.ndarray) -> None:
         self._arm.reset(state[:7], state[7:14])
         self._steps = 0
+
+    def robot_description(self) -> str:
+        return robot_description(ball=True)
 
     def joints(self) -> dict[str, tuple[float, float]]:
         positions, velocities = self._arm.positions()

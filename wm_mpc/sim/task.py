@@ -1,7 +1,8 @@
-"""The Protocol that a simulated task implements. All tasks share the rest of the simulation.
+"""The Protocols that simulated tasks implement. All tasks share the rest of the simulation.
 
-A task builds its bodies in a PyBullet client and answers questions about them. It knows nothing of
-cameras, episodes, datasets, planners or ROS. `sim/bullet.py` handles those for every task.
+`Task` is what every task says about itself. `BulletTask` builds its bodies in a PyBullet client and
+answers questions about them. (`wm_mpc.sim.gymnasium_task` has the tasks of the engine Gymnasium.) A
+task knows nothing of episodes, datasets, planners or ROS. Its engine handles those.
 """
 
 from __future__ import annotations
@@ -35,6 +36,17 @@ class CameraView:
     near: float = 0.1
     far: float = 10.0
 
+    def axes(self) -> np.ndarray:
+        """Return its right, down and forward in the world, as columns (3, 3)."""
+        forward = _unit(np.subtract(self.target, self.position))
+        right = _unit(np.cross(forward, self.up))
+        return np.column_stack([right, np.cross(forward, right), forward])
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    unit: np.ndarray = vector / np.linalg.norm(vector)
+    return unit
+
 
 class Explorer(Protocol):
     """An exploration policy. Each call returns the next action (action size,), in the action's
@@ -44,27 +56,40 @@ class Explorer(Protocol):
 
 
 class Task(Protocol):
-    """One robot in one scene. Vectors are float64.
+    """One robot in one scene, whatever simulates it.
+
+    A robot with links may also have a method `robot_description() -> str`: its URDF, whose joints
+    are those of `joints`. The simulation publishes it, and the frames of all links.
 
     Attributes:
+        engine: The engine that simulates it, a key of `wm_mpc.sim.engines.ENGINES`.
         spec: Description of the robot: names, limits, rates, image.
-        view: Where the camera stands.
-        physics_rate: Physics steps per second. `spec.control_period` must be a whole number of
-            physics steps.
-        pose_names: Names of the numbers that `pose` returns.
+        pose_names: Names of the numbers of a true pose.
         scene_pose_names: Those that do not belong to the robot itself, such as the place of an
             object.
         goal_kinds: Ways to draw goals, the default first, such as ("near", "random").
-        tolerances: Limits of `errors` for success, by name, each in its unit.
+        tolerances: Limits of the true distances to a goal for success, by name, each in its unit.
     """
 
+    engine: str
     spec: RobotSpec
-    view: CameraView
-    physics_rate: float
     pose_names: tuple[str, ...]
     scene_pose_names: tuple[str, ...]
     goal_kinds: tuple[str, ...]
     tolerances: Mapping[str, float]
+
+
+class BulletTask(Task, Protocol):
+    """A task in PyBullet. Vectors are float64.
+
+    Attributes:
+        view: Where the camera stands.
+        physics_rate: Physics steps per second. `spec.control_period` must be a whole number of
+            physics steps.
+    """
+
+    view: CameraView
+    physics_rate: float
 
     def build(self, client: Any) -> None:
         """Create all bodies in an empty PyBullet client.

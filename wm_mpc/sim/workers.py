@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
-from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.engine import Simulation
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
 from wm_mpc.sim.worker_process import Failure, WorkerProcess
 
@@ -285,5 +286,5 @@ def kept_simulation(task: str) -> Simulation:
         task: Name of the task.
     """
     if task not in _simulations:
-        _simulations[task] = Simulation(make_task(task))
+        _simulations[task] = simulate(make_task(task))
     return _simulations[task]

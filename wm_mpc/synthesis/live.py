@@ -23,7 +23,7 @@ _MISSING = 2  # images in a row that may be missing; the one before stands for t
 class LiveRecorder:
     """Feed plans, then observations; times are integer nanoseconds of one clock.
 
-    longest: low-level steps of an episode, after which the next begins. Shorter than `shortest`
+    longest: control steps of an episode, after which the next begins. Shorter than `shortest`
     model steps (at least the history and a step), episodes are of no use and dropped. Not
     thread-safe.
     """

@@ -166,7 +166,7 @@ class _Round:
             blocks = actions.reshape(self.config.horizon, -1).astype(np.float32)
             executed.append((images, states, blocks))
             image, state = images[-1], states[-1]
-            simulator_state = simulation.task.get_state()
+            simulator_state = simulation.state()
         return executed
 
 

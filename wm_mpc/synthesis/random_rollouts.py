@@ -16,7 +16,7 @@ import numpy as np
 
 from wm_mpc.data.episodes import Recording
 from wm_mpc.settings.fields import check, setting
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import Simulation, episode_rng
 from wm_mpc.sim.workers import Workers, kept_simulation
 from wm_mpc.synthesis.method import Material, RolloutMethod, Rollouts
 
@@ -37,7 +37,7 @@ class RandomRolloutConfig:
 
 
 def random_actions(rng: np.random.Generator, steps: int, frame_skip: int, size: int) -> np.ndarray:
-    """Normalised low-level actions (steps * frame_skip, size): each rollout draws how long an
+    """Normalised actions by control step (steps * frame_skip, size): each rollout draws how long an
     action is held, from every step to the whole rollout, and how much noise rides on it."""
     total = steps * frame_skip
     hold = int(rng.choice([1, 2, frame_skip, 2 * frame_skip, total]))
@@ -50,8 +50,8 @@ def random_actions(rng: np.random.Generator, steps: int, frame_skip: int, size: 
 def execute(
     simulation: Simulation, layout: np.ndarray, state: np.ndarray, actions: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Run normalised low-level actions from a restored state; what was seen at every model step:
-    images (steps + 1, height, width, 3) and states (steps + 1, state size)."""
+    """Run normalised actions, one per control step, from a restored state. Return what was seen at
+    each model step: images (steps + 1, height, width, 3) and states (steps + 1, state size)."""
     spec = simulation.task.spec
     observations = [simulation.restore(layout, state)]
     for number, action in enumerate(spec.denormalise_action(actions), start=1):
@@ -75,8 +75,8 @@ def random_rollouts(
     """
     if recording.simulator_states is None:
         raise ValueError(
-            "random rollouts restore recorded simulator states, but this dataset has none (was it "
-            "made from a bag?); use another synthesis method"
+            "random rollouts restore recorded simulator states, but this dataset has none (it "
+            "comes from a bag, or its world cannot return to a state); use another synthesis method"
         )
     spec = recording.spec
     rng = episode_rng(seed, "synthesis", 0)

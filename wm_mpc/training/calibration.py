@@ -14,7 +14,9 @@ from torch import Tensor
 
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.familiarity import ENOUGH, Familiarity, image_error, prediction_error
+from wm_mpc.model.lighting import Lighting
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.training.augmentation import Augmentation, AugmentationConfig
 from wm_mpc.training.diagnostics import predict
 from wm_mpc.training.replay import encode_all
 
@@ -24,6 +26,14 @@ _MOVED = 0.1  # share of the largest motion in a step; less counts as standing s
 # A scene or a robot that never moves gives smaller errors, and then everything would be a surprise.
 _LEAST_PREDICTION = 1e-3  # share of the spread of latents
 _LEAST_IMAGE = 0.5 / 255  # half a grey level
+_PICTURES = 500  # on which the unexplained part is measured, each in its own light and in another
+_EVERYDAY_QUANTILE = 0.9
+_LOOKS = 3  # pictures in a row from which the light is known
+# What a room and a camera do on an ordinary day; it must not hold a robot.
+EVERYDAY = AugmentationConfig(
+    share=1.0, light=0.1, offset=4.0, colour=0.4, gamma=0.1, gradient=0.15, shadow=0.0, blur=0.8,
+    noise=2.0, jpeg=75, shift=1, patch=0.0, each=0.2,
+)  # fmt: skip
 
 
 class Gauge:
@@ -71,6 +81,7 @@ class Gauge:
             for part in [frames[some.numpy(), -1]]
         ]
         self._image = _usual(torch.cat(drawn))
+        self._unexplained = measure_unexplained(model, recording, frames[:, -1], seed=seed)
         self._data = recording.dataset.content_hash()
 
     @torch.no_grad()
@@ -94,7 +105,7 @@ class Gauge:
         step = (model.embed(seen) - model.embed(self._latents[:, -2])).square().sum(-1).sqrt()
         moved = step[step > _MOVED * step.max()]
         usual, covered = _usual(error), float(moved.median()) if len(moved) else 0.0
-        if not all(map(math.isfinite, (usual, self._image, covered))):
+        if not all(map(math.isfinite, (usual, self._image, self._unexplained, covered))):
             return None
         return Familiarity(
             prediction=max(usual, _LEAST_PREDICTION),
@@ -103,16 +114,82 @@ class Gauge:
             moments=self.moments,
             data=self._data,
             checkpoint=checkpoint,
+            unexplained=self._unexplained,
         )
 
 
-def _usual(errors: Tensor) -> float:
-    """The 99th percentile of errors (moments,), or NaN if one is not finite. With fewer than a
-    hundred, the largest one times a factor of up to two."""
+def measure_unexplained(
+    model: WorldModel, recording: Recording, frames: np.ndarray, *, seed: int = 0
+) -> float:
+    """Measure `Familiarity.unexplained`.
+
+    99 of 100 recorded pictures stay below it, and 9 of 10 disturbed ones (`EVERYDAY`).
+
+    Args:
+        model: The model.
+        recording: The recorded episodes.
+        frames: Numbers of pictures that the model was not trained on; some of them are used.
+        seed: Seed of the choice and of the disturbances.
+
+    Returns:
+        The usual error, above 0; NaN if an error is not finite.
+    """
+    rng = np.random.default_rng([seed, 2])
+    some = np.sort(rng.choice(frames, min(_PICTURES, len(frames)), replace=False))
+    left = unexplained_errors(model, recording, some, seed)
+    usual = _usual(left[: len(some)]), _usual(left[len(some) :], _EVERYDAY_QUANTILE)
+    return max(*usual, _LEAST_IMAGE) if all(map(math.isfinite, usual)) else math.nan
+
+
+@torch.no_grad()
+def unexplained_errors(
+    model: WorldModel, recording: Recording, frames: np.ndarray, seed: int
+) -> Tensor:
+    """Measure what light does not explain, in recorded pictures and in disturbed ones (`EVERYDAY`).
+
+    As while a robot runs, the light is first taken out of a picture, again and again.
+
+    Args:
+        model: The model.
+        recording: The recorded episodes.
+        frames: Numbers of pictures.
+        seed: Seed of the disturbances.
+
+    Returns:
+        `Lighting.unexplained`, (2 n,): of the pictures as they are, then of the disturbed ones.
+    """
+    lighting = Lighting(model.spec.image.height, model.spec.image.width)
+    images = np.array(recording.images[frames])
+    errors, rng = [], np.random.default_rng([seed, 1])
+    for pictures in (images, Augmentation(EVERYDAY).disturbed(images, rng)):
+        relit = pictures
+        for _ in range(_LOOKS):
+            drawn = _drawn(model, relit, recording.states[frames])
+            if not np.isfinite(drawn).all():
+                return torch.full((2 * len(frames),), math.nan)
+            lights = list(map(lighting.fit, pictures, drawn))
+            relit = np.stack(
+                [one.removed(image) for one, image in zip(lights, pictures, strict=True)]
+            )
+        errors += list(map(lighting.unexplained, pictures, drawn, lights))
+    return torch.tensor(errors)
+
+
+def _drawn(model: WorldModel, images: np.ndarray, states: np.ndarray) -> np.ndarray:
+    """Reconstructions, float32 (n, height, width, 3)."""
+    latents = encode_all(model, images, states)
+    drawn = [model.decode(part).permute(0, 2, 3, 1) for part in latents.split(256)]
+    pictures: np.ndarray = torch.cat(drawn).contiguous().cpu().numpy()
+    return pictures
+
+
+def _usual(errors: Tensor, quantile: float = _QUANTILE) -> float:
+    """The 99th percentile (or another) of errors (moments,), or NaN if one is not finite. With
+    fewer than a hundred, the largest one times a factor of up to two."""
     if not torch.isfinite(errors).all():
         return math.nan
     if len(errors) >= ENOUGH:
-        return float(errors.quantile(_QUANTILE))
+        return float(errors.quantile(quantile))
     return float(errors.max()) * (2.0 - len(errors) / ENOUGH)
 
 

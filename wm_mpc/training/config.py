@@ -11,6 +11,8 @@ from wm_mpc.model.world_model import Architecture
 from wm_mpc.settings.build import build, load_table, raised_as
 from wm_mpc.settings.fields import SettingError, check, section, setting
 from wm_mpc.synthesis.registry import METHODS, by_default
+from wm_mpc.training.augmentation import AugmentationConfig
+from wm_mpc.training.phases.registry import PHASES, of_representation
 
 SYNTHESIS = by_default()  # of a training that does not name its methods
 
@@ -19,24 +21,31 @@ class ConfigError(SettingError):
     """A training setting that is unknown or not accepted."""
 
 
-def _with_methods(kind: type) -> type:
-    """A dataclass to be, with a section for each method of data synthesis."""
-    for name, method in METHODS.items():
+def _with_sections(kind: type) -> type:
+    """A dataclass to be, with a section for each method of data synthesis, and for each phase that
+    has settings of its own."""
+    methods = {name: ("synthesis method", method.config) for name, method in METHODS.items()}
+    phases = {name: ("phase", phase.settings) for name, phase in PHASES.items()}
+    for name, (what, config) in [*methods.items(), *phases.items()]:
+        if config is None:
+            continue
         if name in kind.__annotations__:
-            raise TypeError(f"synthesis method {name}: a training setting has that name already")
-        kind.__annotations__[name] = method.config
-        setattr(kind, name, section(method.config))
+            raise TypeError(f"{what} {name}: a training setting has that name already")
+        kind.__annotations__[name] = config
+        setattr(kind, name, section(config))
     return kind
 
 
 @dataclasses.dataclass(frozen=True)
-@_with_methods
+@_with_sections
 class TrainConfig:
-    """All settings of a training, with a section for each method of data synthesis. Raises
-    ConfigError when they are not accepted."""
+    """All settings of a training, with a section for each method of data synthesis, and for each
+    phase that has settings of its own. Raises ConfigError when they are not accepted."""
 
     seed: int = setting(0, "Seed of all random numbers", low=0)
-    representation_seed: int = setting(-1, "Seed of all phases before the last; below 0: the seed")
+    representation_seed: int = setting(
+        -1, "Seed of all phases before `dynamics`; below 0: the same as seed"
+    )
     horizon: int = setting(5, "Model steps of the multi-step loss", "steps", low=1)
     history: int = setting(
         0,
@@ -47,8 +56,7 @@ class TrainConfig:
     )
     episodes: int = setting(
         0,
-        "Train on so many episodes, the first ones; 0: on all. The held-out ones are not among "
-        "them",
+        "Train only on the first episodes, this many; 0: on all. Held-out episodes do not count",
         low=0,
     )
     representation_updates: int = setting(
@@ -113,6 +121,7 @@ class TrainConfig:
         low=0,
         below=1,
     )
+    augmentation: AugmentationConfig = section(AugmentationConfig)
     architecture: Architecture = section(Architecture)
 
     def __post_init__(self) -> None:
@@ -128,6 +137,22 @@ class TrainConfig:
         """The settings of a method of data synthesis."""
         return getattr(self, name)
 
+    def phase(self, name: str) -> Any:
+        """The settings of a phase that has a section of its own; None for any other."""
+        return None if PHASES[name].settings is None else getattr(self, name)
+
+    def updates_of(self, phase: str) -> int:
+        """The number of updates of a phase."""
+        return int(self._of_phase(phase, "updates"))
+
+    def rate_of(self, phase: str) -> float:
+        """The learning rate of a phase."""
+        return float(self._of_phase(phase, "rate"))
+
+    def _of_phase(self, phase: str, name: str) -> Any:
+        own = self.phase(phase)
+        return getattr(self, f"{phase}_{name}") if own is None else getattr(own, name)
+
     @property
     def seed_of_representation(self) -> int:
         """Seed of all phases before `dynamics`."""
@@ -140,7 +165,10 @@ class TrainConfig:
     def representation_settings(self) -> dict[str, Any]:
         """Return the settings that decide the outcome of the phases before `dynamics`."""
         settings = {**self.to_dict(), "seed": self.seed_of_representation}
-        return {name: value for name, value in settings.items() if name in _REPRESENTATION}
+        if not self.augmentation.is_on:  # runs of older versions do not mention it
+            del settings["augmentation"]
+        deciding = {*_REPRESENTATION, *of_representation()}
+        return {name: value for name, value in settings.items() if name in deciding}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
@@ -175,5 +203,5 @@ _REPRESENTATION = {
     "seed", "history", "validation", "architecture", "representation_updates", "weight_decay",
     "representation_batch", "representation_rate", "prediction_weight", "pixel_emphasis", "ema",
     "whitening", "embedding_updates", "embedding_rate", "embedding_lags",
-    "proposals_updates", "proposals_rate",
+    "proposals_updates", "proposals_rate", "augmentation",
 }  # fmt: skip

@@ -14,7 +14,7 @@ from wm_mpc.model import losses
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.synthesis.adversarial import AdversarialConfig, perturb
 from wm_mpc.training.finetune_config import FEWEST_WINDOWS, FineTuneConfig, FineTuneError, Progress
-from wm_mpc.training.phases import images_to_float, mean_image
+from wm_mpc.training.images import images_to_float, mean_image
 from wm_mpc.training.replay import encode_all
 
 _SHIFT_UPDATES, _SHIFT_RATE = 200, 0.02

@@ -16,6 +16,7 @@ from wm_mpc.training.calibration import measure_familiarity
 from wm_mpc.training.diagnostics import diagnostics, rounded
 from wm_mpc.training.gradient_quality import gradient_quality
 from wm_mpc.training.preparation import data_notes, posture_notes
+from wm_mpc.training.recorded_case import why_not_simulated
 from wm_mpc.training.trainer import Trainer
 
 
@@ -61,6 +62,8 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
     for name, value in metrics.items():
         print(f"{name:18}{value}")
     notes = [*data_notes(recording), *posture_notes(model), *familiarity_notes(model.familiarity)]
+    if recording.simulator_states is not None and (why := why_not_simulated(recording)):
+        notes.append(f"gradients and plans were not compared with the simulator: {why}")
     for line in notes:
         print(f"train: WARNING: {line}", file=sys.stderr)
     return checkpoint

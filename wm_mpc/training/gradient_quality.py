@@ -19,9 +19,10 @@ import torch
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.objective import ObjectiveConfig
-from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.engine import Simulation
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
-from wm_mpc.training.recorded_case import RecordedCase
+from wm_mpc.training.recorded_case import RecordedCase, why_not_simulated
 
 _LARGEST = 0.7  # largest normalised action of a plan, so that perturbed ones stay in the limits
 
@@ -106,17 +107,17 @@ def gradient_quality(
         progress: Called with 1 after each state.
 
     Returns:
-        The slopes; None if no episode is long enough or the recording has no simulator states.
+        The slopes; None if no episode is long enough or `why_not_simulated` has a reason.
     """
     config, objective = config or GradientQualityConfig(), objective or ObjectiveConfig()
     past = model.spec.history - 1
     starts = recording.window_starts(past + config.horizon, episodes)
-    if recording.simulator_states is None or len(starts) == 0:
+    if len(starts) == 0 or why_not_simulated(recording):
         return None
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.choice(starts, min(config.states, len(starts)), replace=False))
     slopes = []
-    with Simulation(make_task(recording.spec.task)) as simulation:
+    with simulate(make_task(recording.spec.task)) as simulation:
         for start in chosen:
             case = RecordedCase(model, recording, objective, int(start), config.horizon)
             held = rng.uniform(-_LARGEST, _LARGEST, case.held_size)

@@ -16,14 +16,10 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.compute import in_any_process
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.ema import Average
-from wm_mpc.training.phases import DynamicsPhase, RepresentationPhase
-from wm_mpc.training.proposals import ProposalsPhase
-from wm_mpc.training.temporal import EmbeddingPhase
+from wm_mpc.training.phases.phase import Phase
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-Phase = RepresentationPhase | EmbeddingPhase | ProposalsPhase | DynamicsPhase
 
 _LARGEST_GRADIENT = 1.0  # norm; larger gradients are scaled down
 # Share of the updates in which the rate rises. With 0.05 and 20 updates, OneCycleLR would divide by
@@ -43,8 +39,8 @@ class Optimisation:
     def __init__(self, fabric: Fabric, phase: Phase, config: TrainConfig) -> None:
         self._fabric, self._phase = fabric, phase
         weights = phase.trained()
-        rate = getattr(config, f"{phase.name}_rate")
-        updates = getattr(config, f"{phase.name}_updates")
+        rate = config.rate_of(phase.name)
+        updates = config.updates_of(phase.name)
         self._plain = torch.optim.AdamW(weights, rate, weight_decay=config.weight_decay)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._plain, rate, updates, pct_start=_RISE

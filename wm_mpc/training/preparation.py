@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,9 +14,11 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.spec import SpecError
 from wm_mpc.synthesis.registry import perturbations, rollout_methods
 from wm_mpc.training.compute import Compute
-from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import TrainingError
-from wm_mpc.training.phases import mean_image
+from wm_mpc.training.images import mean_image
+
+if TYPE_CHECKING:
+    from wm_mpc.training.config import TrainConfig
 
 _PICTURES = 100  # images to compare
 _COARSE = 0.02  # share of the spread; float32 steps above this are too coarse
@@ -228,8 +230,11 @@ def run_identity(
         compute: Where the run trains.
         donor: Hash of the representation of another run, if it is used.
     """
+    settings = config.to_dict()
+    if not config.augmentation.is_on:  # runs of older versions do not mention it
+        del settings["augmentation"]
     return {
-        "config": config.to_dict(), **data_identity(recording, compute),
+        "config": settings, **data_identity(recording, compute),
         "precision": compute.precision, "representation": donor,
     }  # fmt: skip
 

@@ -7,14 +7,18 @@ and the temporal embedding can learn.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.replay import encode_all
+
+if TYPE_CHECKING:
+    from wm_mpc.training.config import TrainConfig
 
 _MOST_FRAMES = 20000
 _STILL = 1e-6  # variance

@@ -12,11 +12,28 @@ from torch import Tensor
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
-from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.engine import Simulation
+from wm_mpc.sim.engines import simulate
+from wm_mpc.sim.tasks import make_task
 from wm_mpc.synthesis.random_rollouts import execute
 from wm_mpc.training.replay import encode_all
 
 _PIECES = 2  # a held plan has one action for each half of it
+
+
+def why_not_simulated(recording: Recording) -> str:
+    """Say why the simulator that a recording came from cannot be used here; empty if it can.
+
+    Args:
+        recording: The recorded episodes.
+    """
+    if recording.simulator_states is None:
+        return "the recording has no simulator states"
+    try:
+        simulate(make_task(recording.spec.task)).close()
+    except ValueError as error:  # no such task, or its engine is not installed
+        return str(error)
+    return ""
 
 
 class RecordedCase:

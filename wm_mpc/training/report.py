@@ -13,13 +13,14 @@ from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig, make_planner
-from wm_mpc.sim.bullet import Simulation
+from wm_mpc.sim.engine import Simulation
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
 from wm_mpc.training.diagnostics import predict
 from wm_mpc.training.gradient_quality import GradientQuality
-from wm_mpc.training.recorded_case import RecordedCase
+from wm_mpc.training.phases.registry import PHASES
+from wm_mpc.training.recorded_case import RecordedCase, why_not_simulated
 from wm_mpc.training.replay import encode_all
-from wm_mpc.training.trainer import PHASES
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -134,7 +135,7 @@ def _draw_plans(
     """One plan per row, made at a recorded state for a goal from later in the episode, executed
     open loop."""
     starts = recording.window_starts(model.spec.history - 1 + planner.horizon, episodes)
-    if recording.simulator_states is None or len(starts) == 0:
+    if len(starts) == 0 or why_not_simulated(recording):
         return
     chosen = np.random.default_rng(2).choice(starts, min(_ROWS, len(starts)), replace=False)
     titles = ["start", "goal", "planned end", "real end", "distance to the goal"]
@@ -144,7 +145,7 @@ def _draw_plans(
     axes = figure.subplots(len(chosen), len(titles), squeeze=False)
     figure.suptitle("held-out episodes: plans and their results in the simulator")
     generator = torch.Generator().manual_seed(0)
-    with Simulation(make_task(recording.spec.task)) as simulation:
+    with simulate(make_task(recording.spec.task)) as simulation:
         for row, start in zip(axes, chosen, strict=True):
             case = RecordedCase(model, recording, ObjectiveConfig(), int(start), planner.horizon)
             held = torch.rand(planner.samples, case.held_size, generator=generator) * 2 - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from wm_mpc.synthesis.registry import rollout_methods
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.replay import Replay
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -22,6 +26,7 @@ class SynthesisedData:
     """Rollouts of each synthesis method that makes some.
 
     Args:
+        fabric: The processes. The first one makes the rollouts for all.
         model: The model that encodes.
         recording: The recorded episodes.
         config: Settings of the run.
@@ -36,6 +41,7 @@ class SynthesisedData:
 
     def __init__(
         self,
+        fabric: Fabric,
         model: WorldModel,
         recording: Recording,
         config: TrainConfig,
@@ -44,27 +50,36 @@ class SynthesisedData:
         workers: Workers,
         progress: Progress,
     ) -> None:
-        self._methods = rollout_methods()
+        self._fabric, self._methods = fabric, rollout_methods()
         self.replays = {name: Replay(model, directory) for name in self._methods}
         self._history = model.spec.history
         self._recording, self._config, self._episodes = recording, config, episodes
         self._workers, self._progress = workers, progress
 
     def begin(self, model: Callable[[], WorldModel]) -> None:
-        """Add the rounds of those methods that have one only."""
-        for name in self._wanted():
-            if not self._every(name):
-                self._add(f"{name}_rollouts", name, 0, model)
+        """Add the rounds of those methods that have one only.
 
-    def is_due(self, update: int) -> bool:
-        """Whether a round of rollouts belongs to an update."""
-        return any(self._is_due(name, update) for name in self._wanted())
+        Args:
+            model: Makes a copy of the model. It is called only for rounds that were not made
+                before.
+        """
+        with self._fabric.rank_zero_first():
+            for name in self._wanted():
+                if not self._every(name):
+                    self._add(f"{name}_rollouts", name, 0, model)
 
     def add(self, update: int, model: Callable[[], WorldModel]) -> None:
-        """Add the rounds of an update; those that were not made before are made with `model()`."""
-        for name in self._wanted():
-            if self._is_due(name, update):
-                self._add(f"{name}_rollouts_{update}", name, update, model)
+        """Add the rounds of an update, if any.
+
+        Args:
+            update: Number of the update.
+            model: As for `begin`.
+        """
+        due = [name for name in self._wanted() if self._is_due(name, update)]
+        if due:
+            with self._fabric.rank_zero_first():
+                for name in due:
+                    self._add(f"{name}_rollouts_{update}", name, update, model)
 
     def _wanted(self) -> list[str]:
         return [name for name in self._methods if name in self._config.synthesis]

@@ -1,10 +1,9 @@
-"""Train a world model from a recording, in four phases.
+"""Train a world model from a recording, phase by phase.
 
-Phase `representation` trains encoder, decoder and dynamics together from pixels. Then latents are
-computed once, so an update takes milliseconds. Phase `embedding` trains the distance to a goal,
-`proposals` trains first plans, and `dynamics` trains the dynamics with data synthesis. Each update
-draws its random numbers from (seed, phase, update, process), so a resumed run ends bit for bit
-like an uninterrupted one.
+`phases/registry.py` names the phases. The first trains encoder, decoder and dynamics together from
+pixels. Then latents are computed once, so an update of the others takes milliseconds. Each update
+draws its random numbers from (seed, phase, update, process), so a resumed run ends bit for bit like
+an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,9 +23,11 @@ from wm_mpc.sim.workers import LocalWorkers, Workers
 from wm_mpc.training.compute import Compute, in_any_process
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import RunDirectory, TrainingError
-from wm_mpc.training.events import Events
-from wm_mpc.training.optimisation import Optimisation, Phase, snapshot
-from wm_mpc.training.phases import DynamicsPhase, RepresentationPhase
+from wm_mpc.training.journal import Journal, Progress
+from wm_mpc.training.optimisation import Optimisation, snapshot
+from wm_mpc.training.phases.dynamics import DynamicsPhase
+from wm_mpc.training.phases.phase import Phase, PhaseInputs
+from wm_mpc.training.phases.registry import PHASES, of_representation
 from wm_mpc.training.preparation import (
     check_data,
     check_finite,
@@ -38,15 +38,14 @@ from wm_mpc.training.preparation import (
     run_identity,
     split_episodes,
 )
-from wm_mpc.training.proposals import ProposalsPhase
-from wm_mpc.training.readout import fit_pose_readout_to, fit_scene_map_to
-from wm_mpc.training.replay import encode_all
+from wm_mpc.training.readout import fit_pose_readout_to
+from wm_mpc.training.schedule import Schedule
+from wm_mpc.training.shared import SharedRepresentation
+from wm_mpc.training.state import RunState
 from wm_mpc.training.synthesised import SynthesisedData
-from wm_mpc.training.temporal import EmbeddingPhase
 from wm_mpc.training.unfinished import UnfinishedCheckpoints
 
-PHASES = ("representation", "embedding", "proposals", "dynamics")
-Progress = Callable[[str, int, int, dict[str, float]], None]
+_DYNAMICS = DynamicsPhase.name
 
 
 class Trainer:
@@ -57,7 +56,6 @@ class Trainer:
         config: Settings of the run.
         directory: Directory of the run.
         model: The model.
-        history: Reported loss terms.
         train_episodes: Positions of the training episodes, int64.
         validation_episodes: Positions of the held-out episodes, int64.
     """
@@ -94,7 +92,7 @@ class Trainer:
                 few or do not fit the settings, or the other run's representation does not fit.
         """
         self.recording, self.config, self.directory = recording, config, Path(directory)
-        self.workers, self.progress = workers or LocalWorkers(), progress
+        self.workers = workers or LocalWorkers()
         self._compute = compute or Compute()
         self._fabric = self._compute.launch()
         self._on_checkpoint = on_checkpoint
@@ -103,15 +101,17 @@ class Trainer:
         self.train_episodes, self.validation_episodes = split_episodes(recording, config)
         self.model = new_model(recording, config, self.train_episodes)
         check_data(recording, config, self.train_episodes, self.model.spec.history)
-        self.history: list[dict[str, float]] = []
-        self._done = dict.fromkeys(PHASES, 0)
-        self._seconds, self._events = 0.0, Events(self.directory)
-        self._identity = representation_identity(
+        self._schedule = Schedule(config, self.model)
+        self._journal = Journal(
+            self.directory, self._schedule, progress, silent=not self._fabric.is_global_zero
+        )
+        self._latents: Tensor | None = None
+        self._files = RunDirectory(self.directory)
+        self._state = RunState(self._files, self.model, self._schedule, self._journal)
+        identity = representation_identity(
             recording, config, self._compute, self.model.spec.history
         )
-        self._donor = None if representation is None else RunDirectory(representation)
-        self._files = RunDirectory(self.directory)
-        self._latents: Tensor | None = None
+        self._shared = SharedRepresentation(self._files, identity, representation)
         self._checkpoints = UnfinishedCheckpoints(
             recording, self.validation_episodes, self.directory
         )
@@ -136,27 +136,32 @@ class Trainer:
         except _StopError:
             pass
         finally:
-            self._events.close()
+            self._journal.close()
             torch.set_num_threads(threads)
         return self.model.cpu().eval().requires_grad_(False)
 
     @property
     def finished(self) -> bool:
         """Whether all updates of all phases are done."""
-        return all(map(self._is_done, PHASES))
+        return self._schedule.finished
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """Reported loss terms."""
+        return self._journal.history
 
     @property
     def seconds(self) -> float:
         """Training time so far over all resumptions, s."""
-        return self._seconds
+        return self._state.seconds
 
     def provenance(self) -> dict[str, Any]:
         """Return how the model was made, for its checkpoint."""
         episodes = len(self.train_episodes) + len(self.validation_episodes)
         return {
             **data_provenance(self.recording, self.config, episodes),
-            "updates": dict(self._done),
-            "training_seconds": round(self._seconds),
+            "updates": dict(self._schedule.done),
+            "training_seconds": round(self.seconds),
         }
 
     def add_picture(self, name: str, path: Path) -> None:
@@ -166,53 +171,48 @@ class Trainer:
             name: Title of the image.
             path: The file.
         """
-        step = sum(self._done.values())
-        events = Events(self.directory, step)
-        events.picture(name, path, step)
-        events.close()
+        self._journal.picture(name, path)
 
     def _run(self) -> None:
-        state = self._files.load_state()
-        if state is not None:
-            self.model.load_state_dict(state["model"])
-            self._done, self._seconds = state["done"], state["seconds"]
-            self.history = state["history"]
-        elif self._donor is not None:
-            self._take_representation(self._donor)
-        self._events = Events(self.directory, sum(self._done.values()))
+        if not self._state.load() and self._shared.is_taken:
+            self._take_representation()
+        self._journal.open()
         self._fabric.barrier()  # the first process writes only after all have read
         self._fabric.to_device(self.model)
-        material = (self.model, self.recording, self.config, self.train_episodes)
-        if not self._is_done("representation"):
-            self._run_phase(RepresentationPhase(*material), state)
-        latents = self._latents = self._encode()
-        if not self._is_done("embedding"):
-            self._run_phase(EmbeddingPhase(*material, latents), state)
-        if not self._is_done("proposals"):
-            self._run_phase(ProposalsPhase(*material, latents), state)
-        self._synthesised = SynthesisedData(
-            *material, self.directory, self.workers, self._report_stage
-        )
-        self._prepare_dynamics(latents)
-        if not self._is_done("dynamics"):
-            replays = list(self._synthesised.replays.values())
-            phase = DynamicsPhase(*material, latents, replays, self._compute.precision)
-            self._run_phase(phase, state)
+        first, *others = PHASES
+        if not self._schedule.is_done(first):
+            self._run_phase(first)
+        self._latents = self._shared.encode(
+            self.model, self.recording, self.config,
+            lambda *counts: self._report_stage("encode", *counts),
+        )  # fmt: skip
+        for name in others:
+            if name == _DYNAMICS:
+                self._prepare_dynamics(self._latents)
+            if not self._schedule.is_done(name):
+                self._run_phase(name)
 
-    def _run_phase(self, phase: Phase, state: dict[str, Any] | None) -> None:
-        name, total = phase.name, self._total(phase.name)
+    def _inputs(self, name: str) -> PhaseInputs:
+        replays = list(self._synthesised.replays.values()) if name == _DYNAMICS else []
+        return PhaseInputs(
+            self.model, self.recording, self.config, self.train_episodes, self._latents, replays,
+            self._compute.precision,
+        )  # fmt: skip
+
+    def _run_phase(self, name: str) -> None:
+        phase, total = PHASES[name](self._inputs(name)), self._schedule.total(name)
         optimisation = Optimisation(self._fabric, phase, self.config)
-        if state is not None and state["phase"] == name:
-            optimisation.load_state_dict(state["optimisation"])
+        self._state.restore(name, optimisation)
         last_saved = started = time.monotonic()
-        before = self._seconds
-        for number in range(self._done[name], total):
+        before = self.seconds
+        for number in range(self._schedule.done[name], total):
             try:
                 if in_any_process(self._fabric, self._stopped()):
                     raise _StopError
-                if name == "dynamics":
-                    self._synthesise(number, optimisation)
-                terms = optimisation.update(phase.batch(self._generator(name, number)))
+                if name == _DYNAMICS:
+                    self._synthesised.add(number, lambda: snapshot(self.model, optimisation))
+                rng = self._schedule.generator(name, number, self._fabric.global_rank)
+                terms = optimisation.update(phase.batch(rng))
             except _StopError:
                 self._save(name, optimisation)
                 raise
@@ -220,127 +220,68 @@ class Trainer:
                 raise TrainingError(
                     f"{error} in update {number} of phase {name}; try a lower learning rate"
                 ) from None
-            self._done[name] = number + 1
+            self._schedule.done[name] = number + 1
             now = time.monotonic()
-            self._seconds = before + now - started
+            self._state.seconds = before + now - started
             last = number + 1 == total
             if number % 20 == 0 or last:
-                self._report(name, number, {key: term.item() for key, term in terms.items()})
+                values = {key: term.item() for key, term in terms.items()}
+                self._journal.update(name, number, values)
             if last:
-                optimisation.write_average(self.model)
-                check_finite(self.model, name)
-                if isinstance(phase, RepresentationPhase):
-                    self._fit_scene_map()
-                if isinstance(phase, EmbeddingPhase):
-                    phase.finish()
-                if name != "dynamics" and all(map(self._is_done, PHASES[:-1])):
-                    self._save_representation()
+                self._finish(phase, optimisation)
             if now - last_saved > self.config.checkpoint_interval or last:
                 self._save(name, optimisation)
                 last_saved = now
 
-    def _fit_scene_map(self) -> None:
-        """Fit the scene's coordinates, and restart the dynamics in them."""
-        fit_scene_map_to(self.model, self.recording, self.train_episodes, self.config)
-        renew_dynamics(self.model, self.recording, self.config, self.train_episodes)
+    def _finish(self, phase: Phase, optimisation: Optimisation) -> None:
+        optimisation.write_average(self.model)
+        check_finite(self.model, phase.name)
+        phase.finish()
+        if phase.name in of_representation() and self._schedule.representation_is_done:
+            self._save_representation()
 
     def _save_representation(self) -> None:
         if self._fabric.is_global_zero:
-            self._files.save_representation(
-                {
-                    "identity": self._identity, "model": self.model.state_dict(),
-                    "history": self.history, "seconds": self._seconds, "latents": self._latents,
-                }
-            )  # fmt: skip
+            self._shared.save(self.model, self.history, self.seconds, self._latents)
 
-    def _take_representation(self, donor: RunDirectory) -> None:
-        found = donor.load_representation(self._identity)
-        self.model.load_state_dict(found["model"])
+    def _take_representation(self) -> None:
+        found = self._shared.take()
+        self._state.take(found)
         renew_dynamics(self.model, self.recording, self.config, self.train_episodes)
-        self.history, self._seconds = found["history"], found["seconds"]
         self._latents = found["latents"]
-        for phase in PHASES[:-1]:
-            self._done[phase] = self._total(phase)
         self._save_representation()
-
-    def _encode(self) -> Tensor:
-        """Latents of all recorded frames; those of another run's representation if it is used."""
-        if self._donor is not None:
-            latents: Tensor = self._donor.load_representation(self._identity)["latents"]
-            return self._fabric.to_device(latents)
-        return encode_all(
-            self.model,
-            self.recording.images,
-            self.recording.states,
-            lambda done, total: self._report_stage("encode", done, total),
-        )
 
     def _prepare_dynamics(self, latents: Tensor) -> None:
         """Fit the read-out to the latents, and load or make the synthesised data so far."""
+        self._synthesised = SynthesisedData(
+            self._fabric, self.model, self.recording, self.config, self.train_episodes,
+            self.directory, self.workers, self._report_stage,
+        )  # fmt: skip
         fit_pose_readout_to(self.model, self.recording, self.train_episodes, latents)
-        with self._fabric.rank_zero_first():  # rank 0 makes them for the others
-            self._synthesised.begin(lambda: snapshot(self.model, None))
+        self._synthesised.begin(lambda: snapshot(self.model, None))
         # The matrices of the dynamics are small, so threads would mostly wait for each other.
         # Online rounds use one thread as well, also after an interruption.
         torch.set_num_threads(1)
-        for number in range(self._done["dynamics"]):
-            self._synthesise(number, None)
-
-    def _synthesise(self, number: int, optimisation: Optimisation | None) -> None:
-        """Make the rollouts of update `number`, if any, with the model of that update."""
-        if self._synthesised.is_due(number):
-            with self._fabric.rank_zero_first():
-                self._synthesised.add(number, lambda: snapshot(self.model, optimisation))
+        for number in range(self._schedule.done[_DYNAMICS]):
+            self._synthesised.add(number, lambda: snapshot(self.model, None))
 
     def _save(self, phase: str, optimisation: Optimisation) -> None:
         if not self._fabric.is_global_zero:
             return
-        self._events.flush()
-        self._files.save_state(
-            {
-                "phase": phase, "done": self._done, "seconds": self._seconds,
-                "history": self.history, "model": self.model.state_dict(),
-                "optimisation": optimisation.state_dict(),
-            }
-        )  # fmt: skip
-        if self._on_checkpoint is not None and phase == "dynamics":
+        self._state.save(phase, optimisation)
+        if self._on_checkpoint is not None and phase == _DYNAMICS:
             model = snapshot(self.model, optimisation)
             self._on_checkpoint(self._checkpoints.write(model, self.provenance()))
-
-    def _report(self, phase: str, number: int, values: dict[str, float]) -> None:
-        if self._fabric.is_global_zero:
-            self.history.append({"phase": PHASES.index(phase), "update": number, **values})
-            before = PHASES[: PHASES.index(phase)]
-            step = number + sum(self._total(earlier) for earlier in before)
-            self._events.scalars(phase, step, values)
-            self.progress(phase, number + 1, self._total(phase), values)
 
     def _report_stage(self, stage: str, done: int, total: int) -> None:
         """Report a stage without updates. A single process may stop here; several would wait for
         each other."""
-        if self._fabric.is_global_zero:
-            self.progress(stage, done, total, {})
+        self._journal.stage(stage, done, total)
         if self._fabric.world_size == 1 and self._stopped():
             raise _StopError
 
-    def _generator(self, phase: str, number: int) -> np.random.Generator:
-        """The random numbers of an update; each process draws its own windows."""
-        config = self.config
-        seed = config.seed if phase == "dynamics" else config.seed_of_representation
-        return np.random.default_rng([seed, PHASES.index(phase), number, self._fabric.global_rank])
-
-    def _total(self, phase: str) -> int:
-        if phase == "proposals" and self.model.proposals is None:
-            return 0
-        return int(getattr(self.config, f"{phase}_updates"))
-
-    def _is_done(self, phase: str) -> bool:
-        return self._done[phase] >= self._total(phase)
-
     def _claim_directory(self) -> None:
-        donor = None
-        if self._donor is not None:
-            donor = self._donor.representation_hash(self._identity)
+        donor = self._shared.donor_hash()
         if self._fabric.is_global_zero:
             self._files.claim(run_identity(self.recording, self.config, self._compute, donor))
         self._fabric.barrier()

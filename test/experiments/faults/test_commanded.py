@@ -6,6 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from rclpy.serialization import serialize_message
+from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from wm_mpc.experiments.faults.commanded import (
     Commanded,
@@ -16,7 +19,9 @@ from wm_mpc.experiments.faults.commanded import (
     steps,
     within,
 )
-from wm_mpc.experiments.faults.hold_latency import HoldBook, failures, summary
+from wm_mpc.experiments.faults.hold_latency import HoldBook, HoldLatencies, failures, summary
+from wm_mpc.experiments.faults.judging import HOLDS_OF_POSITIONS, _judge_latencies
+from wm_mpc.ros.timing import to_stamp
 
 MS = 1_000_000
 CHANGE = np.array([0.1, 0.1])
@@ -139,3 +144,64 @@ def test_nobody_listens_while_two_nodes_plan():
 @pytest.mark.parametrize("output", ["planned_actions", "commands", "joint_trajectory"])
 def test_silence_commands_nothing(output):
     assert applied([], output, 400 * MS) == []
+
+
+class Listener:
+    """Gives subscriptions what the middleware would, at moments of the test (ms)."""
+
+    def __init__(self):
+        self.callbacks = {}
+
+    def create_subscription(self, _, topic, callback, __, *, raw):
+        assert raw
+        self.callbacks[topic] = callback
+
+    def give(self, topic, message, left, received):
+        info = {"source_timestamp": left * MS, "received_timestamp": received * MS}
+        self.callbacks[topic](bytes(serialize_message(message)), info)
+
+
+def trajectory(stamp, points, **fields):
+    message = JointTrajectory(points=[JointTrajectoryPoint(**fields) for _ in range(points)])
+    message.header.stamp = to_stamp(stamp * MS)
+    return message
+
+
+def test_what_an_arm_is_sent_is_read_at_the_end():
+    node = Listener()
+    latencies = HoldLatencies(node, ("planned_actions", "commands", "joint_trajectory"))
+    for start in (1000, 2000):
+        node.give("planned_actions", trajectory(start, 5, positions=[1.0]), start, start)
+        node.give("commands", Float64MultiArray(data=[1.0]), start, start)
+        hold = start + 50
+        node.give("commands", Float64MultiArray(data=[1.0]), hold + 2, hold + 3)
+        node.give("joint_trajectory", trajectory(hold, 1, positions=[1.0]), hold + 4, hold + 7)
+        node.give("planned_actions", trajectory(hold, 0), hold + 5, hold + 8)
+    node.give("planned_actions", trajectory(3000, 5, positions=[1.0]), 3000, 3000)
+    assert latencies.found() == {
+        "planned_actions": [0.008] * 2, "commands": [0.003] * 2, "joint_trajectory": [0.007] * 2,
+    }  # fmt: skip
+    left = latencies.found("source_timestamp")
+    assert left["joint_trajectory"] == [0.004, 0.004]
+
+
+@pytest.mark.parametrize(("measures", "fails"), [(True, True), (False, False)])
+def test_a_line_that_was_asked_for_needs_enough_holds_for_a_p99(measures, fails):
+    node = Listener()
+    latencies = HoldLatencies(node, ("planned_actions",))
+    node.give("planned_actions", trajectory(1000, 5, positions=[1.0]), 1000, 1000)
+    node.give("planned_actions", trajectory(1050, 0), 1050, 1051)
+    outcome = _judge_latencies(latencies, HOLDS_OF_POSITIONS, measures=measures)
+    assert bool(outcome.failures) == fails
+    assert all("1 holds were seen, 200 are needed" in failure for failure in outcome.failures)
+    assert outcome.figures["hold latency (ms)"]["planned_actions"]["p99"] == 1.0
+
+
+def test_nothing_is_heard_of_two_nodes_that_plan():
+    node = Listener()
+    latencies = HoldLatencies(node, ("planned_actions",))
+    latencies.listen(False)
+    node.give("planned_actions", trajectory(1000, 5, positions=[1.0]), 1000, 1000)
+    latencies.listen()
+    node.give("planned_actions", trajectory(1050, 0), 1050, 1051)
+    assert latencies.found() == {"planned_actions": []}

@@ -11,6 +11,7 @@ from std_msgs.msg import Float64MultiArray
 from wm_mpc.cli import faults
 from wm_mpc.cli.faults import markdown
 from wm_mpc.codes import HoldCode
+from wm_mpc.experiments.faults import hold_latency
 from wm_mpc.experiments.faults import judging as run
 from wm_mpc.experiments.faults.arm import ArmRig, Driver
 from wm_mpc.experiments.faults.arm_lines import Report, _judge, _only_measured, _quiet
@@ -33,20 +34,20 @@ def _do_nothing(rig):
 
 
 def test_names_of_faults_are_their_own():
-    names = [fault.name for fault in FAULTS]
-    assert len(set(names)) == len(names)
+    names = run.names_of_lines()
+    assert len(set(names)) == len(names) > len(FAULTS)
 
 
 def test_a_part_of_the_table_holds_and_is_saved(tmp_path, domain_id, capsys):
-    wanted = "silent|encoding|covered|jump back by 5 s|mpc killed|two controllers"
+    wanted = "silent|encoding|covered|jump back by 5 s|clock of|mpc killed|two controllers"
     arguments = ["--only", wanted, "--ros-domain", str(domain_id), "--out", str(tmp_path)]
     assert faults.main(arguments) == 0, capsys.readouterr().out
     results = json.loads((tmp_path / "results.json").read_text())
-    assert len(results["faults"]) == 8  # and how late holds were
+    assert len(results["faults"]) == 10  # and how late holds were
     assert all(row["holds"] for row in results["faults"])
     assert all(row["recovery"] is not None for row in results["faults"][:-1])
     assert results["faults"][-1]["figures"]["hold latency (ms)"]["planned_actions"]["holds"] > 0
-    assert (tmp_path / "results.md").read_text().count("| yes |") == 8
+    assert (tmp_path / "results.md").read_text().count("| yes |") == 10
 
 
 def test_an_arm_begins_where_it_is_and_is_not_led_away(tmp_path, domain_id, capsys):
@@ -88,7 +89,14 @@ def test_an_arm_that_is_sent_to_zero_fails_its_line(tmp_path, domain_id):
 
 
 def test_time_that_jumps_is_survived_and_a_full_disk_too(tmp_path, domain_id, capsys):
-    arguments = ["--only", "clock|disk", "--ros-domain", str(domain_id), "--out", str(tmp_path)]
+    arguments = [
+        "--only",
+        "clock jumps|disk",
+        "--ros-domain",
+        str(domain_id),
+        "--out",
+        str(tmp_path),
+    ]
     assert faults.main(arguments) == 0, capsys.readouterr().out
 
 
@@ -116,7 +124,33 @@ def _kill(rig):
 def test_unknown_fault_is_named(tmp_path, domain_id, capsys):
     arguments = ["--only", "earthquake", "--ros-domain", str(domain_id), "--out", str(tmp_path)]
     assert faults.main(arguments) == 1
-    assert "no fault has 'earthquake' in its name" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no fault has 'earthquake' in its name" in said
+    assert "  hold latency, robot moved by velocities\n" in said
+
+
+def test_one_unknown_name_among_others_runs_nothing(tmp_path, domain_id, capsys):
+    arguments = ["--ros-domain", str(domain_id), "--out", str(tmp_path)]
+    assert faults.main(["--only", "camera falls silent | hold latencies", *arguments]) == 1
+    said = capsys.readouterr()
+    assert "no fault has 'hold latencies' in its name" in said.err
+    assert said.out == ""
+    assert not any(tmp_path.rglob("*"))
+
+
+def test_hold_latencies_can_be_measured_alone(tmp_path, domain_id, capsys, monkeypatch):
+    monkeypatch.setattr(run, "_MEASURED", 4)
+    monkeypatch.setattr(run, "_FEWEST", 4)
+    monkeypatch.setattr(hold_latency, "LONGEST", 0.5)  # not how fast this computer is
+    arguments = ["--only", "hold latency", "--ros-domain", str(domain_id), "--out", str(tmp_path)]
+    assert faults.main(arguments) == 0, capsys.readouterr().out
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [row["name"] for row in results["faults"]] == [
+        run.HOLDS_OF_VELOCITIES, run.HOLDS_OF_POSITIONS,
+    ]  # fmt: skip
+    for row in results["faults"]:
+        for figures in row["figures"].values():
+            assert all(found["holds"] >= 4 for found in figures.values())
 
 
 def test_a_crash_or_a_bad_plan_fails_a_line():

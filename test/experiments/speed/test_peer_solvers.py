@@ -25,8 +25,12 @@ def solver(name, cost):
     common = {"horizon": HORIZON, "block": BLOCK, "iterations": 30, "seed": 0}
     makers = {
         "gradient": lambda: peer_solvers.gradient_solver(cost, restarts=4, rate=0.1, **common),
-        "cem": lambda: peer_solvers.cem_solver(cost, samples=64, elites=8, **common),
-        "mppi": lambda: peer_solvers.mppi_solver(cost, samples=64, elites=8, **common),
+        "cem": lambda: peer_solvers.sampling_solver(
+            "CEMSolver", cost, samples=64, elites=8, **common
+        ),
+        "mppi": lambda: peer_solvers.sampling_solver(
+            "MPPISolver", cost, samples=64, elites=8, **common
+        ),
         "pytorch-mppi": lambda: peer_solvers.pytorch_mppi(cost, samples=64, **common),
     }
     try:

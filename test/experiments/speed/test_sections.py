@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from wm_mpc.experiments.common.protocol import Record
 from wm_mpc.experiments.speed import budget, latency, limit, peers, repeat, success
 from wm_mpc.experiments.speed.measuring import Pace
+from wm_mpc.experiments.speed.peer_solvers import MissingPeerError
 from wm_mpc.experiments.speed.workbench import Driver
 
 
@@ -141,7 +142,7 @@ def test_equal_time_compares_with_the_slowest_that_is_no_slower():
 
 def test_without_other_libraries_ours_are_measured_and_the_missing_are_named(bench, monkeypatch):
     def absent(*_):
-        raise peers.MissingPeerError("stable-worldmodel")
+        raise MissingPeerError("stable-worldmodel")
 
     monkeypatch.setattr(peers, "_THEIRS", (absent,))
     monkeypatch.setattr(bench, "cases", lambda task, count: type(bench).cases(bench, task, 2))

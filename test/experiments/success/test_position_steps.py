@@ -17,7 +17,8 @@ from wm_mpc.experiments.common.episodes import run_episode
 from wm_mpc.experiments.common.settings import task_settings
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.resources import resolve_checkpoint
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks.reach_joints import ReachJoints
 
 torch.set_num_threads(1)
@@ -29,7 +30,7 @@ ROUNDING = 1e-6  # rad; plans are float32
 
 @pytest.fixture(scope="module")
 def simulation():
-    with Simulation(ReachJoints()) as simulation:
+    with simulate(ReachJoints()) as simulation:
         yield simulation
 
 

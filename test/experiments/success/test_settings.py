@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from wm_mpc.experiments.common.settings import (
-    SettingError,
     mpc_parameters,
     planner_names,
     task_parameter_file,
@@ -18,6 +17,7 @@ from wm_mpc.nodes.mpc.parameters import MpcSettings
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.registry import PLANNERS, PlannerConfig, paper_presets
 from wm_mpc.settings.build import build
+from wm_mpc.settings.fields import SettingError
 from wm_mpc.sim.tasks import TASKS
 
 TUNED = """

@@ -21,8 +21,9 @@ from wm_mpc.experiments.common.episodes import run_episode
 from wm_mpc.experiments.common.settings import task_settings
 from wm_mpc.experiments.common.statistics import wilson_interval
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.sim.bullet import Observation, Simulation, episode_rng
 from wm_mpc.sim.disturbance import Disturbance
+from wm_mpc.sim.engine import Observation, episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
 from wm_mpc.synthesis.live import LiveRecorder
 from wm_mpc.training.calibration import renewed_familiarity
@@ -65,7 +66,7 @@ def score(model: WorldModel, disturbance: Disturbance, episodes: int, seed: int)
     """
     settings, task = task_settings(model.spec.task), disturbance.apply(make_task(model.spec.task))
     results = []
-    with Simulation(task) as simulation:
+    with simulate(task) as simulation:
         for number in range(episodes):
             results.append(
                 run_episode(
@@ -109,7 +110,7 @@ def drive(
         recorder.observe(stamp, observation.image, observation.state)
 
     count = len(dataset)
-    with Simulation(task) as simulation:
+    with simulate(task) as simulation:
         for number in range(episodes):
             result = run_episode(
                 simulation, RecedingHorizon(model, seed), episode_rng(seed, "node", number),

@@ -18,8 +18,8 @@ from torch import Tensor
 from wm_mpc.planning.cem import CrossEntropyPlanner
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
-from wm_mpc.sim.bullet import Simulation
-from wm_mpc.sim.task import Task
+from wm_mpc.sim.engine import EngineError, Simulation
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
 
 _ACTION_WEIGHT = 0.01  # prefers the calmer of two plans with the same end
@@ -49,11 +49,19 @@ class TrueSimulator:
     Args:
         simulation: The simulation that is controlled.
         seed: Seed of all random numbers.
+
+    Raises:
+        EngineError: The world is not restorable, so it cannot be searched.
     """
 
     def __init__(self, simulation: Simulation, seed: int = 0) -> None:
+        if not simulation.is_restorable:
+            raise EngineError(
+                f"true_simulator returns to states, which task {simulation.task.spec.task!r} "
+                "cannot; leave it out of --planners"
+            )
         self._real = simulation
-        self._copy = Simulation(make_task(simulation.task.spec.task), goals=simulation.goal_kind)
+        self._copy = simulate(make_task(simulation.task.spec.task), goals=simulation.goal_kind)
         self._generator = torch.Generator().manual_seed(seed)
         self._last: np.ndarray | None = None  # normalised blocks of the last plan
         self._last_stamp = 0.0
@@ -106,15 +114,12 @@ class TrueSimulator:
         """
         started = time.perf_counter()
         spec = self._real.task.spec
-        truth = self._real.task.get_state()
-        goal = self._real.goal
-        assert goal is not None
+        truth = self._real.state()
+        self._copy.goal = self._real.goal
         weights = objective.step_weights(planner.horizon).numpy()
 
         def cost(blocks: Tensor) -> Tensor:
-            return torch.tensor(
-                [self._cost(truth, goal.true_state, plan, weights) for plan in blocks.numpy()]
-            )
+            return torch.tensor([self._cost(truth, plan, weights) for plan in blocks.numpy()])
 
         first = self._first_plans(stamp, planner)
         best = first[cost(first).argmin()]
@@ -141,24 +146,22 @@ class TrueSimulator:
             plans[0] = torch.from_numpy(shifted)
         return plans
 
-    def _cost(
-        self, truth: np.ndarray, goal: np.ndarray, blocks: np.ndarray, weights: np.ndarray
-    ) -> float:
+    def _cost(self, truth: np.ndarray, blocks: np.ndarray, weights: np.ndarray) -> float:
         """Weighted true errors after each model step, in tolerances; zero after the goal is
         reached."""
         copy, spec = self._copy, self._real.task.spec
-        copy.set_layout(self._real.layout)
-        copy.task.set_state(truth)
+        copy.put(self._real.layout, truth)
         total = _ACTION_WEIGHT * float(np.square(blocks).mean())
         for weight, action in zip(weights, spec.denormalise_action(blocks), strict=True):
             for _ in range(spec.frame_skip):
                 copy.advance(action)
-                if copy.task.is_success(goal):
+                if copy.is_success():
                     return total
-            total += float(weight) * _in_tolerances(copy.task, goal)
+            total += float(weight) * _in_tolerances(copy)
         return total
 
 
-def _in_tolerances(task: Task, goal: np.ndarray) -> float:
-    """Sum of a task's true errors, each divided by its tolerance."""
-    return sum(error / task.tolerances[name] for name, error in task.errors(goal).items())
+def _in_tolerances(simulation: Simulation) -> float:
+    """Sum of the true errors, each divided by its tolerance."""
+    tolerances = simulation.task.tolerances
+    return sum(error / tolerances[name] for name, error in simulation.errors().items())

@@ -17,7 +17,7 @@ import numpy as np
 from wm_mpc.control.receding_horizon import PlanningError
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
-from wm_mpc.sim.bullet import Observation, Simulation
+from wm_mpc.sim.engine import Observation, Simulation
 
 _DRAWS = 1000
 
@@ -167,6 +167,8 @@ def run_episode(
             reached = executed
         if (reached is not None and replan is not None) or (replan is None and len(queue) == 0):
             break
+        if not simulation.can_step:
+            break
     if watch is not None:
         watch(executed, observation, None, left[:0])
     return EpisodeResult(
@@ -182,5 +184,5 @@ def run_episode(
 def _hold(simulation: Simulation) -> np.ndarray:
     """One action (1, action size) that stands still: zero, or the measured positions."""
     spec = simulation.task.spec
-    rest = spec.normalised_rest(simulation.task.measure())
+    rest = spec.normalised_rest(simulation.measure())
     return spec.denormalise_action(rest)[None]

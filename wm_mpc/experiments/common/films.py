@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from wm_mpc.model.paths import in_space, paths
-from wm_mpc.sim.bullet import Observation, Simulation
-from wm_mpc.sim.recorder import Path as DrawnPath
-from wm_mpc.sim.recorder import Picture, Recorder
+from wm_mpc.sim.engine import Observation, Simulation
+from wm_mpc.sim.film_picture import Path as DrawnPath
+from wm_mpc.sim.film_picture import Picture
+from wm_mpc.sim.recorder import Recorder
 from wm_mpc.sim.scoreboard import errors_text
 
 _BEST, _OTHER = (60, 210, 90), (110, 160, 255)  # rgb
@@ -57,7 +58,7 @@ class Film:
         """
         task = self._simulation.task
         rate = 1.0 / task.spec.control_period
-        recorder = Recorder(str(path), task.view, task.spec.action, rate)
+        recorder = Recorder(str(path), self._simulation.view, task.spec.action, rate)
         last = self._pictures[-1]
         ending = Picture(last.camera, last.goal, last.actions, [], f"{last.caption}   {outcome}")
         for picture in [*self._pictures[:-1], *[ending] * round(rate)]:
@@ -94,8 +95,9 @@ def predicted_paths(simulation: Simulation, model: Any, plan: Any) -> list[Drawn
     is_base = names[:2] == ["vx", "vy"] and list(task.pose_names[:2]) == ["x", "y"]
     if task.spec.action.kind != "velocity" or not is_base:
         return []
+    pose = simulation.pose()[:2]
     moves = plan.actions[:, :2] * task.spec.control_period
-    points = np.concatenate([task.pose()[None, :2], task.pose()[:2] + np.cumsum(moves, 0)])
+    points = np.concatenate([pose[None], pose + np.cumsum(moves, 0)])
     return [(in_space(points[:: task.spec.frame_skip]), _BEST)]
 
 

@@ -19,7 +19,9 @@ import numpy as np
 import torch
 
 from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
+from wm_mpc.data.disturbances import Disturber
 from wm_mpc.experiments.common.ceiling import TrueSimulator
+from wm_mpc.experiments.common.disturbed import DisturbedController, guard_record
 from wm_mpc.experiments.common.episodes import run_episode
 from wm_mpc.experiments.common.films import Film, FilmShelf
 from wm_mpc.experiments.common.settings import TRUE_SIMULATOR, Settings
@@ -27,11 +29,12 @@ from wm_mpc.experiments.common.variants import Checkpoint
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.registry import PlannerConfig
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
 
 LOOPS = ("open", "closed", "ros")
-STREAM = "evaluate"  # one of `wm_mpc.sim.bullet.STREAMS`; never used for training
+STREAM = "evaluate"  # one of `wm_mpc.sim.engine.STREAMS`; never used for training
 _WARM_UP = 1.0  # s; budget of a planner's first plan, which is the slowest
 
 
@@ -44,17 +47,21 @@ class Cell:
         training_seed: Training seed of the checkpoint.
         planner: Name of the planner.
         loop: One of `LOOPS`.
+        disturbance: What happens to the pictures, as `parse_disturbances` reads it; empty: the
+            guard is not measured, and nothing happens to them.
     """
 
     variant: str
     training_seed: int | None
     planner: str
     loop: str
+    disturbance: str = ""
 
     def label(self) -> str:
         """Name of the cell, for files and messages."""
         seed = "" if self.training_seed is None else f" s{self.training_seed}"
-        return f"{self.variant}{seed} {self.planner} {self.loop}"
+        disturbance = f" {self.disturbance}" if self.disturbance else ""
+        return f"{self.variant}{seed} {self.planner} {self.loop}{disturbance}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +95,8 @@ class Benchmark:
         threads: Threads of the planner.
         films: Number of films of each outcome and cell.
         films_folder: Folder of the films.
+        disturbances: What happens to pictures, one text for each cell; see `Cell`.
+        guard: Whether a robot with disturbed pictures stands still where the node would hold.
     """
 
     task: str
@@ -103,6 +112,8 @@ class Benchmark:
     threads: int = 1
     films: int = 0
     films_folder: Path | None = None
+    disturbances: tuple[str, ...] = ("",)
+    guard: bool = False
 
     def cells(self) -> list[Cell]:
         """Return all cells in the order of the table."""
@@ -110,7 +121,8 @@ class Benchmark:
         for loop in self.loops:
             for checkpoint in self.checkpoints:
                 cells += [
-                    Cell(checkpoint.variant, checkpoint.training_seed, planner, loop)
+                    Cell(checkpoint.variant, checkpoint.training_seed, planner, loop, disturbance)
+                    for disturbance in self.disturbances
                     for planner in self.planners
                     if planner != TRUE_SIMULATOR
                 ]
@@ -155,7 +167,11 @@ class Benchmark:
     def identity(self) -> dict[str, Any]:
         """Return the values that two runs must share for their episodes to belong together."""
         used = {name: dataclasses.asdict(self.settings.planners[name]) for name in self.planners}
+        disturbed: dict[str, Any] = {}
+        if any(self.disturbances):  # journals of older versions do not mention it
+            disturbed = {"disturbances": list(self.disturbances), "guard": self.guard}
         return {
+            **disturbed,
             "task": self.task,
             "goals": self.goals,
             "seed": self.seed,
@@ -187,7 +203,7 @@ class Bench:
         self._models: dict[str, WorldModel] = {
             c.sha256: load_checkpoint(c.path)[0] for c in benchmark.checkpoints
         }
-        self._simulation = Simulation(make_task(benchmark.task), goals=benchmark.goals)
+        self._simulation = simulate(make_task(benchmark.task), goals=benchmark.goals)
         self._ceiling: TrueSimulator | None = None
         self._shelf = FilmShelf(benchmark.films_folder, benchmark.films)
         self._warmed: set[Cell] = set()
@@ -227,15 +243,22 @@ class Bench:
             {name: round(value, 5) for name, value in result.errors.items()},
             [round(1e3 * seconds, 3) for seconds in result.plan_seconds],
             result.holds,
+            guard_record(controller),
         )
 
-    def _controller(self, cell: Cell, episode: int) -> RecedingHorizon | TrueSimulator:
+    def _controller(
+        self, cell: Cell, episode: int
+    ) -> RecedingHorizon | TrueSimulator | DisturbedController:
         """The controller of a cell, with random numbers that depend on the episode only."""
         sequence = np.random.SeedSequence([self._benchmark.seed, episode])
         seed = int(sequence.generate_state(1)[0])
         if cell.planner != TRUE_SIMULATOR:
             model = self._models[self._benchmark.checkpoint_of(cell).sha256]
-            return RecedingHorizon(model, seed)
+            controller = RecedingHorizon(model, seed)
+            if not cell.disturbance:
+                return controller
+            disturber = Disturber.of(cell.disturbance, [self._benchmark.seed, episode])
+            return DisturbedController(controller, disturber, holds=self._benchmark.guard)
         if self._ceiling is None:
             self._ceiling = TrueSimulator(self._simulation)
         self._ceiling.restart(seed)

@@ -121,7 +121,7 @@ class ArmRig(Bench):
         self._mover.start()
 
     def start_mpc(self) -> None:
-        self.latencies.book.listen()
+        self.latencies.listen()
         parameters = (
             f"checkpoint:={self.checkpoint}", f"autostart:={str(self._autostart).lower()}",
             "output.commands:=true", "output.joint_trajectory:=true", "planner.iterations:=5",

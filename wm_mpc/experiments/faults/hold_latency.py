@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from collections import deque
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import TwistStamped
+from rclpy.serialization import deserialize_message
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
@@ -80,7 +82,8 @@ class HoldLatencies:
     """Listens to the outputs of a robot that is moved by velocities or by positions.
 
     Messages count from when the middleware has received them, as it stamps them: how busy this
-    process is does not count. Simulated time is not for this: all stamps must be of one clock.
+    process is does not count. So that it is not busy, they are read at the end. Simulated time is
+    not for this: all stamps must be of one clock.
 
     Args:
         node: That listens; it is spun elsewhere.
@@ -88,40 +91,77 @@ class HoldLatencies:
 
     Attributes:
         streams: The outputs beside `planned_actions`.
-        book: What was found.
     """
 
     def __init__(self, node: Any, outputs: Sequence[str]) -> None:
-        self.book = HoldBook(outputs)
+        self._outputs = tuple(outputs)
         self.streams = tuple(name for name in outputs if name != "planned_actions")
-        handlers = {
+        # Output, message, and what the middleware knows of it; or whether to listen from then on.
+        self._heard: list[tuple[str, bytes, Mapping[str, int]] | bool] = []
+        for name in outputs:
+            hear = functools.partial(self._hear, name)
+            node.create_subscription(_TYPES[name], name, hear, qos.APPENDED, raw=True)
+
+    def listen(self, listens: bool = True) -> None:
+        """See `HoldBook.listen`."""
+        self._heard.append(listens)
+
+    def _hear(self, output: str, message: bytes, info: Mapping[str, int]) -> None:
+        self._heard.append((output, message, info))
+
+    def found(self, moment: str = "received_timestamp") -> dict[str, list[float]]:
+        """Seconds of each hold, by output.
+
+        Args:
+            moment: Until when: "received_timestamp", or "source_timestamp" for when it left the
+                node.
+        """
+        reader = _Reader(self._outputs, moment)
+        for heard in tuple(self._heard):
+            if isinstance(heard, bool):
+                reader.book.listen(heard)
+            else:
+                reader.read(*heard)
+        return reader.book.latencies()
+
+
+class _Reader:
+    """Reads what was heard into a book. moment: see `HoldLatencies.found`."""
+
+    def __init__(self, outputs: Sequence[str], moment: str) -> None:
+        self.book, self._outputs, self._moment = HoldBook(outputs), outputs, moment
+        self._handlers = {
             "planned_actions": self._on_plan,
             "cmd_vel": self._on_twist,
             "commands": self._on_commands,
             "joint_trajectory": self._on_trajectory,
         }
-        for name in outputs:
-            node.create_subscription(_TYPES[name], name, handlers[name], qos.APPENDED)
-        # Of a robot moved by positions, where rest is any number: what leaves after a request to
-        # hold and before the next plan. Moments are those at which messages left, ns.
+        # Of a robot moved by positions, where rest is any number: what leaves after a hold was
+        # decided and before the next plan leaves. ns.
         self._plans: deque[tuple[int, bool]] = deque(maxlen=20)  # and whether it moves
         self._holds_positions = False
         self._commands: deque[tuple[int, int]] = deque(maxlen=40)  # left, received
 
+    def read(self, output: str, message: bytes, info: Mapping[str, int]) -> None:
+        self._handlers[output](deserialize_message(message, _TYPES[output]), info)
+
+    def _received(self, info: Mapping[str, int]) -> int:
+        return info[self._moment]
+
     def _on_plan(self, message: JointTrajectory, info: Mapping[str, int]) -> None:
         stamp, points = to_nanoseconds(message.header.stamp), len(message.points)
-        self.book.plan(stamp, points, _received(info))
-        self._plans.append((info["source_timestamp"], points > 0))
+        self.book.plan(stamp, points, self._received(info))
+        self._plans.append((info["source_timestamp"] if points else stamp, points > 0))
         self._match()
 
     def _on_twist(self, message: TwistStamped, info: Mapping[str, int]) -> None:
         twist = message.twist
         parts = (twist.linear, twist.angular)
         if not any(value for part in parts for value in (part.x, part.y, part.z)):
-            self.book.rest("cmd_vel", to_nanoseconds(message.header.stamp), _received(info))
+            self.book.rest("cmd_vel", to_nanoseconds(message.header.stamp), self._received(info))
 
     def _on_commands(self, message: Float64MultiArray, info: Mapping[str, int]) -> None:
-        left, received = info["source_timestamp"], _received(info)
+        left, received = info["source_timestamp"], self._received(info)
         if not any(message.data):
             self.book.rest("commands", left, received)
         self._commands.append((left, received))
@@ -130,25 +170,22 @@ class HoldLatencies:
     def _on_trajectory(self, message: JointTrajectory, info: Mapping[str, int]) -> None:
         if len(message.points) != 1:
             return
-        self.book.rest("joint_trajectory", to_nanoseconds(message.header.stamp), _received(info))
+        stamp = to_nanoseconds(message.header.stamp)
+        self.book.rest("joint_trajectory", stamp, self._received(info))
         self._holds_positions = (
             bool(message.points[0].positions) and not message.points[0].velocities
         )
         self._match()
 
     def _match(self) -> None:
-        """Commands of a robot moved by positions that left after a hold, before the next plan."""
-        if not self._holds_positions or "commands" not in self.streams:
+        """Commands of a robot moved by positions that belong to a hold."""
+        if not self._holds_positions or "commands" not in self._outputs:
             return
         plans = list(self._plans)
         for (left, moves), (until, _) in zip(plans, [*plans[1:], (_EVER, True)], strict=True):
             for sent, received in self._commands:
                 if not moves and left <= sent < until:
                     self.book.rest("commands", sent, received)
-
-
-def _received(info: Mapping[str, int]) -> int:
-    return info["received_timestamp"]
 
 
 def summary(latencies: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:

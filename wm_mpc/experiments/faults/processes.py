@@ -112,7 +112,7 @@ def _calm(rig: Rig) -> None:
 def _listen(rig: Rig, listens: bool) -> None:
     """Whether holds are timed: not while two nodes send them, or one does not run."""
     if rig.latencies is not None:
-        rig.latencies.book.listen(listens)
+        rig.latencies.listen(listens)
 
 
 def _garbage(rig: Rig) -> None:

@@ -149,7 +149,7 @@ class Rig(Bench):
         if self._simulated:
             parameters.append("use_sim_time:=true")
         if self.latencies is not None and node == "mpc":
-            self.latencies.book.listen()
+            self.latencies.listen()
             parameters += [f"output.{output}:=true" for output in self.latencies.streams]
         names = [f"__node:={node}"]
         self.run_node(name, "wm_mpc.nodes.mpc", parameters, names, self._parameters)
@@ -173,6 +173,15 @@ class Rig(Bench):
             return None
 
         return self.wait_for(steady, seconds)
+
+    def wait_for_plans(self, count: int, seconds: float) -> bool:
+        """Until so many plans have come."""
+        began = time.monotonic()
+        return bool(
+            self.wait_for(
+                lambda: sum(plan.points > 0 for plan in self.since(began)) >= count, seconds
+            )
+        )
 
     def wait_for_motion(self, seconds: float = 20.0, *, least: float = 0.2) -> None:
         """Wait until the robot is on its way, at `least` m/s."""

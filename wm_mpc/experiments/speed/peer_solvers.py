@@ -137,13 +137,14 @@ def gradient_solver_starts(restarts: int, horizon: int, block: int, seed: int) -
     return starts[0]
 
 
-def cem_solver(
-    cost: BoundedCost, horizon: int, block: int, *, iterations: int, samples: int, elites: int,
-    seed: int,
+def sampling_solver(
+    name: str, cost: BoundedCost, horizon: int, block: int, *, iterations: int, samples: int,
+    elites: int, seed: int,
 ) -> Solver:  # fmt: skip
-    """Make a `stable_worldmodel.solver.CEMSolver`.
+    """Make a sampling solver of `stable_worldmodel.solver`.
 
     Args:
+        name: "CEMSolver" or "MPPISolver".
         cost: The cost function.
         horizon: Model steps.
         block: Entries of an action block.
@@ -155,33 +156,10 @@ def cem_solver(
     Raises:
         MissingPeerError: The library is not installed.
     """
+    further = {"temperature": _MPPI_SOLVER_TEMPERATURE} if name == "MPPISolver" else {}
     return _solver(
-        "CEMSolver", cost, horizon, block, n_steps=iterations, num_samples=samples, topk=elites,
-        seed=seed,
-    )  # fmt: skip
-
-
-def mppi_solver(
-    cost: BoundedCost, horizon: int, block: int, *, iterations: int, samples: int, elites: int,
-    seed: int,
-) -> Solver:  # fmt: skip
-    """Make a `stable_worldmodel.solver.MPPISolver`.
-
-    Args:
-        cost: The cost function.
-        horizon: Model steps.
-        block: Entries of an action block.
-        iterations: Iterations.
-        samples: Samples per iteration.
-        elites: Elites per iteration.
-        seed: Seed of the samples.
-
-    Raises:
-        MissingPeerError: The library is not installed.
-    """
-    return _solver(
-        "MPPISolver", cost, horizon, block, n_steps=iterations, num_samples=samples, topk=elites,
-        temperature=_MPPI_SOLVER_TEMPERATURE, seed=seed,
+        name, cost, horizon, block, n_steps=iterations, num_samples=samples, topk=elites,
+        seed=seed, **further,
     )  # fmt: skip
 
 
@@ -191,7 +169,7 @@ def _solver(
     solver = getattr(_stable_worldmodel(), name)(cost, device="cpu", seed=seed, **settings)
     from gymnasium.spaces import Box
 
-    # One environment, whose action is already a block of low-level actions.
+    # One environment, whose action is already a block of actions.
     solver.configure(
         action_space=Box(-1.0, 1.0, (1, block)),
         n_envs=1,

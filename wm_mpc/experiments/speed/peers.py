@@ -21,12 +21,11 @@ from wm_mpc.experiments.speed.peer_solvers import (
     BoundedCost,
     MissingPeerError,
     Solver,
-    cem_solver,
     gradient_solver,
     gradient_solver_starts,
-    mppi_solver,
     peer_versions,
     pytorch_mppi,
+    sampling_solver,
 )
 from wm_mpc.experiments.speed.workbench import DEFAULT_PLANNER, Case, Driver, Workbench
 from wm_mpc.planning.planner import Planner
@@ -195,11 +194,11 @@ def _gradient_solvers(bench: Workbench, task: str, cases: Sequence[Case]) -> Ite
 
 def _sampling_solvers(bench: Workbench, task: str, cases: Sequence[Case]) -> Iterator[Contender]:
     cem = bench.planner(task, "cem")
-    for name, solver in (("CEMSolver", cem_solver), ("MPPISolver", mppi_solver)):
+    for name in ("CEMSolver", "MPPISolver"):
 
-        def make(cost: BoundedCost, horizon: int, block: int, solver: Any = solver) -> Solver:
-            return solver(
-                cost, horizon, block, iterations=cem.iterations, samples=cem.samples,
+        def make(cost: BoundedCost, horizon: int, block: int, name: str = name) -> Solver:
+            return sampling_solver(
+                name, cost, horizon, block, iterations=cem.iterations, samples=cem.samples,
                 elites=cem.elites, seed=bench.options.seed,
             )  # fmt: skip
 

@@ -141,7 +141,9 @@ def _node(section: Any) -> list[str]:
         "p50 / p99 in ms, as the node reports in `diagnostics`. receive: from the camera's publish "
         "to the callback; wait: for the planning thread, and for the robot state of that moment; "
         "convert: messages to arrays; publish: the plan. overhead: all except encode and plan.",
-        _table(["task", "beside", *names, "plans", "overruns", "holds", "stolen (%)"], rows),
+        _table(
+            ["task", "while this runs", *names, "plans", "overruns", "holds", "stolen (%)"], rows
+        ),
         f"Times are of the latest {section['remembered_plans']} plans, or of all plans if there "
         "are fewer. stolen: share of the wanted processor time that other machines on the same "
         "host took.",

@@ -27,7 +27,8 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import why_not_native
 from wm_mpc.planning.objective import GoalCost
 from wm_mpc.planning.registry import BACKENDS, PLANNERS, PlannerConfig
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
 
 # Back ends that are measured side by side, the fastest first. Add a new one here after
@@ -177,7 +178,7 @@ class Workbench:
         """
         known = self._cases.setdefault(task, [])
         if len(known) < count:
-            with Simulation(make_task(task)) as simulation:
+            with simulate(make_task(task)) as simulation:
                 for number in range(len(known), count):
                     start = draw_episode(simulation, episode_rng(self.options.seed, STREAM, number))
                     assert simulation.goal is not None

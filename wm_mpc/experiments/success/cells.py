@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from wm_mpc.experiments.common.disturbed import guard_summary
 from wm_mpc.experiments.common.journal import Journal
 from wm_mpc.experiments.common.protocol import Benchmark, Cell, Record
 from wm_mpc.experiments.common.settings import TRUE_SIMULATOR
@@ -41,9 +42,10 @@ def summarise(benchmark: Benchmark, journal: Journal, episodes: int) -> list[Row
 
 def _groups(benchmark: Benchmark) -> list[list[Cell]]:
     """Groups of cells that differ only in their training seed."""
-    groups: dict[tuple[str, str, str], list[Cell]] = {}
+    groups: dict[tuple[str, str, str, str], list[Cell]] = {}
     for cell in benchmark.cells():
-        groups.setdefault((cell.loop, cell.variant, cell.planner), []).append(cell)
+        key = cell.loop, cell.variant, cell.disturbance, cell.planner
+        groups.setdefault(key, []).append(cell)
     return list(groups.values())
 
 
@@ -63,6 +65,9 @@ def _row(
         **_rate("success_rate", "ci95", [record.success for record in records]),
         "steps_mean": round(float(np.mean(steps)), 1) if steps else None,
     }
+    if cell.disturbance:
+        errors = [error for record in records for error in record.extra.get("image_errors", [])]
+        row |= {"disturbance": cell.disturbance, **guard_summary(errors)}
     if benchmark.steps > EARLY:
         early = [record.success and record.steps <= EARLY for record in records]
         row |= _rate(f"success_rate_{EARLY}", f"ci95_{EARLY}", early)
@@ -116,12 +121,12 @@ def _add_time_ratios(rows: Sequence[Row]) -> None:
     """Add plan time relative to CEM, of the same variant, training seed and loop, and of variant
     `none`."""
     times = {
-        (row["variant"], row["training_seed"], row["loop"], row["planner"]): row["plan_ms_p50"]
+        (row["variant"], row["training_seed"], _place(row), row["planner"]): row["plan_ms_p50"]
         for row in rows
     }
     none_seeds = {row["training_seed"] for row in rows if row["variant"] == "none"}
     for row in rows:
-        loop, seed = row["loop"], row["training_seed"]
+        loop, seed = _place(row), row["training_seed"]
         own = _cem_time(times, row["variant"], seed, loop)
         row["time_ratio_to_cem"] = _ratio(row, own)
         if none_seeds:
@@ -129,7 +134,14 @@ def _add_time_ratios(rows: Sequence[Row]) -> None:
             row["time_ratio_to_cem_none"] = _ratio(row, _cem_time(times, "none", other, loop))
 
 
-def _cem_time(times: dict[Any, float | None], variant: str, seed: Any, loop: str) -> float | None:
+def _place(row: Row) -> tuple[str, str]:
+    """Loop and disturbance: times are compared within both."""
+    return row["loop"], row.get("disturbance", "")
+
+
+def _cem_time(
+    times: dict[Any, float | None], variant: str, seed: Any, loop: tuple[str, str]
+) -> float | None:
     """The time of `cem`, or of the paper's CEM if only that ran."""
     ours = times.get((variant, seed, loop, "cem"))
     return ours or times.get((variant, seed, loop, "paper_cem"))
@@ -153,6 +165,8 @@ def compare(benchmark: Benchmark, journal: Journal, episodes: int) -> list[Row]:
         episodes: Use the first so many episodes only.
     """
     cells = benchmark.cells()
+    if any(benchmark.disturbances):  # planners and variants are not what is compared
+        return []
     present = {(c.loop, c.variant, c.planner) for c in cells if c.planner != TRUE_SIMULATOR}
     names = list(dict.fromkeys((c.loop, c.variant, c.planner) for c in cells))
     rows = []

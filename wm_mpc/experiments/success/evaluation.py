@@ -18,6 +18,7 @@ from wm_mpc.experiments.common.journal import NAME, Journal
 from wm_mpc.experiments.common.machine import describe_machine, today
 from wm_mpc.experiments.common.protocol import Benchmark, Job, run_jobs
 from wm_mpc.experiments.success.cells import compare, summarise
+from wm_mpc.experiments.success.disturb_curve import guard_curve, save_curve
 from wm_mpc.experiments.success.tables import save
 from wm_mpc.experiments.success.through_ros import free_domain, run_cell
 
@@ -103,7 +104,24 @@ class Evaluation:
             results = self.results()
             if self._out is not None and self._journal.records:
                 save(self._out, results, picture=True)
+                self._save_curve(self._out)
         return results
+
+    def _save_curve(self, out: Path) -> None:
+        """Write the curve of the guard, if pictures were disturbed and the robot drove on."""
+        benchmark, errors, successes = self._benchmark, {}, {}
+        if benchmark.guard or not any(benchmark.disturbances):
+            return
+        for disturbance in benchmark.disturbances:
+            cells = [cell for cell in benchmark.cells() if cell.disturbance == disturbance]
+            records = [r for cell in cells for r in self._journal.of(cell, self._episodes)]
+            if records:
+                successes[disturbance] = sum(r.success for r in records) / len(records)
+                found = [error for r in records for error in r.extra.get("image_errors", [])]
+                errors[disturbance] = found
+        curve = guard_curve(successes, errors)
+        if curve is not None:
+            save_curve(out, benchmark.task, curve)
 
     def _jobs(self) -> list[Job]:
         """Missing cells, episode by episode."""
@@ -155,6 +173,7 @@ class Evaluation:
                 name: identity[name]
                 for name in ("task", "goals", "seed", "steps", "replan", "open_horizon", "threads")
             },
+            **{name: identity[name] for name in ("disturbances", "guard") if name in identity},
             "episodes": self._episodes,
             "planners": identity["planners"],
             "objective": identity["objective"],

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from wm_mpc.atomic import write
+from wm_mpc.experiments.common.disturbed import HOLD_ABOVE
 from wm_mpc.experiments.success.cells import EARLY, POOLED, Row
 from wm_mpc.experiments.success.picture import draw
+
+_GUARD = ("pictures", "image error p50 / p95", "held")
 
 
 def save(folder: Path, results: Mapping[str, Any], *, picture: bool) -> None:
@@ -47,9 +50,11 @@ def _cells_table(cells: Sequence[Row], results: Mapping[str, Any]) -> str:
     to_none = any("time_ratio_to_cem_none" in cell for cell in cells)
     # One seed each needs no column.
     seeds = any(cell["training_seed"] == POOLED for cell in cells)
+    disturbed = any("disturbance" in cell for cell in cells)
     names = ["task", "goals", "variant", *(["training seed"] if seeds else []), "planner", "loop",
-             "success", "95 % interval", *([f"within {EARLY} steps"] if early else []),
-             *(["at the end"] if at_end else []), "mean steps", "plan p50 / p99 ms", "time / CEM",
+             *(_GUARD if disturbed else []), "success", "95 % interval",
+             *([f"within {EARLY} steps"] if early else []), *(["at the end"] if at_end else []),
+             "mean steps", "plan p50 / p99 ms", "time / CEM",
              *(["time / CEM on none"] if to_none else [])]  # fmt: skip
     rows = []
     for cell in cells:
@@ -57,6 +62,7 @@ def _cells_table(cells: Sequence[Row], results: Mapping[str, Any]) -> str:
         row = [cell["task"], cell["goals"], cell["variant"]]
         row += [_text(cell["training_seed"])] if seeds else []
         row += [planner, cell["loop"]]
+        row += _guard_columns(cell) if disturbed else []
         row += [f"{_percent(cell['success_rate'])} of {cell['episodes']}", _interval(cell["ci95"])]
         row += [_percent(cell.get(f"success_rate_{EARLY}"))] if early else []
         row += [_percent(cell.get("success_rate_at_end"))] if at_end else []
@@ -66,6 +72,11 @@ def _cells_table(cells: Sequence[Row], results: Mapping[str, Any]) -> str:
         row += [_text(cell.get("time_ratio_to_cem_none"))] if to_none else []
         rows.append(row)
     return _table(names, rows)
+
+
+def _guard_columns(cell: Row) -> list[str]:
+    errors = [_text(cell.get(f"image_error_{which}")) for which in ("median", "p95")]
+    return [cell.get("disturbance", "-"), " / ".join(errors), _percent(cell.get("held_share"))]
 
 
 def _comparisons_table(comparisons: Sequence[Row]) -> str:
@@ -87,7 +98,7 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
     seen = {cell["loop"] for cell in cells if not cell["privileged"]}
     machine = results["machine"]
     notes = [
-        f"At most {results['steps']} low-level steps; success by the true distances, which no "
+        f"At most {results['steps']} control steps; success by the true distances, which no "
         f"planner sees. Held-out episodes, seed {results['seed']}. Intervals: Wilson, 95 %.",
         f"Plan time: from the observation to the actions, encoding included, "
         f"{results['threads']} thread(s) of {machine['cpu']}, {machine['cores']} cores, torch "
@@ -98,17 +109,24 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
     if results["workers"] > 1:
         notes.append(f"{results['workers']} processes at once: plan times are not comparable.")
     if "closed" in seen:
-        notes.append(f"closed: a new plan every {results['replan']} low-level step(s).")
+        notes.append(f"closed: a new plan {_every(results['replan'])}.")
     if "open" in seen:
         notes.append("open: one plan at the start, executed to its end; success at any step of it.")
     if "ros" in seen:
         notes.append(
-            "ros: real nodes over topics, in lockstep, a new plan at every low-level step; cells "
+            "ros: real nodes over topics, in lockstep, a new plan in every control step; cells "
             "one after the other. Times as the node `mpc` reports them (its latest 500 plans)."
+        )
+    if any("disturbance" in cell for cell in cells):
+        holds = "stands still then" if results.get("guard") else "drives on, to see if it matters"
+        notes.append(
+            f"pictures: the live pictures are disturbed, the goal's is not. Image error: in the "
+            f"unit of `surprise.image`. held: share of pictures above {HOLD_ABOVE:g}, where the "
+            f"node holds; here, the robot {holds}."
         )
     if any(cell["privileged"] for cell in cells):
         replan = max(cell["replan"] or 0 for cell in cells if cell["privileged"])
-        again = f"; closed: a new plan every {replan} low-level steps" if replan else ""
+        again = f"; closed: a new plan {_every(replan)}" if replan else ""
         notes.append(
             "true_simulator is a ceiling, not a planner: it searches in the simulator itself, by "
             f"the true state and the true errors{again}."
@@ -121,6 +139,10 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
     if results.get("comparisons"):
         notes.append("p: exact McNemar test, two-sided, not corrected for the number of tests.")
     return notes
+
+
+def _every(steps: int) -> str:
+    return "in every control step" if steps == 1 else f"every {steps} control steps"
 
 
 def _arithmetic(machine: dict[str, Any]) -> str:

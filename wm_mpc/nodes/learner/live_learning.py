@@ -110,7 +110,7 @@ class LiveLearning:
             self.episodes += 1
 
     def is_due(self, every: int) -> bool:
-        """Whether there are so many new low-level steps, and enough episodes, for a round."""
+        """Whether there are so many new control steps, and enough episodes, for a round."""
         new = self._recorder.steps - self._learned
         return new >= every and self.episodes >= FEWEST_EPISODES
 

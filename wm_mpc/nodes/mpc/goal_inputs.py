@@ -21,6 +21,7 @@ from wm_mpc.control.observing import Warnings
 from wm_mpc.control.same_goal import same_picture
 from wm_mpc.messages.errors import MessageError
 from wm_mpc.ros import qos
+from wm_mpc.ros.dropped import Dropped
 from wm_mpc.ros.timing import to_nanoseconds
 
 _LARGEST = 1e9  # of a goal's state: far beyond any robot, and its square is still a number
@@ -35,26 +36,32 @@ def check_goal_state(values: np.ndarray, names: Sequence[str]) -> None:
 
 
 class RefusedGoals:
-    """Says, and counts, what was refused because it cannot be read. Thread-safe.
+    """Says what was refused because it cannot be read. Thread-safe.
 
     newest: what is wrong with the newest goal; empty where that could be read.
     """
 
-    def __init__(self, warn: Callable[[str], None]) -> None:
-        """warn: called with each refusal that is news."""
+    def __init__(
+        self, warn: Callable[[str], None], dropped: Dropped, resolve: Callable[[str], str]
+    ) -> None:
+        """warn: called with each refusal that is news. dropped: the book of all messages that could
+        not be used, which counts them. resolve: gives a topic's full name."""
         self._warn, self._warnings = warn, Warnings()
+        self._dropped, self._resolve = dropped, resolve
         self._lock = threading.Lock()
-        self._count, self._last = 0, ""
-        self.newest = ""
+        self._topics: set[str] = set()
+        self._last = self.newest = ""
 
-    def refuse(self, reason: str) -> None:
-        """reason: why a goal is not taken."""
+    def refuse(self, topic: str, error: Exception) -> None:
+        """topic: on which the goal came. error: why it is not taken."""
+        reason, name = f"{error} ({topic})", self._resolve(topic)
         text = f"goal refused: {reason}"
         with self._lock:
             is_news = reason != self.newest
             is_news |= self._warnings.see("goal", text, time.monotonic())
             self.newest = self._last = reason
-            self._count += 1
+            self._topics.add(name)
+        self._dropped.note(name, f"goal refused: {error}")
         if is_news:
             self._warn(text)
 
@@ -69,7 +76,10 @@ class RefusedGoals:
 
     def values(self) -> dict[str, object]:
         """For diagnostics."""
-        return {"goals refused": f"{self._count}; last: {self._last}"} if self._count else {}
+        with self._lock:
+            topics, last = frozenset(self._topics), self._last
+        count = self._dropped.count(topics)
+        return {"goals refused": f"{count}; last: {last}"} if count else {}
 
 
 class GoalInputs:
@@ -123,7 +133,7 @@ class GoalInputs:
             if self._came_before("image", info):
                 return
             is_new = self.image is None or not same_picture(self.image, message)
-            if is_new and not self._is_readable(message, None):
+            if is_new and not self._is_readable("goal/image", message, None):
                 return
             with self._lock:
                 if is_new and self._state_is_of_before:
@@ -139,7 +149,7 @@ class GoalInputs:
         with self._order:
             if self._came_before("state", info):
                 return
-            if not self._is_readable(None, message):
+            if not self._is_readable("goal/state", None, message):
                 self._forget_state_of_before(message)
                 return
             with self._lock:
@@ -148,11 +158,11 @@ class GoalInputs:
                 self.number += before is None or not self._same_state(before, message)
         self._refused.accept()
 
-    def _is_readable(self, image: Any | None, state: Any | None) -> bool:
+    def _is_readable(self, topic: str, image: Any | None, state: Any | None) -> bool:
         try:
             self._read(image, state)
         except MessageError as error:
-            self._refused.refuse(str(error))
+            self._refused.refuse(topic, error)
             return False
         return True
 

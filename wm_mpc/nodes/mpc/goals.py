@@ -21,7 +21,6 @@ from wm_mpc.messages.statuses import GoalReport
 from wm_mpc.nodes.mpc.inputs import Inputs, Snapshot
 from wm_mpc.nodes.mpc.states import STATE_TYPES
 from wm_mpc.ros import qos
-from wm_mpc.ros.dropped import Dropped
 from wm_mpc.ros.status import to_diagnostics
 from wm_mpc.ros.timing import to_nanoseconds
 
@@ -42,10 +41,8 @@ class Goals:
     Goals are checked when they come: one that cannot be read is refused, and no other is lost.
     """
 
-    def __init__(self, node: Any, dropped: Dropped | None = None) -> None:
-        """dropped: where goals that are refused are noted."""
+    def __init__(self, node: Any) -> None:
         self._node = node
-        self._dropped = Dropped() if dropped is None else dropped
         self._inputs: Inputs | None = None
         self._on_none: Callable[[], None] = lambda: None
         self._queue = GoalQueue()
@@ -168,9 +165,8 @@ class Goals:
         self.publish()
 
     def _refuse(self, topic: str, error: Exception) -> None:
-        self._dropped.note(self._node.resolve_topic_name(topic), f"goal refused: {error}")
         if self._inputs is not None:
-            self._inputs.refused_goals.refuse(f"{error} ({topic})")
+            self._inputs.refused_goals.refuse(topic, error)
 
     # --------------------------------------------------------------------------- they are used
 

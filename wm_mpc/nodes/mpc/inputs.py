@@ -47,7 +47,7 @@ def _nothing() -> None:
 @dataclasses.dataclass(frozen=True)
 class Arrival:
     """A message, its stamp (ns of the node's clock) and when it came (s, monotonic). trip: seconds
-    from its `publish` to our callback, NaN where nobody knows."""
+    from its `publish` to our callback, NaN: unknown."""
 
     message: Any
     stamp: int
@@ -70,10 +70,8 @@ class Snapshot:
 
 
 class Inputs:
-    """Subscriptions of the node `mpc`. Callbacks store, `snapshot` reads; thread-safe.
-
-    Between `end` and `begin`, images and states are dropped as they come. Goals are kept.
-    """
+    """Subscriptions of the node `mpc`. Callbacks store, `snapshot` reads; thread-safe. Between
+    `end` and `begin`, images and states are dropped as they come. Goals are kept."""
 
     def __init__(
         self,
@@ -104,7 +102,7 @@ class Inputs:
         self._is_simulated = bool(node.get_parameter("use_sim_time").value)
         group = None if self._is_simulated else UrgentCallbackGroup()
         subscribe = functools.partial(node.create_subscription, callback_group=group)
-        self.refused_goals = RefusedGoals(lambda text: node.get_logger().warning(text))
+        self.refused_goals = RefusedGoals(self._warn, self._dropped, node.resolve_topic_name)
         self._goals = GoalInputs(
             STATE_TYPES[self._source],
             subscribe,
@@ -138,8 +136,11 @@ class Inputs:
             image_topic=image_topic,
             state_topic=state_topic,
             is_simulated=self._is_simulated,
-            warn=lambda text: self._node.get_logger().warning(text),
+            warn=self._warn,
         )
+
+    def _warn(self, text: str) -> None:
+        self._node.get_logger().warning(text)
 
     def begin(self, on_image: Callable[[], None], on_wait: Callable[[], None] = _nothing) -> None:
         """Receive, and know nothing of what came before but the goals.
@@ -170,9 +171,7 @@ class Inputs:
         if self._clock.went_back(now):
             self._image, self._ahead = None, Ahead()
             self._states.forget()
-            self._node.get_logger().warning(
-                "the clock was set back: images and robot states that came before are forgotten"
-            )
+            self._warn("the clock was set back: earlier images and robot states are forgotten")
         return now
 
     def _store_image(self, message: Any, info: Mapping[str, Any]) -> None:
@@ -193,7 +192,7 @@ class Inputs:
             self._image_number += 1
         on_image()
         for remark in looks.see(message):
-            self._node.get_logger().warning(remark)
+            self._warn(remark)
         if mixed := looks.mixed():
             self._check.warnings.see("pictures", mixed, received)
 

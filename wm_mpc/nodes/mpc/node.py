@@ -34,7 +34,7 @@ from wm_mpc.nodes.mpc.session import Session
 from wm_mpc.nodes.mpc.statistics import Statistics
 from wm_mpc.nodes.mpc.status import Status
 from wm_mpc.resources import resolve_checkpoint
-from wm_mpc.ros import garbage
+from wm_mpc.ros import garbage, interpreter
 from wm_mpc.ros.dropped import Dropped
 from wm_mpc.ros.lifecycle import ManagedNode, reported
 from wm_mpc.ros.parameters import declare
@@ -45,7 +45,6 @@ from wm_mpc.spec import LARGEST_JUMP, RobotSpec
 _LOOK = 1.0  # s between two diagnostics
 _PATIENCE = 1.0  # s at the end of the node
 _JUMP = "limits.largest_jump"
-_SWITCH = 2e-4  # s, of the interpreter between threads; Python's own is 5 ms
 
 
 class Mpc(ManagedNode):
@@ -65,7 +64,7 @@ class Mpc(ManagedNode):
         self._planned: Session | None = None  # the session that the planning thread knows
         self._statistics = Statistics()
         self.dropped = Dropped()
-        self._goals = Goals(self, self.dropped)
+        self._goals = Goals(self)
         self._status = Status(
             self, self.callback_errors, self._values, self._unused, self._complaints, self.dropped
         )
@@ -332,9 +331,7 @@ class Mpc(ManagedNode):
 
 
 def main(args: list[str] | None = None) -> int:
-    # The thread that plans gets the interpreter soon after an image's callback, and while another
-    # world model is loaded.
-    sys.setswitchinterval(_SWITCH)
+    sys.setswitchinterval(interpreter.SWITCH)
     return run(Mpc, Mpc.work, args)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from geometry_msgs.msg import Point
 from sensor_msgs.msg import Image
-from std_msgs.msg import Float64
+from std_msgs.msg import ColorRGBA, Float64
 from visualization_msgs.msg import Marker, MarkerArray
 
 from wm_mpc.control.receding_horizon import ControlPlan
@@ -16,6 +16,16 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image
 from wm_mpc.ros.timing import to_stamp
+
+
+class _Look(NamedTuple):
+    width: float  # m
+    colour: ColorRGBA
+
+
+_PLAN = _Look(0.02, ColorRGBA(r=0.1, g=0.8, b=0.2, a=1.0))
+_FAINT = _Look(0.006, ColorRGBA(r=0.4, g=0.6, b=1.0, a=0.3))
+_GOAL = _Look(0.05, ColorRGBA(r=1.0, g=0.4, b=0.1, a=0.7))
 
 
 class PlanPictures:
@@ -46,20 +56,16 @@ class PlanPictures:
             self._imagined.publish(self._draw_frames(plan, stamp))
 
     def _draw_paths(self, plan: ControlPlan, stamp: int, frame_id: str, pose: Any) -> MarkerArray:
-        drawn = _paths(self._model, plan, pose)
-        array = MarkerArray(markers=[Marker(action=Marker.DELETEALL)])
-        for number, (name, path) in enumerate(drawn):
-            marker = Marker(id=number, type=Marker.LINE_STRIP, action=Marker.ADD, ns=name)
+        drawn = [
+            _line(name, path, _FAINT if name == "elite" else _PLAN)
+            for name, path in _paths(self._model, plan, pose)
+        ]
+        drawn += [_ball(place) for place in _goal(self._model, plan)]
+        array = MarkerArray(markers=[Marker(action=Marker.DELETEALL), *drawn])
+        for number, marker in enumerate(array.markers):
+            marker.id = number
             marker.header.stamp, marker.header.frame_id = to_stamp(stamp), frame_id
             marker.pose.orientation.w = 1.0
-            best = name != "elite"
-            marker.scale.x = 0.03 if best else 0.01
-            marker.color.r, marker.color.g, marker.color.b = (
-                (0.1, 0.8, 0.2) if best else (0.4, 0.6, 1.0)
-            )
-            marker.color.a = 1.0 if best else 0.5
-            marker.points = [Point(x=x, y=y, z=z) for x, y, z in path.tolist()]
-            array.markers.append(marker)
         return array
 
     def _draw_frames(self, plan: ControlPlan, stamp: int) -> Image:
@@ -70,6 +76,27 @@ class PlanPictures:
     def close(self) -> None:
         for publisher in (self._markers, self._imagined, self._cost):
             self._node.destroy_publisher(publisher)
+
+
+def _line(name: str, path: np.ndarray, look: _Look) -> Marker:
+    marker = Marker(type=Marker.LINE_STRIP, action=Marker.ADD, ns=name, color=look.colour)
+    marker.scale.x = look.width
+    marker.points = [Point(x=x, y=y, z=z) for x, y, z in path.tolist()]
+    return marker
+
+
+def _ball(place: np.ndarray) -> Marker:
+    marker = Marker(type=Marker.SPHERE, action=Marker.ADD, ns="goal", color=_GOAL.colour)
+    marker.scale.x = marker.scale.y = marker.scale.z = _GOAL.width
+    marker.pose.position.x, marker.pose.position.y, marker.pose.position.z = place.tolist()
+    return marker
+
+
+def _goal(model: WorldModel, plan: ControlPlan) -> list[np.ndarray]:
+    """The place (3,) of each thing at the goal, m, as the model reads it."""
+    if plan.goal is None:
+        return []
+    return [path[0] for path in paths(model, plan.goal.reshape(1, -1)).values()]
 
 
 def _paths(model: WorldModel, plan: ControlPlan, pose: Any) -> list[tuple[str, np.ndarray]]:

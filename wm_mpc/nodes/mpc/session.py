@@ -26,6 +26,7 @@ from wm_mpc.nodes.mpc.inputs import Inputs, Snapshot
 from wm_mpc.nodes.mpc.parameters import MpcSettings
 from wm_mpc.nodes.mpc.statistics import Statistics
 from wm_mpc.ros.handover import Handover
+from wm_mpc.ros.interpreter import undisturbed
 from wm_mpc.ros.status import ERROR, OK, WARN
 from wm_mpc.ros.timing import StageClock, from_seconds
 from wm_mpc.units import SECOND
@@ -122,8 +123,9 @@ class Session:
     ) -> None:
         self._report, self._goals, self._statistics = report, goals, statistics
         self._lockstep = settings.lockstep
-        # A plan is published under it, so none leaves after `close`.
+        # A plan is published under it, so none leaves after `close`. A hold waits for nothing else.
         self._lock = threading.RLock()
+        self._drawing = threading.Lock()  # pictures are drawn under it, so none leaves after that
         self._closed = False
         self._plans, self._pictures = endpoints.plans, endpoints.pictures
         self._inputs = statistics.inputs = endpoints.inputs
@@ -157,10 +159,12 @@ class Session:
             if self._closed:
                 return
             self._closed = True
-            self._stand_still()
+            self._stand_still(self._world.now())
             self._goals.when_none()
             self._inputs.end()
             self._plans.end()
+        with self._drawing:
+            pass
 
     @property
     def held_by_person(self) -> bool:
@@ -174,23 +178,25 @@ class Session:
     def hold_at_once(self) -> None:
         """A person wants it, whatever is being planned: that will not be sent. In lockstep the
         robot stands until it gets an answer, which will be to hold."""
-        with self._lock:
+        decided = self._world.now()
+        with undisturbed(), self._lock:
             if not self._closed and not self._lockstep:
-                self._loop.stop(*self._stand_still())
+                self._loop.stop(*self._stand_still(decided))
 
     def use(self, model: WorldModel, seed: int) -> None:
         """Plan with another world model of the same robot from the next plan on."""
         with self._lock:
             self._loop.use(model, seed)
 
-    def _stand_still(self) -> tuple[int, np.ndarray | None]:
-        """Tell the robot to hold; the stamp (ns) of that, and the action (action size,) that it
-        rests with, None where a position robot has not been measured."""
+    def _stand_still(self, decided: int) -> tuple[int, np.ndarray | None]:
+        """Tell the robot to hold. decided: when it was decided (ns), which is the hold's stamp.
+        Returns that stamp, and the action (action size,) that the robot rests with, None where a
+        position robot has not been measured."""
         with self._lock:
             measured = self._world.measured()
+            rest = self._plans.hold(decided, measured)
             self._statistics.no_rest = self._loop.model.spec.why_no_rest(measured)
-            now = self._world.now()
-            return now, self._plans.hold(now, measured)
+            return decided, rest
 
     # ---------------------------------------------------------------------- the planning thread
 
@@ -264,8 +270,7 @@ class Session:
             self._loop.sent(plan)
             statistics.plans += 1
             statistics.last_plan = plan.plan
-            pose = self._inputs.newest_pose()
-            self._pictures.publish(plan.plan, plan.stamp, settings.frame_id, pose)
+        self._draw(plan, settings.frame_id)
         warned = {WarningCode.PLAN_CHANGED: plan.degraded} if plan.degraded else {}
         if warned := {**warned, **self._inputs.warned()}:
             text = plan.degraded or "; ".join(warned.values())
@@ -279,11 +284,18 @@ class Session:
         if is_new:
             statistics.stages.add(clock.seconds)
 
+    def _draw(self, plan: Send, frame_id: str) -> None:
+        """Pictures may take long."""
+        with self._drawing:
+            if not self._closed:
+                pose = self._inputs.newest_pose()
+                self._pictures.publish(plan.plan, plan.stamp, frame_id, pose)
+
     def _hold(self, hold: Hold) -> None:
-        with self._lock:
+        with undisturbed(), self._lock:
             if self._closed:
                 return
-            self._loop.stands(*self._stand_still())
+            self._loop.stands(*self._stand_still(self._world.now()))
             self._statistics.holds += 1
         nothing, reason = self._statistics.no_rest, hold.reason
         if nothing and nothing not in reason:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -59,7 +58,9 @@ class Status:
         message: str,
         warnings: Collection[WarningCode] = (),
     ) -> None:
-        """Set the status; log and publish it at once when it is of another kind than before.
+        """Set the status; log and publish it at once when its codes are not those of before.
+
+        A failed transition is always news, as the next one may fail for another reason.
 
         Args:
             level: OK, WARN or ERROR.
@@ -70,9 +71,10 @@ class Status:
         if level == OK and (complaints := self._complaints()):
             level, message = WARN, "; ".join([message, *complaints.values()])
             warnings = [*warnings, *complaints]
-        self._code, self._warnings = code, tuple(warnings)
-        before, self._now = self._now, (level, message)
-        if level == before[0] and _kind(message) == _kind(before[1]):
+        codes = level, code, frozenset(warnings)
+        is_news = codes != (self._now[0], self._code, frozenset(self._warnings))
+        self._code, self._warnings, self._now = code, tuple(warnings), (level, message)
+        if not is_news and code is not StatusCode.FAILED:
             return
         logger = self._node.get_logger()
         # Separate calls: rclpy keeps a severity for each place in the code that logs.
@@ -127,8 +129,3 @@ def _advice(topic: str, own: str, theirs: str) -> str:
     if own in _TWISTS and theirs in _TWISTS:
         return f"set output.cmd_vel_type to {_TWISTS[theirs]}"
     return ""
-
-
-def _kind(message: str) -> str:
-    """A status without its numbers, which change all the time."""
-    return re.sub(r"-?\d[\d.]*", "#", message)

@@ -1,4 +1,4 @@
-"""The node `sim`: a task in PyBullet behind the topics of a real robot.
+"""The node `sim`: a simulated task behind the topics of a real robot.
 
 It publishes what the robot measures, executes `planned_actions` by time, and referees: it draws
 starts and goals, counts steps and successes. The planner gets observations; whether the goal is
@@ -22,7 +22,6 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
-from visualization_msgs.msg import MarkerArray
 
 from wm_mpc.control.following import Following
 from wm_mpc.messages.progress_statuses import EpisodeStatus
@@ -37,7 +36,8 @@ from wm_mpc.ros.running import Stopped, run
 from wm_mpc.ros.status import TOPIC
 from wm_mpc.ros.timing import OwnClock, SystemPacer, from_seconds
 from wm_mpc.settings.fields import SettingError
-from wm_mpc.sim.bullet import Observation, Simulation, episode_rng
+from wm_mpc.sim.engine import EngineError, Observation, episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.recorder import RecorderError
 from wm_mpc.sim.scoreboard import Scoreboard, errors_text
 
@@ -62,7 +62,7 @@ class Sim(Node):
 
         task, goals = disturbed_task(settings), settings.goals or None
         try:
-            self._simulation = Simulation(task, gui=settings.gui, goals=goals)
+            self._simulation = simulate(task, gui=settings.gui, goals=goals)
         except ValueError as error:
             raise SettingError(str(error)) from None
         self._spec = self._simulation.task.spec
@@ -106,10 +106,7 @@ class Sim(Node):
         )
         self.create_subscription(PoseStamped, "goal_pose", self._on_goal_pose, qos.COMMAND)
         self.create_subscription(DiagnosticArray, TOPIC, self._on_diagnostics, qos.STATUS)
-        if self._film.is_on:
-            self.create_subscription(
-                MarkerArray, "mpc/plan_markers", self._film.on_markers, qos.STATUS
-            )
+        self._film.subscribe(self)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(Trigger, "~/new_goal", self._on_new_goal)
 
@@ -117,7 +114,7 @@ class Sim(Node):
 
     def _on_goal_pose(self, message: PoseStamped) -> None:
         try:
-            x, y, yaw = planar_pose(message)
+            x, y, yaw = planar_pose(message, self._topics.frames.root)
         except MessageError as error:
             self.get_logger().warning(f"{error}; the old goal stays")
         else:
@@ -228,7 +225,7 @@ class Sim(Node):
         counts = decision.started and stamp >= self._begins_at
         self._steps += counts
         success = counts and self._simulation.is_success()
-        if success or self._steps >= settings.episode_steps:
+        if success or self._steps >= settings.episode_steps or not self._simulation.can_step:
             self._conclude(success)
         self._publish_episode(decision.status, success)
 
@@ -271,15 +268,20 @@ class Sim(Node):
         self._begin_next = True
 
     def _draw_goal(self) -> None:
-        if not self._begin_next:
+        if self._begin_next:
+            return
+        try:
             self._simulation.new_goal(self._rng)
+        except EngineError as error:
+            self.get_logger().warning(f"new_goal: {error}; the old goal stays")
+        else:
             self._goal_changed("drawn at random")
 
     def _set_goal(self, x: float, y: float, yaw: float) -> None:
         if self._begin_next:
             self._begin_episode(self._clock_of_steps.stamp)
         try:
-            self._simulation.set_goal(self._simulation.task.goal_at(x, y, yaw))
+            self._simulation.set_goal(self._simulation.goal_at(x, y, yaw))
         except ValueError as error:
             self.get_logger().warning(f"goal_pose: {error}; the old goal stays")
         else:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from wm_mpc.settings.fields import SettingError, check, section, setting
-from wm_mpc.sim.bullet import STREAMS
 from wm_mpc.sim.disturbance import Disturbance
+from wm_mpc.sim.engine import STREAMS
 from wm_mpc.sim.recorder import SUFFIXES
 from wm_mpc.sim.task import Task
 from wm_mpc.sim.tasks import TASKS, make_task
@@ -98,4 +98,4 @@ def disturbed_task(settings: SimSettings) -> Task:
     try:
         return disturbance.apply(task)
     except ValueError as error:
-        raise SettingError(f"disturbance.friction: {error}") from None
+        raise SettingError(f"disturbance: {error}") from None

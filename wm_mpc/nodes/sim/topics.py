@@ -15,6 +15,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
 from wm_mpc.messages.progress_statuses import EpisodeStatus
+from wm_mpc.nodes.sim.frames import FramesPublisher
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import (
     ODOMETRY_FIELDS,
@@ -29,14 +30,18 @@ from wm_mpc.ros.messages import (
 )
 from wm_mpc.ros.status import mpc_statuses, to_diagnostics
 from wm_mpc.ros.timing import to_stamp
-from wm_mpc.sim.bullet import Observation, Simulation
+from wm_mpc.sim.engine import Observation, Simulation
+from wm_mpc.sim.frames import ODOM, world_frames
 
-_WORLD = ("", "world", "odom")  # frames that are the simulator's world
 _ACKNOWLEDGE = Duration(seconds=1)
 
 
 class Topics:
-    """The publishers of `sim`. Stamps are nanoseconds."""
+    """The publishers of `sim`. Stamps are nanoseconds.
+
+    Attributes:
+        frames: Those of the robot.
+    """
 
     def __init__(
         self,
@@ -52,22 +57,25 @@ class Topics:
         # An absolute name, because that is where every node looks for it in any namespace.
         self._clock = node.create_publisher(Clock, "/clock", qos.CLOCK) if is_time_source else None
         self._image = node.create_publisher(Image, "camera/image_raw", qos.SENSOR_DATA)
+        # Of a world whose camera is unknown there is nothing to publish.
+        self._intrinsics = simulation.intrinsics() if has_camera_info else None
         self._info = (
             node.create_publisher(CameraInfo, "camera/camera_info", qos.SENSOR_DATA)
-            if has_camera_info
+            if self._intrinsics is not None
             else None
         )
-        # Where the camera stands, for pictures of plans; it never moves.
-        self._camera_pose = node.create_publisher(PoseStamped, "camera/pose", qos.LATCHED)
-        camera = simulation.camera
-        self._camera_pose.publish(
-            pose_message(camera.view.position, camera.axes(), node.get_clock().now().to_msg())
-        )
+        if (view := simulation.view) is not None:
+            # Where the camera stands, for pictures of plans; it never moves.
+            self._camera_pose = node.create_publisher(PoseStamped, "camera/pose", qos.LATCHED)
+            self._camera_pose.publish(
+                pose_message(view.position, view.axes(), node.get_clock().now().to_msg())
+            )
         self._state = node.create_publisher(state_type, self._spec.state.source, qos.ROBOT_STATE)
         self._goal_image = node.create_publisher(Image, "goal/image", qos.LATCHED)
         self._goal_state = node.create_publisher(state_type, "goal/state", qos.LATCHED)
         self._episode = node.create_publisher(DiagnosticStatus, "sim/episode", qos.STATUS)
         self._result = node.create_publisher(DiagnosticStatus, "sim/result", qos.RESULTS)
+        self.frames = FramesPublisher(node, simulation)
 
     def publish_clock(self, now: int) -> None:
         """Simulated time; does nothing where somebody else makes the time."""
@@ -80,19 +88,18 @@ class Topics:
         stamp = to_stamp(now)
         message = self._state_message(observation.state, self._pose(), now)
         if isinstance(message, JointState):
-            add_joints(message, self._simulation.task.joints())
+            add_joints(message, self._simulation.joints())
         self._state.publish(message)
-        if self._info is not None:
-            self._info.publish(
-                camera_info(self._simulation.camera.intrinsics(), self._spec.image, stamp)
-            )
+        self.frames.publish(now)
+        if self._info is not None and self._intrinsics is not None:
+            self._info.publish(camera_info(self._intrinsics, self._spec.image, stamp))
         self._image.publish(rgb_to_image(observation.image, stamp))
 
     def publish_goal(self, now: int, *, wait: bool) -> None:
         """wait: until every subscriber has received it, or a second is over."""
         goal = self._simulation.goal
         assert goal is not None
-        pose = self._goal_pose(goal.true_state)
+        pose = self._named(goal.pose)
         self._goal_state.publish(self._state_message(goal.observation.state, pose, now))
         self._goal_image.publish(rgb_to_image(goal.observation.image, to_stamp(now)))
         if wait:
@@ -111,16 +118,10 @@ class Topics:
         self._result.wait_for_all_acked(_ACKNOWLEDGE)
 
     def _pose(self) -> dict[str, float]:
-        task = self._simulation.task
-        return dict(zip(task.pose_names, task.pose().tolist(), strict=True))
+        return self._named(self._simulation.pose())
 
-    def _goal_pose(self, true_state: np.ndarray) -> dict[str, float]:
-        task = self._simulation.task
-        present = task.get_state()
-        task.set_state(true_state)
-        pose = self._pose()
-        task.set_state(present)
-        return pose
+    def _named(self, pose: np.ndarray) -> dict[str, float]:
+        return dict(zip(self._simulation.task.pose_names, pose.tolist(), strict=True))
 
     def _state_message(
         self, state: np.ndarray, pose: Mapping[str, float], now: int
@@ -132,12 +133,13 @@ class Topics:
         return state_to_odometry(values | measured, to_stamp(now))
 
 
-def planar_pose(message: PoseStamped) -> tuple[float, float, float]:
-    """x, y (m) and yaw (rad). Raises MessageError for another frame than the world's and for
-    numbers that are not finite."""
+def planar_pose(message: PoseStamped, root: str = ODOM) -> tuple[float, float, float]:
+    """x, y (m) and yaw (rad). root: the frame in which the robot is measured. Raises MessageError
+    for another frame than that or the world's, and for numbers that are not finite."""
     frame, pose = message.header.frame_id, message.pose
-    if frame not in _WORLD:
-        raise MessageError(f"goal_pose is in frame {frame!r}; accepted: world, odom")
+    known = world_frames(root)
+    if frame and frame not in known:
+        raise MessageError(f"goal_pose is in frame {frame!r}; accepted: {', '.join(known)}")
     q = pose.orientation
     values = (pose.position.x, pose.position.y, q.x, q.y, q.z, q.w)
     if not all(math.isfinite(value) for value in values):
@@ -155,7 +157,7 @@ def mean_plan_ms(message: DiagnosticArray, namespace: str) -> float | None:
 def rest_position(simulation: Simulation) -> np.ndarray | None:
     """Where position-controlled joints are now: what to hold before the first plan."""
     spec = simulation.task.spec
-    measured = dict(zip(spec.state.names, simulation.task.measure().tolist(), strict=True))
+    measured = dict(zip(spec.state.names, simulation.measure().tolist(), strict=True))
     if not all(name in measured for name in spec.action.names):
         return None
     return np.array([measured[name] for name in spec.action.names])

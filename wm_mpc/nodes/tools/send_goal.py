@@ -79,7 +79,7 @@ def _work(
 ) -> None:
     node.is_stopped = stopped
     stamps = [goal.stamp for goal in node.client.send(pictures, append=options.append)]
-    print(f"{len(stamps)} goals sent", flush=True)
+    print(f"{len(stamps)} goal{'s' * (len(stamps) > 1)} sent", flush=True)
     if not options.wait:
         results.extend(True for _ in stamps)
         return

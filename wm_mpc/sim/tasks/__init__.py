@@ -9,6 +9,7 @@ from wm_mpc.sim.tasks.maze import Maze
 from wm_mpc.sim.tasks.push_t import PushT
 from wm_mpc.sim.tasks.reach import Reach
 from wm_mpc.sim.tasks.reach_joints import ReachJoints
+from wm_mpc.sim.tasks.two_room import TwoRoom
 from wm_mpc.sim.tasks.wall import Wall
 
 TASKS: dict[str, Callable[[], Task]] = {
@@ -16,6 +17,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "push_t": PushT,
     "reach": Reach,
     "reach_joints": ReachJoints,
+    "two_room": TwoRoom,
     "wall": Wall,
 }
 

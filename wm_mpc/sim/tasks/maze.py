@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pybullet
 
 from wm_mpc.sim.planar import (
     WALL_COLOUR,
@@ -29,7 +28,7 @@ DAMPING = 4.0  # kg/s; without a force, the speed falls to a third in half a sec
 
 
 class Maze(PlanarTask):
-    """See `wm_mpc.sim.task.Task`.
+    """See `wm_mpc.sim.task.BulletTask`.
 
     The simulator state is [x, y, vx, vy], m and m/s. There is no layout.
 
@@ -69,7 +68,7 @@ class Maze(PlanarTask):
         self._base = sliding_base(client, RADIUS, WALL_HEIGHT, MASS)
         # By default, PyBullet's motors hold joints still. Switch them off.
         client.setJointMotorControlArray(
-            self._base, [0, 1], pybullet.VELOCITY_CONTROL, forces=[0.0, 0.0]
+            self._base, [0, 1], client.VELOCITY_CONTROL, forces=[0.0, 0.0]
         )
 
     def sample_layout(self, rng: np.random.Generator) -> np.ndarray:
@@ -81,7 +80,7 @@ class Maze(PlanarTask):
     def command(self, action: np.ndarray) -> None:
         drag = self.friction_factor * DAMPING * self.get_state()[2:]
         self._client.setJointMotorControlArray(
-            self._base, [0, 1], pybullet.TORQUE_CONTROL, forces=(action - drag).tolist()
+            self._base, [0, 1], self._client.TORQUE_CONTROL, forces=(action - drag).tolist()
         )
 
     def measure(self) -> np.ndarray:

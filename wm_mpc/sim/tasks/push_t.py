@@ -14,9 +14,8 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import pybullet
 
-from wm_mpc.sim.panda import JOINTS, STICK_RADIUS, PandaStick
+from wm_mpc.sim.panda import JOINTS, STICK_RADIUS, PandaStick, robot_description
 from wm_mpc.sim.task import CameraView, Explorer
 from wm_mpc.sim.tasks.push_t_explorer import (
     BAR,
@@ -43,12 +42,13 @@ _DRIVE_EVERY = 6  # physics steps between two updates of the joint speeds
 
 
 class PushT:
-    """See `wm_mpc.sim.task.Task`.
+    """See `wm_mpc.sim.task.BulletTask`.
 
     The simulator state is: joint positions (7) and velocities (7), and the block's position (3),
     orientation (4, x y z w), linear velocity (3) and angular velocity (3). There is no layout.
     """
 
+    engine = "bullet"
     spec = RobotSpec(
         task="push_t",
         action=ActionSpec(
@@ -101,8 +101,8 @@ class PushT:
         client = self._client
         body = client.createMultiBody(
             0.0,
-            client.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half),
-            client.createVisualShape(pybullet.GEOM_BOX, halfExtents=half, rgbaColor=colour),
+            client.createCollisionShape(client.GEOM_BOX, halfExtents=half),
+            client.createVisualShape(client.GEOM_BOX, halfExtents=half, rgbaColor=colour),
             position,
         )
         client.changeDynamics(body, -1, lateralFriction=friction, restitution=0.0)
@@ -111,7 +111,7 @@ class PushT:
         client = self._client
         halves = [(*BAR, _BLOCK_HEIGHT / 2), (*STEM, _BLOCK_HEIGHT / 2)]
         centres = [(0.0, BAR_OFFSET, 0.0), (0.0, STEM_OFFSET, 0.0)]
-        kinds = [pybullet.GEOM_BOX] * 2
+        kinds = [client.GEOM_BOX] * 2
         shape = client.createCollisionShapeArray(
             shapeTypes=kinds, halfExtents=halves, collisionFramePositions=centres
         )
@@ -228,6 +228,9 @@ class PushT:
     def measure(self) -> np.ndarray:
         tip: np.ndarray = self._arm.tip()[:2]
         return tip
+
+    def robot_description(self) -> str:
+        return robot_description()
 
     def joints(self) -> dict[str, tuple[float, float]]:
         positions, velocities = self._arm.positions()

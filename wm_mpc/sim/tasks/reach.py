@@ -19,7 +19,7 @@ _DRIVE_EVERY = 6  # physics steps between two updates of the joint speeds
 
 
 class Reach(ReachingTask):
-    """See `wm_mpc.sim.task.Task`.
+    """See `wm_mpc.sim.task.BulletTask`.
 
     The simulator state is: joint positions (7), rad, and velocities (7), rad/s. There is no layout.
     """

@@ -23,7 +23,7 @@ RATE_LIMIT = 0.6  # rad/s, for every joint; a higher rate is too fast for the we
 
 
 class ReachJoints(ReachingTask):
-    """See `wm_mpc.sim.task.Task`.
+    """See `wm_mpc.sim.task.BulletTask`.
 
     The simulator state is: joint positions (7), rad, and velocities (7), rad/s. There is no layout.
     """

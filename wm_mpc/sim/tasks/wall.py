@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pybullet
 
 from wm_mpc.sim.planar import (
     HALF_WIDTH,
@@ -32,7 +31,7 @@ MAX_FORCE = 600.0  # N per axis; enough to reach any speed within one control st
 
 
 class Wall(PlanarTask):
-    """See `wm_mpc.sim.task.Task`.
+    """See `wm_mpc.sim.task.BulletTask`.
 
     The simulator state is [x, y, vx, vy], m and m/s. The layout is [y of the door's centre], m.
     """
@@ -90,7 +89,7 @@ class Wall(PlanarTask):
         self._client.setJointMotorControlArray(
             self._base,
             [0, 1],
-            pybullet.VELOCITY_CONTROL,
+            self._client.VELOCITY_CONTROL,
             targetVelocities=list(action),
             forces=[MAX_FORCE, MAX_FORCE],
         )

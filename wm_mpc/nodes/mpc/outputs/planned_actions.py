@@ -14,8 +14,8 @@ from wm_mpc.spec import RobotSpec
 
 
 class PlannedActions:
-    """Sends plans and hears those of others. It is no `Output`: it cannot be switched off, needs
-    nothing but the plan, and leaves before the others are locked.
+    """Sends plans and hears those of others. It is no `Output`: it cannot be switched off and needs
+    nothing but the plan. A plan leaves here before the other outputs, a hold after them.
 
     Attributes:
         rivals: Other controllers of the same robot.

@@ -18,6 +18,7 @@ from wm_mpc.control.following import PlanFollower
 from wm_mpc.nodes.mpc.outputs.output import Moment, Output, Plan
 from wm_mpc.nodes.mpc.outputs.planned_actions import PlannedActions
 from wm_mpc.nodes.mpc.outputs.registry import OUTPUTS, OutputSettings
+from wm_mpc.ros.interpreter import undisturbed
 from wm_mpc.ros.timing import from_seconds
 from wm_mpc.spec import RobotSpec
 from wm_mpc.units import SECOND
@@ -145,16 +146,35 @@ class PlanPublisher:
         Raises:
             MessageError: The actions do not fit the robot or are not finite; nothing was sent.
         """
+        with undisturbed():
+            if len(actions):
+                self._send_plan(stamp, actions)
+                return self._send_on(stamp, actions, measured or {}, self._present())
+            # What moves motors leaves first: most listen to `planned_actions`, and waking them up
+            # takes the longest.
+            try:
+                return self._send_on(stamp, actions, measured or {}, {})
+            finally:
+                self._send_plan(stamp, actions)
+
+    def _send_plan(self, stamp: int, actions: np.ndarray) -> None:
         self._planned_actions.send(stamp, actions)
         self.left = time.monotonic()
-        newest = self._present() if len(actions) else {}
+
+    def _send_on(
+        self,
+        stamp: int,
+        actions: np.ndarray,
+        measured: Mapping[str, float],
+        newest: Mapping[str, float],
+    ) -> np.ndarray | None:
+        """On the outputs beside `planned_actions`; see `publish`."""
         with self._lock:
             now = self._look()
-            self._measured = measured or {}
+            self._measured = measured
             self._follower.offer(stamp, actions, now, measured)
             action = self._follower.action_at(now, newest)
-            plan = Plan(stamp, actions)
-            self._send(self._on, Moment(now, action, plan, self._measured, newest))
+            self._send(self._on, Moment(now, action, Plan(stamp, actions), measured, newest))
             if self._on & self._streams:
                 self._timer.reset()  # the next point is due a period from now
             return action
@@ -186,7 +206,7 @@ class PlanPublisher:
 
     def _stream(self) -> None:
         newest = self._present()
-        with self._lock:
+        with undisturbed(), self._lock:  # nobody who holds waits for who sends and waits
             if on := self._on & self._streams:
                 now = self._look()
                 self._send(on, Moment(now, self._follower.action_at(now, newest)))

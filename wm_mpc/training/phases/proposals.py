@@ -15,56 +15,36 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.training.config import TrainConfig
+from wm_mpc.training.phases.phase import Phase, PhaseInputs
 
 _BATCH = 512
 _OTHERS = 0.05  # share of the loss that also trains plans that are not the nearest
 
 
-class ProposalsPhase(nn.Module):
-    """Trains the proposals alone, on finished latents.
-
-    Args:
-        model: The model.
-        recording: The recorded episodes.
-        config: Settings of the run.
-        episodes: Positions of the training episodes.
-        latents: Latents of all recorded frames (frames, latent size).
-    """
+class ProposalsPhase(Phase):
+    """Trains the proposals alone, on finished latents. See `Phase`."""
 
     name = "proposals"
+    stream = 2
 
-    def __init__(
-        self,
-        model: WorldModel,
-        recording: Recording,
-        config: TrainConfig,
-        episodes: np.ndarray,
-        latents: Tensor,
-    ) -> None:
-        super().__init__()
-        self.model, self._recording, self._latents = model, recording, latents
-        self._steps = model.architecture.proposal_steps
+    def __init__(self, inputs: PhaseInputs) -> None:
+        super().__init__(inputs)
+        recording, episodes = inputs.recording, inputs.episodes
+        self._recording, self._latents = recording, inputs.finished_latents()
+        self._steps = self.model.architecture.proposal_steps
         while len(recording.window_starts(self._steps, episodes)) == 0:
             self._steps -= 1
         self._starts = recording.window_starts(self._steps, episodes)
-        model.requires_grad_(False)
-        for weight in self.trained():
-            weight.requires_grad_(True)
 
-    def trained(self) -> list[nn.Parameter]:
-        """Return all weights that this phase trains."""
-        return self.weights_of(self.model)
+    @classmethod
+    def applies_to(cls, model: WorldModel) -> bool:
+        """See `Phase`."""
+        return model.proposals is not None
 
     @staticmethod
     def weights_of(model: WorldModel) -> list[nn.Parameter]:
-        """Return the weights of a model that this phase trains.
-
-        Args:
-            model: The model.
-        """
+        """See `Phase`."""
         return [] if model.proposals is None else list(model.proposals.parameters())
 
     def batch(self, rng: np.random.Generator) -> tuple[Any, ...]:

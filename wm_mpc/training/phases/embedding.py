@@ -17,9 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.training.config import TrainConfig
+from wm_mpc.training.phases.phase import Phase, PhaseInputs
 
 # Episodes in a batch, and frames from each, if all share a layout, and if not. Frames of the same
 # episode are the hardest to distinguish.
@@ -27,31 +26,17 @@ _SHARED = (64, 8)
 _APART = (8, 64)
 
 
-class EmbeddingPhase(nn.Module):
-    """Trains the temporal embedding alone, on finished latents.
-
-    Args:
-        model: The model.
-        recording: The recorded episodes.
-        config: Settings of the run.
-        episodes: Positions of the training episodes.
-        latents: Latents of all recorded frames (frames, latent size).
-    """
+class EmbeddingPhase(Phase):
+    """Trains the temporal embedding alone, on finished latents. See `Phase`."""
 
     name = "embedding"
+    stream = 1
 
-    def __init__(
-        self,
-        model: WorldModel,
-        recording: Recording,
-        config: TrainConfig,
-        episodes: np.ndarray,
-        latents: Tensor,
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self._scene = model.split(latents)[0]
-        chosen = np.flatnonzero(np.isin(recording.episode_of, episodes))
+    def __init__(self, inputs: PhaseInputs) -> None:
+        super().__init__(inputs)
+        recording = inputs.recording
+        self._scene = self.model.split(inputs.finished_latents())[0]
+        chosen = np.flatnonzero(np.isin(recording.episode_of, inputs.episodes))
         _, first, lengths = np.unique(
             recording.episode_of[chosen], return_index=True, return_counts=True
         )
@@ -61,11 +46,9 @@ class EmbeddingPhase(nn.Module):
         self._layout = np.unique(names, return_inverse=True)[1]
         self._size = _APART if self._layout.any() else _SHARED
         # In control steps, as far as they fit into an episode.
-        self._lags = [lag for lag in config.embedding_lags if lag < lengths.max()] or [1]
+        self._lags = [lag for lag in inputs.config.embedding_lags if lag < lengths.max()] or [1]
         # Distances are less informative over longer times; the sharpness of each scale is learned.
         self.sharpness = nn.Parameter(torch.zeros(len(self._lags)))
-        model.requires_grad_(False)
-        model.embedding.requires_grad_(True)
 
     def trained(self) -> list[nn.Parameter]:
         """Return all weights that this phase trains."""
@@ -73,11 +56,7 @@ class EmbeddingPhase(nn.Module):
 
     @staticmethod
     def weights_of(model: WorldModel) -> list[nn.Parameter]:
-        """Return the weights of a model that this phase trains.
-
-        Args:
-            model: The model.
-        """
+        """See `Phase`."""
         return list(model.embedding.parameters())
 
     def batch(self, rng: np.random.Generator) -> tuple[Any, ...]:

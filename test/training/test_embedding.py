@@ -12,7 +12,8 @@ from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 from wm_mpc.training.compute import Compute
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.optimisation import Optimisation
-from wm_mpc.training.temporal import EmbeddingPhase
+from wm_mpc.training.phases.embedding import EmbeddingPhase
+from wm_mpc.training.phases.phase import PhaseInputs
 
 SPEC = RobotSpec(
     "toy",
@@ -78,7 +79,7 @@ def model():
 
 @pytest.fixture
 def phase(model, recording, latents):
-    return EmbeddingPhase(model, recording, CONFIG, TRAIN, latents)
+    return EmbeddingPhase(PhaseInputs(model, recording, CONFIG, TRAIN, latents))
 
 
 def train(phase, updates, seed=0):
@@ -139,7 +140,7 @@ def test_furniture_is_no_distance(tmp_path, latents, apart):
     furnished[:, 2] = 3.0 * torch.from_numpy(np.sin(5.0 * recording.episode_of))
     torch.manual_seed(0)
     model = WorldModel(SPEC, Architecture(3, 4, 4, hidden=8))
-    train(EmbeddingPhase(model, recording, CONFIG, TRAIN, furnished), 100)
+    train(EmbeddingPhase(PhaseInputs(model, recording, CONFIG, TRAIN, furnished)), 100)
     within = []
     for episode in TRAIN:
         embedded = model.embed(furnished[recording.episode_of == episode])
@@ -169,9 +170,8 @@ def test_all_lags_and_all_parts_of_an_episode_are_drawn(recording, phase):
 @pytest.mark.parametrize(("longest", "longest_lag"), [(17, 16), (16, 8), (3, 2), (2, 1)])
 def test_lag_that_no_episode_has_room_for_is_left_out(model, tmp_path, longest, longest_lag):
     recording = make_recording(tmp_path / "data", [40, 2, longest, 2])
-    phase = EmbeddingPhase(
-        model, recording, CONFIG, np.array([1, 2, 3]), torch.zeros(44 + longest, 7)
-    )
+    latents = torch.zeros(44 + longest, 7)
+    phase = EmbeddingPhase(PhaseInputs(model, recording, CONFIG, np.array([1, 2, 3]), latents))
     drawn = list(batches(phase))
     assert {lag for *_, lag in drawn} == {n for n in CONFIG.embedding_lags if n <= longest_lag}
     for before, after, lag in drawn:
@@ -181,7 +181,7 @@ def test_lag_that_no_episode_has_room_for_is_left_out(model, tmp_path, longest, 
 
 def test_lag_is_one_step_when_all_are_too_long(model, recording, latents):
     config = TrainConfig(embedding_lags=(100, 200))
-    phase = EmbeddingPhase(model, recording, config, TRAIN, latents)
+    phase = EmbeddingPhase(PhaseInputs(model, recording, config, TRAIN, latents))
     before, after, _, _ = phase.batch(np.random.default_rng(0))
     assert (after - before == 1).all()
 
@@ -200,7 +200,9 @@ def test_same_seed_gives_the_same_embedding(model, recording, latents):
     for seed in (0, 0, 1):
         torch.manual_seed(0)
         twin = WorldModel(SPEC, model.architecture)
-        losses = train(EmbeddingPhase(twin, recording, CONFIG, TRAIN, latents), 10, seed)
+        losses = train(
+            EmbeddingPhase(PhaseInputs(twin, recording, CONFIG, TRAIN, latents)), 10, seed
+        )
         outcomes.append((losses, twin.embed(latents)))
     assert outcomes[0][0] == outcomes[1][0] != outcomes[2][0]
     assert torch.equal(outcomes[0][1], outcomes[1][1])

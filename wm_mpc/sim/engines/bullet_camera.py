@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-import pybullet
 
 from wm_mpc.sim.task import CameraView
 from wm_mpc.spec import ImageSpec
@@ -34,8 +33,8 @@ class Camera:
         self.settings: dict[str, Any] = {
             "width": image.width,
             "height": image.height,
-            "viewMatrix": pybullet.computeViewMatrix(view.position, view.target, view.up),
-            "projectionMatrix": pybullet.computeProjectionMatrixFOV(
+            "viewMatrix": client.computeViewMatrix(view.position, view.target, view.up),
+            "projectionMatrix": client.computeProjectionMatrixFOV(
                 view.field_of_view, image.width / image.height, view.near, view.far
             ),
             "shadow": 0,
@@ -43,8 +42,8 @@ class Camera:
             "lightAmbientCoeff": 0.75,
             "lightDiffuseCoeff": 0.3,
             "lightSpecularCoeff": 0.0,
-            "flags": pybullet.ER_NO_SEGMENTATION_MASK,
-            "renderer": pybullet.ER_TINY_RENDERER,
+            "flags": client.ER_NO_SEGMENTATION_MASK,
+            "renderer": client.ER_TINY_RENDERER,
         }
 
     def render(self) -> np.ndarray:
@@ -54,19 +53,8 @@ class Camera:
         pixels = np.asarray(rgba, np.uint8).reshape(height, width, 4)
         return np.ascontiguousarray(pixels[:, :, :3])
 
-    def axes(self) -> np.ndarray:
-        """Return its right, down and forward in the world, as columns (3, 3)."""
-        forward = _unit(np.subtract(self.view.target, self.view.position))
-        right = _unit(np.cross(forward, self.view.up))
-        return np.column_stack([right, np.cross(forward, right), forward])
-
     def intrinsics(self) -> tuple[float, ...]:
         """Return the 3x3 camera matrix K row by row, in pixels (sensor_msgs/CameraInfo.k)."""
         focal = self._image.height / 2.0 / math.tan(self.field_of_view / 2.0)
         centre_x, centre_y = self._image.width / 2.0, self._image.height / 2.0
         return (focal, 0.0, centre_x, 0.0, focal, centre_y, 0.0, 0.0, 1.0)
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    unit: np.ndarray = vector / np.linalg.norm(vector)
-    return unit

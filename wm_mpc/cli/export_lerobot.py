@@ -1,0 +1,68 @@
+"""`ros2 run wm_mpc export_lerobot`: write a dataset as a LeRobot dataset."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from wm_mpc.data.episodes import Dataset, DatasetError
+
+_INSTALL = "install it: pip install 'wm_mpc[lerobot]', or pip install pyarrow av"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="export_lerobot",
+        usage="export_lerobot DATASET FOLDER [options]",
+        description="Write a dataset as a LeRobot dataset of layout v3.0, with lossless images. "
+        "The last row of an episode repeats the action before it; next.done marks it.",
+    )
+    parser.add_argument(
+        "dataset", type=Path, metavar="DATASET", help="a dataset, such as data/wall"
+    )
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="the folder to write; it must not exist"
+    )
+    parser.add_argument(
+        "--instruction", metavar="TEXT", help="text of the task; default: the name of the task"
+    )
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; None: that of the process.
+
+    Returns:
+        Exit code.
+    """
+    options = parser().parse_args(arguments)
+    try:
+        from wm_mpc.data.lerobot.exporting import export
+        from wm_mpc.data.lerobot.layout import LeRobotError
+    except ImportError as error:
+        print(f"export_lerobot: {error}; {_INSTALL}", file=sys.stderr)
+        return 1
+    try:
+        dataset = Dataset(options.dataset)
+        text = options.instruction or dataset.spec.task
+        with tqdm(total=len(dataset), desc="export", unit="episode", leave=False) as bar:
+            rows = export(dataset, options.folder, text, bar.update)
+    except (LeRobotError, DatasetError) as error:
+        print(f"export_lerobot: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nexport_lerobot: interrupted; nothing is written", file=sys.stderr)
+        return 130
+    print(f"{options.folder}  layout v3.0  episodes {len(dataset)}  frames {rows}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

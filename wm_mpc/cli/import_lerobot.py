@@ -1,0 +1,218 @@
+"""`ros2 run wm_mpc import_lerobot`: make a training dataset from a LeRobot dataset."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from wm_mpc.arguments import positive
+from wm_mpc.data.bag_config import RULES, BagConfig, BagConfigError
+from wm_mpc.data.episodes import Dataset, DatasetError
+from wm_mpc.directories import data_directory
+from wm_mpc.provenance import code_version, recorded_command
+from wm_mpc.spec import ACTION_KINDS, STATE_SOURCES
+
+_DESCRIPTION = """\
+Make a dataset from a LeRobot dataset: a local folder of layout v2.0, v2.1 or v3.0. The command
+infers every setting that you leave out. It prints what it inferred and what it could not use.
+
+  import_lerobot my_dataset --list             its features, and nothing else
+  import_lerobot my_dataset --task my_robot    everything inferred
+  train --dataset data/my_robot --synthesis adversarial
+"""
+_EPILOG = """\
+Frames become steps as the messages of a recording do: the latest image, the interpolated state, and
+the action of the last frame at each control step. Options override the file.
+"""
+_INSTALL = "install it: pip install 'wm_mpc[lerobot]', or pip install pyarrow av"
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(number) for number in text.split(",")]
+
+
+def _size(text: str) -> tuple[int, int]:
+    """HEIGHTxWIDTH, or one number for both."""
+    height, _, width = text.lower().partition("x")
+    return int(height), int(width or height)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="import_lerobot",
+        usage="import_lerobot FOLDER [options]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("folder", type=Path, metavar="FOLDER", help="the folder that has meta/info.json")
+    add("--list", action="store_true", help="only list the features and tasks")
+    add("--config", type=Path, metavar="FILE",
+        help="settings (YAML) as for import_bag; see config/bag_example.yaml")  # fmt: skip
+    add("--dataset", type=Path, metavar="DIR",
+        help="where the dataset goes; default: ./data/<task>")  # fmt: skip
+    add("--append", action="store_true", help="add episodes to a dataset of the same robot")
+    add("--accept-damaged", action="store_true",
+        help="use what can be read, even if frames are missing")  # fmt: skip
+    add("--task", metavar="NAME", help="name of dataset, run and checkpoint; default: my_robot")
+    add("--instruction", metavar="TEXT", help="use only the episodes whose task has this text")
+    features = parser.add_argument_group("features; needed only where several fit")
+    add = features.add_argument
+    add("--image", dest="image.feature", metavar="KEY", help="the camera")
+    add("--state", dest="state.feature", metavar="KEY",
+        help="the measured state; default: observation.state")  # fmt: skip
+    add("--no-state", action="store_true", help="use the camera alone, without a measured state")
+    add("--action", dest="action.feature", metavar="KEY", help="the actions; default: action")
+    robot = parser.add_argument_group("the robot")
+    add = robot.add_argument
+    add("--control-period", dest="control_period", type=float, metavar="S",
+        help="length of a control step; default: that of a frame")  # fmt: skip
+    add("--frame-skip", dest="frame_skip", type=positive, metavar="N",
+        help="control steps in a model step; default: 5")  # fmt: skip
+    add("--history", type=positive, metavar="N",
+        help="model steps of the past that the dynamics sees; default: 1")  # fmt: skip
+    add("--image-size", type=_size, metavar="HxW",
+        help="size of the image that the model sees; default: 64x64")  # fmt: skip
+    add("--degrees", action="store_true",
+        help="the numbers of joints are degrees; they become rad")  # fmt: skip
+    add("--state-names", dest="state.names", type=_names, metavar="LIST",
+        help="entries of the state to use, or a name for each number")  # fmt: skip
+    add("--state-source", dest="state.source", choices=STATE_SOURCES,
+        help="topic from which mpc reads the state at run time")  # fmt: skip
+    add("--angles", dest="state.angles", type=_names, metavar="LIST",
+        help="entries of the state that wrap at +-pi; default: a yaw")  # fmt: skip
+    add("--action-names", dest="action.names", type=_names, metavar="LIST",
+        help="entries of the action to use, or a name for each number")  # fmt: skip
+    add("--action-kind", dest="action.kind", choices=ACTION_KINDS, help="kind of the actions")
+    add("--action-unit", dest="action.unit", metavar="UNIT", help="unit of the action")
+    for side in ("low", "high"):
+        add(f"--action-{side}", dest=f"action.{side}", type=_numbers, metavar="LIST",
+            help=f"{side}est value of each entry of the action; write '=' before a list that "
+            "begins with a minus")  # fmt: skip
+    add("--action-rate-limit", dest="action.rate_limit", type=_numbers, metavar="LIST",
+        help="largest change per second of each entry of the action; default: none")  # fmt: skip
+    steps = parser.add_argument_group("from frames to steps")
+    add = steps.add_argument
+    add("--action-rule", dest="action.rule", choices=RULES,
+        help="use the action at the start of a step (hold), or the mean over it (integrate); "
+        "default: hold")  # fmt: skip
+    add("--max-gap", type=float, metavar="S",
+        help="longest time between two frames of an episode; default: 0.5")  # fmt: skip
+    add("--min-steps", dest="min_steps", type=positive, metavar="N",
+        help="drop episodes that are shorter; default: 3 model steps")  # fmt: skip
+    add("--max-steps", dest="max_steps", type=positive, metavar="N",
+        help="cut longer episodes into equal parts; default: 300")  # fmt: skip
+    return parser
+
+
+_NOT_SETTINGS = {
+    "folder", "list", "config", "dataset", "append", "accept_damaged", "image_size", "max_gap",
+    "no_state", "instruction", "degrees",
+}  # fmt: skip
+
+
+def settings(options: argparse.Namespace) -> BagConfig:
+    """Return the settings that parsed options select.
+
+    Args:
+        options: Parsed options of `parser`.
+
+    Raises:
+        BagConfigError: A setting is unknown or not accepted.
+    """
+    overrides: dict[str, Any] = {"image": {}, "state": {}, "action": {}}
+    for name, value in vars(options).items():
+        if value is not None and name not in _NOT_SETTINGS:
+            section, _, entry = name.rpartition(".")
+            (overrides[section] if section else overrides)[entry] = value
+    if options.image_size is not None:
+        overrides["image"] |= dict(zip(("height", "width"), options.image_size, strict=True))
+    if options.no_state:
+        overrides["state"]["names"] = []
+    if options.max_gap is not None:
+        overrides["image"]["max_gap"] = overrides["state"]["max_gap"] = options.max_gap
+    return BagConfig.load(options.config, overrides)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line; None: that of the process.
+
+    Returns:
+        Exit code.
+    """
+    options = parser().parse_args(arguments)
+    try:
+        from wm_mpc.data.lerobot.layout import LeRobotError, LeRobotFolder
+    except ImportError as error:
+        print(f"import_lerobot: {error}; {_INSTALL}", file=sys.stderr)
+        return 1
+    from wm_mpc.data.dataset_lock import writing
+    from wm_mpc.data.lerobot.report import found
+
+    try:
+        folder = LeRobotFolder(options.folder)
+        print(found(folder))
+        if options.list:
+            return 0
+        config = settings(options)
+        path = options.dataset or data_directory(config.task)
+        with writing(path, "import_lerobot"):
+            _import(folder, options, config, path, recorded_command("import_lerobot", arguments))
+    except (LeRobotError, BagConfigError, DatasetError) as error:
+        print(f"import_lerobot: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nimport_lerobot: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _import(
+    folder: Any, options: argparse.Namespace, config: BagConfig, path: Path, command: str
+) -> None:
+    from wm_mpc.data import import_journal
+    from wm_mpc.data.import_journal import present
+    from wm_mpc.data.lerobot.description import describe
+    from wm_mpc.data.lerobot.importing import import_episodes
+    from wm_mpc.data.lerobot.layout import LeRobotError
+    from wm_mpc.data.lerobot.report import remarks
+
+    dataset = present(path, append=options.append)
+    source = describe(folder, config, None if dataset is None else dataset.spec, options.degrees)
+    print("\n".join(["inferred", *(f"  {note}" for note in source.notes)]))
+    if folder.lost and not options.accept_damaged:
+        raise LeRobotError(f"{'; '.join(folder.lost)}. --accept-damaged uses what there is")
+    if dataset is None:
+        provenance = {"command": command, "code": code_version(), "lerobot": folder.path.name,
+                      "pose_names": ()}  # fmt: skip
+        dataset = Dataset.create(path, source.spec, provenance)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(import_journal.whole_import(dataset))
+        first = max(dataset.indices(), default=-1) + 1
+        bar = stack.enter_context(tqdm(desc="import", unit="frame", leave=False))
+        outcome = import_episodes(folder, source, dataset, config, options.instruction, bar.update)
+        entry = {"command": command, "lerobot": folder.path.name, "frames": outcome.frames,
+                 "used": outcome.used, "left_out": dict(outcome.left_out)}  # fmt: skip
+        import_journal.enter(dataset, first, entry)
+    print(outcome.text(source.spec))
+    for line in (*remarks(folder), *(f"accepted as it is: {reason}" for reason in folder.lost)):
+        print(line)
+    print(f"{dataset.path}  task {dataset.spec.task}  episodes {len(dataset)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

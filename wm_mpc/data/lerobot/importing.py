@@ -1,0 +1,201 @@
+"""Turn the episodes of a LeRobot dataset into episodes of ours, by the rules of `import_bag`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from wm_mpc.data.bag_config import BagConfig
+from wm_mpc.data.episodes import Dataset, Episode
+from wm_mpc.data.lerobot.description import Source
+from wm_mpc.data.lerobot.frames import FrameReader
+from wm_mpc.data.lerobot.layout import LeRobotError, LeRobotFolder, Rows
+from wm_mpc.data.resample import (
+    Commands,
+    freshest_moments,
+    interpolate,
+    latest,
+    pieces,
+    runs,
+    split_at_gaps,
+)
+from wm_mpc.spec import RobotSpec
+from wm_mpc.units import SECOND, STAMP_TOLERANCE
+
+_LIMIT_TOLERANCE = 1e-6  # share of the range; allows for rounding to float32
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What became of the frames.
+
+    Attributes:
+        episodes: Number of written episodes.
+        steps: Number of their control steps.
+        frames: Frames that the files have.
+        used: Frames whose picture is in a written episode.
+        left_out: Frames that were left out, by reason.
+        clipped: Actions outside the limits, by name.
+        splits: How often an episode was split, by reason.
+        tasks: Episodes of the dataset by the text of their task.
+    """
+
+    episodes: int = 0
+    steps: int = 0
+    frames: int = 0
+    used: int = 0
+    left_out: Counter[str] = dataclasses.field(default_factory=Counter)
+    clipped: Counter[str] = dataclasses.field(default_factory=Counter)
+    splits: Counter[str] = dataclasses.field(default_factory=Counter)
+    tasks: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def text(self, spec: RobotSpec) -> str:
+        """Return the report.
+
+        Args:
+            spec: The robot.
+        """
+        lines = [
+            "used",
+            f"  {self.episodes} episodes, {self.steps} steps of {spec.control_period:g} s: "
+            f"{self.steps * spec.control_period:.1f} s",
+        ]
+        lines += [f"  task {text!r}: {count} episodes" for text, count in self.tasks.items()]
+        lines += [f"  new episode: {why} ({n} times)" for why, n in self.splits.items() if n]
+        lines.append("dropped")
+        rest = self.frames - self.used - sum(self.left_out.values())
+        dropped = [f"  {n} frames: {why}" for why, n in self.left_out.items() if n]
+        if rest:
+            dropped.append(f"  {rest} frames: no step uses them")
+        lines += dropped or ["  nothing"]
+        lines += [
+            f"{count} of {self.steps} actions {name} were outside the limits and were clipped"
+            for name, count in self.clipped.items()
+            if count
+        ]
+        if self.episodes == 1:
+            lines.append("train holds out whole episodes and needs at least two; lower --max-steps")
+        return "\n".join(lines)
+
+
+@dataclasses.dataclass
+class _Part:
+    """Steps of one episode, without pictures."""
+
+    frames: np.ndarray
+    states: np.ndarray
+    actions: np.ndarray
+
+
+def import_episodes(
+    folder: LeRobotFolder,
+    source: Source,
+    dataset: Dataset,
+    config: BagConfig,
+    instruction: str | None = None,
+    progress: Callable[[int], Any] = lambda _: None,
+) -> Outcome:
+    """Append the episodes to a dataset.
+
+    Args:
+        folder: The LeRobot dataset.
+        source: What to read from it.
+        dataset: Our dataset.
+        config: Rules of the import.
+        instruction: Use only episodes of the task with this text; None: all.
+        progress: Called with the number of frames after each episode.
+
+    Raises:
+        LeRobotError: Nothing is left, or something cannot be read; the text says what.
+    """
+    outcome = Outcome()
+    if instruction is not None and instruction not in folder.tasks.values():
+        known = ", ".join(map(repr, folder.tasks.values())) or "none"
+        raise LeRobotError(f"no task is {instruction!r}; the tasks are: {known}")
+    number = max(dataset.indices(), default=-1) + 1
+    keys = [key for key in (source.image, source.state, source.action) if key]
+    with FrameReader(folder.path, source.image, source.spec.image, folder.fps) as reader:
+        for rows in folder.episodes(keys):
+            count = len(rows.times)
+            outcome.frames += count
+            text = _task(folder, rows)
+            if instruction not in (None, text):
+                outcome.left_out["of another task"] += count
+                progress(count)
+                continue
+            outcome.tasks[text] += 1
+            for part in _parts(rows, source, config, outcome):
+                images = reader.read(rows, part.frames)
+                dataset.append(number, Episode(images, part.states, part.actions))
+                number += 1
+                outcome.episodes += 1
+                outcome.steps += len(part.actions)
+                outcome.used += len(np.unique(part.frames))
+            progress(count)
+    if not outcome.episodes:
+        raise LeRobotError(
+            f"no episode of {config.fewest_steps} steps is left: "
+            f"{', '.join(f'{n} frames {why}' for why, n in outcome.left_out.items() if n)}; "
+            "--min-steps accepts shorter ones"
+        )
+    return outcome
+
+
+def _task(folder: LeRobotFolder, rows: Rows) -> str:
+    numbers = rows.table.column("task_index").to_pylist()
+    return folder.tasks.get(int(numbers[0]), f"number {numbers[0]}")
+
+
+def _parts(rows: Rows, source: Source, config: BagConfig, outcome: Outcome) -> Iterator[_Part]:
+    """Cut one episode into steps of one control period."""
+    spec = source.spec
+    times = np.round(rows.times * SECOND).astype(np.int64)
+    if not (np.isfinite(rows.times).all() and (np.diff(times) > 0).all()):
+        raise LeRobotError(
+            f"the timestamps of episode {rows.episode} do not ascend; accepted: seconds since its "
+            "first frame"
+        )
+    actions = source.actions(rows.numbers(source.action))
+    states = (
+        source.states(rows.numbers(source.state)) if source.state else np.zeros((len(times), 0))
+    )
+    is_finite = np.isfinite(actions).all(1) & np.isfinite(states).all(1)
+    outcome.left_out["state or action is not finite"] += int((~is_finite).sum())
+    gaps = split_at_gaps(times, round(config.image.max_gap * SECOND))
+    outcome.splits["gap between two frames"] += len(gaps) - 1
+    period = spec.control_period * SECOND
+    tolerance = max(STAMP_TOLERANCE, round(config.image.tolerance * period))
+    commands = Commands(times[is_finite], actions[is_finite], times[is_finite], None)
+    columns = [spec.state.names.index(name) for name in spec.state.angles]
+    for gap in gaps:
+        at = freshest_moments(times[gap], period, tolerance)
+        frames = gap.start + latest(times[gap], at, tolerance)
+        rows_there, measured = interpolate(
+            times[is_finite], states[is_finite], at, round(config.state.max_gap * SECOND), columns
+        )
+        present = measured & is_finite[frames]
+        if config.action.rule == "integrate":
+            wanted = commands.mean(at[:-1], at[1:])
+        else:
+            wanted = commands.held(at[:-1])
+        for first, last in runs(present, np.ones(len(at) - 1, bool)):
+            if last - first < config.fewest_steps:
+                reason = f"in episodes of fewer than {config.fewest_steps} steps"
+                outcome.left_out[reason] += len(np.unique(frames[first : last + 1]))
+                continue
+            for a, b in pieces(first, last, config.max_steps):
+                limited = _limited(wanted[a:b], spec, outcome)
+                yield _Part(frames[a : b + 1], rows_there[a : b + 1].astype(np.float32), limited)
+
+
+def _limited(actions: np.ndarray, spec: RobotSpec, outcome: Outcome) -> np.ndarray:
+    low, high = np.asarray(spec.action.low), np.asarray(spec.action.high)
+    slack = _LIMIT_TOLERANCE * (high - low)
+    outside = (actions < low - slack) | (actions > high + slack)
+    for name, count in zip(spec.action.names, outside.sum(0).tolist(), strict=True):
+        outcome.clipped[name] += count
+    return np.clip(actions, low, high).astype(np.float32)

@@ -1,0 +1,286 @@
+"""Open a LeRobot dataset on disk: its features, its episodes, and where their rows and frames are.
+
+Layouts: v2.0 and v2.1 (one parquet file and one video per camera and episode) and v3.0 (files with
+many episodes). The parquet rows are the truth; `meta/` is read, and compared with them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+VERSIONS = ("v2.0", "v2.1", "v3.0")
+CAMERAS = ("image", "video")  # types of features that are pictures
+_BOOKS = ("timestamp", "frame_index", "episode_index", "index", "task_index")
+_READ_ERRORS = (OSError, pyarrow.ArrowException, ValueError, KeyError, TypeError)
+
+
+class LeRobotError(RuntimeError):
+    """A LeRobot dataset that cannot be used; the text says why, and what is accepted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Feature:
+    """A column of the dataset.
+
+    Attributes:
+        key: Name, such as "observation.state" or "observation.images.front".
+        type: "image", "video", or the type of its numbers, such as "float32".
+        shape: Shape of one row.
+        names: One name for each number; empty if the dataset does not name them.
+    """
+
+    key: str
+    type: str
+    shape: tuple[int, ...]
+    names: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """The part of a video that shows one episode.
+
+    Attributes:
+        path: The video file.
+        start: Time of the first frame in that file, s.
+    """
+
+    path: Path
+    start: float
+
+
+@dataclasses.dataclass
+class Rows:
+    """The rows of one episode.
+
+    Attributes:
+        episode: Number of the episode.
+        file: The parquet file.
+        table: The rows, in the order of their frames.
+        clips: Its part of the video of each camera that is stored as video.
+    """
+
+    episode: int
+    file: Path
+    table: pyarrow.Table
+    clips: dict[str, Clip]
+
+    @property
+    def times(self) -> np.ndarray:
+        """Time of each frame since the start of the episode, float64 (frames,), s."""
+        return np.asarray(self.table.column("timestamp").to_numpy(), np.float64).reshape(-1)
+
+    def numbers(self, key: str) -> np.ndarray:
+        """Return the numbers of a feature, float64 (frames, size).
+
+        Args:
+            key: Key of the feature.
+
+        Raises:
+            LeRobotError: A row has another number of values, or none.
+        """
+        values = self.table.column(key).to_pylist()
+        try:
+            rows = np.asarray(values, np.float64)
+        except (ValueError, TypeError):
+            raise LeRobotError(
+                f"{self.file.name}: rows of {key} in episode {self.episode} have different lengths"
+            ) from None
+        return rows.reshape(len(values), -1)
+
+
+class LeRobotFolder:
+    """A LeRobot dataset on disk.
+
+    Attributes:
+        path: The folder.
+        version: Its layout, one of `VERSIONS`.
+        fps: Frames per second that it states.
+        features: Features by key, without the columns that only number rows.
+        tasks: Text of each task, by number.
+        remarks: Remarks for the user: what does not fit together.
+        lost: Rows or episodes that `meta/` claims and no file has, or files that cannot be read.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open a dataset.
+
+        Args:
+            path: The folder that has `meta/info.json`.
+
+        Raises:
+            LeRobotError: There is no such dataset, or its layout is not supported.
+        """
+        self.path = Path(path)
+        self.remarks: list[str] = []
+        self.lost: list[str] = []
+        self._info = self._read_info()
+        self.version = str(self._info.get("codebase_version", ""))
+        if self.version not in VERSIONS:
+            raise LeRobotError(
+                f"{self.path} has layout {self.version or 'without a version'!r}; accepted: "
+                f"{', '.join(VERSIONS)}. lerobot has a script that converts older datasets"
+            )
+        try:
+            self.fps = float(self._info["fps"])
+            self.features = {
+                key: _feature(key, entry)
+                for key, entry in self._info["features"].items()
+                if key not in _BOOKS
+            }
+        except _READ_ERRORS as error:
+            raise LeRobotError(f"{self.path}/meta/info.json lacks or misstates {error}") from None
+        if not 0 < self.fps < 10000:
+            raise LeRobotError(
+                f"{self.path}/meta/info.json has fps {self.fps:g}; accepted: above 0"
+            )
+        self.tasks = self._read_tasks()
+
+    def _read_info(self) -> dict[str, Any]:
+        file = self.path / "meta" / "info.json"
+        if not file.is_file():
+            inside = sorted(p.parent.parent.name for p in self.path.glob("*/meta/info.json"))
+            hint = f"; there are some in it: {', '.join(inside)}" if inside else ""
+            raise LeRobotError(
+                f"no LeRobot dataset at {self.path}: it has no meta/info.json{hint}; accepted: the "
+                "local folder of a dataset"
+            )
+        try:
+            content = json.loads(file.read_text())
+        except (OSError, ValueError) as error:
+            raise LeRobotError(f"{file} cannot be read: {error}") from None
+        if not isinstance(content, dict):
+            raise LeRobotError(f"{file} is not a table of settings")
+        return content
+
+    def _read_tasks(self) -> dict[int, str]:
+        lines, table = self.path / "meta" / "tasks.jsonl", self.path / "meta" / "tasks.parquet"
+        try:
+            if table.is_file():
+                columns = pyarrow.parquet.read_table(table).to_pydict()
+                texts = next(v for k, v in columns.items() if k != "task_index")
+                return dict(zip(map(int, columns["task_index"]), map(str, texts), strict=True))
+            if lines.is_file():
+                rows = [json.loads(line) for line in lines.read_text().splitlines() if line]
+                return {int(row["task_index"]): str(row["task"]) for row in rows}
+        except (*_READ_ERRORS, StopIteration) as error:
+            self.remarks.append(f"the texts of the tasks cannot be read ({error})")
+        return {}
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Keys of the features that are pictures."""
+        return tuple(key for key, feature in self.features.items() if feature.type in CAMERAS)
+
+    def episodes(self, keys: Sequence[str]) -> Iterator[Rows]:
+        """Yield the rows of every episode, in the order of the files. Counts what is missing.
+
+        Args:
+            keys: Features to read.
+
+        Raises:
+            LeRobotError: There are no rows, or a feature is in no file.
+        """
+        self.lost = []
+        books = self._books()
+        videos = [key for key in keys if self.features[key].type == "video"]
+        columns = ["timestamp", "episode_index", "frame_index", "task_index"]
+        columns += [key for key in keys if key not in videos]
+        found: Counter[int] = Counter()
+        for file in sorted((self.path / "data").rglob("*.parquet")):
+            try:
+                table = pyarrow.parquet.read_table(file, columns=columns)
+            except _READ_ERRORS as error:
+                self.lost.append(f"{file.relative_to(self.path)} cannot be read: {_short(error)}")
+                continue
+            missing = [name for name in columns if name not in table.column_names]
+            if missing:
+                raise LeRobotError(f"{file.name} has no column {', '.join(missing)}")
+            numbers = np.asarray(table.column("episode_index").to_numpy()).reshape(-1)
+            for number in dict.fromkeys(numbers.tolist()):
+                rows = table.filter(pyarrow.array(numbers == number)).sort_by("frame_index")
+                found[int(number)] += rows.num_rows
+                book = books.get(int(number), {})
+                clips = {key: self._clip(key, int(number), book) for key in videos}
+                yield Rows(int(number), file, rows, clips)
+        self._compare(found, {number: int(book["length"]) for number, book in books.items()})
+        if not found:
+            raise LeRobotError(f"{self.path}/data has no rows{_because(self.lost)}")
+
+    def _books(self) -> dict[int, dict[str, Any]]:
+        """What `meta/` says of each episode, by number."""
+        rows: list[dict[str, Any]] = []
+        try:
+            for file in sorted((self.path / "meta" / "episodes").rglob("*.parquet")):
+                names = pyarrow.parquet.read_schema(file).names
+                wanted = [name for name in names if not name.startswith("stats/")]
+                rows += pyarrow.parquet.read_table(file, columns=wanted).to_pylist()
+            if (lines := self.path / "meta" / "episodes.jsonl").is_file():
+                rows += [json.loads(line) for line in lines.read_text().splitlines() if line]
+            return {int(row["episode_index"]): {"length": -1, **row} for row in rows}
+        except _READ_ERRORS as error:
+            self.lost.append(f"meta/episodes cannot be read: {_short(error)}")
+            return {}
+
+    def _clip(self, key: str, episode: int, book: dict[str, Any]) -> Clip:
+        pattern = str(self._info.get("video_path") or "")
+        part = f"videos/{key}"
+        size = int(self._info.get("chunks_size") or 1000)
+        try:
+            if self.version == "v3.0":
+                where = {
+                    "chunk_index": int(book[f"{part}/chunk_index"]),
+                    "file_index": int(book[f"{part}/file_index"]),
+                }
+                start = float(book[f"{part}/from_timestamp"])
+            else:
+                where, start = {"episode_chunk": episode // size, "episode_index": episode}, 0.0
+            return Clip(self.path / pattern.format(video_key=key, **where), start)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise LeRobotError(
+                f"meta/ does not say where the video of {key} for episode {episode} is: {error!r}"
+            ) from None
+
+    def _compare(self, found: Counter[int], told: dict[int, int]) -> None:
+        """Note what `meta/` claims and the files do not have, and the other way round."""
+        for number, length in told.items():
+            if length >= 0 and found[number] < length:
+                self.lost.append(f"episode {number} has {found[number]} of {length} frames")
+            elif 0 <= length < found[number]:
+                self.remarks.append(
+                    f"episode {number} has {found[number]} frames, meta/ says {length}; all count"
+                )
+        total = self._info.get("total_frames")
+        if isinstance(total, int) and sum(found.values()) < total and not self.lost:
+            self.lost.append(
+                f"info.json claims {total} frames, the files have {sum(found.values())}"
+            )
+        elif isinstance(total, int) and sum(found.values()) > total:
+            self.remarks.append(
+                f"info.json claims {total} frames, the files have {sum(found.values())}; all count"
+            )
+
+
+def _feature(key: str, entry: dict[str, Any]) -> Feature:
+    names = entry.get("names")
+    while isinstance(names, dict):  # {"motors": [...]} in older datasets
+        names = next(iter(names.values()), None)
+    shape = tuple(int(n) for n in entry["shape"])
+    listed = tuple(map(str, names)) if isinstance(names, list | tuple) else ()
+    return Feature(key, str(entry["dtype"]), shape, listed)
+
+
+def _short(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _because(reasons: list[str]) -> str:
+    return f": {'; '.join(reasons)}" if reasons else ""

@@ -1,0 +1,90 @@
+"""Control a simulated robot that sees disturbed pictures, with the guard of the node `mpc`.
+
+`evaluate --disturb` uses it. The goal's picture stays as it is: people take it on another day.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from wm_mpc.control.receding_horizon import ControlPlan, PlanningError, RecedingHorizon
+from wm_mpc.control.settings import SurpriseSettings
+from wm_mpc.control.surprise import SurpriseMonitor
+from wm_mpc.data.disturbances import Disturber
+
+HOLD_ABOVE = SurpriseSettings().image
+
+
+class DisturbedController:
+    """A controller that gets disturbed pictures; see `Controller`.
+
+    Args:
+        controller: Plans from them.
+        disturber: Disturbs them.
+        holds: Whether the robot stands still where the node would hold.
+
+    Attributes:
+        model: The world model.
+        image_errors: Of each picture, in the unit of `surprise.image`; NaN if unknown.
+    """
+
+    def __init__(self, controller: RecedingHorizon, disturber: Disturber, *, holds: bool) -> None:
+        self.model = controller.model
+        self.image_errors: list[float] = []
+        self._controller, self._disturber, self._holds = controller, disturber, holds
+        self._monitor = SurpriseMonitor(controller.model)
+
+    def forget(self) -> None:
+        """Forget the last plan."""
+        self._controller.forget()
+
+    def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None:
+        """Set the goal; see `RecedingHorizon.set_goal`."""
+        self._controller.set_goal(image, state)
+
+    def plan(self, image: np.ndarray, state: np.ndarray, stamp: float, **how: Any) -> ControlPlan:
+        """Plan from a picture that is disturbed first; see `RecedingHorizon.plan`.
+
+        Raises:
+            PlanningError: There is no plan, or the guard holds the robot.
+        """
+        seen = self._disturber(image)
+        self._controller.light = self._monitor.light
+        plan = self._controller.plan(seen, state, stamp, **how)
+        error = self._monitor.look(seen, plan.latents[0])
+        self.image_errors.append(error)
+        if self._holds and error > HOLD_ABOVE:
+            raise PlanningError(f"the guard holds: image error {error:.1f}, above {HOLD_ABOVE:g}")
+        return plan
+
+
+def guard_record(controller: object) -> dict[str, Any]:
+    """Return what the record of an episode keeps of the guard.
+
+    Args:
+        controller: Controlled the episode.
+    """
+    if not isinstance(controller, DisturbedController):
+        return {}
+    return {"image_errors": [round(error, 3) for error in controller.image_errors]}
+
+
+def guard_summary(errors: list[float]) -> dict[str, Any]:
+    """Return the columns of the guard in a row of results.
+
+    Args:
+        errors: Image errors of all pictures of a cell.
+    """
+    known = [error for error in errors if math.isfinite(error)]
+    if not known:
+        return {"image_error_median": None, "image_error_p95": None, "held_share": None}
+    median, high = np.percentile(known, [50, 95])
+    held = sum(error > HOLD_ABOVE for error in known) / len(known)
+    return {
+        "image_error_median": round(float(median), 2),
+        "image_error_p95": round(float(high), 2),
+        "held_share": round(held, 4),
+    }

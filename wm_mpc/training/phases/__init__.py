@@ -1,0 +1,1 @@
+"""The phases of a training, one file each. `registry.py` names them, in their order."""
