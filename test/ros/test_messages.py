@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
+from wm_mpc.ros.images import pose_message
 from wm_mpc.ros.messages import (
     ODOMETRY_FIELDS,
     MessageError,
@@ -36,6 +37,7 @@ from wm_mpc.ros.messages import (
 )
 from wm_mpc.ros.timing import to_nanoseconds, to_stamp
 from wm_mpc.spec import ACTION_KINDS, ActionSpec, ImageSpec, StateSpec
+from wm_mpc.view.projection import rotation
 
 SMALL = ImageSpec(16, 24)
 STAMP = Time(sec=12, nanosec=345)
@@ -450,3 +452,17 @@ def test_robot_of_which_nothing_is_measured_has_an_empty_state(source):
     }[source]
     state = read(message, states(source=source))
     assert (state.shape, state.dtype) == ((0,), np.float32)
+
+
+# ---------------------------------------------------------------------------------------- poses
+
+
+@given(st.tuples(finite, finite, finite, finite).filter(lambda q: math.hypot(*q) > 1e-3))
+def test_a_pose_says_the_rotation_that_it_was_made_of(quaternion):
+    axes = rotation(*quaternion)
+    message = pose_message((1.0, -2.0, 0.5), axes, STAMP)
+    turn, place = message.pose.orientation, message.pose.position
+    assert rotation(turn.x, turn.y, turn.z, turn.w) == pytest.approx(axes, abs=1e-9)
+    assert (place.x, place.y, place.z) == (1.0, -2.0, 0.5)
+    assert message.header.frame_id == "odom"
+    assert message.header.stamp == STAMP

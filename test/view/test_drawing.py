@@ -14,7 +14,7 @@ from wm_mpc.view.headline import Tone
 from wm_mpc.view.model import Path, ViewModel
 from wm_mpc.view.stage import Stage
 
-STAGE = Stage.of((600, 700), (64, 64))
+STAGE = Stage.of(64, 64)
 GREY = np.full((64, 64, 3), 128, np.uint8)
 DOWN = np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, -1.0]])
 PATH = np.array([[-0.4, 0.0, 0.0], [0.4, 0.0, 0.0]])

@@ -21,7 +21,7 @@ TONES: dict[Tone, Colour] = {
 }
 _PLAN, _CANDIDATE, _THING = (57, 217, 138), (120, 170, 255), (255, 214, 92)
 _CLICK = (255, 92, 141)
-_DARK, _LIGHT = (20, 23, 27), (246, 247, 249)
+_DARK, _LIGHT = (20, 20, 20), (255, 255, 255)  # as viser's canvas
 _TEXT = {True: (232, 236, 240), False: (32, 38, 45)}
 _FAINT = {True: (150, 160, 170), False: (96, 106, 116)}
 _SHIFT = 4  # binary digits behind the point, in which OpenCV takes places of lines
@@ -162,25 +162,24 @@ def _draw_click(box: np.ndarray, click: tuple[float, float]) -> None:
 
 def _write_captions(canvas: np.ndarray, view: View, stage: Stage, *, dark: bool) -> None:
     headline = view.headline
-    is_small = stage.width < 500
-    large, small = (16, 12) if is_small else (22, 14)
-    top = stage.top - large - 14 if is_small else stage.top - 44
-    radius = large // 3
-    middle = top + large // 2 + 2
-    dot = stage.left + radius, middle
-    cv2.circle(canvas, dot, radius, TONES[headline.tone], -1, cv2.LINE_AA)
+    large, small = 22, 15
+    middle, radius = stage.top // 2, 8
+    left = 4 + radius
+    cv2.circle(canvas, (left, middle), radius, TONES[headline.tone], -1, cv2.LINE_AA)
+    left += radius + 8
     word = _text(headline.word, large)
-    left = stage.left + 3 * radius
     _blend(canvas, word, (left, middle - word.shape[0] // 2), _TEXT[dark])
     left += word.shape[1] + 10
     if headline.code:
         since = _text(f"for {duration(headline.seconds)}", small)
         _blend(canvas, since, (left, middle - since.shape[0] // 2 + 2), _FAINT[dark])
+        left += since.shape[1] + 10
     if view.episode is not None:
         told = f"{view.episode.task}   episode {view.episode.episode}   step {view.episode.steps}"
         right = _text(told, small)
-        place = stage.right - right.shape[1], middle - right.shape[0] // 2 + 2
-        _blend(canvas, right, place, _FAINT[dark])
+        place = stage.width - 4 - right.shape[1], middle - right.shape[0] // 2 + 2
+        if place[0] > left:
+            _blend(canvas, right, place, _FAINT[dark])
     trouble = ""
     if view.camera is None:
         trouble = "No camera picture yet"

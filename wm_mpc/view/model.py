@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from wm_mpc.view.headline import Headline, HeadlineKeeper
 from wm_mpc.view.histories import Histories
 from wm_mpc.view.projection import Projection
 
+_Status = TypeVar("_Status", EpisodeStatus, LearnerStatus)
 CAMERA_STALE = 1.0  # s
 _PLAN_STALE = 1.5  # s, after which paths and imagined frames are those of the past
 _OTHERS_STALE = 5.0  # s, after which an episode or a training is not shown any more
@@ -213,5 +215,5 @@ class ViewModel:
         return Projection(**known) if len(known) == 5 else None  # type: ignore[arg-type]
 
 
-def _fresh(kept: tuple[float, object] | None, now: float):  # type: ignore[no-untyped-def]
+def _fresh(kept: tuple[float, _Status] | None, now: float) -> _Status | None:
     return None if kept is None or now - kept[0] > _OTHERS_STALE else kept[1]

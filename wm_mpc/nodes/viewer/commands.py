@@ -26,7 +26,13 @@ class CommandError(RuntimeError):
 
 
 class Commands:
-    """Args: node: ours, spun elsewhere. mpc: name of the controller's node."""
+    """See the module.
+
+    Args:
+        node: Ours, which is spun elsewhere.
+        model: Has the camera's picture and its place.
+        mpc: Name of the controller's node.
+    """
 
     def __init__(self, node: Node, model: ViewModel, mpc: str) -> None:
         self._node, self._model, self._mpc = node, model, mpc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from wm_mpc.view.widgets import Described
 
 _LOOK = 1.0  # s between looks at whether the node is there
 _TIMEOUT = 3.0  # s for an answer
+_RCLPY = ("qos_overrides.", "use_sim_time", "start_type_description_service")  # its own
 _KINDS = (bool, int, float, str)
 
 
@@ -37,7 +39,7 @@ class RemoteParameters:
         self._node, self._full, self._model = node, full, model
         self._lock = threading.Lock()
         self._described: dict[str, Described] = {}
-        self._pending = False
+        self._asked: float | None = None  # when; None: nothing is asked
         create = node.create_client
         self._list = create(ListParameters, f"{name}/list_parameters")
         self._describe = create(DescribeParameters, f"{name}/describe_parameters")
@@ -75,14 +77,17 @@ class RemoteParameters:
     def _look(self) -> None:
         if not self._list.service_is_ready():
             with self._lock:
-                self._described, self._pending = {}, False
-        elif not self._pending and not self._described:
-            self._pending = True
+                self._described, self._asked = {}, None
+        elif not self._described and (
+            self._asked is None or time.monotonic() - self._asked > _TIMEOUT
+        ):
+            self._asked = time.monotonic()
             request = ListParameters.Request()
             self._list.call_async(request).add_done_callback(self._on_list)
 
     def _on_list(self, future: Any) -> None:
-        names = [name for name in future.result().result.names if not name.startswith("qos_")]
+        found = future.result().result.names
+        names = [name for name in found if not name.startswith(_RCLPY)]
         request = DescribeParameters.Request(names=names)
         self._describe.call_async(request).add_done_callback(
             lambda answer: self._on_described(names, answer)
@@ -112,7 +117,7 @@ class RemoteParameters:
                     descriptor.read_only,
                 )
         with self._lock:
-            self._described, self._pending = found, False
+            self._described, self._asked = found, None
         self._model.on_parameters({name: each.value for name, each in found.items()})
 
     def _on_event(self, event: ParameterEvent) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import http
 import io
+import ipaddress
 import socket
+import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,6 +34,54 @@ def free_port(host: str, port: int) -> int:
     raise ServingError(f"no port from {port} to {port + _TRIED - 1} is free on {host}")
 
 
+def is_foreign(origin: str | None, host: str, served_on: str) -> bool:
+    """Whether a request comes from another page than ours.
+
+    Any page in the browser may connect to this computer. It must not drive a robot.
+
+    Args:
+        origin: The page that the browser names, such as "http://127.0.0.1:8080"; None: none.
+        host: Whom the request means, such as "127.0.0.1:8080".
+        served_on: The address on which the page is served.
+    """
+    name = urllib.parse.urlsplit(f"//{host}").hostname or ""
+    if _is_loopback(served_on) and not _is_loopback(name):
+        return True  # somebody's name for this computer
+    return origin is not None and urllib.parse.urlsplit(origin).netloc != host
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+@contextlib.contextmanager
+def _guarded(served_on: str) -> Iterator[None]:
+    """Within the block, servers of websockets that start refuse what `is_foreign`."""
+    import websockets.asyncio.server as library
+
+    serve = library.serve
+
+    def guarded(*arguments: Any, process_request: Any, **options: Any) -> Any:
+        def check(connection: Any, request: Any) -> Any:
+            headers = request.headers
+            if is_foreign(headers.get("Origin"), headers.get("Host", ""), served_on):
+                return connection.respond(http.HTTPStatus.FORBIDDEN, "This is another page.\n")
+            return process_request(connection, request)
+
+        return serve(*arguments, process_request=check, **options)
+
+    library.serve = guarded  # type: ignore[assignment, misc]
+    try:
+        yield
+    finally:
+        library.serve = serve  # type: ignore[misc]
+
+
 @contextlib.contextmanager
 def served(host: str, port: int, label: str) -> Iterator[Any]:
     """A server of viser for the length of the block. Raises ServingError."""
@@ -40,7 +91,8 @@ def served(host: str, port: int, label: str) -> Iterator[Any]:
         raise ServingError(
             f"{missing.name} is not installed, so there is no page; install it: pip install viser"
         ) from None
-    with contextlib.redirect_stdout(io.StringIO()):  # it would draw a table
+    # It would draw a table.
+    with contextlib.redirect_stdout(io.StringIO()), _guarded(host):
         server = viser.ViserServer(host=host, port=port, label=label, verbose=False)
     try:
         yield server

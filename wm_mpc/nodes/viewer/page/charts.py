@@ -43,7 +43,12 @@ _LOSS_COLOURS = (_GREEN, _BLUE, _AMBER, _RED, _GREY, "#b388ff", "#4dd0e1", "#ff8
 
 
 class Charts:
-    """Args: server: of the page, in the container where this belongs."""
+    """Those of a controller.
+
+    Args:
+        server: Of the page, in the container where they belong.
+        seconds: How far back they go.
+    """
 
     def __init__(self, server: viser.ViserServer, seconds: float) -> None:
         self._handles = {
@@ -57,7 +62,12 @@ class Charts:
 
 
 class Losses:
-    """The chart of a training's losses. Args: container: where it belongs."""
+    """The chart of a training's losses.
+
+    Args:
+        server: Of the page.
+        container: Where it belongs.
+    """
 
     def __init__(self, server: viser.ViserServer, container: viser.GuiTabHandle) -> None:
         self._server, self._container = server, container

@@ -15,7 +15,12 @@ _QUALITY = 85
 
 
 class Imagination:
-    """Args: server: of the page, in the container where this belongs."""
+    """Pictures of the goal and of the present plan.
+
+    Args:
+        server: Of the page, in the container where they belong.
+        dark: Its theme.
+    """
 
     def __init__(self, server: viser.ViserServer, *, dark: bool) -> None:
         self._dark = dark

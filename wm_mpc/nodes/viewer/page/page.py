@@ -26,7 +26,16 @@ _LEFT, _RIGHT = 330, 330  # pixels
 
 
 class Page:
-    """Args: settings: gives those of now."""
+    """All of it.
+
+    Args:
+        server: That serves it.
+        model: What is shown.
+        commands: What it asks of the nodes.
+        remote: Parameters of the controller.
+        recorder: Makes recordings.
+        settings: Gives those of now.
+    """
 
     def __init__(
         self,
@@ -38,6 +47,7 @@ class Page:
         settings: Callable[[], ViewerSettings],
     ) -> None:
         self._server, self._model = server, model
+        self._commands, self._settings = commands, settings
         dark = settings().theme == "dark"
         gui = server.gui
         gui.configure_theme(
@@ -45,9 +55,11 @@ class Page:
         )
         gui.main_panel.dock_right()
         gui.main_panel.set_width(_RIGHT)
+        self._picture = PictureStage(server, model.view(), dark=dark, on_click=self._clicked)
         left = gui.add_panel()
         with left.add_tab("Goal and plan"):
             self._imagination = Imagination(server, dark=dark)
+            self._picture.place()
         left.dock_left()
         left.set_width(_LEFT)
         below = gui.add_panel()
@@ -69,23 +81,22 @@ class Page:
             self._training = gui.add_html("")
         self._losses = Losses(server, training)
 
-        def clicked(column: float, row: float) -> None:
-            height, yaw = settings().goal_height, self._goals.heading
-            self._state.do(lambda: commands.click(column, row, height, yaw))
-
-        self._picture = PictureStage(server, dark=dark, on_click=clicked)
+        self._picture.place()
         self._texts_at = self._charts_at = 0.0
+
+    def _clicked(self, column: float, row: float) -> None:
+        height, yaw = self._settings().goal_height, self._goals.heading
+        self._state.do(lambda: self._commands.click(column, row, height, yaw))
 
     def render(self) -> bool:
         """Bring the page up to date. Whether anybody looks at it."""
-        clients = self._server.get_clients()
-        if not clients:
+        if not self._server.get_clients():
             return False
         view, now = self._model.view(), time.monotonic()
         self._picture.ghost = self._goals.ghost.value
         self._picture.takes_clicks = self._goals.takes_clicks and view.episode is not None
         with self._server.atomic():
-            self._picture.render(view, clients)
+            self._picture.render(view)
             self._imagination.render(view)
         self._tune.render()
         if now - self._texts_at >= _TEXTS:

@@ -1,17 +1,19 @@
-"""The middle of the page: the camera's picture with the plan on it; a click sets a goal."""
+"""The middle of the page: the camera's picture with the plan on it; a click sets a goal.
+
+The picture lies over viser's canvas; `style.py` says how, and why it is not drawn there.
+"""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import viser
 
+from wm_mpc.nodes.viewer.page.style import STAGE_MARK
 from wm_mpc.view.drawing import stage_picture
 from wm_mpc.view.model import View
 from wm_mpc.view.stage import Stage
@@ -22,64 +24,86 @@ _NO_PICTURE = (640, 640)
 
 
 class PictureStage:
-    """Args: server: of the page. dark: its theme. on_click: called in a thread of the page with
-    column and row, as shares of the picture."""
+    """The picture, and where it was clicked.
+
+    Args:
+        server: Of the page.
+        view: What there is to see at first.
+        dark: Its theme.
+        on_click: Called in a thread of the page with column and row, as shares of the picture.
+
+    Attributes:
+        ghost: Whether the goal is shown through the picture.
+        takes_clicks: Whether a click means anything.
+    """
 
     def __init__(
-        self, server: viser.ViserServer, *, dark: bool, on_click: Callable[[float, float], None]
+        self,
+        server: viser.ViserServer,
+        view: View,
+        *,
+        dark: bool,
+        on_click: Callable[[float, float], None],
     ) -> None:
-        # A browser may leave while its picture is drawn.
-        warnings.filterwarnings("ignore", message="Queued a .* on a closed connection")
-        self._server, self._dark, self._on_click = server, dark, on_click
+        self._dark, self._on_click = dark, on_click
         self._lock = threading.Lock()
-        self._stages: dict[int, Stage] = {}  # by browser
-        self._sent: dict[int, tuple[Any, ...]] = {}
+        self._stage = Stage.of(*_NO_PICTURE)
+        self._shown: tuple[Any, ...] = ()
         self._click: tuple[float, float, float] | None = None  # column, row, when
-        self.ghost = False
-        self.takes_clicks = True
+        self.ghost = self.takes_clicks = False
+        self._gui, self._images = server.gui, list[viser.GuiImageHandle]()
+        self._first = stage_picture(view, self._stage, dark=dark)
         server.scene.on_click()(self._clicked)
 
+    def place(self) -> None:
+        """Have the page get the picture by way of the present container, too.
+
+        A panel that a person has closed gets none, so one alone is not enough.
+        """
+        self._gui.add_html(STAGE_MARK)
+        self._images.append(self._gui.add_image(self._first, format="jpeg", jpeg_quality=_QUALITY))
+
     def _clicked(self, event: viser.SceneClickEvent) -> None:
-        stage = self._stages.get(event.client_id)
-        if stage is None or not self.takes_clicks:
+        if not self.takes_clicks:
             return
-        place = stage.in_picture(*event.screen_pos)
+        camera = event.client.camera
+        screen = camera.image_width, camera.image_height
+        place = self._stage.in_picture(*event.screen_pos, screen)
         if place is not None:
             with self._lock:
                 self._click = (*place, time.monotonic())
             self._on_click(*place)
 
-    def render(self, view: View, clients: dict[int, viser.ClientHandle]) -> None:
-        """Send what has changed; browsers of the same size get the same bytes."""
+    def render(self, view: View) -> None:
+        """Show what has changed; all browsers get the same bytes."""
         rgb = None if view.camera is None else view.camera.rgb
-        size = _NO_PICTURE if rgb is None else (rgb.shape[1], rgb.shape[0])
+        stage = Stage.of(*(_NO_PICTURE if rgb is None else (rgb.shape[1], rgb.shape[0])))
         click = self._present_click()
-        number = -1 if view.camera is None else view.camera.number
-        drawn: dict[Stage, np.ndarray] = {}
-        for key, client in clients.items():
-            camera = client.camera
-            stage = Stage.of((camera.image_width or 640, camera.image_height or 640), size)
-            self._stages[key] = stage
-            content = (
-                stage, number, tuple(id(path) for path in view.paths), view.headline.word,
-                math.floor(view.headline.seconds), view.is_camera_stale, click, self.ghost,
-                view.goal.number if self.ghost and view.goal else 0,
-                view.episode.steps if view.episode else 0,
-            )  # fmt: skip
-            if self._sent.get(key) == content:
-                continue
-            self._sent[key] = content
-            if stage not in drawn:
-                drawn[stage] = stage_picture(
-                    view, stage, dark=self._dark, ghost=self.ghost, click=click
-                )
-            client.scene.set_background_image(drawn[stage], "jpeg", jpeg_quality=_QUALITY)
-        for gone in self._stages.keys() - clients.keys():
-            del self._stages[gone]
-            self._sent.pop(gone, None)
+        content = (
+            stage,
+            -1 if view.camera is None else view.camera.number,
+            view.paths,
+            view.headline.word,
+            math.floor(view.headline.seconds),
+            view.is_camera_stale,
+            click,
+            view.goal.number if self.ghost and view.goal else 0,
+            view.episode.steps if view.episode else 0,
+        )
+        if self._shown and _same(content, self._shown):
+            return
+        self._shown, self._stage = content, stage
+        picture = stage_picture(view, stage, dark=self._dark, ghost=self.ghost, click=click)
+        for image in self._images:
+            image.image = picture
 
     def _present_click(self) -> tuple[float, float] | None:
         with self._lock:
             click = self._click
         is_recent = click is not None and time.monotonic() - click[2] < _CLICK_SHOWN
         return click[:2] if is_recent and click is not None else None
+
+
+def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Paths, which hold arrays, are compared by what they are, not by their numbers."""
+    return one[2] is other[2] and one[:2] + one[3:] == other[:2] + other[3:]

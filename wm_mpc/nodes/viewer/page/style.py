@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import html
+
+from wm_mpc.view.stage import NARROW, TELEPHONE_SHARE
+
 TITLE = "wm_mpc viewer"
 BRAND = (46, 160, 120)
 
@@ -31,21 +35,54 @@ _CSS = """
   background: color-mix(in srgb, var(--wm-tone) 15%, transparent); overflow-wrap: anywhere; }
 .wm-heading { margin: .5em .75em .1em; font-size: 12px; opacity: .75; }
 .wm-bar { height: 6px; border-radius: 3px; background: rgba(128,128,128,.25); margin: .4em 0; }
+div:has(> .wm-source) + div { display: none; }
+.wm-stage { position: absolute; left: 0; top: 0; width: 100%; height: 100%; z-index: 1;
+  object-fit: contain; pointer-events: none; }
+@media (max-width: 576px) {
+  div[style*="; width: 20em"], div[style^="width: 20em"] { width: 100% !important; }
+}
 .wm-bar > div { height: 100%; border-radius: 3px; background: var(--wm-tone); }
-@media (max-width: 576px) { div[style*="width: 20em"] { width: 100% !important; } }
 """
-# A picture of one pixel, which tells the browser the title once it is there.
+# The picture of the stage is an image of viser, hidden where it belongs. This script lays it over
+# viser's canvas, which is for scenes of three dimensions: drawn there, each picture would keep a
+# browser without a graphics card busy for a quarter of a second. Clicks go through to the canvas.
+_SCRIPT = f"""
+document.title = "{TITLE}";
+if (!window.wmStage) {{
+  const stage = window.wmStage = document.createElement("canvas");
+  stage.className = "wm-stage";
+  // Panels that are closed take what is in them away.
+  document.head.append(document.querySelector(".wm-style").cloneNode(true));
+  let shown = "";
+  setInterval(() => {{
+    const canvas = document.querySelector("canvas[data-engine]");
+    if (!canvas) return;
+    const room = canvas.parentElement;
+    if (stage.parentElement !== room) {{ room.style.position = "relative"; room.append(stage); }}
+    const narrow = room.clientWidth <= {NARROW} * room.clientHeight;
+    stage.style.height = narrow ? "{100 * TELEPHONE_SHARE}%" : "100%";
+    const source = document.querySelector("div:has(> .wm-source) + div img");
+    stage.style.opacity = source ? 1 : 0.3;
+    if (!source || !source.complete || !source.naturalWidth || source.src === shown) return;
+    shown = source.src;
+    stage.width = source.naturalWidth;
+    stage.height = source.naturalHeight;
+    stage.getContext("2d").drawImage(source, 0, 0);
+  }}, 40);
+}}
+"""
+# A picture of one pixel, which runs this as soon as it is there.
 _PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+STAGE_MARK = '<div class="wm-source"></div>'
 
 
 def page_html() -> str:
-    """What goes into the page once: style and title."""
-    return (
-        f"<style>{_CSS}</style>"
-        f"""<img src="{_PIXEL}" onload="document.title='{TITLE}'" hidden alt="">"""
-    )
+    """What goes into the page once: its looks, its title, and the place of its picture."""
+    script = html.escape(_SCRIPT, quote=True)
+    style = f'<style class="wm-style">{_CSS}</style>'
+    return f'{style}<img src="{_PIXEL}" onload="{script}" hidden alt="">'
 
 
 def heading(text: str) -> str:
     """A small heading."""
-    return f'<div class="wm-heading">{text}</div>'
+    return f'<div class="wm-heading">{html.escape(text)}</div>'

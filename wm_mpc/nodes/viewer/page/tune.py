@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import viser
@@ -17,7 +18,13 @@ _PAUSE = 0.3  # s without a change, after which a value is sent
 
 
 class Tune:
-    """Args: server: of the page. container: where this belongs. remote: of the controller."""
+    """A widget for each parameter.
+
+    Args:
+        server: Of the page.
+        container: Where they belong.
+        remote: Parameters of the controller.
+    """
 
     def __init__(
         self, server: viser.ViserServer, container: viser.GuiTabHandle, remote: RemoteParameters
@@ -27,6 +34,9 @@ class Tune:
         self._handles: dict[str, Any] = {}
         self._folders: list[Any] = []
         self._names: tuple[str, ...] = ()
+        # A controller that does not answer must not stop the pictures.
+        self._sender = ThreadPoolExecutor(1, "tune")
+        self._under_way: set[str] = set()
         self._wanted: dict[str, tuple[Any, float]] = {}  # value, and when it was chosen
         with container:
             self._said = server.gui.add_html("")
@@ -98,10 +108,16 @@ class Tune:
         now = time.monotonic()
         with self._lock:
             due = {n: value for n, (value, when) in self._wanted.items() if now - when > _PAUSE}
+            due = {name: value for name, value in due.items() if name not in self._under_way}
+            self._under_way |= due.keys()
         for name, value in due.items():
-            reason = self._remote.set(name, value)
-            said = reason or f"{name} is {value} now."
-            self._said.content = said_card(said, is_refusal=bool(reason))
-            with self._lock:
-                if self._wanted.get(name, (None, 0.0))[0] == value:
-                    del self._wanted[name]
+            self._sender.submit(self._set, name, value)
+
+    def _set(self, name: str, value: Any) -> None:
+        reason = self._remote.set(name, value)
+        said = reason or f"{name} is {value} now."
+        self._said.content = said_card(said, is_refusal=bool(reason))
+        with self._lock:
+            self._under_way.discard(name)
+            if self._wanted.get(name, (None, 0.0))[0] == value:
+                del self._wanted[name]
