@@ -43,7 +43,7 @@ class SurpriseSettings:
 
     image: float = setting(
         3.0,
-        "Hold when an image differs from its reconstruction, apart from the light, by more than this "
+        "Hold when an image differs from its reconstruction, light apart, by more than this "
         "multiple of what is usual on recorded data; 0: never",
         "",
         0.0,
