@@ -308,3 +308,18 @@ def test_only_light_keeps_weights_and_other_values(model, recording, tmp_path, c
     assert metadata["provenance"] == {"seed": 3}
     for name, weight in again.state_dict().items():
         assert torch.equal(weight, weights[name]), name
+
+
+def test_a_model_that_sees_as_before_keeps_what_light_does_not_explain(model, recording):
+    model.familiarity = Familiarity(0.5, 0.25, 0.125, 200, unexplained=0.0625)
+    tuned = copy.deepcopy(model)
+    with torch.no_grad():
+        for weight in tuned.dynamics.parameters():
+            weight.add_(0.01)
+    renewed = renewed_familiarity(tuned, model, recording, episodes_of(recording))
+    assert renewed.unexplained == 0.0625
+    assert renewed.prediction != 0.5
+    with torch.no_grad():
+        tuned.decoder.background.add_(0.3)
+    renewed = renewed_familiarity(tuned, model, recording, episodes_of(recording))
+    assert renewed.unexplained != 0.0625

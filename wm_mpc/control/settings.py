@@ -43,8 +43,8 @@ class SurpriseSettings:
 
     image: float = setting(
         3.0,
-        "Hold when the image reconstruction error exceeds this multiple of its 99th percentile on "
-        "recorded data; 0: never",
+        "Hold when an image differs from its reconstruction, light apart, by more than this "
+        "multiple of what is usual on recorded data; 0: never",
         "",
         0.0,
         1000.0,
