@@ -16,7 +16,8 @@ from wm_mpc.experiments.common.settings import task_settings
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.native import selection
 from wm_mpc.resources import resolve_checkpoint
-from wm_mpc.sim.bullet import Simulation, episode_rng
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
 
 LIMIT = 3.0  # surprise.image
@@ -26,7 +27,7 @@ LIMIT = 3.0  # surprise.image
 def scene(request):
     """A model, an observation, and its goal."""
     model = load_checkpoint(resolve_checkpoint(request.param))[0]
-    with Simulation(make_task(model.spec.task)) as simulation:
+    with simulate(make_task(model.spec.task)) as simulation:
         observation = simulation.reset(episode_rng(5, "evaluate", 1))
         return model, observation, simulation.goal.observation
 
