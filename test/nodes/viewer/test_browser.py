@@ -61,6 +61,7 @@ def planning(tab, heard):
     return tab
 
 
+@pytest.mark.timing
 def test_the_page_is_there_within_three_seconds(browser, address, tab):
     with contextlib.closing(Tab(browser, address)) as again:
         assert again.seconds < LOAD, f"{again.seconds:.1f} s"
