@@ -26,8 +26,8 @@ class Disc(GymnasiumTask):
         control_period=0.1,
         frame_skip=5,
     )
-    pose_names = ("x", "y", "disc_x", "disc_y")
-    scene_pose_names = ("disc_x", "disc_y")
+    pose_names: tuple[str, ...] = ("x", "y", "disc_x", "disc_y")
+    scene_pose_names: tuple[str, ...] = ("disc_x", "disc_y")
     tolerances: Mapping[str, float] = MappingProxyType({"distance": 0.1})  # m
 
     def make(self) -> Any:

@@ -65,7 +65,8 @@ def guard_curve(
     thresholds = np.unique(np.concatenate([[HOLD_ABOVE], np.geomspace(0.02, 50.0, 120)]))
     held = {kind: _held(parts, thresholds) for kind, parts in groups.items()}
     at = int(np.searchsorted(thresholds, HOLD_ABOVE))
-    missed = None if held[DANGEROUS] is None else 1.0 - held[DANGEROUS]
+    dangers = held[DANGEROUS]
+    missed: np.ndarray | None = None if dangers is None else np.asarray(1.0 - dangers)
     return {
         "disturbances": {
             name: {

@@ -66,8 +66,8 @@ class TwoRoom(GymnasiumTask):
         control_period=0.1,
         frame_skip=5,
     )
-    pose_names = ("x", "y")
-    goal_kinds = ("near", "after_50", "after_75", "after_100", "target")
+    pose_names: tuple[str, ...] = ("x", "y")
+    goal_kinds: tuple[str, ...] = ("near", "after_50", "after_75", "after_100", "target")
     goal_steps: Mapping[str, int] = MappingProxyType(
         {"near": 25, "after_50": 50, "after_75": 75, "after_100": 100}
     )
