@@ -379,6 +379,21 @@ def test_a_camera_that_shows_what_the_model_does_not_know(model, world):
     assert held(loop)[0] is HoldCode.SURPRISE_IMAGE
 
 
+def test_the_next_plan_is_made_without_the_light_of_the_last_picture(model, world):
+    model.familiarity = dataclasses.replace(usual(), unexplained=1.0)
+    loop = ControlLoop(model, 0, world)
+    assert isinstance(step(loop), Send)
+    light = loop.trust.light
+    assert light is not None
+    world.pass_ms(100)
+    world.see()
+    world.feel()
+    assert isinstance(step(loop), Send)
+    assert loop._controller.light is light
+    assert loop.trust.light is not light
+    assert loop.trust.values()["light"] == f"{loop.trust.light.brightness():.2f}"
+
+
 @pytest.mark.parametrize(("multiple", "degraded"), [(3.0, True), (1.0, False)])
 def test_a_surprised_model_goes_at_half_the_pace(model, world, multiple, degraded):
     model.familiarity = usual()

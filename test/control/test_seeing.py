@@ -71,12 +71,14 @@ def test_danger_holds_from_the_first_picture_on(scene, text):
 
 @pytest.mark.parametrize("text", ["warm:1", "gradient:0.25"])
 def test_the_model_sees_the_same_scene_in_another_light(scene, text):
-    """From the second picture on: then the light is known."""
-    model = scene[0]
+    """From the first picture on; a sudden change is known from the second one on."""
+    model, observation, _ = scene
     as_recorded = watch(scene, "none", 1)[1][0]
-    latents = watch(scene, text)[1]
-    assert moved(model, latents[-1], as_recorded) < 0.6
-    assert moved(model, latents[-1], as_recorded) < 0.7 * moved(model, latents[0], as_recorded)
+    state = torch.from_numpy(np.asarray(observation.state, np.float32))[None]
+    image = torch.from_numpy(Disturber.of(text)(observation.image))[None]
+    as_seen = moved(model, model.encode(image, state)[0], as_recorded)
+    for latent in watch(scene, text)[1]:
+        assert moved(model, latent, as_recorded) < min(0.7, 0.8 * as_seen)
 
 
 def test_usual_light_changes_no_number(scene):
@@ -100,7 +102,8 @@ def test_a_goal_means_the_same_in_another_light(scene):
         latents.append(controller._goal)
     model.familiarity = usual
     as_recorded, relit, as_seen = latents
-    assert moved(model, relit, as_recorded) < min(1.0, 0.7 * moved(model, as_seen, as_recorded))
+    assert moved(model, relit, as_recorded) < 0.8 * moved(model, as_seen, as_recorded)
+    assert moved(model, relit, as_recorded) < 1.0
 
 
 def test_an_older_checkpoint_judges_as_before(scene):

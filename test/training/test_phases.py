@@ -197,14 +197,14 @@ def test_adversarial_loss_is_worse_than_the_clean_one(model, recording, latents)
 
 def test_representation_phase_trains_encoder_decoder_and_dynamics_from_pixels(model, recording):
     phase = RepresentationPhase(PhaseInputs(model, recording, CONFIG, TRAIN))
-    images, states, actions = phase.batch(np.random.default_rng(0))
+    images, states, actions, seen = phase.batch(np.random.default_rng(0))
     steps = model.spec.history + 1
     assert images.shape == (6, steps + 1, 64, 64, 3)
     assert images.dtype == torch.uint8
     assert states.shape == (6, steps + 1, 2)
     assert actions.shape == (6, steps, model.spec.block_size)
     model.zero_grad()
-    sum(phase(images, states, actions).values()).backward()
+    sum(phase(images, states, actions, seen).values()).backward()
     for name, parameter in model.named_parameters():
         is_trained = name.startswith(("encoder.", "decoder.", "dynamics."))
         assert (parameter.grad is not None) == is_trained, name

@@ -77,6 +77,7 @@ class RecedingHorizon:
 
     def __init__(self, model: WorldModel, seed: int = 0, executed: Timeline | None = None) -> None:
         self.light: Light | None = None
+        self._seeing = Seeing(model)
         self.model, self.spec = model, model.spec
         self._generator = torch.Generator().manual_seed(seed)
         self._goal: Tensor | None = None
@@ -103,11 +104,7 @@ class RecedingHorizon:
         """
         known = state is not None and len(state) == self.spec.state.size
         vector = state if known and state is not None else self.model.state_mean.numpy()
-        self._goal = self._encode(image, vector)
-        seeing = Seeing(self.model)
-        if seeing.knows_light:
-            light = seeing.compare(image, self._goal)[0]
-            self._goal = self._encode(light.removed(image), vector)
+        self._goal = self._encode(image, vector, self._first_light(image, vector))
         self._embedded_goal = self.model.embed(self._goal)
         self._goal_has_state = known
 
@@ -144,7 +141,20 @@ class RecedingHorizon:
             self._executed.clear()
         self._history.clear()
 
-    def _encode(self, image: np.ndarray, state: np.ndarray, *, native: bool = True) -> Tensor:
+    def _encode(
+        self, image: np.ndarray, state: np.ndarray, light: Light | None, *, native: bool = True
+    ) -> Tensor:
+        """The latent of an image without its light."""
+        seen = image if light is None else light.removed(image)
+        return self._encode_as_seen(seen, state, native=native)
+
+    def _first_light(self, image: np.ndarray, state: np.ndarray) -> Light | None:
+        """The light of an image before which none is known; None without calibration."""
+        if not self._seeing.knows_light:
+            return None
+        return self._seeing.compare(image, self._encode_as_seen(image, state, native=True))[0]
+
+    def _encode_as_seen(self, image: np.ndarray, state: np.ndarray, *, native: bool) -> Tensor:
         pixels = torch.from_numpy(np.array(image))
         vector = torch.from_numpy(np.asarray(state, np.float32))
         vision = native_vision(self.model) if native else None
@@ -196,8 +206,10 @@ class RecedingHorizon:
         resting = torch.from_numpy(self.spec.normalise_action(rest))
         started = time.perf_counter()
         with torch.no_grad():
-            seen = image if self.light is None else self.light.removed(image)
-            latent = self._encode(seen, state, native=planner.backend == "native")
+            light = self.light
+            if light is None and not self._history:
+                light = self._first_light(image, state)
+            latent = self._encode(image, state, light, native=planner.backend == "native")
             carry = self._start(stamp, latent, resting)
         encoded = time.perf_counter()
         fixed = torch.zeros(0, self.spec.action.size)

@@ -103,7 +103,8 @@ class Evaluation:
         finally:
             results = self.results()
             if self._out is not None and self._journal.records:
-                save(self._out, results, picture=True)
+                is_disturbed = any(self._benchmark.disturbances)  # then the curve is the picture
+                save(self._out, results, picture=not is_disturbed)
                 self._save_curve(self._out)
         return results
 
