@@ -71,7 +71,7 @@ def test_ceiling_is_labelled_in_the_table_and_explained(described):
     text = markdown(results_of(both))
     assert "| - | - | true_simulator (privileged) | closed |" in text
     assert "true_simulator is a ceiling, not a planner" in text
-    assert "a new plan every 5 low-level steps" in text
+    assert "a new plan every 5 control steps" in text
 
 
 @pytest.mark.parametrize("loops", [("closed",), ("open", "closed"), ("open", "closed", "ros")])
@@ -86,7 +86,7 @@ def test_picture_is_drawn_whatever_was_measured(described, tmp_path, loops):
     assert json.loads((tmp_path / "results.json").read_text()) == json.loads(json.dumps(results))
     assert (tmp_path / "results.md").read_text() == markdown(results) + "\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "results.json", "results.md", "results.png",
+        "results.html", "results.json", "results.md", "results.png",
     ]  # fmt: skip
 
 

@@ -176,7 +176,7 @@ class Tab:
 
     def box(self, parameter: str) -> Any:
         """The box of a parameter, into which a value is typed."""
-        row = f'xpath=//label[text()="{parameter}"]/ancestor::div[contains(@class,"Flex")][1]'
+        row = f'xpath=//label[.="{parameter}"]/ancestor::div[contains(@class,"Flex")][1]'
         return self.page.locator(row).locator("input:not([type=hidden])").last
 
     def enter(self, parameter: str, value: str) -> None:

@@ -61,6 +61,7 @@ def planning(tab, heard):
     return tab
 
 
+@pytest.mark.timing
 def test_the_page_is_there_within_three_seconds(browser, address, tab):
     with contextlib.closing(Tab(browser, address)) as again:
         assert again.seconds < LOAD, f"{again.seconds:.1f} s"
@@ -148,7 +149,8 @@ def test_a_refused_value_shows_its_reason_and_the_old_value(planning, looker):
     planning.enter("goal.timeout", "-5")
     refusal = planning.page.locator(".wm-said.wm-bad")
     planning.until(refusal.count, "a reason")
-    assert "goal.timeout is -5.0; accepted: a number from 0.0" in refusal.inner_text()
+    for part in ("goal.timeout", "-5", "accepted: a number from 0.0"):
+        assert part in refusal.inner_text()
     planning.until(
         lambda: float(planning.box("goal.timeout").input_value()) == before, "the old value"
     )
@@ -181,7 +183,7 @@ def test_a_recording_is_made_from_the_page(planning, folder):
     planning.page.get_by_role("button", name="Stop recording").wait_for()
     planning.page.wait_for_timeout(3000)
     planning.press("Stop recording")
-    said = planning.page.locator(".wm-said")
+    said = planning.page.locator(".wm-said").first
     planning.until(lambda: said.count() and "Recorded to" in said.inner_text(), "a recording")
     (recording,) = (folder / "recordings").iterdir()
     assert list(recording.glob("*.mcap"))

@@ -115,6 +115,9 @@ class Tune:
 
     def _set(self, name: str, value: Any) -> None:
         reason = self._remote.set(name, value)
+        if reason and "accepted" not in reason and name in self._remote.described:
+            accepted = self._remote.described[name].constraints.partition(";")[0]
+            reason = f"{reason}; {accepted}"
         said = reason or f"{name} is {value} now."
         self._said.content = said_card(said, is_refusal=bool(reason))
         with self._lock:
