@@ -142,7 +142,12 @@ class RecedingHorizon:
         self._history.clear()
 
     def _encode(
-        self, image: np.ndarray, state: np.ndarray, light: Light | None, *, native: bool = True
+        self,
+        image: np.ndarray,
+        state: np.ndarray,
+        light: Light | None = None,
+        *,
+        native: bool = True,
     ) -> Tensor:
         """The latent of an image without its light."""
         seen = image if light is None else light.removed(image)
