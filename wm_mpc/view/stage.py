@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-_LONGEST = 640  # pixels of the picture's longer side, as it is sent
+_LONGEST = 512  # pixels of the picture's longer side, as it is sent
 _MARGIN, _ABOVE = 4, 40  # pixels around it, and above it, where the caption is
 _EDGE = 1e-6  # of the picture; points on its edge belong to it
 NARROW = 0.65  # width over height; narrower than that is a telephone's screen

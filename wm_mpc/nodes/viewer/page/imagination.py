@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import viser
 
@@ -12,6 +14,7 @@ from wm_mpc.view.model import Picture, View
 _GOAL_SIDE = 140  # pixels
 _COLUMNS, _FRAME_SIDE = 4, 100
 _QUALITY = 85
+_STRIP = 0.3  # s between two strips, which people cannot follow faster
 
 
 class Imagination:
@@ -31,6 +34,7 @@ class Imagination:
         self._title = gui.add_html(heading("What the model imagines"))
         self._strip = gui.add_image(blank[:60], format="jpeg", jpeg_quality=_QUALITY)
         self._strip.visible = False
+        self._strip_at = 0.0
         self._shown: dict[str, int] = {}
         self._told = ""
 
@@ -42,7 +46,9 @@ class Imagination:
             size = round(width * scale), round(height * scale)
             self._goal.image = enlarged(view.goal.rgb, size)
         imagined = view.imagined
-        if imagined is not None and self._is_new("imagined", imagined):
+        is_due = time.monotonic() - self._strip_at > _STRIP
+        if imagined is not None and is_due and self._is_new("imagined", imagined):
+            self._strip_at = time.monotonic()
             camera = view.camera
             aspect = 1.0 if camera is None else camera.rgb.shape[1] / camera.rgb.shape[0]
             frames = split_strip(imagined.rgb, aspect)

@@ -19,6 +19,7 @@ from wm_mpc.view.model import View
 from wm_mpc.view.stage import Stage
 
 _CLICK_SHOWN = 2.0  # s
+_OTHERS = 0.5  # s between pictures for containers that stand in for the last one
 _QUALITY = 82  # of JPEG
 _NO_PICTURE = (640, 640)
 
@@ -52,13 +53,15 @@ class PictureStage:
         self._click: tuple[float, float, float] | None = None  # column, row, when
         self.ghost = self.takes_clicks = False
         self._gui, self._images = server.gui, list[viser.GuiImageHandle]()
+        self._others_at = 0.0
         self._first = stage_picture(view, self._stage, dark=dark)
         server.scene.on_click()(self._clicked)
 
     def place(self) -> None:
         """Have the page get the picture by way of the present container, too.
 
-        A panel that a person has closed gets none, so one alone is not enough.
+        A panel that a person has closed gets none, so one alone is not enough. The last one counts:
+        the others, which a browser must decode too, get a picture now and then.
         """
         self._gui.add_html(STAGE_MARK)
         self._images.append(self._gui.add_image(self._first, format="jpeg", jpeg_quality=_QUALITY))
@@ -94,8 +97,12 @@ class PictureStage:
             return
         self._shown, self._stage = content, stage
         picture = stage_picture(view, stage, dark=self._dark, ghost=self.ghost, click=click)
-        for image in self._images:
-            image.image = picture
+        *others, main = self._images
+        main.image = picture
+        if time.monotonic() - self._others_at > _OTHERS:
+            self._others_at = time.monotonic()
+            for image in others:
+                image.image = picture
 
     def _present_click(self) -> tuple[float, float] | None:
         with self._lock:

@@ -61,7 +61,8 @@ if (!window.wmStage) {{
     if (stage.parentElement !== room) {{ room.style.position = "relative"; room.append(stage); }}
     const narrow = room.clientWidth <= {NARROW} * room.clientHeight;
     stage.style.height = narrow ? "{100 * TELEPHONE_SHARE}%" : "100%";
-    const source = document.querySelector("div:has(> .wm-source) + div img");
+    const sources = document.querySelectorAll("div:has(> .wm-source) + div img");
+    const source = sources[sources.length - 1];
     stage.style.opacity = source ? 1 : 0.3;
     if (!source || !source.complete || !source.naturalWidth || source.src === shown) return;
     shown = source.src;
