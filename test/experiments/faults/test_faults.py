@@ -161,7 +161,9 @@ def test_a_crash_or_a_bad_plan_fails_a_line():
 
 def test_report_says_what_fails():
     row = Outcome("a|b", HOLDS, hold=0.5, failures=["too late"]).to_dict()
-    results = {"command": "faults", "date": "-", "code": "-", "seconds": 1.0, "machine": "-"}
+    results = {"command": "faults", "date": "-", "code": "-", "seconds": 1.0}
+    results["machine"] = {"cores": 2}
     assert "| a|b | holds | 0.50 | - | too late | **no** |" in markdown(
         {**results, "faults": [row]}
     )
+    assert "- cores 2" in markdown({**results, "faults": []})

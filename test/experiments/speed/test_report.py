@@ -231,6 +231,6 @@ def test_command_saves_and_prints(sections, tmp_path, monkeypatch, capsys):
     assert main(arguments) == 0
     assert "## What must hold" in capsys.readouterr().out
     assert {path.name for path in tmp_path.glob("results.*")} == {
-        "results.json", "results.md", "results.png",
+        "results.html", "results.json", "results.md", "results.png",
     }  # fmt: skip
     assert run_module.SECTIONS.keys() == sections.keys()
