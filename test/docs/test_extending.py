@@ -257,7 +257,7 @@ def environment(root):
 def python(program, root, *arguments):
     subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
-        cwd=root, env=environment(root), check=True, timeout=120,
+        cwd=root, env=environment(root), check=True, timeout=280,
     )  # fmt: skip
 
 
@@ -306,12 +306,14 @@ def disc(copy_with, tmp_path_factory):
     return root, folder
 
 
+@pytest.mark.timeout(300)
 def test_environment_that_was_added_is_recorded_learned_and_evaluated(disc):
     _, folder = disc
     provenance = json.loads((folder / "run" / "metrics.json").read_text())
     assert provenance["synthesis"] == ["random", "online", "adversarial"]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.ros
 def test_environment_that_was_added_runs_behind_topics(disc, domain_id):
     """In lockstep: every observation is answered by a plan."""
@@ -331,6 +333,7 @@ def test_environment_that_was_added_runs_behind_topics(disc, domain_id):
     assert re.match(r"episodes 2  success \d  mean steps \S+  mean plan \S+", done.stdout)
 
 
+@pytest.mark.timeout(300)
 def test_phase_that_was_added_trains_the_decoder_and_resumes(copy_with, tmp_path):
     root, _ = copy_with("phase")
     python(PHASE, root, tmp_path)

@@ -35,7 +35,7 @@ class Library:
         self.wm_mpc_lanes = lambda: LANES
         self.wm_mpc_panel = lambda: 2 * LANES
         self.wm_mpc_vision_memory = lambda _: 0
-        for name in ("memory", "costs", "slopes", "descend", "encode", "redraw_error"):
+        for name in ("memory", "costs", "slopes", "descend", "encode", "redraw", "redraw_error"):
             setattr(self, f"wm_mpc_{name}", lambda *_: 0)
 
 

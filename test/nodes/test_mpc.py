@@ -385,7 +385,7 @@ def test_goal_of_the_wrong_size_is_refused_and_the_working_goal_stays(mpc):
 
 def test_hold_service_stops_and_releases(mpc):
     assert mpc.observer.call(SetBool, "mpc/hold", SetBool.Request(data=True)).success
-    mpc.wait_for_hold("as asked")
+    mpc.wait_for_hold("a person asked for it")
     assert mpc.observer.call(SetBool, "mpc/hold", SetBool.Request(data=False)).success
     mpc.wait_for_plans(2)
 
