@@ -118,7 +118,7 @@ def test_a_program_drives_the_robot(robot, domain_id):
             client.set_goal(here, state={"elbow": 1.0})
         with pytest.raises(ClientError, match=r"2 states for 1 images"):
             client.send([here], [None, None])
-        with Client("left", domain_id=domain_id, timeout=2.0) as other:
+        with Client("left", domain_id=domain_id, timeout=8.0) as other:
             elsewhere = r"no node mpc takes goals in the namespace /left; there is one in: /$"
             with pytest.raises(ClientError, match=elsewhere):
                 other.set_goal(here)
