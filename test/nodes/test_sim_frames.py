@@ -110,9 +110,9 @@ def test_transform_is_the_same_as_a_message():
 
 def test_an_arm_is_described_to_those_that_come_late(sim_process, observer):
     sim_process(task="push_t")
-    told = observer.listen(String, "robot_description", qos.LATCHED)
-    observer.wait_until(lambda: told, "the description")
-    assert 'link name="panda_link0"' in told[0].data
+    heard = observer.listen(String, "robot_description", qos.LATCHED)
+    observer.wait_until(lambda: heard, "the description")
+    assert 'link name="panda_link0"' in heard[0].data
 
 
 def test_a_base_has_no_description(start_sim, observer):

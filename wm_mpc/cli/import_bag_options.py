@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from wm_mpc.arguments import positive
+from wm_mpc.cli.import_options import Option, add_groups, names, numbers, settings_of, size
 from wm_mpc.data.bag_config import POINTS, RULES, STAMPS, BagConfig
 from wm_mpc.spec import ACTION_KINDS, STATE_SOURCES
 
@@ -36,34 +36,17 @@ where time jumps back, and at every message of a --split-at topic. Options overr
 """
 
 
-def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
-
-
-def _numbers(text: str) -> list[float]:
-    return [float(number) for number in text.split(",")]
-
-
 def _offset(text: str) -> float | str:
     return text if text == "auto" else float(text)
 
 
-def _size(text: str) -> tuple[int, int]:
-    """HEIGHTxWIDTH, or one number for both."""
-    height, _, width = text.lower().partition("x")
-    return int(height), int(width or height)
-
-
-# By group, for each option: its names; the setting, if that has another name; the type or the
-# accepted values (None without a metavar: a switch); the metavar; and the help.
-_Option = tuple[str, str | None, Any, str | None, str]
-_GROUPS: dict[str, tuple[_Option, ...]] = {
+_GROUPS: dict[str, tuple[Option, ...]] = {
     "topics; needed only where several topics fit": (
         ("--image", "image.topic", None, "TOPIC", "topic of the camera"),
         ("--state", "state.topic", None, "TOPIC", "topic of the robot's state"),
         ("--no-state", None, None, None, "use the camera alone, without a measured state"),
         ("--action", "action.topic", None, "TOPIC", "topic of the commands"),
-        ("--split-at", "split_at", _names, "TOPICS",
+        ("--split-at", "split_at", names, "TOPICS",
          "comma-separated topics; each of their messages begins a new episode"),
         ("--split-pause", "split_pause", float, "S",
          "time to leave out after such a message, while somebody puts the robot back; default: 0"),
@@ -77,26 +60,26 @@ _GROUPS: dict[str, tuple[_Option, ...]] = {
          "control steps in a model step; default: 5"),
         ("--history", None, positive, "N",
          "model steps of the past that the dynamics sees; default: 1"),
-        ("--image-size", None, _size, "HxW",
+        ("--image-size", None, size, "HxW",
          "size of the image that the model sees; default: 64x64"),
-        ("--image-range", "image.value_range", _numbers, "LOW,HIGH",
+        ("--image-range", "image.value_range", numbers, "LOW,HIGH",
          "values that become black and white, for images with more than 8 bits"),
-        ("--angles", "state.angles", _names, "LIST",
+        ("--angles", "state.angles", names, "LIST",
          "entries of the state that wrap at +-pi, or empty; default: a yaw, and joints that turn "
          "without limit"),
-        ("--state-names", "state.names", _names, "LIST",
+        ("--state-names", "state.names", names, "LIST",
          "entries of the state: any of x,y,yaw,vx,vy,wz, or joints, also joint/velocity and "
          "joint/effort"),
         ("--state-source", "state.source", STATE_SOURCES, None,
          "topic from which mpc reads the state at run time"),
-        ("--action-names", "action.names", _names, "LIST",
+        ("--action-names", "action.names", names, "LIST",
          "entries of the action: any of vx,vy,vz,wx,wy,wz for a twist, or joints"),
         ("--action-kind", "action.kind", ACTION_KINDS, None, "kind of the commands"),
         ("--action-unit", "action.unit", None, "UNIT", "unit of the action"),
-        *((f"--action-{side}", f"action.{side}", _numbers, "LIST",
+        *((f"--action-{side}", f"action.{side}", numbers, "LIST",
            f"{side}est value of each entry of the action; write '=' before a list that begins "
            "with a minus") for side in ("low", "high")),
-        ("--action-rate-limit", "action.rate_limit", _numbers, "LIST",
+        ("--action-rate-limit", "action.rate_limit", numbers, "LIST",
          "largest change per second of each entry of the action; default: none"),
     ),
     "from streams to steps": (
@@ -158,25 +141,8 @@ def parser() -> argparse.ArgumentParser:
         "--accept-damaged", action="store_true",
         help="use the readable messages, even if an unknown number is lost",
     )  # fmt: skip
-    for title, options in _GROUPS.items():
-        group = parser.add_argument_group(title)
-        for flags, dest, value, metavar, text in options:
-            name: dict[str, Any] = {} if dest is None else {"dest": dest}
-            if value is None and metavar is None:
-                group.add_argument(*flags.split(), action="store_true", help=text)
-            elif isinstance(value, tuple):
-                group.add_argument(*flags.split(), choices=value, help=text, **name)
-            else:
-                group.add_argument(
-                    *flags.split(), type=value, metavar=metavar, help=text, **name
-                )  # fmt: skip
+    add_groups(parser, _GROUPS)
     return parser
-
-
-_NOT_SETTINGS = {
-    "bags", "list", "config", "dataset", "append", "accept_damaged", "image_size", "max_gap",
-    "no_state",
-}  # fmt: skip
 
 
 def settings(options: argparse.Namespace) -> BagConfig:
@@ -188,15 +154,4 @@ def settings(options: argparse.Namespace) -> BagConfig:
     Raises:
         BagConfigError: A setting is unknown or not accepted.
     """
-    overrides: dict[str, Any] = {"image": {}, "state": {}, "action": {}}
-    for name, value in vars(options).items():
-        if value is not None and name not in _NOT_SETTINGS:
-            section, _, entry = name.rpartition(".")
-            (overrides[section] if section else overrides)[entry] = value
-    if options.image_size is not None:
-        overrides["image"] |= dict(zip(("height", "width"), options.image_size, strict=True))
-    if options.no_state:
-        overrides["state"]["names"] = []
-    if options.max_gap is not None:
-        overrides["image"]["max_gap"] = overrides["state"]["max_gap"] = options.max_gap
-    return BagConfig.load(options.config, overrides)
+    return settings_of(options, {"bags"})

@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from wm_mpc.arguments import positive
+from wm_mpc.cli.import_options import Option, add_groups, names, numbers, settings_of, size
 from wm_mpc.data.bag_config import RULES, BagConfig, BagConfigError
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.directories import data_directory
@@ -32,18 +33,55 @@ the action of the last frame at each control step. Options override the file.
 _INSTALL = "install it: pip install 'wm_mpc[lerobot]', or pip install pyarrow av"
 
 
-def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
-
-
-def _numbers(text: str) -> list[float]:
-    return [float(number) for number in text.split(",")]
-
-
-def _size(text: str) -> tuple[int, int]:
-    """HEIGHTxWIDTH, or one number for both."""
-    height, _, width = text.lower().partition("x")
-    return int(height), int(width or height)
+_GROUPS: dict[str, tuple[Option, ...]] = {
+    "features; needed only where several fit": (
+        ("--image", "image.feature", None, "KEY", "the camera"),
+        ("--state", "state.feature", None, "KEY",
+         "the measured state; default: observation.state"),
+        ("--no-state", None, None, None, "use the camera alone, without a measured state"),
+        ("--action", "action.feature", None, "KEY", "the actions; default: action"),
+    ),
+    "the robot": (
+        ("--control-period", "control_period", float, "S",
+         "length of a control step; default: that of a frame"),
+        ("--frame-skip", "frame_skip", positive, "N",
+         "control steps in a model step; default: 5"),
+        ("--history", None, positive, "N",
+         "model steps of the past that the dynamics sees; default: 1"),
+        ("--image-size", None, size, "HxW",
+         "size of the image that the model sees; default: 64x64"),
+        ("--degrees", None, None, None, "the numbers of joints are degrees; they become rad"),
+        ("--state-names", "state.names", names, "LIST",
+         "entries of the state to use, or a name for each number"),
+        ("--state-source", "state.source", STATE_SOURCES, None,
+         "topic from which mpc reads the state at run time"),
+        ("--angles", "state.angles", names, "LIST",
+         "entries of the state that wrap at +-pi; default: a yaw"),
+        ("--action-names", "action.names", names, "LIST",
+         "entries of the action to use, or a name for each number"),
+        ("--action-kind", "action.kind", ACTION_KINDS, None, "kind of the actions"),
+        ("--action-unit", "action.unit", None, "UNIT", "unit of the action"),
+        ("--action-low", "action.low", numbers, "LIST",
+         "lowest value of each entry of the action; write '=' before a list that begins with a "
+         "minus"),
+        ("--action-high", "action.high", numbers, "LIST",
+         "highest value of each entry of the action; write '=' before a list that begins with a "
+         "minus"),
+        ("--action-rate-limit", "action.rate_limit", numbers, "LIST",
+         "largest change per second of each entry of the action; default: none"),
+    ),
+    "from frames to steps": (
+        ("--action-rule", "action.rule", RULES, None,
+         "use the action at the start of a step (hold), or the mean over it (integrate); "
+         "default: hold"),
+        ("--max-gap", None, float, "S",
+         "longest time between two frames of an episode; default: 0.5"),
+        ("--min-steps", "min_steps", positive, "N",
+         "drop episodes that are shorter; default: 3 model steps"),
+        ("--max-steps", "max_steps", positive, "N",
+         "cut longer episodes into equal parts; default: 300"),
+    ),
+}  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:
@@ -67,82 +105,8 @@ def parser() -> argparse.ArgumentParser:
         help="use what can be read, even if frames are missing")  # fmt: skip
     add("--task", metavar="NAME", help="name of dataset, run and checkpoint; default: my_robot")
     add("--instruction", metavar="TEXT", help="use only the episodes whose task has this text")
-    features = parser.add_argument_group("features; needed only where several fit")
-    add = features.add_argument
-    add("--image", dest="image.feature", metavar="KEY", help="the camera")
-    add("--state", dest="state.feature", metavar="KEY",
-        help="the measured state; default: observation.state")  # fmt: skip
-    add("--no-state", action="store_true", help="use the camera alone, without a measured state")
-    add("--action", dest="action.feature", metavar="KEY", help="the actions; default: action")
-    robot = parser.add_argument_group("the robot")
-    add = robot.add_argument
-    add("--control-period", dest="control_period", type=float, metavar="S",
-        help="length of a control step; default: that of a frame")  # fmt: skip
-    add("--frame-skip", dest="frame_skip", type=positive, metavar="N",
-        help="control steps in a model step; default: 5")  # fmt: skip
-    add("--history", type=positive, metavar="N",
-        help="model steps of the past that the dynamics sees; default: 1")  # fmt: skip
-    add("--image-size", type=_size, metavar="HxW",
-        help="size of the image that the model sees; default: 64x64")  # fmt: skip
-    add("--degrees", action="store_true",
-        help="the numbers of joints are degrees; they become rad")  # fmt: skip
-    add("--state-names", dest="state.names", type=_names, metavar="LIST",
-        help="entries of the state to use, or a name for each number")  # fmt: skip
-    add("--state-source", dest="state.source", choices=STATE_SOURCES,
-        help="topic from which mpc reads the state at run time")  # fmt: skip
-    add("--angles", dest="state.angles", type=_names, metavar="LIST",
-        help="entries of the state that wrap at +-pi; default: a yaw")  # fmt: skip
-    add("--action-names", dest="action.names", type=_names, metavar="LIST",
-        help="entries of the action to use, or a name for each number")  # fmt: skip
-    add("--action-kind", dest="action.kind", choices=ACTION_KINDS, help="kind of the actions")
-    add("--action-unit", dest="action.unit", metavar="UNIT", help="unit of the action")
-    for side in ("low", "high"):
-        add(f"--action-{side}", dest=f"action.{side}", type=_numbers, metavar="LIST",
-            help=f"{side}est value of each entry of the action; write '=' before a list that "
-            "begins with a minus")  # fmt: skip
-    add("--action-rate-limit", dest="action.rate_limit", type=_numbers, metavar="LIST",
-        help="largest change per second of each entry of the action; default: none")  # fmt: skip
-    steps = parser.add_argument_group("from frames to steps")
-    add = steps.add_argument
-    add("--action-rule", dest="action.rule", choices=RULES,
-        help="use the action at the start of a step (hold), or the mean over it (integrate); "
-        "default: hold")  # fmt: skip
-    add("--max-gap", type=float, metavar="S",
-        help="longest time between two frames of an episode; default: 0.5")  # fmt: skip
-    add("--min-steps", dest="min_steps", type=positive, metavar="N",
-        help="drop episodes that are shorter; default: 3 model steps")  # fmt: skip
-    add("--max-steps", dest="max_steps", type=positive, metavar="N",
-        help="cut longer episodes into equal parts; default: 300")  # fmt: skip
+    add_groups(parser, _GROUPS)
     return parser
-
-
-_NOT_SETTINGS = {
-    "folder", "list", "config", "dataset", "append", "accept_damaged", "image_size", "max_gap",
-    "no_state", "instruction", "degrees",
-}  # fmt: skip
-
-
-def settings(options: argparse.Namespace) -> BagConfig:
-    """Return the settings that parsed options select.
-
-    Args:
-        options: Parsed options of `parser`.
-
-    Raises:
-        BagConfigError: A setting is unknown or not accepted.
-    """
-    overrides: dict[str, Any] = {"image": {}, "state": {}, "action": {}}
-    for name, value in vars(options).items():
-        if value is not None and name not in _NOT_SETTINGS:
-            section, _, entry = name.rpartition(".")
-            (overrides[section] if section else overrides)[entry] = value
-    if options.image_size is not None:
-        overrides["image"] |= dict(zip(("height", "width"), options.image_size, strict=True))
-    if options.no_state:
-        overrides["state"]["names"] = []
-    if options.max_gap is not None:
-        overrides["image"]["max_gap"] = overrides["state"]["max_gap"] = options.max_gap
-    return BagConfig.load(options.config, overrides)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -168,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(found(folder))
         if options.list:
             return 0
-        config = settings(options)
+        config = settings_of(options, {"folder", "instruction", "degrees"})
         path = options.dataset or data_directory(config.task)
         with writing(path, "import_lerobot"):
             _import(folder, options, config, path, recorded_command("import_lerobot", arguments))

@@ -26,12 +26,11 @@ from wm_mpc.data.resample import (
     pieces,
     runs,
     split_at_gaps,
+    within_limits,
 )
 from wm_mpc.data.setpoints import Setpoints
 from wm_mpc.spec import RobotSpec
 from wm_mpc.units import SECOND, STAMP_TOLERANCE
-
-_LIMIT_TOLERANCE = 1e-6  # share of the range; allows for rounding to float32
 
 
 @dataclasses.dataclass
@@ -175,7 +174,7 @@ def _draft_segment(
                 drafts.dropped[reason] += last - first
                 continue
             for a, b in pieces(first, last, config.max_steps):
-                limited = _limited(actions[a:b], spec, drafts)
+                limited = within_limits(actions[a:b], spec.action, drafts.clipped)
                 states_there = rows[a : b + 1].astype(np.float32)
                 drafts.episodes.append(
                     Draft(pick[a : b + 1], states_there, limited, ages[a : b + 1])
@@ -221,16 +220,6 @@ def _within(moments: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarr
     """Whether any of the ascending moments is within (begin, end], for each interval."""
     first = np.searchsorted(moments, begin + STAMP_TOLERANCE, "right")
     return np.searchsorted(moments, end + STAMP_TOLERANCE, "right") > first
-
-
-def _limited(actions: np.ndarray, spec: RobotSpec, drafts: Drafts) -> np.ndarray:
-    """The actions as float32 inside the limits; counts the clipped ones in `drafts`."""
-    low, high = np.asarray(spec.action.low), np.asarray(spec.action.high)
-    slack = _LIMIT_TOLERANCE * (high - low)
-    outside = (actions < low - slack) | (actions > high + slack)
-    for name, count in zip(spec.action.names, outside.sum(0).tolist(), strict=True):
-        drafts.clipped[name] += count
-    return np.clip(actions, low, high).astype(np.float32)
 
 
 def repeated_stamps(role: str, stream: Stream) -> str:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from wm_mpc.control.timeline import FOREVER, Timeline
+from wm_mpc.spec import ActionSpec
 from wm_mpc.units import SECOND, STAMP_TOLERANCE, wrapped
 
+_LIMIT_TOLERANCE = 1e-6  # share of the range; allows for rounding to float32
 _PHASES = 20  # delays within a period that are compared
 
 
@@ -226,6 +229,25 @@ def commands_of_plans(
         )
     times, until, values = timeline.pieces()
     return Commands(times, values, until, rest)
+
+
+def within_limits(actions: np.ndarray, spec: ActionSpec, clipped: Counter[str]) -> np.ndarray:
+    """Clip actions to their limits.
+
+    Args:
+        actions: (steps, action size), in the action's unit.
+        spec: The actions.
+        clipped: Receives the number of actions outside the limits, by name.
+
+    Returns:
+        float32 (steps, action size).
+    """
+    low, high = np.asarray(spec.low), np.asarray(spec.high)
+    slack = _LIMIT_TOLERANCE * (high - low)
+    outside = (actions < low - slack) | (actions > high + slack)
+    for name, count in zip(spec.names, outside.sum(0).tolist(), strict=True):
+        clipped[name] += count
+    return np.clip(actions, low, high).astype(np.float32)
 
 
 def split_at_gaps(times: np.ndarray, max_gap: int) -> list[slice]:

@@ -86,9 +86,9 @@ def write_summary(run: Path, picture: Path) -> Path:
     Raises:
         OSError: A file cannot be read or written.
     """
-    told = summary.report(json.loads((run / "metrics.json").read_text(encoding="utf-8")))
-    write(run / "report.md", told.text + "\n")
-    save_page(told, run / "report.html", picture)
+    report = summary.report(json.loads((run / "metrics.json").read_text(encoding="utf-8")))
+    write(run / "report.md", report.text + "\n")
+    save_page(report, run / "report.html", picture)
     return run / "report.html"
 
 

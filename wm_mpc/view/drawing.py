@@ -175,8 +175,10 @@ def _write_captions(canvas: np.ndarray, view: View, stage: Stage, *, dark: bool)
         _blend(canvas, since, (left, middle - since.shape[0] // 2 + 2), _FAINT[dark])
         left += since.shape[1] + 10
     if view.episode is not None:
-        told = f"{view.episode.task}   episode {view.episode.episode}   step {view.episode.steps}"
-        right = _text(told, small)
+        caption = (
+            f"{view.episode.task}   episode {view.episode.episode}   step {view.episode.steps}"
+        )
+        right = _text(caption, small)
         place = stage.width - 4 - right.shape[1], middle - right.shape[0] // 2 + 2
         if place[0] > left:
             _blend(canvas, right, place, _FAINT[dark])

@@ -22,11 +22,10 @@ from wm_mpc.data.resample import (
     pieces,
     runs,
     split_at_gaps,
+    within_limits,
 )
 from wm_mpc.spec import RobotSpec
 from wm_mpc.units import SECOND, STAMP_TOLERANCE
-
-_LIMIT_TOLERANCE = 1e-6  # share of the range; allows for rounding to float32
 
 
 @dataclasses.dataclass
@@ -170,12 +169,12 @@ def _parts(rows: Rows, source: Source, config: BagConfig, outcome: Outcome) -> I
     period = spec.control_period * SECOND
     tolerance = max(STAMP_TOLERANCE, round(config.image.tolerance * period))
     commands = Commands(times[is_finite], actions[is_finite], times[is_finite], None)
-    columns = [spec.state.names.index(name) for name in spec.state.angles]
+    max_gap = round(config.state.max_gap * SECOND)
     for gap in gaps:
         at = freshest_moments(times[gap], period, tolerance)
         frames = gap.start + latest(times[gap], at, tolerance)
         rows_there, measured = interpolate(
-            times[is_finite], states[is_finite], at, round(config.state.max_gap * SECOND), columns
+            times[is_finite], states[is_finite], at, max_gap, spec.state.angle_columns
         )
         present = measured & is_finite[frames]
         if config.action.rule == "integrate":
@@ -188,14 +187,5 @@ def _parts(rows: Rows, source: Source, config: BagConfig, outcome: Outcome) -> I
                 outcome.left_out[reason] += len(np.unique(frames[first : last + 1]))
                 continue
             for a, b in pieces(first, last, config.max_steps):
-                limited = _limited(wanted[a:b], spec, outcome)
+                limited = within_limits(wanted[a:b], spec.action, outcome.clipped)
                 yield _Part(frames[a : b + 1], rows_there[a : b + 1].astype(np.float32), limited)
-
-
-def _limited(actions: np.ndarray, spec: RobotSpec, outcome: Outcome) -> np.ndarray:
-    low, high = np.asarray(spec.action.low), np.asarray(spec.action.high)
-    slack = _LIMIT_TOLERANCE * (high - low)
-    outside = (actions < low - slack) | (actions > high + slack)
-    for name, count in zip(spec.action.names, outside.sum(0).tolist(), strict=True):
-        outcome.clipped[name] += count
-    return np.clip(actions, low, high).astype(np.float32)

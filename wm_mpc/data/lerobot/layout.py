@@ -249,9 +249,9 @@ class LeRobotFolder:
                 f"meta/ does not say where the video of {key} for episode {episode} is: {error!r}"
             ) from None
 
-    def _compare(self, found: Counter[int], told: dict[int, int]) -> None:
+    def _compare(self, found: Counter[int], claimed: dict[int, int]) -> None:
         """Note what `meta/` claims and the files do not have, and the other way round."""
-        for number, length in told.items():
+        for number, length in claimed.items():
             if length >= 0 and found[number] < length:
                 self.lost.append(f"episode {number} has {found[number]} of {length} frames")
             elif 0 <= length < found[number]:

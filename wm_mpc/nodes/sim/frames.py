@@ -44,7 +44,7 @@ class FramesPublisher:
         self._moving = node.create_publisher(self._message, "/tf", qos.TRANSFORMS)
         self._still = node.create_publisher(self._message, "/tf_static", qos.LATCHED)
         now = node.get_clock().now().nanoseconds
-        self._still.publish(self._told(self._frames.still, now))
+        self._still.publish(self._message_of(self._frames.still, now))
 
     def publish(self, now: int) -> None:
         """Send where the moving frames are.
@@ -53,9 +53,9 @@ class FramesPublisher:
             now: Time of the simulation, ns.
         """
         if self._message is not None:
-            self._moving.publish(self._told(self._frames.moving(self._simulation), now))
+            self._moving.publish(self._message_of(self._frames.moving(self._simulation), now))
 
-    def _told(self, transforms: Iterable[Transform], now: int) -> Any:
+    def _message_of(self, transforms: Iterable[Transform], now: int) -> Any:
         assert self._message is not None
         return self._message(transforms=[to_message(each, now) for each in transforms])
 

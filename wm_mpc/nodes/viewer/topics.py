@@ -172,8 +172,8 @@ class Topics:
             try:
                 self._model.on_learner(from_diagnostics(each, LearnerStatus))
             except MessageError as error:
-                told = f"learner/progress: {error}"
-                self._node.get_logger().warning(told, throttle_duration_sec=10.0)
+                reason = f"learner/progress: {error}"
+                self._node.get_logger().warning(reason, throttle_duration_sec=10.0)
 
     def _on_episode(self, message: DiagnosticStatus) -> None:
         try:

@@ -36,7 +36,7 @@ class Imagination:
         self._strip.visible = False
         self._strip_at = 0.0
         self._shown: dict[str, int] = {}
-        self._told = ""
+        self._heading = ""
 
     def render(self, view: View) -> None:
         """Show what has changed."""
@@ -56,13 +56,13 @@ class Imagination:
         has_plan = imagined is not None
         if self._strip.visible != has_plan:
             self._strip.visible = has_plan
-        told = (
+        title = (
             "What the model imagines, step by step"
             if has_plan
             else "No plan at present, so nothing is imagined."
         )
-        if told != self._told:
-            self._told, self._title.content = told, heading(told)
+        if title != self._heading:
+            self._heading, self._title.content = title, heading(title)
 
     def _is_new(self, what: str, picture: Picture) -> bool:
         is_new = self._shown.get(what) != picture.number
