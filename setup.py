@@ -23,6 +23,7 @@ EXECUTABLES = {
     "import_bag": "wm_mpc.cli.import_bag:main",
     "import_lerobot": "wm_mpc.cli.import_lerobot:main",
     "export_lerobot": "wm_mpc.cli.export_lerobot:main",
+    "learn": "wm_mpc.cli.learn:main",
     "train": "wm_mpc.cli.train:main",
     "calibrate": "wm_mpc.cli.calibrate:main",
     "ablate": "wm_mpc.cli.ablate:main",

@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from wm_mpc.arguments import positive
+from wm_mpc.cli.import_bag import Bar, bar
 from wm_mpc.cli.import_options import Option, add_groups, names, numbers, settings_of, size
 from wm_mpc.data.bag_config import RULES, BagConfig, BagConfigError
 from wm_mpc.data.episodes import Dataset, DatasetError
@@ -118,7 +117,20 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         Exit code.
     """
-    options = parser().parse_args(arguments)
+    return run(parser().parse_args(arguments), recorded_command("import_lerobot", arguments), bar)
+
+
+def run(options: argparse.Namespace, command: str, bar: Bar) -> int:
+    """Run the command with parsed options.
+
+    Args:
+        options: Parsed options of `parser`.
+        command: Command line that the dataset records.
+        bar: Makes the progress bars.
+
+    Returns:
+        Exit code.
+    """
     try:
         from wm_mpc.data.lerobot.layout import LeRobotError, LeRobotFolder
     except ImportError as error:
@@ -135,7 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = settings_of(options, {"folder", "instruction", "degrees"})
         path = options.dataset or data_directory(config.task)
         with writing(path, "import_lerobot"):
-            _import(folder, options, config, path, recorded_command("import_lerobot", arguments))
+            _import(folder, options, config, path, command, bar)
     except (LeRobotError, BagConfigError, DatasetError) as error:
         print(f"import_lerobot: {error}", file=sys.stderr)
         return 1
@@ -146,7 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _import(
-    folder: Any, options: argparse.Namespace, config: BagConfig, path: Path, command: str
+    folder: Any, options: argparse.Namespace, config: BagConfig, path: Path, command: str, bar: Bar
 ) -> None:
     from wm_mpc.data import import_journal
     from wm_mpc.data.import_journal import present
@@ -167,8 +179,8 @@ def _import(
     with contextlib.ExitStack() as stack:
         stack.enter_context(import_journal.whole_import(dataset))
         first = max(dataset.indices(), default=-1) + 1
-        bar = stack.enter_context(tqdm(desc="import", unit="frame", leave=False))
-        outcome = import_episodes(folder, source, dataset, config, options.instruction, bar.update)
+        advance = stack.enter_context(bar(None, "import", "frame"))
+        outcome = import_episodes(folder, source, dataset, config, options.instruction, advance)
         entry = {"command": command, "lerobot": folder.path.name, "frames": outcome.frames,
                  "used": outcome.used, "left_out": dict(outcome.left_out)}  # fmt: skip
         import_journal.enter(dataset, first, entry)
