@@ -92,10 +92,10 @@ def test_interrupt_ends_everything_in_three_seconds_and_the_same_command_goes_on
     launch, observer, arguments
 ):
     listener = Listener(observer)
-    command = arguments(1500)
+    command = arguments(700)
     launched = launch(*command)
     observer.wait_until(
-        lambda: any(update > 100 for update in listener.updates("dynamics")), "training", SECONDS
+        lambda: any(update > 40 for update in listener.updates("dynamics")), "training", SECONDS
     )
     pids = launched.pids()
     assert len(pids) == 2, launched.output
