@@ -43,7 +43,7 @@ def dataset(tmp_path_factory):
     from wm_mpc.cli import collect
 
     path = tmp_path_factory.mktemp("episodes") / "wall"
-    assert collect.main(["--dataset", str(path), "--episodes=3", "--steps=60", "--workers=1"]) == 0
+    assert collect.main(["--dataset", str(path), "--episodes=3", "--steps=20", "--workers=1"]) == 0
     return path
 
 
