@@ -148,6 +148,21 @@ class ActionSpec:
                 )
         return ""
 
+    def why_rest_moves(self) -> str:
+        """Say that rest is no standstill, because limits of velocities or efforts exclude zero;
+        empty if it is."""
+        if self.rest_is_measured:
+            return ""
+        rest = self.rest()
+        assert rest is not None
+        moved = [f"{n} {v:g}" for n, v in zip(self.names, rest, strict=True) if v]
+        if not moved:
+            return ""
+        return (
+            f"the limits of the actions exclude 0, so a hold commands {', '.join(moved)} and does "
+            "not stop the robot; limits of a robot that can stop include 0"
+        )
+
     def unmeasured(self, measured: Mapping[str, float] | None) -> tuple[str, ...]:
         """Name the positions that must still be measured before rest is known.
 

@@ -78,9 +78,12 @@ def _import(options: argparse.Namespace, config: BagConfig, command: str, bar: B
     from wm_mpc.data.bag_import import draft_episodes, write_episodes
     from wm_mpc.data.bag_spec import describe
     from wm_mpc.data.bag_streams import read_streams
+    from wm_mpc.data.extending import check_extends
 
     path = options.dataset or data_directory(config.task)
     dataset = import_journal.present(path, append=options.append)
+    if dataset is not None:
+        check_extends(config, dataset.spec)
     provenance = {
         "command": command,
         "code": code_version(),

@@ -49,6 +49,8 @@ _GROUPS: dict[str, tuple[Option, ...]] = {
          "model steps of the past that the dynamics sees; default: 1"),
         ("--image-size", None, size, "HxW",
          "size of the image that the model sees; default: 64x64"),
+        ("--image-range", "image.value_range", numbers, "LOW,HIGH",
+         "values that become black and white, for pictures with more than 8 bits"),
         ("--degrees", None, None, None, "the numbers of joints are degrees; they become rad"),
         ("--state-names", "state.names", names, "LIST",
          "entries of the state to use, or a name for each number"),
@@ -161,6 +163,7 @@ def _import(
     folder: Any, options: argparse.Namespace, config: BagConfig, path: Path, command: str, bar: Bar
 ) -> None:
     from wm_mpc.data import import_journal
+    from wm_mpc.data.extending import check_extends
     from wm_mpc.data.import_journal import present
     from wm_mpc.data.lerobot.description import describe
     from wm_mpc.data.lerobot.importing import import_episodes
@@ -168,6 +171,8 @@ def _import(
     from wm_mpc.data.lerobot.report import remarks
 
     dataset = present(path, append=options.append)
+    if dataset is not None:
+        check_extends(config, dataset.spec)
     source = describe(folder, config, None if dataset is None else dataset.spec, options.degrees)
     print("\n".join(["inferred", *(f"  {note}" for note in source.notes)]))
     if folder.lost and not options.accept_damaged:
