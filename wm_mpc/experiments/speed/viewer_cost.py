@@ -252,8 +252,13 @@ def main(args: Sequence[str] | None = None) -> int:
     add("--seconds", type=positive, default=20, help="length of each stretch, s; default: 20")
     add("--pairs", type=positive, default=4, help="stretches of each kind; default: 4")
     add("--browser", help=f"its program; default: the first of {', '.join(BROWSERS)}")
-    add("--flag", action="append", default=[], metavar="ARGUMENT",
-        help="argument of the browser, such as --flag=--disable-gpu; you may repeat this option")  # fmt: skip
+    add(
+        "--flag",
+        action="append",
+        default=[],
+        metavar="ARGUMENT",
+        help="argument of the browser, such as --flag=--disable-gpu; you may repeat this option",
+    )
     add("--out", type=Path, metavar="FILE", help="also save the result, as JSON")
     options = parser.parse_args(args)
     browser = options.browser or next(filter(None, map(shutil.which, BROWSERS)), None)
