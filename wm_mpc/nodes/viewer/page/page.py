@@ -19,9 +19,10 @@ from wm_mpc.nodes.viewer.recording import Recorder
 from wm_mpc.nodes.viewer.remote_parameters import RemoteParameters
 from wm_mpc.view.cards import training_card
 from wm_mpc.view.model import ViewModel
+from wm_mpc.view.pace import Pace
 
-_TEXTS = 0.25  # s between two updates of what people read
-_CHARTS = 0.5  # s between two of the charts
+_TEXTS = 0.5  # s between two updates of what people read
+_CHARTS = 1.0  # s between two of the charts
 _LEFT, _RIGHT = 330, 330  # pixels
 
 
@@ -35,6 +36,7 @@ class Page:
         remote: Parameters of the controller.
         recorder: Makes recordings.
         settings: Gives those of now.
+        pace: At which pictures come.
     """
 
     def __init__(
@@ -45,8 +47,9 @@ class Page:
         remote: RemoteParameters,
         recorder: Recorder,
         settings: Callable[[], ViewerSettings],
+        pace: Pace,
     ) -> None:
-        self._server, self._model = server, model
+        self._server, self._model, self._pace = server, model, pace
         self._commands, self._settings = commands, settings
         dark = settings().theme == "dark"
         gui = server.gui

@@ -43,9 +43,11 @@ div:has(> .wm-source) + div { display: none; }
 }
 .wm-bar > div { height: 100%; border-radius: 3px; background: var(--wm-tone); }
 """
+_IDLE_DPR = 0.05
 # The picture of the stage is an image of viser, hidden where it belongs. This script lays it over
 # viser's canvas, which is for scenes of three dimensions: drawn there, each picture would keep a
 # browser without a graphics card busy for a quarter of a second. Clicks go through to the canvas.
+# viser draws its empty canvas once a second; with few pixels that costs nothing.
 _SCRIPT = f"""
 document.title = "{TITLE}";
 if (!window.wmStage) {{
@@ -53,23 +55,33 @@ if (!window.wmStage) {{
   stage.className = "wm-stage";
   // Panels that are closed take what is in them away.
   document.head.append(document.querySelector(".wm-style").cloneNode(true));
-  let shown = "";
-  setInterval(() => {{
+  let shown = "", source = null;
+  const draw = () => {{
+    if (!source || !source.complete || !source.naturalWidth || source.src === shown) return;
+    shown = source.src;
+    if (stage.width !== source.naturalWidth) stage.width = source.naturalWidth;
+    if (stage.height !== source.naturalHeight) stage.height = source.naturalHeight;
+    stage.getContext("2d").drawImage(source, 0, 0);
+  }};
+  const look = () => {{
     const canvas = document.querySelector("canvas[data-engine]");
     if (!canvas) return;
     const room = canvas.parentElement;
     if (stage.parentElement !== room) {{ room.style.position = "relative"; room.append(stage); }}
     const narrow = room.clientWidth <= {NARROW} * room.clientHeight;
     stage.style.height = narrow ? "{100 * TELEPHONE_SHARE}%" : "100%";
+    const settings = (window.__viserTestpoints || {{}}).devSettings;
+    if (settings) settings.set({{ fixedDpr: {_IDLE_DPR} }});
     const sources = document.querySelectorAll("div:has(> .wm-source) + div img");
-    const source = sources[sources.length - 1];
+    source = sources[sources.length - 1] || null;
     stage.style.opacity = source ? 1 : 0.3;
-    if (!source || !source.complete || !source.naturalWidth || source.src === shown) return;
-    shown = source.src;
-    stage.width = source.naturalWidth;
-    stage.height = source.naturalHeight;
-    stage.getContext("2d").drawImage(source, 0, 0);
-  }}, 40);
+    draw();
+  }};
+  setInterval(look, 500);
+  new MutationObserver((changes) => {{
+    if (source && changes.some((change) => change.target === source))
+      source.decode().then(draw).catch(() => 0);
+  }}).observe(document.body, {{ attributes: true, attributeFilter: ["src"], subtree: true }});
 }}
 """
 # A picture of one pixel, which runs this as soon as it is there.
