@@ -330,3 +330,30 @@ def test_resets_without_stamps_split_at_the_right_picture(imported, bags):
                       action={"topic": "/cmd_vel"})  # fmt: skip
     assert 50 not in result.pictures.tolist()  # the step from it is crossed by the reset
     assert {49, 51} <= set(result.pictures.tolist())
+
+
+@pytest.mark.parametrize("age", [1.0, 6.0, 600.0])
+@pytest.mark.parametrize("later", [(), (7.0, 13.0)])
+def test_a_goal_latched_before_the_recording_is_no_clock(imported, bags, age, later):
+    make = bags.Make()
+    goals = [("/goal", START + 0.01, make.pose_stamped(START - age, 0.0, 0.0, 0.0))]
+    goals += [("/goal", START + t, make.pose_stamped(START + t, 0.0, 0.0, 0.0)) for t in later]
+    result = imported(Drive(), goals, split_at=["/goal"], action={"topic": "/cmd_vel"})
+    assert "clock" not in result.report
+    assert result.fit > 0.99
+    assert result.steps > STEPS - 10
+
+
+@pytest.mark.parametrize("age", [6.0, 600.0])
+def test_a_latched_goal_of_a_robot_whose_clock_is_off_splits_where_it_should(imported, bags, age):
+    make = bags.Make()
+    stamps = [START - age, START + 7.03, START + 13.03]
+    goals = [
+        ("/goal", max(stamp, START + 0.01), make.pose_stamped(stamp - 2.0, 0.0, 0.0, 0.0))
+        for stamp in stamps
+    ]
+    result = imported(Drive(off(-2.0), off(-2.0)), goals, split_at=["/goal"],
+                      action={"topic": "/cmd_vel"})  # fmt: skip
+    assert "with 1 steps" not in result.report
+    assert result.fit > 0.99
+    assert not {70, 130} & set(result.pictures.tolist())

@@ -37,6 +37,7 @@ _CHANGE = 0.1  # s; a latency that changes by more is reported
 _STEADY = 0.05  # s; largest change of a steady processing time
 _FEWEST = 100  # steps that are needed to estimate a delay
 _DRIFT = 0.05  # share; clocks of computers drift by less
+_LATCHED = 3 * SECOND  # ns; a recorder hears all publishers within this time
 _START = 2.0  # s; a trajectory starts within this time before or after its arrival
 _RECORDER = ClockOffset.constant(0.0)
 _REMEDY = (
@@ -80,10 +81,14 @@ def put_on_one_clock(streams: Streams, period: float, config: BagConfig) -> list
     notes: list[str] = []
     if not isinstance(config.stamp_offset, float):
         _align_publishers(streams, period, notes)
+    begin = min((int(s.received.min()) for s in named.values() if len(s.received)), default=0)
     stamped = {
-        role: _Stamped(role, ClockOffset.measured(*stream.stamped(), _step(period)))
-        for role, stream in named.items()
-        if len(stream.stamped()[0])
+        role: _Stamped(role, ClockOffset.measured(received, stamps, _step(period)))
+        for role, (received, stamps) in (
+            (role, _sent_while_recording(*stream.stamped(), begin))
+            for role, stream in named.items()
+        )
+        if len(received)
     }
     if isinstance(config.stamp_offset, float):
         offset = ClockOffset.constant(config.stamp_offset * SECOND)
@@ -125,6 +130,20 @@ def _align_publishers(streams: Streams, period: float, notes: list[str]) -> None
                 "arrival; they are moved by this time. --stamps receive uses arrival times for all "
                 "streams"
             )
+
+
+def _sent_while_recording(
+    received: np.ndarray, stamps: np.ndarray, begin: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The messages without a latched one, which arrives as the recording begins however old it
+    is."""
+    if not len(received):
+        return received, stamps
+    first = int(received.argmin())
+    if stamps[first] < begin - _CAMERA * SECOND and received[first] - begin < _LATCHED:
+        there = np.arange(len(received)) != first
+        return received[there], stamps[there]
+    return received, stamps
 
 
 def _step(period: float) -> int:
@@ -264,7 +283,7 @@ def _say(
         role
         for role in named
         if (stamped[role].clock if role in stamped else _RECORDER) is not home
-        and (role in stamped or named[role].read)
+        and (role in stamped or (named[role].read and not len(named[role].stamped()[0])))
     ]
     for roles in off.values():
         clock = stamped[roles[0]].clock
