@@ -67,9 +67,7 @@ class PushTWorld(GymnasiumTask):
             low=(-MAX_SPEED, -MAX_SPEED),
             high=(MAX_SPEED, MAX_SPEED),
         ),
-        state=StateSpec(
-            names=("x", "y", "vx", "vy"), unit=("m", "m", "m/s", "m/s"), source="odom"
-        ),
+        state=StateSpec(names=("x", "y", "vx", "vy"), unit=("m", "m", "m/s", "m/s"), source="odom"),
         image=ImageSpec(64, 64),
         control_period=0.1,
         frame_skip=5,

@@ -108,9 +108,7 @@ def distance_to_block(block: np.ndarray, angle: float, point: np.ndarray) -> flo
     return min(float(np.linalg.norm(each)) for each in outside)
 
 
-def _past(
-    block: np.ndarray, angle: float, agent: np.ndarray, direction: np.ndarray
-) -> np.ndarray:
+def _past(block: np.ndarray, angle: float, agent: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """Bend a direction (2,) sideways if the block is in the way."""
     if distance_to_block(block, angle, agent + 30.0 * direction) > _AGENT + 4.0:
         return direction
