@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("gymnasium")
-for package in ("stable-worldmodel", "pymunk", "pygame", "shapely"):
-    if package not in {d.name for d in importlib.metadata.distributions()}:
-        pytest.skip(f"{package} is not installed (the extra `worlds`)", allow_module_level=True)
+if not {"stable-worldmodel", "pymunk", "pygame", "shapely"} <= {
+    d.name for d in importlib.metadata.distributions()
+}:
+    pytest.skip("the packages of the extra `worlds` are not all here", allow_module_level=True)
 
 from wm_mpc.sim.collection import record_episode
 from wm_mpc.sim.engine import episode_rng
