@@ -26,6 +26,29 @@ _DOMAINS = range(20, 100)
 # (ros2/rmw_fastrtps#792) and a busy machine stalls one for seconds: a second failure counts.
 _LIVE = {"ros", "launch"}
 _LIVE_FOLDERS = {"launch", "nodes"}
+# The files that take longest begin first, so that no process works alone at the end; those that
+# compute between those that wait.
+_LONGEST = (
+    "experiments/faults/test_faults.py",
+    "training/test_trainer.py",
+    "sim/test_workers.py",
+    "nodes/test_learner.py",
+    "docs/test_extending.py",
+    "launch/test_train_launch.py",
+    "nodes/test_goals.py",
+    "training/test_processes.py",
+    "nodes/viewer/test_browser.py",
+    "nodes/test_mpc.py",
+    "nodes/test_client.py",
+    "launch/test_sim_launch.py",
+    "nodes/test_any_message.py",
+    "launch/test_included.py",
+    "training/test_odd_recordings.py",
+    "cli/test_ablate.py",
+    "launch/test_robot_launch.py",
+    "training/test_calibration.py",
+    "nodes/test_sim.py",
+)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
@@ -40,6 +63,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.live if is_live else pytest.mark.computing)
         if has_reruns and (is_live or marks & {"slow", "timing"}):
             item.add_marker(pytest.mark.flaky(reruns=1))
+    ranks = {here / name: rank for rank, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 def free_domain() -> Iterator[int]:

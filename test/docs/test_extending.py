@@ -109,6 +109,7 @@ settings = {
     "horizon": 2, "representation_updates": 2, "representation_batch": 2, "embedding_updates": 1,
     "proposals_updates": 1, "dynamics_updates": 2, "dynamics_batch": 4, "validation": 0.3,
     "threads": 1, "checkpoint_interval": 1e-9, "sharpen": {"updates": 41, "batch": 4},
+    "random": {"count": 4, "steps": 2},
     "architecture": {
         "keypoints": 4, "encoder_width": 4, "decoder_width": 4, "hidden": 32
     },
@@ -241,9 +242,8 @@ def copy_with(tmp_path_factory):
 
     def make(name):
         root = tmp_path_factory.mktemp(name)
-        unneeded = shutil.ignore_patterns("__pycache__")
-        for folder in ("wm_mpc", "config"):
-            shutil.copytree(ROOT / folder, root / folder, ignore=unneeded)
+        for folder in ("wm_mpc", "config"):  # with what Python has compiled
+            shutil.copytree(ROOT / folder, root / folder)
         return root, add(name, root)
 
     return make
@@ -346,7 +346,7 @@ def repository(tmp_path_factory):
     root = tmp_path_factory.mktemp("repository")
     folders = ("wm_mpc", "config", "docs", "launch", "tools")
     for folder in folders:
-        unneeded = shutil.ignore_patterns("__pycache__", "measured")
+        unneeded = shutil.ignore_patterns("measured")
         shutil.copytree(ROOT / folder, root / folder, ignore=unneeded)
     for file in ("README.md", "setup.py"):
         shutil.copy(ROOT / file, root / file)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -259,3 +261,15 @@ def test_saved_file_has_the_permissions_of_any_new_file(checkpoint):
     other = checkpoint.with_name("other")
     other.touch()
     assert stat.S_IMODE(checkpoint.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)
+
+
+def test_loading_imports_no_compiler_and_no_algebra(checkpoint):
+    """TorchDynamo and SymPy: a second before a node can plan. `torch.eye` of the device "meta" and
+    `to_empty` import them."""
+    program = (
+        "import sys; from wm_mpc.model.checkpoint import load_checkpoint\n"
+        f"load_checkpoint({str(checkpoint)!r})\n"
+        "print([name for name in ('torch._dynamo', 'sympy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stdout + done.stderr

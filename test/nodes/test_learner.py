@@ -110,6 +110,11 @@ class RunningLearner(RunningNode):
     def training_pid(self):
         return self.node._process.pid
 
+    def let_training(self, run):
+        """The process of the training runs on, or stands still: nobody looks at it."""
+        with contextlib.suppress(AttributeError, ProcessLookupError):
+            os.kill(self.training_pid(), signal.SIGCONT if run else signal.SIGSTOP)
+
 
 @pytest.fixture
 def start_learner(observer, dataset, tmp_path):
@@ -135,16 +140,20 @@ def ongoing(dataset, tmp_path_factory):
         observer = stack.enter_context(contextlib.closing(Observer(domain)))
         values = {"dataset": str(dataset), "run": str(folder / "run"), "workers": "1", "nice": 0}
         learner = RunningLearner(observer, **values, config=str(config))
-        yield stack.enter_context(contextlib.closing(learner))
+        stack.enter_context(contextlib.closing(learner))
+        yield learner
+        learner.let_training(run=True)
 
 
 @pytest.fixture
 def training(ongoing):
-    """A learner in the middle of an endless training."""
+    """A learner in the middle of an endless training, which stands still between tests."""
+    ongoing.let_training(run=True)
     if ongoing.values.get("state") in ("failed", "stopped"):
         assert ongoing.call("start").success
     ongoing.wait_for_update("dynamics", 1)
-    return ongoing
+    yield ongoing
+    ongoing.let_training(run=False)
 
 
 def is_alive(pid):

@@ -8,6 +8,17 @@ from torch import Tensor, nn
 _WIDTH = 64
 
 
+def diagonal(rows: int, columns: int, value: float = 1.0) -> Tensor:
+    """Return a matrix (rows, columns) of a value on its diagonal and zeros elsewhere.
+
+    On the device "meta", `torch.eye` and products are Python code that imports TorchDynamo and
+    SymPy: one more second before a program that loads a checkpoint can plan.
+    """
+    matrix = torch.zeros(rows, columns)
+    matrix.diagonal().fill_(value)
+    return matrix
+
+
 class TemporalEmbedding(nn.Module):
     """Maps the scene part of a latent to the embedding. Near means: soon reached from each other.
 
@@ -36,7 +47,7 @@ class TemporalEmbedding(nn.Module):
         last = self.curved[-1]
         assert isinstance(last, nn.Linear)
         with torch.no_grad():
-            self.linear.weight.copy_(torch.eye(size, scene_size))
+            self.linear.weight.copy_(diagonal(size, scene_size))
             self.linear.bias.zero_()
             last.weight.zero_()
             last.bias.zero_()

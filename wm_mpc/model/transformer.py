@@ -115,8 +115,12 @@ class _Block(nn.Module):
             nn.LayerNorm(hidden), nn.Linear(hidden, 2 * hidden), nn.SiLU(),
             nn.Linear(2 * hidden, hidden),
         )  # fmt: skip
-        slopes = 2.0 ** (-8.0 * torch.arange(1, heads + 1) / heads)
-        self.distance_bias = nn.Parameter(-slopes[:, None] * torch.arange(context))
+        # Computed on the processor: on the device "meta", these operations import SymPy.
+        slopes = 2.0 ** (-8.0 * torch.arange(1, heads + 1, device="cpu") / heads)
+        bias = -slopes[:, None] * torch.arange(context, device="cpu")
+        self.distance_bias = nn.Parameter(torch.empty(heads, context))
+        with torch.no_grad():
+            self.distance_bias.copy_(bias)
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs of new tokens (batch, new, hidden), and the newest keys and values for the next

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from wm_mpc.model.dynamics import Carry, Dynamics, GruDynamics
-from wm_mpc.model.embedding import TemporalEmbedding
+from wm_mpc.model.embedding import TemporalEmbedding, diagonal
 from wm_mpc.model.encoder import BlobDecoder, KeypointEncoder
 from wm_mpc.model.gru_rollout import FusedWeights, fused_rollout
 from wm_mpc.model.proposals import PlanProposals
@@ -196,8 +196,9 @@ class WorldModel(nn.Module):
         self.register_buffer("state_mean", torch.zeros(spec.state.size))
         self.register_buffer("state_std", torch.ones(spec.state.size))
         self.register_buffer("scene_mean", torch.zeros(self.scene_size))
-        self.register_buffer("scene_map", _SCENE_SCALE * torch.eye(self.scene_size))
-        self.register_buffer("scene_unmap", torch.eye(self.scene_size) / _SCENE_SCALE)
+        size = self.scene_size
+        self.register_buffer("scene_map", diagonal(size, size, _SCENE_SCALE))
+        self.register_buffer("scene_unmap", diagonal(size, size, 1.0 / _SCENE_SCALE))
         poses = len(sizes.pose_names)
         self.register_buffer("pose_weight", torch.zeros(poses, self.scene_size))
         self.register_buffer("pose_bias", torch.zeros(poses))
