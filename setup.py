@@ -168,7 +168,14 @@ setup(
         "ray": ["ray[client]"],  # simulators on a cluster
         # The worlds of tasks that somebody else wrote, just these versions. What stable-worldmodel
         # requires besides can be left out (docs/extend/environment.md).
-        "worlds": ["gymnasium==1.4.0", "loguru==0.7.3", "stable-worldmodel==0.1.1"],
+        "worlds": [
+            "gymnasium==1.4.0",
+            "loguru==0.7.3",
+            "stable-worldmodel==0.1.1",
+            "pygame==2.6.1",
+            "pymunk==7.3.1",
+            "shapely==2.2.0",
+        ],
         # What `benchmark` compares with, just these versions, and what they import.
         "bench": [
             "stable-worldmodel==0.1.1",

@@ -15,9 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from docs_site import measured, measured_speed, pages, sources
+from docs_site import measured, measured_speed, pages, sources, worlds
 
-MAKERS = {**sources.MAKERS, **measured.MAKERS, **measured_speed.MAKERS}
+MAKERS = {**sources.MAKERS, **measured.MAKERS, **measured_speed.MAKERS, **worlds.MAKERS}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -100,6 +100,35 @@ def test_warm_start_is_the_last_plan_shifted_by_the_steps_passed(passed):
     assert after == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("kind", ["velocity", "position"])
+def test_plan_is_kept_unless_another_is_better_by_the_margin(kind, init):
+    state = PLACE if kind == "position" else 0.1
+    ends = {}
+    for keep in (0.0, 0.01, 0.9):
+        controller = make_controller(kind=kind)
+        before = plan(controller, 0.0, IDLE, state=state).actions
+        config = dataclasses.replace(SEARCHING, keep=keep, init=init, iterations=20)
+        after = plan(controller, PERIOD, config, seed=5, state=state)
+        ends[keep] = after.actions, after.result.cost
+        kept = np.concatenate([before[1:], before[-1:]])
+        is_kept = after.actions == pytest.approx(kept, abs=1e-6)
+        assert is_kept == (keep == 0.9)
+    assert ends[0.0][1] < ends[0.9][1]
+    assert ends[0.01][0] == pytest.approx(ends[0.0][0], abs=1e-6)
+
+
+def test_plan_is_not_kept_where_there_is_none_or_none_is_wanted():
+    config = dataclasses.replace(SEARCHING, keep=0.9)
+    first = plan(make_controller(), config=config)
+    assert first.actions == pytest.approx(plan(make_controller()).actions)
+    for changes in ({"warm_start": False}, {"keep": 0.0}):
+        controller = make_controller()
+        before = plan(controller, 0.0, config).actions
+        after = plan(controller, PERIOD, dataclasses.replace(config, **changes), seed=5).actions
+        assert after[:-1] != pytest.approx(before[1:], abs=1e-3)
+
+
 def test_warm_start_of_a_position_robot_stays_at_the_last_position():
     controller = make_controller(kind="position")
     before = plan(controller, 0.0, state=PLACE).actions

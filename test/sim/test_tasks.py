@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 
 import numpy as np
@@ -16,16 +17,41 @@ STEPS = 40
 
 @pytest.fixture(scope="module", params=sorted(TASKS))
 def simulation(request):
-    needed = {"two_room": "stable_worldmodel"}.get(request.param)
-    if needed and importlib.util.find_spec(needed) is None:
-        pytest.skip(f"{needed} is not installed (the extra `worlds`)")
+    worlds = {"two_room": ("stable_worldmodel",), "pusht": ("stable_worldmodel", "pymunk")}
+    for needed in worlds.get(request.param, ()):
+        if importlib.util.find_spec(needed) is None:
+            pytest.skip(f"{needed} is not installed (the extra `worlds`)")
     with simulate(make_task(request.param)) as simulation:
         yield simulation
 
 
 @pytest.fixture(scope="module")
 def episodes(simulation):
-    return [record_episode(simulation, 0, index, STEPS) for index in range(4)]
+    recorded = [record_episode(simulation, 0, index, STEPS) for index in range(4)]
+    if simulation.task.spec.task == "pusht":
+        return [until_pinched(episode) for episode in recorded]
+    return recorded
+
+
+def until_pinched(episode):
+    """The episode of `pusht` until the block touches a wall and the agent at once.
+
+    From then on, its solver goes through the contacts in an order that nobody can read or set, so
+    the block goes on a little differently.
+    """
+    for step, state in enumerate(episode.simulator_states):
+        contacts = np.floor(state[10:].reshape(-1, 16)[:, 0])
+        if np.isin(contacts, (1, 2, 3, 4)).any():
+            end = max(step - 1, 1)
+            return dataclasses.replace(
+                episode,
+                images=episode.images[: end + 1],
+                states=episode.states[: end + 1],
+                actions=episode.actions[:end],
+                simulator_states=episode.simulator_states[: end + 1],
+                poses=episode.poses[: end + 1],
+            )
+    return episode
 
 
 def replay(simulation, episode, first):

@@ -11,8 +11,10 @@ from tqdm import tqdm
 from wm_mpc.arguments import positive, seed
 from wm_mpc.data.disturbances import DisturbanceError, describe_kinds, parse_disturbances
 from wm_mpc.experiments.common.journal import JournalError
-from wm_mpc.experiments.common.protocol import LOOPS, Benchmark
+from wm_mpc.experiments.common.policies import EXPERT, POLICIES, REPLAY
+from wm_mpc.experiments.common.protocol import LOOPS, WITHOUT_MODEL, Benchmark
 from wm_mpc.experiments.common.settings import planner_names, task_settings
+from wm_mpc.experiments.common.swm import BUDGET, NAME, OFFSET, SEED
 from wm_mpc.experiments.common.variants import (
     Checkpoint,
     check_fits,
@@ -43,6 +45,14 @@ loops:
           node sim draws them from the stream "evaluate" (its default is "node").
 
 true_simulator is a ceiling, not a planner: it searches in the simulator itself, by the true state.
+So are expert (the environment's own policy, where it has one) and replay (what was done in the
+recording, with --protocol swm). random, any action, is the floor.
+
+protocols:
+  own   start and goal as the task draws them; no start is at its goal
+  swm   as stable-worldmodel evaluates: rows of held-out episodes, drawn by its rule with seed 42;
+        the goal is the state --offset control steps later; twice as many steps; success at any.
+        A second line leaves out the starts that are at their goals already.
 
 disturbances of --disturb, such as none,light:0.8,light:0.9+blur:1 (+: both at once):
   none             pictures as they are, with the guard's image errors
@@ -109,11 +119,16 @@ def parser() -> argparse.ArgumentParser:
     add("--through-ros", action="store_true", help="the same as --loops ros")
     add("--episodes", type=positive, default=50, help="episodes of each cell; default: 50")
     add("--goals", help="kind of goals; default: the first that the task has")
+    add("--protocol", choices=("own", NAME), default="own",
+        help="how starts and goals are drawn (see below); default: own")  # fmt: skip
+    add("--offset", type=positive, metavar="N",
+        help=f"with --protocol {NAME}: control steps from start to goal in the recorded episode; "
+        f"default: {OFFSET}")  # fmt: skip
     add(
         "--steps",
         type=positive,
-        default=100,
-        help="control steps after which an episode ends; default: 100",
+        help=f"control steps after which an episode ends; default: 100, or with --protocol {NAME} "
+        f"{BUDGET} times the offset",
     )
     add("--replan", type=positive, default=1, help="control steps between two plans; default: 1")
     add(
@@ -140,7 +155,8 @@ def parser() -> argparse.ArgumentParser:
         help="with --disturb: the robot stands still where the node would hold; default: it drives "
         "on, which shows if the hold was needed",
     )
-    add("--seed", type=seed, default=7, help="seed of the episodes; default: 7")
+    add("--seed", type=seed,
+        help=f"seed of the episodes; default: 7, or {SEED} with --protocol {NAME}")  # fmt: skip
     add("--threads", type=positive, default=1, help="threads of the planner; default: 1")
     add(
         "--workers",
@@ -218,6 +234,16 @@ def _mistake(options: argparse.Namespace) -> str | None:
         return "true_simulator has no ROS node; use --loops open or closed"
     if options.disturb and "ros" in options.loops:
         return "--disturb works in the loops open and closed; the nodes' camera is not disturbed"
+    if options.protocol != NAME and options.offset:
+        return f"--offset belongs to --protocol {NAME}"
+    if options.protocol == NAME and options.goals:
+        return f"--protocol {NAME} draws the goals itself; leave --goals out"
+    if options.protocol == NAME and "ros" in options.loops:
+        return f"--protocol {NAME} works in the loops open and closed; the node sim draws goals"
+    if options.protocol != NAME and REPLAY in options.planners:
+        return f"{REPLAY} repeats a recorded episode, which only --protocol {NAME} has"
+    if set(options.planners) & set(POLICIES) and options.loops != ["closed"]:
+        return f"{', '.join(POLICIES)} act step by step; use --loops closed"
     if options.guard and not options.disturb:
         return "--guard needs disturbed pictures; use --disturb none,light:0.8, for example"
     if options.films and not options.out:
@@ -237,6 +263,10 @@ def _benchmark(options: argparse.Namespace) -> Benchmark:
             f"task {task_name} draws no goals of kind {goals!r}; accepted: "
             f"{', '.join(task.goal_kinds)}"
         )
+    if EXPERT in options.planners and not hasattr(task, "expert"):
+        raise ValueError(f"task {task_name} has no {EXPERT}; leave it out of --planners")
+    is_swm = options.protocol == NAME
+    offset = (options.offset or OFFSET) if is_swm else None
     return Benchmark(
         task=task_name,
         goals=goals,
@@ -244,14 +274,16 @@ def _benchmark(options: argparse.Namespace) -> Benchmark:
         settings=task_settings(task_name, options.settings),
         planners=tuple(options.planners),
         loops=tuple(options.loops),
-        seed=options.seed,
-        steps=options.steps,
+        seed=options.seed if options.seed is not None else SEED if is_swm else 7,
+        steps=options.steps or (100 if offset is None else BUDGET * offset),
         replan=options.replan,
         open_horizon=options.open_horizon,
         threads=options.threads,
         films=options.films,
         disturbances=tuple(dict.fromkeys(options.disturb)) or ("",),
         guard=options.guard,
+        offset=offset,
+        pairs=options.episodes if is_swm else 0,
     )
 
 
@@ -262,7 +294,7 @@ def _checkpoints(options: argparse.Namespace) -> list[Checkpoint]:
         options.task = options.task or checkpoint.task
         return [checkpoint]
     options.task = options.task or "wall"
-    if options.planners == ["true_simulator"] and not options.variants:
+    if set(options.planners) <= set(WITHOUT_MODEL) and not options.variants:
         return []
     return find_checkpoints(
         options.task, options.variants, options.train_seeds, options.checkpoints

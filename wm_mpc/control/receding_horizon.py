@@ -241,6 +241,9 @@ class RecedingHorizon:
             searching()
         left = budget - (time.perf_counter() - encoded) - min(self._afterwards, 0.1 * budget)
         result = self._planner[1].plan(cost, proposals, budget=left, generator=self._generator)
+        if planner.keep > 0.0 and shifted is not None:
+            rest_of_last = proposals[0 if planner.init == "warm" else 1]
+            result = _kept(result, cost, rest_of_last, planner.keep)
         found = time.perf_counter()
         with torch.no_grad():
             actions = cost.bind(result.actions[None])
@@ -309,3 +312,19 @@ class RecedingHorizon:
     def _seen(self, stamp: float) -> Tensor:
         """The latent observed nearest to a time. The oldest one stands for earlier times."""
         return min(self._history, key=lambda entry: abs(entry[0] - stamp))[1]
+
+
+@torch.no_grad()
+def _kept(result: PlanResult, cost: GoalCost, last: Tensor, margin: float) -> PlanResult:
+    """The rest of the last plan, unless the new one is better by a margin.
+
+    Plans from one control step to the next differ by chance. A robot that follows each for one step
+    only goes to and fro.
+    """
+    if result.status is PlanStatus.FAILED:
+        return result
+    price = float(cost(last[None])[0])
+    if not math.isfinite(price) or result.cost < (1.0 - margin) * price:
+        return result
+    others = torch.cat([result.actions[None], result.candidates])
+    return dataclasses.replace(result, actions=last, cost=price, candidates=others)

@@ -147,6 +147,14 @@ class PlannerConfig:
         "learned first plan (standing still if there is none); the other starts stay the same",
         choices=INITS,
     )
+    keep: float = setting(
+        0.0,
+        "A new plan replaces the rest of the last one only if its cost is lower by this share of "
+        "it; 0: always",
+        "",
+        0.0,
+        0.9,
+    )
     backend: str = setting(
         "native",
         "Arithmetic of planning: compiled for this processor where that is possible, or PyTorch",

@@ -21,7 +21,8 @@ from wm_mpc.sim.engine import EngineError
 NAME = "stable_worldmodel"
 VERSION = "0.1.1"
 INSTALL = (
-    f"pip install --no-deps stable-worldmodel=={VERSION} && pip install gymnasium==1.4.0 loguru"
+    f"pip install --no-deps stable-worldmodel=={VERSION} && pip install gymnasium==1.4.0 loguru "
+    "pygame pymunk==7.3.1 shapely"
 )
 # The base class of its policies converts images by torchvision, which no policy here does.
 _UNUSED = "torchvision"

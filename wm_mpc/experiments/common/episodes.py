@@ -121,6 +121,7 @@ def run_episode(
     replan: int | None = 1,
     budget: float = math.inf,
     watch: Watcher | None = None,
+    begin: Callable[[], Observation] | None = None,
 ) -> EpisodeResult:
     """Reset the simulation and control it until success, or for `steps` control steps.
 
@@ -135,8 +136,10 @@ def run_episode(
             to its end (or for `steps`), also after a success.
         budget: Time for each search, s.
         watch: Called before each step and once at the end.
+        begin: Puts the simulation to a start, sets the goal and returns the first observation;
+            None: both are drawn.
     """
-    observation = draw_episode(simulation, rng)
+    observation = draw_episode(simulation, rng) if begin is None else begin()
     assert simulation.goal is not None
     goal = simulation.goal.observation
     controller.forget()

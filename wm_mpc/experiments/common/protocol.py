@@ -24,7 +24,12 @@ from wm_mpc.experiments.common.ceiling import TrueSimulator
 from wm_mpc.experiments.common.disturbed import DisturbedController, guard_record
 from wm_mpc.experiments.common.episodes import run_episode
 from wm_mpc.experiments.common.films import Film, FilmShelf
+from wm_mpc.experiments.common.policies import POLICIES, Policy
+from wm_mpc.experiments.common.records import Cell as Cell
+from wm_mpc.experiments.common.records import Record as Record
 from wm_mpc.experiments.common.settings import TRUE_SIMULATOR, Settings
+from wm_mpc.experiments.common.swm import NAME as SWM
+from wm_mpc.experiments.common.swm import Pair, Recording
 from wm_mpc.experiments.common.variants import Checkpoint
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.model.world_model import WorldModel
@@ -35,53 +40,8 @@ from wm_mpc.sim.tasks import make_task
 
 LOOPS = ("open", "closed", "ros")
 STREAM = "evaluate"  # one of `wm_mpc.sim.engine.STREAMS`; never used for training
+WITHOUT_MODEL = (TRUE_SIMULATOR, *POLICIES)
 _WARM_UP = 1.0  # s; budget of a planner's first plan, which is the slowest
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """One row of the results.
-
-    Attributes:
-        variant: Name of the variant; "-" for the ceiling, which belongs to none.
-        training_seed: Training seed of the checkpoint.
-        planner: Name of the planner.
-        loop: One of `LOOPS`.
-        disturbance: What happens to the pictures, as `parse_disturbances` reads it; empty: the
-            guard is not measured, and nothing happens to them.
-    """
-
-    variant: str
-    training_seed: int | None
-    planner: str
-    loop: str
-    disturbance: str = ""
-
-    def label(self) -> str:
-        """Name of the cell, for files and messages."""
-        seed = "" if self.training_seed is None else f" s{self.training_seed}"
-        disturbance = f" {self.disturbance}" if self.disturbance else ""
-        return f"{self.variant}{seed} {self.planner} {self.loop}{disturbance}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """One episode of one cell; see `EpisodeResult`.
-
-    Attributes:
-        plan_ms: Time of each plan, ms.
-        extra: Values that only one kind of loop reports.
-    """
-
-    cell: Cell
-    episode: int
-    success: bool
-    steps: int
-    success_at_end: bool
-    errors: dict[str, float]
-    plan_ms: list[float]
-    holds: int = 0
-    extra: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +57,9 @@ class Benchmark:
         films_folder: Folder of the films.
         disturbances: What happens to pictures, one text for each cell; see `Cell`.
         guard: Whether a robot with disturbed pictures stands still where the node would hold.
+        offset: Control steps from start to goal, by the protocol of `swm`; None: the task draws
+            starts and goals.
+        pairs: Number of pairs that this protocol draws.
     """
 
     task: str
@@ -114,6 +77,8 @@ class Benchmark:
     films_folder: Path | None = None
     disturbances: tuple[str, ...] = ("",)
     guard: bool = False
+    offset: int | None = None
+    pairs: int = 0
 
     def cells(self) -> list[Cell]:
         """Return all cells in the order of the table."""
@@ -124,10 +89,11 @@ class Benchmark:
                     Cell(checkpoint.variant, checkpoint.training_seed, planner, loop, disturbance)
                     for disturbance in self.disturbances
                     for planner in self.planners
-                    if planner != TRUE_SIMULATOR
+                    if planner not in WITHOUT_MODEL
                 ]
-            if TRUE_SIMULATOR in self.planners and loop != "ros":
-                cells.append(Cell("-", None, TRUE_SIMULATOR, loop))
+            if loop != "ros":
+                own = [name for name in WITHOUT_MODEL if name in self.planners]
+                cells += [Cell("-", None, name, loop) for name in own]
         return cells
 
     def checkpoint_of(self, cell: Cell) -> Checkpoint:
@@ -162,6 +128,8 @@ class Benchmark:
             return None
         if cell.planner == TRUE_SIMULATOR:
             return max(self.replan, make_task(self.task).spec.frame_skip)
+        if cell.planner in POLICIES:
+            return 1
         return 1 if cell.loop == "ros" else self.replan
 
     def identity(self) -> dict[str, Any]:
@@ -170,6 +138,8 @@ class Benchmark:
         disturbed: dict[str, Any] = {}
         if any(self.disturbances):  # journals of older versions do not mention it
             disturbed = {"disturbances": list(self.disturbances), "guard": self.guard}
+        if self.offset is not None:
+            disturbed |= {"protocol": SWM, "offset": self.offset, "pairs": self.pairs}
         return {
             **disturbed,
             "task": self.task,
@@ -207,6 +177,12 @@ class Bench:
         self._ceiling: TrueSimulator | None = None
         self._shelf = FilmShelf(benchmark.films_folder, benchmark.films)
         self._warmed: set[Cell] = set()
+        self._pairs: list[Pair] = []
+        self._data = ""
+        if benchmark.offset is not None:
+            recording = Recording(self._simulation, benchmark.seed)
+            self._pairs = recording.pairs(benchmark.offset, benchmark.pairs)
+            self._data = f"{len(recording)} held-out episodes of the explorer"
 
     def run(self, cell: Cell, episode: int) -> Record:
         """Run one episode of one cell.
@@ -216,8 +192,15 @@ class Bench:
             episode: Number of the episode.
         """
         benchmark, simulation = self._benchmark, self._simulation
-        controller = self._controller(cell, episode)
+        pair = self._pairs[episode] if self._pairs else None
+        controller = self._controller(cell, episode, pair)
         self._warm_up(cell)
+        extra: dict[str, Any] = {}
+        begin = None
+        if pair is not None:
+            pair.begin(simulation)
+            extra = {"solved_at_start": simulation.is_success(), "data": self._data}
+            begin = functools.partial(pair.begin, simulation)
         film = None
         if self._shelf.wants(cell.label()):
             model = getattr(controller, "model", None)
@@ -231,6 +214,7 @@ class Bench:
             steps=benchmark.steps,
             replan=benchmark.replan_of(cell),
             watch=film,
+            begin=begin,
         )
         if film is not None:
             self._shelf.keep(film, cell.label(), episode, success=result.success)
@@ -241,17 +225,20 @@ class Bench:
             result.steps,
             result.success_at_end,
             {name: round(value, 5) for name, value in result.errors.items()},
-            [round(1e3 * seconds, 3) for seconds in result.plan_seconds],
+            [round(1e3 * seconds, 3) for seconds in result.plan_seconds if seconds],
             result.holds,
-            guard_record(controller),
+            {**guard_record(controller), **extra},
         )
 
     def _controller(
-        self, cell: Cell, episode: int
-    ) -> RecedingHorizon | TrueSimulator | DisturbedController:
+        self, cell: Cell, episode: int, pair: Pair | None
+    ) -> RecedingHorizon | TrueSimulator | DisturbedController | Policy:
         """The controller of a cell, with random numbers that depend on the episode only."""
         sequence = np.random.SeedSequence([self._benchmark.seed, episode])
         seed = int(sequence.generate_state(1)[0])
+        if cell.planner in POLICIES:
+            recorded = None if pair is None else pair.actions
+            return Policy(cell.planner, self._simulation, seed, recorded)
         if cell.planner != TRUE_SIMULATOR:
             model = self._models[self._benchmark.checkpoint_of(cell).sha256]
             controller = RecedingHorizon(model, seed)
@@ -266,7 +253,7 @@ class Bench:
 
     def _warm_up(self, cell: Cell) -> None:
         """Make one unmeasured plan before the first plan of a cell."""
-        if cell in self._warmed or cell.planner == TRUE_SIMULATOR:
+        if cell in self._warmed or cell.planner in WITHOUT_MODEL:
             return
         self._warmed.add(cell)
         model = self._models[self._benchmark.checkpoint_of(cell).sha256]

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from wm_mpc.experiments.common.policies import POLICIES
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.registry import FROM_FAR, PLANNERS, PlannerConfig, paper_presets
 from wm_mpc.resources import share_directory
@@ -41,9 +42,10 @@ class Settings:
 
 
 def planner_names() -> list[str]:
-    """Return all names: types of planners, single starts, presets of the paper, and the ceiling."""
+    """Return all names: types of planners, single starts, presets of the paper, the ceiling, and
+    policies without a model."""
     singles = [f"{name}_single" for name in ("adam", "gd") if name in PLANNERS]
-    return [*PLANNERS, *singles, *paper_presets(), TRUE_SIMULATOR]
+    return [*PLANNERS, *singles, *paper_presets(), TRUE_SIMULATOR, *POLICIES]
 
 
 def task_settings(
@@ -77,6 +79,7 @@ def task_settings(
         named[name] = dataclasses.replace(named[name], **planner.reference)
     named |= paper_presets()
     named[TRUE_SIMULATOR] = dataclasses.replace(base, **_CEILING)
+    named |= dict.fromkeys(POLICIES, base)  # which they ignore
     objective = _replaced(ObjectiveConfig(), own.get("cost", {}), "cost")
     return Settings(
         {name: _replaced(c, changes["planner"], "planner") for name, c in named.items()},

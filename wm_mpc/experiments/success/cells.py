@@ -9,9 +9,11 @@ import numpy as np
 
 from wm_mpc.experiments.common.disturbed import guard_summary
 from wm_mpc.experiments.common.journal import Journal
-from wm_mpc.experiments.common.protocol import Benchmark, Cell, Record
+from wm_mpc.experiments.common.policies import PRIVILEGED
+from wm_mpc.experiments.common.protocol import WITHOUT_MODEL, Benchmark, Cell, Record
 from wm_mpc.experiments.common.settings import TRUE_SIMULATOR
 from wm_mpc.experiments.common.statistics import mcnemar_exact, wilson_interval
+from wm_mpc.experiments.success.protocol_columns import ALL, AWAY, protocol_columns
 
 POOLED = "pooled"
 EARLY = 50  # control steps; success within them is reported as well
@@ -29,13 +31,15 @@ def summarise(benchmark: Benchmark, journal: Journal, episodes: int) -> list[Row
     rows = []
     for group in _groups(benchmark):
         found = [(cell, journal.of(cell, episodes)) for cell in group]
-        rows += [_row(benchmark, cell, cell.training_seed, records) for cell, records in found
-                 if records]  # fmt: skip
+        for cell, records in found:
+            rows += _rows(benchmark, cell, cell.training_seed, records)
         pooled = [record for _, records in found for record in records]
         if len(group) > 1 and pooled:
-            row = _row(benchmark, group[0], POOLED, pooled)
-            row["training_seeds"] = [cell.training_seed for cell, records in found if records]
-            rows.append(row)
+            seeds = [cell.training_seed for cell, records in found if records]
+            rows += [
+                {**row, "training_seeds": seeds}
+                for row in _rows(benchmark, group[0], POOLED, pooled)
+            ]
     _add_time_ratios(rows)
     return rows
 
@@ -47,6 +51,25 @@ def _groups(benchmark: Benchmark) -> list[list[Cell]]:
         key = cell.loop, cell.variant, cell.disturbance, cell.planner
         groups.setdefault(key, []).append(cell)
     return list(groups.values())
+
+
+def _rows(
+    benchmark: Benchmark, cell: Cell, training_seed: int | str | None, records: Sequence[Record]
+) -> list[Row]:
+    """One row; by the protocol of `swm` another one without starts at their goals."""
+    if not records:
+        return []
+    if benchmark.offset is None:
+        return [_row(benchmark, cell, training_seed, records)]
+    away = [record for record in records if not record.extra["solved_at_start"]]
+    kept = {ALL: records, AWAY: away}
+    return [
+        _row(benchmark, cell, training_seed, some)
+        | {"starts": starts, "solved_at_start": len(records) - len(away)}
+        | protocol_columns(benchmark, cell, records)
+        for starts, some in kept.items()
+        if some
+    ]
 
 
 def _row(
@@ -84,7 +107,7 @@ def _row(
         "horizon": planner.horizon,
         "restarts": planner.restarts,
         "replan": benchmark.replan_of(cell),
-        "privileged": cell.planner == TRUE_SIMULATOR,
+        "privileged": cell.planner in (TRUE_SIMULATOR, *PRIVILEGED),
     }
     trips = [time for record in records for time in record.extra.get("round_trip_ms", [])]
     if trips:
@@ -134,13 +157,13 @@ def _add_time_ratios(rows: Sequence[Row]) -> None:
             row["time_ratio_to_cem_none"] = _ratio(row, _cem_time(times, "none", other, loop))
 
 
-def _place(row: Row) -> tuple[str, str]:
-    """Loop and disturbance: times are compared within both."""
-    return row["loop"], row.get("disturbance", "")
+def _place(row: Row) -> tuple[str, str, str]:
+    """Loop, disturbance and starts: times are compared within all of them."""
+    return row["loop"], row.get("disturbance", ""), row.get("starts", "")
 
 
 def _cem_time(
-    times: dict[Any, float | None], variant: str, seed: Any, loop: tuple[str, str]
+    times: dict[Any, float | None], variant: str, seed: Any, loop: tuple[str, ...]
 ) -> float | None:
     """The time of `cem`, or of the paper's CEM if only that ran."""
     ours = times.get((variant, seed, loop, "cem"))
@@ -167,7 +190,7 @@ def compare(benchmark: Benchmark, journal: Journal, episodes: int) -> list[Row]:
     cells = benchmark.cells()
     if any(benchmark.disturbances):  # planners and variants are not what is compared
         return []
-    present = {(c.loop, c.variant, c.planner) for c in cells if c.planner != TRUE_SIMULATOR}
+    present = {(c.loop, c.variant, c.planner) for c in cells if c.planner not in WITHOUT_MODEL}
     names = list(dict.fromkeys((c.loop, c.variant, c.planner) for c in cells))
     rows = []
     for loop, variant, planner in names:

@@ -174,7 +174,11 @@ class Evaluation:
                 name: identity[name]
                 for name in ("task", "goals", "seed", "steps", "replan", "open_horizon", "threads")
             },
-            **{name: identity[name] for name in ("disturbances", "guard") if name in identity},
+            **{
+                name: identity[name]
+                for name in ("disturbances", "guard", "protocol", "offset")
+                if name in identity
+            },
             "episodes": self._episodes,
             "planners": identity["planners"],
             "objective": identity["objective"],

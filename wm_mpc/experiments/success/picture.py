@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from wm_mpc.experiments.success.cells import POOLED, Row
+from wm_mpc.experiments.success.protocol_columns import ALL
 
 _MARKERS = "osD^vP*X<>hp"
 _SHIFT = 1.06  # between the drawn times of two variants
@@ -99,12 +100,14 @@ def _legend(variants: Sequence[str], planners: Sequence[str], *, has_ceiling: bo
         for i, name in enumerate(planners)
     ]
     if has_ceiling:
-        entries.append(Line2D([], [], color="0.35", ls="--", label="ceiling: true simulator"))
+        entries.append(Line2D([], [], color="0.35", ls="--", label="ceiling: sees the true state"))
     return entries
 
 
 def _shown(cells: Sequence[Row]) -> list[Row]:
-    """The cells to show: pooled cells replace those that they pool."""
+    """The cells to show: pooled cells replace those that they pool, and all starts those that are
+    not at their goals."""
+    cells = [cell for cell in cells if cell.get("starts", ALL) == ALL]
     pooled = {
         (cell["loop"], cell["variant"], cell["planner"])
         for cell in cells

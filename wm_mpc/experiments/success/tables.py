@@ -9,8 +9,10 @@ from typing import Any
 
 from wm_mpc.atomic import write
 from wm_mpc.experiments.common.disturbed import HOLD_ABOVE
+from wm_mpc.experiments.common.settings import TRUE_SIMULATOR
 from wm_mpc.experiments.success.cells import EARLY, POOLED, Row
 from wm_mpc.experiments.success.picture import draw
+from wm_mpc.experiments.success.protocol_columns import ALL, NAMES, cells_of
 from wm_mpc.reports.page import Report, save_page
 
 _GUARD = ("pictures", "image error p50 / p95", "held")
@@ -66,8 +68,10 @@ def _cells_table(cells: Sequence[Row], results: Mapping[str, Any]) -> str:
     # One seed each needs no column.
     seeds = any(cell["training_seed"] == POOLED for cell in cells)
     disturbed = any("disturbance" in cell for cell in cells)
+    by_protocol = any("offset" in cell for cell in cells)
     names = ["task", "goals", "variant", *(["training seed"] if seeds else []), "planner", "loop",
-             *(_GUARD if disturbed else []), "success", "95 % interval",
+             *(_GUARD if disturbed else []), *(NAMES if by_protocol else []),
+             "success", "95 % interval",
              *([f"within {EARLY} steps"] if early else []), *(["at the end"] if at_end else []),
              "mean steps", "plan p50 / p99 ms", "time / CEM",
              *(["time / CEM on none"] if to_none else [])]  # fmt: skip
@@ -78,6 +82,7 @@ def _cells_table(cells: Sequence[Row], results: Mapping[str, Any]) -> str:
         row += [_text(cell["training_seed"])] if seeds else []
         row += [planner, cell["loop"]]
         row += _guard_columns(cell) if disturbed else []
+        row += cells_of(cell) if by_protocol else []
         row += [f"{_percent(cell['success_rate'])} of {cell['episodes']}", _interval(cell["ci95"])]
         row += [_percent(cell.get(f"success_rate_{EARLY}"))] if early else []
         row += [_percent(cell.get("success_rate_at_end"))] if at_end else []
@@ -139,8 +144,9 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
             f"unit of `surprise.image`. held: share of pictures above {HOLD_ABOVE:g}, where the "
             f"node holds; here, the robot {holds}."
         )
-    if any(cell["privileged"] for cell in cells):
-        replan = max(cell["replan"] or 0 for cell in cells if cell["privileged"])
+    notes += _protocol_notes(cells)
+    if any(cell["planner"] == TRUE_SIMULATOR for cell in cells):
+        replan = max(cell["replan"] or 0 for cell in cells if cell["planner"] == TRUE_SIMULATOR)
         again = f"; closed: a new plan {_every(replan)}" if replan else ""
         notes.append(
             "true_simulator is a ceiling, not a planner: it searches in the simulator itself, by "
@@ -154,6 +160,31 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
     if results.get("comparisons"):
         notes.append("p: exact McNemar test, two-sided, not corrected for the number of tests.")
     return notes
+
+
+def _protocol_notes(cells: Sequence[Row]) -> list[str]:
+    """What the protocol of stable-worldmodel is, and what its floor and ceilings are."""
+    found = [cell for cell in cells if "offset" in cell]
+    if not found:
+        return []
+    first, names = found[0], {cell["planner"] for cell in found}
+    shares = [
+        f"{cell['solved_at_start']} of {cell['episodes']}" for cell in found
+        if cell["starts"] == ALL
+    ][:1]  # fmt: skip
+    notes = [
+        f"protocol of stable-worldmodel: rows of {first['held_out']} that training never saw, "
+        f"drawn by its rule; the goal is the state {first['offset']} control steps later in the "
+        f"same episode; {first['budget']} steps; success at any of them. Starts that are at their "
+        f"goals already: {', '.join(shares)}."
+    ]
+    about = {
+        "random": "random draws every action evenly from its limits: the floor.",
+        "expert": "expert is the environment's own policy, without noise; it sees true state and "
+        "goal: a ceiling.",
+        "replay": "replay repeats what was recorded between start and goal: a ceiling.",
+    }
+    return notes + [text for name, text in about.items() if name in names]
 
 
 def _every(steps: int) -> str:

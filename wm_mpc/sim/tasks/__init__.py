@@ -7,6 +7,7 @@ from collections.abc import Callable
 from wm_mpc.sim.task import Task
 from wm_mpc.sim.tasks.maze import Maze
 from wm_mpc.sim.tasks.push_t import PushT
+from wm_mpc.sim.tasks.pusht import PushTWorld
 from wm_mpc.sim.tasks.reach import Reach
 from wm_mpc.sim.tasks.reach_joints import ReachJoints
 from wm_mpc.sim.tasks.two_room import TwoRoom
@@ -15,6 +16,7 @@ from wm_mpc.sim.tasks.wall import Wall
 TASKS: dict[str, Callable[[], Task]] = {
     "maze": Maze,
     "push_t": PushT,
+    "pusht": PushTWorld,
     "reach": Reach,
     "reach_joints": ReachJoints,
     "two_room": TwoRoom,

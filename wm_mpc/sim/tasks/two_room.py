@@ -116,19 +116,39 @@ class TwoRoom(GymnasiumTask):
         return {"distance": float(np.linalg.norm(pose - goal))}
 
     def explorer(self, world: World, rng: np.random.Generator) -> Explorer:
-        return _Expert(world, rng)
+        return _Expert(world, rng, _NOISE, _REPEAT)
+
+    def expert(self, world: World, goal: np.ndarray, rng: np.random.Generator) -> Explorer:
+        """Return the environment's own policy, without noise, on the way to a goal.
+
+        Args:
+            world: The environment.
+            goal: A state at the goal.
+            rng: Source of random numbers.
+        """
+        return _Expert(world, rng, 0.0, 0.0, goal[:2])
 
 
 class _Expert:
-    """The environment's own policy on the way to its own target."""
+    """The environment's own policy, on the way to a place (pixels) or to its own target."""
 
-    def __init__(self, world: World, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        world: World,
+        rng: np.random.Generator,
+        noise: float,
+        repeat: float,
+        goal: np.ndarray | None = None,
+    ) -> None:
         policy = stable_worldmodel.load("envs.two_room.expert_policy").ExpertPolicy
         seed = int(rng.integers(2**31))
-        self._world = world
-        self._policy = policy(action_noise=_NOISE, action_repeat_prob=_REPEAT, seed=seed)
+        self._world, self._goal = world, goal
+        self._policy = policy(action_noise=noise, action_repeat_prob=repeat, seed=seed)
         self._policy.set_env(world.env)
 
     def __call__(self) -> np.ndarray:
-        action: np.ndarray = self._policy.get_action(dict(self._world.info))
+        info = dict(self._world.info)
+        if self._goal is not None:
+            info["goal_state"] = self._goal
+        action: np.ndarray = self._policy.get_action(info)
         return action * MAX_SPEED * _FLIP

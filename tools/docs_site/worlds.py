@@ -1,0 +1,41 @@
+"""Tables of worlds that somebody else wrote, by the protocol of stable-worldmodel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from docs_site.measured import interval, percent, results
+from docs_site.sources import table
+
+ALL = "all"
+
+
+def worlds(*folders: str) -> str:
+    """Evaluations by `--protocol swm`, a line for each planner and kind of starts."""
+    rows = []
+    for folder in folders:
+        for row in results(folder)["cells"]:
+            if row["starts"] != ALL and not row["solved_at_start"]:
+                continue  # the same pairs again
+            solved = f"{row['solved_at_start']} at the goal"
+            policy = row["variant"] == "-"
+            rows.append(
+                (
+                    f"[`{row['task']}`](../results/{folder}/results.md)",
+                    f"{row['offset']} / {row['budget']}",
+                    f"{ALL}, {solved}" if row["starts"] == ALL else row["starts"],
+                    row["planner"] + (" (sees the true state)" if row["privileged"] else ""),
+                    "" if policy else row["replan"],
+                    "" if policy else row["proprioception"],
+                    "" if policy else row["data"],
+                    f"{percent(row['success_rate'])} of {row['episodes']}",
+                    interval(row),
+                    "" if row["plan_ms_p50"] is None else f"{row['plan_ms_p50']:.1f}",
+                )
+            )
+    header = ("world", "offset / budget", "starts", "planner", "steps between plans",
+              "measured state", "data", "success", "95 % interval", "plan p50, ms")  # fmt: skip
+    return table(header, rows)
+
+
+MAKERS: dict[str, Callable[..., str]] = {"worlds": worlds}
