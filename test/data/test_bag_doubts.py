@@ -49,8 +49,10 @@ def test_most_arrays_say_how_many_numbers_there_are_not_the_first(bags, tmp_path
     array = lambda make, k: make.numbers(*(first if k == 0 else places(k)))  # noqa: E731
     given = {"command": array}
     if role == "state":
-        given = {"state": lambda make, t, k: array(make, k),
-                 "command": lambda make, k: make.twist(vx=0.1 * np.sin(k), wz=np.cos(k))}  # fmt: skip
+        given = {
+            "state": lambda make, t, k: array(make, k),
+            "command": lambda make, k: make.twist(vx=0.1 * np.sin(k), wz=np.cos(k)),
+        }
     with bags.reading(recording(bags, tmp_path / "bag", **given)) as read:
         spec = read.description.spec
         assert (spec.action.size if role == "command" else spec.state.size) == 2
