@@ -212,3 +212,25 @@ def test_limits_that_exclude_standing_still_are_said(kind, low, high, said):
     action = ActionSpec(("j1", "j2"), kind, "1", low, high)
     assert said in action.why_rest_moves()
     assert bool(action.why_rest_moves()) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("frame_skip",), 2.9), (("frame_skip",), "2"), (("frame_skip",), True),
+        (("history",), 1.0), (("control_period",), "0.1"), (("control_period",), True),
+        (("task",), None), (("task",), ["x"]), (("action", "names"), ["", "j2"]),
+        (("action", "low"), ["-1", "-1"]), (("action", "low"), [True, False]),
+        (("action", "high"), [1e308, 1.0]), (("action", "low"), [-1e308, -1.0]),
+        (("action", "unit"), ["rad"]), (("image", "value_range"), ["0", "1"]),
+    ],
+)  # fmt: skip
+def test_a_description_of_another_kind_is_named_never_rounded(place, value):
+    plain = json.loads(json.dumps(robot("velocity").to_dict()))
+    *tables, name = place
+    table = plain
+    for key in tables:
+        table = table[key]
+    table[name] = value
+    with pytest.raises(SpecError, match=name if len(place) == 1 else place[0]):
+        RobotSpec.from_dict(plain)

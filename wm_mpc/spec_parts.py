@@ -17,6 +17,7 @@ IMAGE_ENCODINGS = ("rgb8",)
 _OUTSIDE = 0.02  # of its range; a position may be measured so far outside its limits
 LARGEST_JUMP = 0.05  # of its range; largest step of a position that has no rate limit
 _ALWAYS_ANGLES = {"odom": ("yaw",)}  # by source; these wrap, whatever a recording says
+_LARGEST_LIMIT = 1e30  # beyond, float32 cannot hold the range of an action
 # No robot needs larger images. They would be a mistake, and would use up all memory.
 _LARGEST_IMAGE = 8192  # pixels of a side
 
@@ -84,6 +85,11 @@ class ActionSpec:
             )
         for name, low, high in zip(self.names, self.low, self.high, strict=True):
             require(low < high, f"action limits of {name!r}: low {low} is not below high {high}")
+            require(
+                max(abs(low), abs(high)) <= _LARGEST_LIMIT,
+                f"action limits of {name!r} are {low:g} and {high:g}; accepted: up to "
+                f"{_LARGEST_LIMIT:g}",
+            )
         if self.rate_limit is not None:
             require(
                 len(self.rate_limit) == len(self.names)

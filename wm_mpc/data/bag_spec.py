@@ -48,11 +48,13 @@ class Description:
         spec: The robot.
         topics: Topics by role: "image", "action" and possibly "state".
         notes: One sentence for each guess.
+        doubts: One warning for each thing to look at before training, as `bag_doubts` finds them.
     """
 
     spec: RobotSpec
     topics: dict[str, Topic]
     notes: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
 
 
 def describe(bag: Bag, config: BagConfig, robot: RobotSpec | None = None) -> Description:
@@ -81,8 +83,7 @@ def describe(bag: Bag, config: BagConfig, robot: RobotSpec | None = None) -> Des
             "action.rule is 'integrate', but the actions are positions; accepted: --action-rule "
             "hold"
         )
-    notes += doubts(bag, topics, robot)
-    return Description(robot, topics, tuple(notes))
+    return Description(robot, topics, tuple(notes), tuple(doubts(bag, topics, robot)))
 
 
 def _robot(bag: Bag, topics: dict[str, Topic], config: BagConfig, notes: list[str]) -> RobotSpec:

@@ -92,6 +92,7 @@ def test_names_that_do_not_fit_the_numbers_are_a_warning(run, odd, names):
     assert code == 0
     assert f"WARNING action has 2 numbers, but {1 if names == ['j1'] else 3} names (j1" in out
     assert dataset().spec.action.names == ("action_0", "action_1")
+    assert "WARNING the state has no action_0, action_1. A robot moved by positions needs" in out
 
 
 @pytest.mark.parametrize(
@@ -260,6 +261,12 @@ def test_pictures_of_16_bits_take_a_stated_range(run, odd):
     assert run(path, "--image-range 0,1000")[0] == 0
     assert dataset().spec.image.value_range == (0.0, 1000.0)
     assert (dataset().read(0).images == 128).all()
+
+
+def test_limits_without_a_standstill_are_said(run, odd):
+    code, out, _ = run(odd(), "--action-low=.2,-1 --action-high=1,1")
+    assert code == 0
+    assert "WARNING the limits of the actions exclude 0, so a hold commands vx 0.2" in out
 
 
 # -------------------------------------------------------------------------------- extending

@@ -106,12 +106,28 @@ def describe(
             notes.append("the description of the robot comes from the dataset that is extended")
     except SpecError as error:
         raise LeRobotError(str(error)) from None
+    notes += _doubts(robot)
     return Source(
         robot, image, state.key if state and robot.state.size else "", action.key,
         state_columns, action_columns,
         _scale(robot.state.names, degrees), _scale(robot.action.names, degrees),
         state.shape[0] if state else 0, action.shape[0], tuple(notes),
     )  # fmt: skip
+
+
+def _doubts(robot: RobotSpec) -> list[str]:
+    """Warnings about a robot that cannot rest as it is described."""
+    known = {*robot.state.names, "x", "y", "yaw"}
+    missing = [n for n in robot.action.names if robot.rest_is_measured and n not in known]
+    found = []
+    if missing:
+        found.append(
+            f"WARNING the state has no {', '.join(missing)}. A robot moved by positions needs their "
+            "measured positions: mpc sends nothing until joint_states have these names"
+        )
+    if moving := robot.action.why_rest_moves():
+        found.append(f"WARNING {moving}")
+    return found
 
 
 def _camera(folder: LeRobotFolder, config: BagConfig) -> str:
