@@ -122,7 +122,7 @@ def _doubts(robot: RobotSpec) -> list[str]:
     found = []
     if missing:
         found.append(
-            f"WARNING the state has no {', '.join(missing)}. A robot moved by positions needs their "
+            f"WARNING the state has no {', '.join(missing)}. A robot moved by positions needs its "
             "measured positions: mpc sends nothing until joint_states have these names"
         )
     if moving := robot.action.why_rest_moves():
