@@ -122,8 +122,8 @@ def _doubts(robot: RobotSpec) -> list[str]:
     found = []
     if missing:
         found.append(
-            f"WARNING the state has no {', '.join(missing)}. A robot moved by positions needs their "
-            "measured positions: mpc sends nothing until joint_states have these names"
+            f"WARNING the state has no {', '.join(missing)}. A robot moved by positions needs "
+            "what is measured of them: mpc sends nothing until joint_states have these names"
         )
     if moving := robot.action.why_rest_moves():
         found.append(f"WARNING {moving}")
@@ -184,7 +184,11 @@ def _values(
         for each in rows
     ]
     commanded, measured = (np.concatenate(column) for column in zip(*pairs, strict=True))
-    return tuple(np.where(np.abs(v) <= LARGEST, v, np.nan) for v in (commanded, measured))
+    return _representable(commanded), _representable(measured)
+
+
+def _representable(values: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(values) <= LARGEST, values, np.nan)
 
 
 def _period(
