@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def notes_of(read):
 @pytest.mark.parametrize("role", ["command", "state"])
 def test_most_arrays_say_how_many_numbers_there_are_not_the_first(bags, tmp_path, role, first):
     array = lambda make, k: make.numbers(*(first if k == 0 else places(k)))  # noqa: E731
-    given = {"command": array}
+    given: dict[str, Any] = {"command": array}
     if role == "state":
         given = {"state": lambda make, t, k: array(make, k),
                  "command": lambda make, k: make.twist(vx=np.sin(k), wz=np.cos(k))}  # fmt: skip

@@ -184,7 +184,11 @@ def _values(
         for each in rows
     ]
     commanded, measured = (np.concatenate(column) for column in zip(*pairs, strict=True))
-    return tuple(np.where(np.abs(v) <= LARGEST, v, np.nan) for v in (commanded, measured))
+    return _representable(commanded), _representable(measured)
+
+
+def _representable(values: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(values) <= LARGEST, values, np.nan)
 
 
 def _period(
