@@ -126,9 +126,7 @@ def test_later_phases_leave_a_finished_part_alone(recording, finished, tmp_path,
     ],
     ids=["first phase", "second phase", "third phase", "fourth phase", "often"],
 )  # fmt: skip
-def test_interrupted_run_ends_like_an_uninterrupted_one(
-    recording, short, tmp_path, interruptions
-):
+def test_interrupted_run_ends_like_an_uninterrupted_one(recording, short, tmp_path, interruptions):
     config = dataclasses.replace(SHORT, checkpoint_interval=1e-9)
     for where in interruptions:
         trainer = Trainer(recording, config, tmp_path, progress=interrupt_at(*where))

@@ -100,6 +100,8 @@ def _mesh(part: Part) -> Mesh:
             shape = trimesh.load(_file(part.file), force="mesh")
         except Exception as error:  # of whichever library reads this kind of file
             raise VisualsError(f"{part.file} cannot be read: {error}") from None
+        if not len(shape.faces):
+            raise VisualsError(f"{part.file} has no faces")
         vertices = np.asarray(shape.vertices) * part.size
     else:
         radius, length, _ = part.size
