@@ -15,7 +15,7 @@ from collections.abc import Callable
 _PLANS_STOPPED = 1.0  # s without a plan, after which none is waited for
 _EARLY = 0.3  # of a period, that a plan may come before its time
 _SLOWEST = 4  # periods between two pictures on a busy computer
-_MEMORY = 0.2  # weight of the latest lateness
+_MEMORY = 0.1  # weight of the latest lateness
 _BUSY, _FREE = 0.030, 0.010  # s, lateness from which on fewer, or more, pictures come
 _TRIAL = 3.0  # s between two changes
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from rclpy.node import Node
 
+from wm_mpc.nodes.viewer.body import Body
 from wm_mpc.nodes.viewer.commands import Commands
 from wm_mpc.nodes.viewer.parameters import ViewerSettings
 from wm_mpc.nodes.viewer.recording import Recorder
@@ -55,6 +56,7 @@ class Viewer(Node):
         self.model = ViewModel(settings.seconds)
         self._pace = Pace()
         self._topics = Topics(self, self.model, full, self._pace.planned)
+        self._body = Body(self, self.model)
         self._commands = Commands(self, self.model, settings.mpc)
         self._remote = RemoteParameters(self, settings.mpc, full, self.model)
         topics = [image_topic(self, name) for name in _RECORDED]
@@ -77,6 +79,7 @@ class Viewer(Node):
                     began = time.monotonic()
                     is_watched = page.render()
                     self._topics.watch(is_watched)
+                    self._body.watch(is_watched and page.wants_scene)
                     if is_watched:
                         self._pace.wait(began, 1.0 / self._settings.values().rate)
                     else:

@@ -194,4 +194,9 @@ class Topics:
             if marker.type == Marker.LINE_STRIP and marker.action == Marker.ADD
             if len(marker.points) >= 2
         ]
-        self._model.on_paths(lines)
+        goals = [
+            np.array([marker.pose.position.x, marker.pose.position.y, marker.pose.position.z])
+            for marker in message.markers
+            if marker.type == Marker.SPHERE and marker.action == Marker.ADD and marker.ns == "goal"
+        ]
+        self._model.on_paths(lines, goals)
