@@ -57,8 +57,8 @@ class PushTWorld(GymnasiumTask):
     velocities, its angular velocity, then points of contact], pixels and rad. `near` and `after_N`
     are goals 25 and N control steps later on the same way of the explorer.
 
-    While the block touches a wall, the order in which the solver takes contacts matters, too. Nobody
-    can read it. From there on, a restored block goes on a little differently.
+    While the block touches a wall, the order in which the solver takes contacts matters, too.
+    Nobody can read it. From there on, a restored block goes on a little differently.
     """
 
     spec = RobotSpec(
