@@ -40,7 +40,7 @@ def until_pinched(episode):
     the block goes on a little differently.
     """
     for step, state in enumerate(episode.simulator_states):
-        contacts = np.floor(state[10:].reshape(-1, 16)[:, 0])
+        contacts = state[10::13]
         if np.isin(contacts, (1, 2, 3, 4)).any():
             end = max(step - 1, 1)
             return dataclasses.replace(

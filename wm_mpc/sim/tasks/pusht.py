@@ -54,8 +54,11 @@ class PushTWorld(GymnasiumTask):
     """See `wm_mpc.sim.gymnasium_task.GymnasiumTask`.
 
     The state is [agent's column, row, block's column, row, angle, agent's velocities, block's
-    velocities, its angular velocity, then what the solver remembers of contacts], pixels and rad.
-    `near` and `after_N` are goals 25 and N control steps later on the same way of the explorer.
+    velocities, its angular velocity, then points of contact], pixels and rad. `near` and `after_N`
+    are goals 25 and N control steps later on the same way of the explorer.
+
+    While the block touches a wall, the order in which the solver takes contacts matters, too.
+    Nobody can read it. From there on, a restored block goes on a little differently.
     """
 
     spec = RobotSpec(
@@ -108,14 +111,14 @@ class PushTWorld(GymnasiumTask):
 
     def set_state(self, world: World, state: np.ndarray) -> tuple[Any, Mapping[str, Any]]:
         env = world.env
-        env._setup()  # a new space: the old one remembers contacts
+        env._setup()  # a new space: the old one has contacts
         numbers = [float(v) for v in state[:_BODIES]]
         env.agent.position, env.agent.velocity = tuple(numbers[:2]), tuple(numbers[5:7])
         env.block.angle, env.block.position = numbers[4], tuple(numbers[2:4])
         env.block.velocity, env.block.angular_velocity = tuple(numbers[7:9]), numbers[9]
         env.space.reindex_shapes_for_body(env.agent)
         env.space.reindex_shapes_for_body(env.block)
-        pusht_contacts.write(env.space, state[_BODIES:], env.dt)
+        pusht_contacts.write(env.space, state[_BODIES:])
         observed = env._get_obs()
         return {"proprio": observed[[0, 1, 5, 6]], "state": observed}, env._get_info()
 

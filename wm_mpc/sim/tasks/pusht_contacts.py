@@ -1,9 +1,8 @@
-"""What pymunk remembers of contacts, as numbers.
+"""Contacts of pymunk as numbers: what a picture shows of them, and what they do next.
 
-The solver of pymunk starts each step from the impulses of the step before, and pushes bodies that
-overlap apart. Without both, a restored scene in contact would go on differently. pymunk has no
-public way to read and set them, other than pickling a whole space; its functions for that are used
-here.
+The environment draws the present points of contact. And bodies that overlap are pushed apart in the
+next step by a velocity that pymunk keeps from sight. pymunk has no public way to read and set both,
+other than pickling a whole space; its functions for that are used here.
 """
 
 from __future__ import annotations
@@ -12,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-_PAIRS = 8  # most pairs of shapes in contact that are remembered
+_PAIRS = 6  # most pairs of shapes in contact that are kept
 _POINTS = 2  # most points of contact of two convex shapes
-_POINT = 4  # numbers of a point: two halves of its hash, two impulses
-_PAIR = 8 + _POINTS * _POINT
+_ARMS = ("r1", "r2")  # from each of two bodies to the point
+_PAIR = 5 + _POINTS * 2 * len(_ARMS)
 SIZE = _PAIRS * _PAIR
-_HALF = 2**32
-_STAMP = 100  # of the steps of a new space; contacts remembered are a few steps older
+_STAMP = 1  # step of a restored space
+_TOUCHING = 1  # state of a pair that touched in the step before, too
 
 
 def read(space: Any, body: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return what is remembered.
+    """Return the present contacts.
 
     Args:
         space: A `pymunk.Space`.
@@ -30,7 +29,7 @@ def read(space: Any, body: Any) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         The contacts, float64 (SIZE,); and the velocity (x, y, angular) by which the next step
-        pushes the body out of what it overlaps, which pymunk keeps apart from its velocity.
+        pushes the body out of what it overlaps.
     """
     from pymunk._chipmunk_cffi import lib
     from pymunk.arbiter import _arbiter_to_dict
@@ -40,18 +39,15 @@ def read(space: Any, body: Any) -> tuple[np.ndarray, np.ndarray]:
     found, apart = [], np.zeros(3)
     for arbiter in space._get_arbiters():
         kept = _arbiter_to_dict(arbiter, space)
-        age = now - kept["stamp"]
-        row = [number[kept["a"]] + 1, number[kept["b"]], age, kept["state"], kept["swapped"]]
-        row += [kept["count"], *kept["n"]]
+        if kept["stamp"] != now:  # touched some steps ago
+            continue
+        row = [number[kept["a"]] + 1, number[kept["b"]], kept["count"], *kept["n"]]
         for point in kept["contacts"][:_POINTS]:
-            high, low = divmod(point["hash"], _HALF)
-            row += [high, low, point["jnAcc"], point["jtAcc"]]
+            row += [value for arm in _ARMS for value in point[arm]]
         found.append(row)
-        if age == 0:
-            apart += _apart(kept, body)
+        apart += _apart(kept, body)
     pairs = np.zeros((_PAIRS, _PAIR))
-    # The youngest first: what exceeds the table matters least.
-    for line, row in zip(pairs, sorted(found, key=lambda r: (r[2], r[0], r[1])), strict=False):
+    for line, row in zip(pairs, sorted(found), strict=False):
         line[: len(row)] = row
     return pairs.reshape(-1), apart
 
@@ -69,43 +65,38 @@ def _apart(kept: dict[str, Any], body: Any) -> np.ndarray:
     return total
 
 
-def write(space: Any, contacts: np.ndarray, step: float) -> None:
-    """Let a space that has just been built remember contacts.
+def write(space: Any, contacts: np.ndarray) -> None:
+    """Give contacts to a space that has just been built.
 
     Args:
         space: A `pymunk.Space` with the same shapes in the same order.
         contacts: From `read`.
-        step: Length of its steps, s.
     """
     from pymunk._chipmunk_cffi import lib
     from pymunk.arbiter import _arbiter_from_dict
 
     shapes = list(space.shapes)
     lib.cpSpaceSetTimestamp(space._space, _STAMP)
-    lib.cpSpaceSetCurrentTimeStep(space._space, step)
-    for row in np.asarray(contacts, np.float64).reshape(_PAIRS, _PAIR):
+    for row in np.asarray(contacts, np.float64).reshape(_PAIRS, _PAIR).tolist():
         if row[0] == 0:
             continue
-        points = row[8:].reshape(_POINTS, _POINT)[: int(row[5])]
+        points = np.array(row[5:]).reshape(_POINTS, len(_ARMS), 2)[: int(row[2])].tolist()
         kept = {
+            **dict.fromkeys(("e", "u", "swapped"), 0),
             "a": shapes[int(row[0]) - 1],
             "b": shapes[int(row[1])],
-            "e": 0.0,
-            "u": 0.0,
             "surface_vr": (0.0, 0.0),
-            "count": int(row[5]),
-            "contacts": [_point(*point) for point in points.tolist()],
-            "n": tuple(row[6:8].tolist()),
-            "swapped": int(row[4]),
-            "stamp": _STAMP - int(row[2]),
-            "state": int(row[3]),
+            "count": int(row[2]),
+            "contacts": [_point(point) for point in points],
+            "n": tuple(row[3:5]),
+            "stamp": _STAMP,
+            "state": _TOUCHING,
         }
         lib.cpSpaceAddCachedArbiter(space._space, _arbiter_from_dict(kept, space))
 
 
-def _point(high: float, low: float, normal: float, tangential: float) -> dict[str, Any]:
-    """One point. The solver computes all but its hash and its impulses again."""
-    rest = dict.fromkeys(("nMass", "tMass", "bounce", "jBias", "bias"), 0.0)
-    arms = {"r1": (0.0, 0.0), "r2": (0.0, 0.0)}
-    hashed = int(high) * _HALF + int(low)
-    return {**rest, **arms, "hash": hashed, "jnAcc": normal, "jtAcc": tangential}
+def _point(arms: list[list[float]]) -> dict[str, Any]:
+    """One point. The solver computes all but its place again."""
+    unknown = ("nMass", "tMass", "bounce", "jnAcc", "jtAcc", "jBias", "bias", "hash")
+    places = {name: tuple(arm) for name, arm in zip(_ARMS, arms, strict=True)}
+    return {**dict.fromkeys(unknown, 0), **places}
