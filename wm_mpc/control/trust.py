@@ -212,7 +212,9 @@ class Trust:
             self._begin_pause(now, settings.pause, HoldCode.SURPRISE_PREDICTION, reason)
         if seen.prediction > settings.slow > 0.0:
             return settings.pace, f"predictions have {told}"
-        if settings.slow > 0.0 and effect.weak > settings.effect > 0.0:
+        # Slower, a robot that does nothing would be noticed later: its hold comes soon anyway.
+        is_weak = effect.weak > settings.effect > 0.0 and not effect.missing
+        if settings.slow > 0.0 and is_weak:
             return settings.pace, share
         return 1.0, ""
 
