@@ -22,16 +22,6 @@ from ...conftest import Observer, free_domain, wait_until
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # A browser without a graphics card draws in software.
 _ARGUMENTS = ["--no-sandbox", "--enable-unsafe-swiftshader", "--use-angle=swiftshader"]
-# ... and each frame takes a good part of a core, so a page that is open for long draws only some.
-_FEW_FRAMES = """
-{
-  const soon = window.requestAnimationFrame.bind(window);
-  const frame = 100;  // ms
-  window.requestAnimationFrame = (draw) =>
-    setTimeout(() => soon(draw), frame - performance.now() % frame);
-  window.cancelAnimationFrame = clearTimeout;
-}
-"""
 
 
 class Launched:
@@ -141,18 +131,8 @@ def browser() -> Iterator[Any]:
 class Tab:
     """A page of the browser, and what its console says."""
 
-    def __init__(
-        self,
-        browser: Any,
-        address: str,
-        width: int = 1280,
-        height: int = 800,
-        *,
-        few_frames: bool = False,
-    ) -> None:
+    def __init__(self, browser: Any, address: str, width: int = 1280, height: int = 800) -> None:
         self._context = browser.new_context(viewport={"width": width, "height": height})
-        if few_frames:
-            self._context.add_init_script(_FEW_FRAMES)
         self.page = self._context.new_page()
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -211,5 +191,5 @@ class Tab:
 
 @pytest.fixture(scope="module")
 def tab(browser: Any, address: str) -> Iterator[Tab]:
-    with contextlib.closing(Tab(browser, address, few_frames=True)) as opened:
+    with contextlib.closing(Tab(browser, address)) as opened:
         yield opened
