@@ -44,6 +44,7 @@ _PARTS = {
     "import": 6, "representation": 50, "encode": 2, "embedding": 16, "proposals": 6,
     "dynamics": 18, "measure": 2,
 }  # fmt: skip
+_REFRESH = 0.2  # s between two updates of the bar
 _IMPORTED = "learn.json"
 _OWN = ("train_config", "synthesis", "seed", "run")  # options of the training
 
@@ -52,6 +53,7 @@ class _Whole:
     """One progress bar for everything, with the remaining time."""
 
     def __init__(self) -> None:
+        self._shown = 0.0
         self._bar = tqdm(
             total=sum(_PARTS.values()), unit="%", bar_format="{desc:16}{percentage:3.0f} %|{bar}| "
             "{elapsed}, {remaining} left{postfix}",
@@ -71,7 +73,9 @@ class _Whole:
             before = sum(_PARTS[name] for name in names[: names.index(part)])
             self._bar.n = max(self._bar.n, before + _PARTS[part] * min(1.0, share))
         self._bar.set_description_str(part, refresh=False)
-        self._bar.refresh()
+        if time.monotonic() - self._shown > _REFRESH:
+            self._bar.refresh()
+            self._shown = time.monotonic()
 
     @contextlib.contextmanager
     def importing(self, total: int | None, what: str, unit: str) -> Iterator[Callable[[int], Any]]:
