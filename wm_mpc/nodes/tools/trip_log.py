@@ -31,12 +31,9 @@ class TripLog(Node):
         super().__init__("trip_log", **options)
         self._sent: dict[int, int] = {}  # ns, by stamp
         # Published with every image, and much smaller.
-        self.create_subscription(
-            CameraInfo, "camera/camera_info", self._on_camera_info, qos.SENSOR_DATA
-        )
-        self.create_subscription(
-            JointTrajectory, "planned_actions", self._on_plan, qos.PLANNED_ACTIONS
-        )
+        subscribe: Any = self.create_subscription  # its types know no callbacks of two arguments
+        subscribe(CameraInfo, "camera/camera_info", self._on_camera_info, qos.SENSOR_DATA)
+        subscribe(JointTrajectory, "planned_actions", self._on_plan, qos.PLANNED_ACTIONS)
 
     def _on_camera_info(self, message: CameraInfo, info: dict[str, int]) -> None:
         self._sent[to_nanoseconds(message.header.stamp)] = info["source_timestamp"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
@@ -95,6 +96,7 @@ def _mesh(part: Part) -> Mesh:
         import trimesh
     except ModuleNotFoundError:
         raise VisualsError("trimesh is not installed; install it: pip install trimesh") from None
+    shape: Any
     if part.kind == "mesh":
         try:
             shape = trimesh.load(_file(part.file), force="mesh")

@@ -133,4 +133,5 @@ class Scene:
         if seen is not self._seen_from:  # once for each kind of robot; then people turn it
             self._seen_from = seen
             camera = self._client.camera
-            camera.up_direction, camera.position, camera.look_at = (0.0, 0.0, 1.0), *seen
+            camera.up_direction = (0.0, 0.0, 1.0)
+            camera.position, camera.look_at = seen
