@@ -11,10 +11,10 @@ from setuptools.command.develop import develop
 
 NAME = "wm_mpc"
 EXECUTABLES = {
-    "sim": "wm_mpc.nodes.sim.node:main",
-    "mpc": "wm_mpc.nodes.mpc.node:main",
-    "learner": "wm_mpc.nodes.learner.node:main",
-    "viewer": "wm_mpc.nodes.viewer.node:main",
+    "sim": "wm_mpc.nodes.sim.__main__:main",
+    "mpc": "wm_mpc.nodes.mpc.__main__:main",
+    "learner": "wm_mpc.nodes.learner.__main__:main",
+    "viewer": "wm_mpc.nodes.viewer.__main__:main",
     "record": "wm_mpc.nodes.tools.record:main",
     "send_goal": "wm_mpc.nodes.tools.send_goal:main",
     "take_picture": "wm_mpc.nodes.tools.take_picture:main",
@@ -23,6 +23,7 @@ EXECUTABLES = {
     "import_bag": "wm_mpc.cli.import_bag:main",
     "import_lerobot": "wm_mpc.cli.import_lerobot:main",
     "export_lerobot": "wm_mpc.cli.export_lerobot:main",
+    "learn": "wm_mpc.cli.learn:main",
     "train": "wm_mpc.cli.train:main",
     "calibrate": "wm_mpc.cli.calibrate:main",
     "ablate": "wm_mpc.cli.ablate:main",

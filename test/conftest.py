@@ -8,10 +8,12 @@ import fcntl
 import importlib.util
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -49,6 +51,23 @@ _LONGEST = (
     "training/test_calibration.py",
     "nodes/test_sim.py",
 )
+
+
+_watching: list[subprocess.Popen[bytes]] = []
+
+
+def end_with_session() -> None:
+    """What this process starts from now on ends with it, even when it is killed."""
+    script = pathlib.Path(__file__).with_name("session_end.py")
+    os.environ["WM_MPC_TEST_SESSION"] = token = uuid.uuid4().hex
+    # In a group of its own, it outlives what ends the session.
+    command = [sys.executable, str(script), str(os.getpid()), token]
+    _watching.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):  # workers of pytest-xdist belong to the session
+        end_with_session()
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses

@@ -196,3 +196,41 @@ def test_positions_follow_moves_no_faster_than_they_may():
     moves = np.array([[1.0, -1.0], [5.0, 0.0], [-1.0, 0.5]])
     found = spec.denormalise_action(spec.positions_of(moves, rest))
     np.testing.assert_allclose(found, [[3.0, 0.8], [3.0, 0.8], [2.9, 0.9]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high", "said"),
+    [
+        ("velocity", (0.2, -1.0), (1.0, 1.0), "commands j1 0.2 and does not stop"),
+        ("effort", (-1.0, -2.0), (-0.5, -1.5), "commands j1 -0.5, j2 -1.5 and does not stop"),
+        ("effort", (0.0, -1.0), (1.0, 0.0), ""),
+        ("velocity", (-1.0, -1.0), (1.0, 1.0), ""),
+        ("position", (0.2, 0.5), (1.0, 1.0), ""),
+    ],
+)
+def test_limits_that_exclude_standing_still_are_said(kind, low, high, said):
+    action = ActionSpec(("j1", "j2"), kind, "1", low, high)
+    assert said in action.why_rest_moves()
+    assert bool(action.why_rest_moves()) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("frame_skip",), 2.9), (("frame_skip",), "2"), (("frame_skip",), True),
+        (("history",), 1.0), (("control_period",), "0.1"), (("control_period",), True),
+        (("task",), None), (("task",), ["x"]), (("action", "names"), ["", "j2"]),
+        (("action", "low"), ["-1", "-1"]), (("action", "low"), [True, False]),
+        (("action", "high"), [1e308, 1.0]), (("action", "low"), [-1e308, -1.0]),
+        (("action", "unit"), ["rad"]), (("image", "value_range"), ["0", "1"]),
+    ],
+)  # fmt: skip
+def test_a_description_of_another_kind_is_named_never_rounded(place, value):
+    plain = json.loads(json.dumps(robot("velocity").to_dict()))
+    *tables, name = place
+    table = plain
+    for key in tables:
+        table = table[key]
+    table[name] = value
+    with pytest.raises(SpecError, match=name if len(place) == 1 else place[0]):
+        RobotSpec.from_dict(plain)

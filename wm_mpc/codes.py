@@ -80,6 +80,7 @@ class WarningCode(Code):
     CALLBACK = "warning.callback"  # a callback failed
     FAMILIARITY = "warning.familiarity"  # checks are off, because the checkpoint lacks their data
     ANGLES = "warning.angles"  # the checkpoint does not know that an entry is an angle
+    MOVING_REST = "warning.moving_rest"  # the limits exclude 0, so a hold does not stop the robot
     CHECKPOINT = "warning.checkpoint"  # the parameter names a checkpoint that is not in use
 
 

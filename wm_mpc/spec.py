@@ -243,13 +243,15 @@ class RobotSpec:
         """
         try:
             return cls(
-                task=str(data["task"]),
+                task=_of_kind("task", data["task"], str, "a word"),
                 action=_build(ActionSpec, data["action"], "action"),
                 state=_build(StateSpec, data["state"], "state"),
                 image=_build(ImageSpec, data["image"], "image"),
-                control_period=float(data["control_period"]),
-                frame_skip=int(data["frame_skip"]),
-                history=int(data["history"]),
+                control_period=float(
+                    _of_kind("control_period", data["control_period"], (int, float), "a number")
+                ),
+                frame_skip=_of_kind("frame_skip", data["frame_skip"], int, "a whole number"),
+                history=_of_kind("history", data["history"], int, "a whole number"),
             )
         except KeyError as error:
             raise SpecError(f"robot description has no entry {error.args[0]!r}") from None
@@ -260,6 +262,18 @@ class RobotSpec:
 
 
 _WORDS = ("names", "unit", "angles")
+_NUMBERS = ("low", "high", "rate_limit", "value_range")
+
+
+def _of_kind(name: str, value: Any, kind: Any, accepted: str) -> Any:
+    """A value of a kind, of which True and False are none."""
+    is_right = isinstance(value, kind) and not isinstance(value, bool)
+    require(
+        is_right,
+        f"robot description holds a wrong kind of value: {name} is {repr(value)[:100]}; "
+        f"{accepted} is needed",
+    )
+    return value
 
 
 def _build(cls: type, data: Any, where: str) -> Any:
@@ -271,10 +285,15 @@ def _build(cls: type, data: Any, where: str) -> Any:
     for name, value in values.items():
         if name in _WORDS:
             words = isinstance(value, tuple) and all(isinstance(word, str) for word in value)
-            require(
-                words or (cls is ActionSpec and name == "unit" and isinstance(value, str)),
-                f"{where}: {name} is {value!r}; a list of words is needed",
-            )
+            if cls is ActionSpec and name == "unit":
+                _of_kind(f"{where}: unit", value, str, "a word")
+            else:
+                require(words, f"{where}: {name} is {value!r}; a list of words is needed")
+            if name == "names" and words:
+                require(all(value), f"{where}: names is {value!r}; an empty word is no name")
+        if name in _NUMBERS and isinstance(value, tuple):
+            for number in value:
+                _of_kind(f"{where}: {name}", number, (int, float), "a list of numbers")
         if name in ("height", "width"):
             require(type(value) is int, f"{where}: {name} is {value!r}; a whole number is needed")
     try:

@@ -17,6 +17,7 @@ IMAGE_ENCODINGS = ("rgb8",)
 _OUTSIDE = 0.02  # of its range; a position may be measured so far outside its limits
 LARGEST_JUMP = 0.05  # of its range; largest step of a position that has no rate limit
 _ALWAYS_ANGLES = {"odom": ("yaw",)}  # by source; these wrap, whatever a recording says
+_LARGEST_LIMIT = 1e30  # beyond, float32 cannot hold the range of an action
 # No robot needs larger images. They would be a mistake, and would use up all memory.
 _LARGEST_IMAGE = 8192  # pixels of a side
 
@@ -84,6 +85,11 @@ class ActionSpec:
             )
         for name, low, high in zip(self.names, self.low, self.high, strict=True):
             require(low < high, f"action limits of {name!r}: low {low} is not below high {high}")
+            require(
+                max(abs(low), abs(high)) <= _LARGEST_LIMIT,
+                f"action limits of {name!r} are {low:g} and {high:g}; accepted: up to "
+                f"{_LARGEST_LIMIT:g}",
+            )
         if self.rate_limit is not None:
             require(
                 len(self.rate_limit) == len(self.names)
@@ -147,6 +153,21 @@ class ActionSpec:
                     f"{low:g} to {high:g}: move it inside, or correct the limits"
                 )
         return ""
+
+    def why_rest_moves(self) -> str:
+        """Say that rest is no standstill, because limits of velocities or efforts exclude zero;
+        empty if it is."""
+        if self.rest_is_measured:
+            return ""
+        rest = self.rest()
+        assert rest is not None
+        moved = [f"{n} {v:g}" for n, v in zip(self.names, rest, strict=True) if v]
+        if not moved:
+            return ""
+        return (
+            f"the limits of the actions exclude 0, so a hold commands {', '.join(moved)} and does "
+            "not stop the robot; limits of a robot that can stop include 0"
+        )
 
     def unmeasured(self, measured: Mapping[str, float] | None) -> tuple[str, ...]:
         """Name the positions that must still be measured before rest is known.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from wm_mpc.control.holds import HoldError
@@ -86,11 +88,11 @@ def arm():
         yield load_checkpoint(resolve_checkpoint("reach_joints"))[0], simulation
 
 
-def drive(arm, executed, *, number=0, steps=25, lag=0.3):
+def drive(arm, executed, *, number=0, steps=25, lag=0.3, surprise=VALUES):
     """What the checks say of every plan of an episode, without middleware: "" where it is sent as
     it is. executed: what becomes of an action, given where the joints are."""
     model, simulation = arm
-    control = ControlSettings(limits=LimitSettings(lag=lag))
+    control = ControlSettings(limits=LimitSettings(lag=lag), surprise=surprise)
     settings, spec = task_settings(model.spec.task), model.spec
     sent, trust = Timeline.of(spec), Trust(model)
     controller = RecedingHorizon(model, executed=sent)
@@ -179,8 +181,70 @@ def test_predictions_alone_slow_or_hold_an_arm_with_wrong_wires(arm, number, exe
 @pytest.mark.parametrize("number", [2, 3, 4])
 def test_an_arm_that_does_not_move_is_slowed_by_predictions_alone(arm, number):
     """Where its goal is far enough away that it ought to move fast."""
-    said = drive(arm, stuck, number=number, lag=10.0)
+    without = dataclasses.replace(VALUES, effect=0.0)
+    said = drive(arm, stuck, number=number, lag=10.0, surprise=without)
     assert any("predictions have" in text for text in said)
+    assert not any("of the predicted effect" in text for text in said)
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_an_arm_that_does_not_move_is_held_because_actions_have_no_effect(arm, number):
+    said = drive(arm, stuck, number=number, lag=10.0, steps=45)
+    assert any(HELD in text and "of the predicted effect" in text for text in said)
+
+
+# ------------------------------------------------------- a base that is moved by velocities
+
+
+@pytest.fixture(scope="module")
+def base(model):
+    with simulate(make_task("wall")) as simulation:
+        yield model, simulation
+
+
+HELD = "the robot does not do what the model predicts"
+EFFECT = "of the predicted effect"
+
+
+def times(factor):
+    return lambda action, state: factor * action
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_base_that_does_what_it_should_is_neither_slowed_nor_held(base, number):
+    assert not any(drive(base, as_sent, number=number, steps=40))
+
+
+@pytest.mark.parametrize(("number", "hold"), [(0, VALUES.hold), (2, VALUES.hold), (1, 1000.0)])
+@pytest.mark.parametrize(("factor", "seconds"), [(-1.0, 1.6), (0.0, 3.0)])
+def test_a_base_that_does_the_opposite_or_nothing_is_held(base, number, factor, seconds, hold):
+    """As in the fault table; also where the size of the error alone never holds."""
+    settings = dataclasses.replace(VALUES, hold=hold)
+    said = drive(base, times(factor), number=number, steps=36, surprise=settings)
+    held = [HELD in text for text in said]
+    assert held.index(True) <= 10 * seconds
+    assert all(held[held.index(True) :][:10])  # for the pause of 1 s
+    if hold > 100.0:
+        assert EFFECT in said[held.index(True)]
+
+
+def test_a_base_at_half_speed_is_slowed_and_never_held(base):
+    said = [
+        text for number in range(6) for text in drive(base, times(0.5), number=number, steps=60)
+    ]
+    assert sum(EFFECT in text for text in said) >= 10
+    assert not any(HELD in text for text in said)
+
+
+def test_a_base_that_is_a_little_slower_is_left_alone(base):
+    assert not any(drive(base, times(0.8), steps=60))
+
+
+@pytest.mark.parametrize("off", [{"effect": 0.0}, {"hold": 0.0, "slow": 0.0}])
+def test_the_effect_of_actions_counts_only_if_the_parameters_say_so(base, off):
+    settings = dataclasses.replace(VALUES, **off)
+    said = drive(base, times(0.0), steps=30, surprise=settings)
+    assert not any(EFFECT in text for text in said)
 
 
 def test_an_arm_that_somebody_puts_elsewhere_again_and_again_is_not_one_that_does_not_follow(arm):

@@ -43,7 +43,7 @@ def dataset(tmp_path_factory):
     from wm_mpc.cli import collect
 
     path = tmp_path_factory.mktemp("episodes") / "wall"
-    assert collect.main(["--dataset", str(path), "--episodes=3", "--steps=60", "--workers=1"]) == 0
+    assert collect.main(["--dataset", str(path), "--episodes=3", "--steps=20", "--workers=1"]) == 0
     return path
 
 
@@ -92,10 +92,10 @@ def test_interrupt_ends_everything_in_three_seconds_and_the_same_command_goes_on
     launch, observer, arguments
 ):
     listener = Listener(observer)
-    command = arguments(1500)
+    command = arguments(700)
     launched = launch(*command)
     observer.wait_until(
-        lambda: any(update > 100 for update in listener.updates("dynamics")), "training", SECONDS
+        lambda: any(update > 40 for update in listener.updates("dynamics")), "training", SECONDS
     )
     pids = launched.pids()
     assert len(pids) == 2, launched.output

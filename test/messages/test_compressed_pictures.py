@@ -268,3 +268,46 @@ def test_zeros_behind_the_coded_data_of_a_whole_jpeg_do_not_matter(picture, opti
     for zeros in (1, 7, 300):
         padded = data[:-2] + bytes(zeros) + data[-2:]
         np.testing.assert_array_equal(read(padded, "jpeg"), read(data, "jpeg"))
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_the_pattern_of_a_sensor_becomes_colours(pattern, suffix):
+    """image_transport compresses what a driver publishes as bayer_* without colours."""
+    mosaic = np.zeros(RGB.shape[:2], np.uint8)
+    for place, colour in enumerate(pattern):
+        rows, columns = slice(place // 2, None, 2), slice(place % 2, None, 2)
+        mosaic[rows, columns] = RGB[rows, columns, "rgb".index(colour)]
+    data = cv2.imencode(f".{suffix}", mosaic, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    name = f"bayer_{pattern}8; {'jpeg' if suffix == 'jpg' else 'png'} compressed "
+    inside = np.abs(read(data, name, None).astype(int) - RGB)[2:-2]
+    assert inside[:, 2:60].max() <= 3
+    assert inside[:, 68:-2].max() <= 3
+
+
+def test_the_pattern_of_a_sensor_with_16_bits_becomes_colours():
+    data = cv2.imencode(".png", np.full((96, 128), 257 * 80, np.uint16))[1].tobytes()
+    assert (read(data, "bayer_rggb16; png compressed ", None) == 80).all()
+
+
+def test_colours_stay_colours_though_the_camera_had_a_pattern():
+    data = encoded(PICTURE, "PNG")
+    np.testing.assert_array_equal(read(data, "bayer_rggb8; png compressed bgr8", None), RGB)
+
+
+def test_compressed_depth_in_metres_is_read():
+    """compressed_depth_image_transport stores scale / depth + shift of 32FC1; 0: not measured."""
+    depth = np.full((96, 128), 2.0, np.float32)
+    depth[:, 64:] = 0.5
+    scale, shift = 1000.0, -1.0
+    steps = np.rint(scale / depth + shift).astype(np.uint16)
+    steps[0] = 0
+    data = struct.pack("<iff", 0, scale, shift) + cv2.imencode(".png", steps)[1].tobytes()
+    found = read(data, "32FC1; compressedDepth png", ImageSpec(96, 128, value_range=(0.0, 2.55)))
+    np.testing.assert_allclose(found[1:, :64], 200, atol=1)
+    np.testing.assert_allclose(found[1:, 64:], 50, atol=1)
+    assert (found[0] == 0).all()
+    with pytest.raises(MessageError, match="image-range"):
+        read(data, "32FC1; compressedDepth png", SPEC)
+    with pytest.raises(MessageError, match="truncated"):
+        read(data[:-40], "32FC1; compressedDepth png", SPEC)

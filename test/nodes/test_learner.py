@@ -228,13 +228,6 @@ def test_run_of_other_settings_is_refused(finished, settings):
     assert "holds a run with other settings" in response.message
 
 
-def test_it_ends_with_the_training_when_told_so(start_learner, settings):
-    learner = start_learner(config=settings(1), exit_when_done=True)
-    learner.wait_until(learner.has_ended, "the end")
-    assert learner.outcome is True
-    assert learner.checkpoints, "ended before the announcement was delivered"
-
-
 def test_it_ends_with_a_failure_when_told_so(start_learner):
     learner = start_learner(dataset="nowhere", exit_when_done=True)
     learner.wait_until(learner.has_ended, "the end")

@@ -114,3 +114,21 @@ def test_what_is_over_is_left_out_and_a_plan_that_is_over_is_rest():
     assert [list(point.effort) for point in late.points] == [[0.4, 0.5], [0.6, 0.7], [0.0, 0.0]]
     over = to_controller(actions, spec("effort"), PERIOD, START, START + 60 * TICK, {})
     assert [list(point.effort) for point in over.points] == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize("points", [0, 1, 3])
+@pytest.mark.parametrize(("low", "high", "rest"), [(0.2, 1.0, 0.2), (-1.0, -0.3, -0.3), (-1, 1, 0)])
+def test_efforts_rest_within_their_limits_also_for_a_controller(points, low, high, rest):
+    """Zero effort is no rest for a robot that must always push a little; there is one rest."""
+    effort = ActionSpec(("shoulder", "elbow"), "effort", "N m", (low, low), (high, high))
+    actions = np.full((points, 2), (low + high) / 2)
+    message = to_controller(actions, effort, PERIOD, START, START, {})
+    assert list(message.points[-1].effort) == [rest, rest]
+    assert len(message.points) == points + 1
+
+
+def test_velocities_that_cannot_be_zero_still_end_in_standstill_for_a_controller():
+    """joint_trajectory_controller refuses a trajectory that ends in motion, and goes on instead."""
+    forward = ActionSpec(("shoulder",), "velocity", "rad/s", (0.2,), (1.0,))
+    message = to_controller(np.full((2, 1), 0.5), forward, PERIOD, START, START, {})
+    assert list(message.points[-1].velocities) == [0.0]

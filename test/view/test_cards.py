@@ -62,3 +62,26 @@ def test_a_training_shows_its_losses_and_the_time_left():
 
 def test_without_a_learner_the_page_says_so():
     assert "No learner" in training_card(None)
+
+
+def cancelled(*numbers):
+    reason = "another goal came in its place"
+    goals = [GoalReport(number, GoalCode.CANCELLED, reason) for number in numbers]
+    return (*goals, GoalReport(max(numbers) + 1, GoalCode.EXECUTING))
+
+
+def test_goals_that_a_simulation_replaced_show_whether_they_were_reached():
+    card = goals_card(cancelled(1, 2, 3), {1: True, 2: False})
+    newest, missed, reached = (card.index(word) for word in ("ended", "missed", "reached"))
+    assert newest < missed < reached
+    assert "cancelled" not in card
+    assert card.count("another goal came in its place") == 1
+
+
+def test_a_reached_goal_stays_reached_whatever_the_simulation_saw():
+    assert "missed" not in goals_card((GoalReport(1, GoalCode.REACHED),), {1: False})
+
+
+def test_fewer_pictures_on_a_busy_computer_are_said():
+    assert "5 per second, as this computer is busy" in state_card(view(), 5.0)
+    assert "busy" not in state_card(view())

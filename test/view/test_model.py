@@ -127,3 +127,29 @@ def test_costs_and_losses_come_to_the_charts(model, clock):
     names, columns = model.losses()
     assert names == ("a",)
     assert columns[1][-1] == 2.0
+
+
+def episode(finished, successes):
+    return EpisodeStatus(
+        SimCode.EXECUTING, "", "push_t", finished + 1, False, 1, {}, finished, successes, 0
+    )
+
+
+def test_a_goal_gets_the_verdict_of_the_episode_in_which_it_was_planned_for():
+    model = ViewModel(60.0, lambda: 0.0)
+    model.on_episode(episode(4, 2))
+    model.on_goals([GoalReport(1, GoalCode.EXECUTING), GoalReport(2, GoalCode.WAITING)])
+    model.on_episode(episode(5, 3))
+    assert model.view().verdicts == {1: True}
+    model.on_goals([GoalReport(1, GoalCode.CANCELLED), GoalReport(2, GoalCode.EXECUTING)])
+    model.on_episode(episode(5, 3))
+    model.on_episode(episode(6, 3))
+    assert model.view().verdicts == {1: True, 2: False}
+
+
+def test_episodes_that_were_not_seen_to_end_give_no_verdict():
+    model = ViewModel(60.0, lambda: 0.0)
+    model.on_goals([GoalReport(1, GoalCode.EXECUTING)])
+    model.on_episode(episode(4, 2))
+    model.on_episode(episode(7, 5))
+    assert model.view().verdicts == {}

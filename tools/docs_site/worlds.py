@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
-from docs_site.measured import interval, percent, results
+from docs_site.measured import RESULTS, interval, percent, results
 from docs_site.sources import table
 
 ALL = "all"
@@ -38,4 +39,14 @@ def worlds(*folders: str) -> str:
     return table(header, rows)
 
 
-MAKERS: dict[str, Callable[..., str]] = {"worlds": worlds}
+def published(world: str) -> str:
+    """What others publish on a world; quoted, not measured here."""
+    quoted = json.loads((RESULTS / world / "published.json").read_text(encoding="utf-8"))
+    rows = [
+        (f"`{row['task']}`", f"{row['offset']} / {row['budget']}", row["who"], row["success"])
+        for row in quoted
+    ]
+    return table(("world", "offset / budget", "published by", "success"), rows)
+
+
+MAKERS: dict[str, Callable[..., str]] = {"worlds": worlds, "published": published}

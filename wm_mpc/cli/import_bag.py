@@ -17,6 +17,9 @@ from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.directories import data_directory
 from wm_mpc.provenance import code_version, recorded_command
 
+# Makes a progress bar of (total, what, unit); yields the function that advances it.
+Bar = Callable[[int | None, str, str], contextlib.AbstractContextManager[Callable[[int], Any]]]
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command.
@@ -27,7 +30,20 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         Exit code.
     """
-    options = parser().parse_args(arguments)
+    return run(parser().parse_args(arguments), recorded_command("import_bag", arguments), bar)
+
+
+def run(options: argparse.Namespace, command: str, bar: Bar) -> int:
+    """Run the command with parsed options.
+
+    Args:
+        options: Parsed options of `parser`.
+        command: Command line that the dataset records.
+        bar: Makes the progress bars.
+
+    Returns:
+        Exit code.
+    """
     try:
         from wm_mpc.data.bag import Bag, BagError
     except ImportError as error:
@@ -45,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         config = settings(options)
         with writing(options.dataset or data_directory(config.task), "import_bag"):
-            _import(options, config, recorded_command("import_bag", arguments))
+            _import(options, config, command, bar)
     except (BagError, BagConfigError, DatasetError) as error:
         print(f"import_bag: {error}", file=sys.stderr)
         return 1
@@ -55,16 +71,19 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _import(options: argparse.Namespace, config: BagConfig, command: str) -> None:
+def _import(options: argparse.Namespace, config: BagConfig, command: str, bar: Bar) -> None:
     from wm_mpc.data import bag_accounts, import_journal
     from wm_mpc.data import bag_report as report
     from wm_mpc.data.bag import Bag
     from wm_mpc.data.bag_import import draft_episodes, write_episodes
     from wm_mpc.data.bag_spec import describe
     from wm_mpc.data.bag_streams import read_streams
+    from wm_mpc.data.extending import check_extends
 
     path = options.dataset or data_directory(config.task)
     dataset = import_journal.present(path, append=options.append)
+    if dataset is not None:
+        check_extends(config, dataset.spec)
     provenance = {
         "command": command,
         "code": code_version(),
@@ -81,7 +100,7 @@ def _import(options: argparse.Namespace, config: BagConfig, command: str) -> Non
                 names = [topic.name for topic in description.topics.values()]
                 accepted = bag_accounts.check(bag, names, accept=options.accept_damaged)
                 total = sum(topic.count for topic in description.topics.values())
-                with _bar(total, "read", "message") as advance:
+                with bar(total, "read", "message") as advance:
                     streams = read_streams(
                         bag, description.spec, description.topics, config, spool, advance
                     )
@@ -91,7 +110,7 @@ def _import(options: argparse.Namespace, config: BagConfig, command: str) -> Non
                 if number == 0:
                     whole.enter_context(import_journal.whole_import(dataset))
                 first = max(dataset.indices(), default=-1) + 1
-                with _bar(len(drafts.episodes), "write", "episode") as advance:
+                with bar(len(drafts.episodes), "write", "episode") as advance:
                     write_episodes(streams, drafts, dataset, advance)
                 found = bag_accounts.settle(bag, streams.of_topics(description.topics))
                 import_journal.enter(dataset, first, bag_accounts.entry(bag, found, command))
@@ -102,10 +121,19 @@ def _import(options: argparse.Namespace, config: BagConfig, command: str) -> Non
 
 
 @contextlib.contextmanager
-def _bar(total: int, what: str, unit: str) -> Iterator[Callable[[int], Any]]:
-    """A progress bar; yields the function that advances it."""
-    with tqdm(total=total, desc=what, unit=unit, leave=False) as bar:
-        yield bar.update
+def bar(total: int | None, what: str, unit: str) -> Iterator[Callable[[int], Any]]:
+    """Show a progress bar in the terminal.
+
+    Args:
+        total: Number of units; None if it is not known.
+        what: What is going on.
+        unit: What is counted.
+
+    Yields:
+        The function that advances it by a number of units.
+    """
+    with tqdm(total=total, desc=what, unit=unit, leave=False) as shown:
+        yield shown.update
 
 
 if __name__ == "__main__":

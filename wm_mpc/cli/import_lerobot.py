@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from wm_mpc.arguments import positive
+from wm_mpc.cli.import_bag import Bar, bar
 from wm_mpc.cli.import_options import Option, add_groups, names, numbers, settings_of, size
 from wm_mpc.data.bag_config import RULES, BagConfig, BagConfigError
 from wm_mpc.data.episodes import Dataset, DatasetError
@@ -50,6 +49,8 @@ _GROUPS: dict[str, tuple[Option, ...]] = {
          "model steps of the past that the dynamics sees; default: 1"),
         ("--image-size", None, size, "HxW",
          "size of the image that the model sees; default: 64x64"),
+        ("--image-range", "image.value_range", numbers, "LOW,HIGH",
+         "values that become black and white, for pictures with more than 8 bits"),
         ("--degrees", None, None, None, "the numbers of joints are degrees; they become rad"),
         ("--state-names", "state.names", names, "LIST",
          "entries of the state to use, or a name for each number"),
@@ -118,7 +119,20 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         Exit code.
     """
-    options = parser().parse_args(arguments)
+    return run(parser().parse_args(arguments), recorded_command("import_lerobot", arguments), bar)
+
+
+def run(options: argparse.Namespace, command: str, bar: Bar) -> int:
+    """Run the command with parsed options.
+
+    Args:
+        options: Parsed options of `parser`.
+        command: Command line that the dataset records.
+        bar: Makes the progress bars.
+
+    Returns:
+        Exit code.
+    """
     try:
         from wm_mpc.data.lerobot.layout import LeRobotError, LeRobotFolder
     except ImportError as error:
@@ -135,7 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = settings_of(options, {"folder", "instruction", "degrees"})
         path = options.dataset or data_directory(config.task)
         with writing(path, "import_lerobot"):
-            _import(folder, options, config, path, recorded_command("import_lerobot", arguments))
+            _import(folder, options, config, path, command, bar)
     except (LeRobotError, BagConfigError, DatasetError) as error:
         print(f"import_lerobot: {error}", file=sys.stderr)
         return 1
@@ -146,9 +160,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _import(
-    folder: Any, options: argparse.Namespace, config: BagConfig, path: Path, command: str
+    folder: Any, options: argparse.Namespace, config: BagConfig, path: Path, command: str, bar: Bar
 ) -> None:
     from wm_mpc.data import import_journal
+    from wm_mpc.data.extending import check_extends
     from wm_mpc.data.import_journal import present
     from wm_mpc.data.lerobot.description import describe
     from wm_mpc.data.lerobot.importing import import_episodes
@@ -156,6 +171,8 @@ def _import(
     from wm_mpc.data.lerobot.report import remarks
 
     dataset = present(path, append=options.append)
+    if dataset is not None:
+        check_extends(config, dataset.spec)
     source = describe(folder, config, None if dataset is None else dataset.spec, options.degrees)
     print("\n".join(["inferred", *(f"  {note}" for note in source.notes)]))
     if folder.lost and not options.accept_damaged:
@@ -167,8 +184,8 @@ def _import(
     with contextlib.ExitStack() as stack:
         stack.enter_context(import_journal.whole_import(dataset))
         first = max(dataset.indices(), default=-1) + 1
-        bar = stack.enter_context(tqdm(desc="import", unit="frame", leave=False))
-        outcome = import_episodes(folder, source, dataset, config, options.instruction, bar.update)
+        advance = stack.enter_context(bar(None, "import", "frame"))
+        outcome = import_episodes(folder, source, dataset, config, options.instruction, advance)
         entry = {"command": command, "lerobot": folder.path.name, "frames": outcome.frames,
                  "used": outcome.used, "left_out": dict(outcome.left_out)}  # fmt: skip
         import_journal.enter(dataset, first, entry)

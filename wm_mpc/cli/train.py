@@ -20,6 +20,7 @@ from wm_mpc.training.compute import Compute, ComputeError
 from wm_mpc.training.config import ConfigError
 from wm_mpc.training.directory import TrainingError
 from wm_mpc.training.finish import write_results
+from wm_mpc.training.journal import Progress
 from wm_mpc.training.trainer import Trainer
 
 
@@ -53,14 +54,30 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         Exit code.
     """
+    with contextlib.closing(_Bars()) as bars:
+        return run(parser().parse_args(arguments), recorded_command("train", arguments), bars)
+
+
+def run(options: argparse.Namespace, command: str, progress: Progress) -> int:
+    """Run the command with parsed options.
+
+    Args:
+        options: Parsed options of `training.command.parser`.
+        command: Command line that the checkpoint records.
+        progress: Called with stage, done, total and loss terms.
+
+    Returns:
+        Exit code.
+    """
     with contextlib.ExitStack() as held:
-        return _train(parser().parse_args(arguments), recorded_command("train", arguments), held)
+        return _train(options, command, progress, held)
 
 
-def _train(options: argparse.Namespace, command: str, held: contextlib.ExitStack) -> int:
+def _train(
+    options: argparse.Namespace, command: str, progress: Progress, held: contextlib.ExitStack
+) -> int:
     """Train; `held` locks the directory of the run against other trainings until it closes."""
     compute = Compute(options.accelerator, options.devices, options.nodes, options.precision)
-    bars = _Bars()
     try:
         settle_task(options)
         config = settings(options)
@@ -73,7 +90,7 @@ def _train(options: argparse.Namespace, command: str, held: contextlib.ExitStack
             held.enter_context(writing(run, "train", "run"))
         with make_workers(options.workers) as workers:
             trainer = Trainer(
-                recording, config, run, workers=workers, progress=bars, compute=compute,
+                recording, config, run, workers=workers, progress=progress, compute=compute,
                 representation=options.representation,
             )  # fmt: skip
             trainer.run()
@@ -87,8 +104,6 @@ def _train(options: argparse.Namespace, command: str, held: contextlib.ExitStack
     except KeyboardInterrupt:
         print("\ntrain: interrupted; the same command continues", file=sys.stderr)
         return 130
-    finally:
-        bars.close()
     if fabric.is_global_zero:
         try:
             write_results(trainer, run, command)

@@ -65,6 +65,15 @@ class SurpriseSettings:
         0.0,
         1000.0,
     )
+    effect: float = setting(
+        5.0,
+        "Hold after this much evidence that actions have less than 0.3 of the effect that the "
+        "model predicts, and slow down after as much that they have less than 0.7; 0, or hold 0 "
+        "and slow 0: never",
+        "moments",
+        0.0,
+        1000.0,
+    )
     pause: float = setting(
         1.0, "How long to hold after predictions failed, before planning again", "s", 0.0, 60.0
     )  # fmt: skip

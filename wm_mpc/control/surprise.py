@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wm_mpc.control.effect import Effect
 from wm_mpc.control.seeing import Seeing
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.model.familiarity import image_error, prediction_error
@@ -57,6 +58,7 @@ class SurpriseMonitor:
 
     Attributes:
         jumps: How many times the scene has jumped.
+        effect: Evidence that actions have not the predicted effect.
         light: The light of the last image; None if it is unknown.
     """
 
@@ -66,11 +68,13 @@ class SurpriseMonitor:
         self.light: Light | None = None
         self._past, self._skip = spec.history, spec.frame_skip
         self._control = round(spec.control_period * SECOND)
-        self._seen: deque[tuple[int, Tensor]] = deque(maxlen=1000)
+        # stamp, latent, and the normalised action of rest there
+        self._seen: deque[tuple[int, Tensor, np.ndarray | None]] = deque(maxlen=1000)
         self._errors: deque[float] = deque(maxlen=_WINDOW)
         self._last: tuple[int, Tensor] | None = None  # the last observation
         self._is_steady = True  # predictions came since the last jump
         self.jumps = 0  # of the scene
+        self.effect = Effect()
 
     @property
     def is_calibrated(self) -> bool:
@@ -82,6 +86,7 @@ class SurpriseMonitor:
         stays."""
         self._seen.clear()
         self._errors.clear()
+        self.effect.forget()
         self._last = None
 
     @torch.no_grad()
@@ -106,13 +111,17 @@ class SurpriseMonitor:
         return float(image_error(self._model, pixels[None], latent[None])[0]) / usual.image
 
     @torch.no_grad()
-    def follow(self, stamp: int, latent: Tensor, executed: Timeline) -> float:
-        """Measure `Surprise.prediction` with one more observation.
+    def follow(
+        self, stamp: int, latent: Tensor, executed: Timeline, rest: np.ndarray | None = None
+    ) -> float:
+        """Measure `Surprise.prediction` and `effect` with one more observation.
 
         Args:
             stamp: When it was taken, ns.
             latent: Its latent, (latent size,).
             executed: The actions sent so far.
+            rest: Action (action size,) that keeps the robot where it was then; None: that of
+                `executed`.
         """
         usual = self._familiarity
         if usual is None:
@@ -120,13 +129,18 @@ class SurpriseMonitor:
         if self._seen and stamp < self._seen[-1][0]:
             self.forget()
         self._cut_at_jump(stamp, latent)
-        self._seen.append((stamp, latent))
+        rest = executed.idle if rest is None else rest
+        still = None if rest is None else self._model.spec.normalise_action(rest)
+        self._seen.append((stamp, latent, still))
         while self._seen[0][0] < stamp - (self._past + 1) * self._skip * self._control:
             self._seen.popleft()
         predicted = self._predicted(stamp, executed)
         if predicted is not None:
             self._is_steady = True
-            self._errors.append(float(prediction_error(predicted, latent)) / usual.prediction)
+            self._errors.append(float(prediction_error(predicted[0], latent)) / usual.prediction)
+            if len(predicted) > 1:
+                told = torch.cat([latent[None], predicted]).numpy() / usual.prediction
+                self.effect.add(*told)
         enough = len(self._errors) >= _FEWEST
         return statistics.median(self._errors) if enough else math.nan
 
@@ -154,24 +168,30 @@ class SurpriseMonitor:
         self._is_steady = False
 
     def _predicted(self, stamp: int, executed: Timeline) -> Tensor | None:
-        """The prediction made one model step ago for now; None if nothing was seen then."""
+        """The prediction made one model step ago for now, (1, latent size), and the one at rest, if
+        rest was known, (2, latent size); None if nothing was seen then."""
         spec, step = self._model.spec, self._skip * self._control
         past = [self._seen_at(stamp - k * step) for k in range(self._past, 0, -1)]
-        if any(latent is None for latent in past):
+        known = [entry for entry in past if entry is not None]
+        if len(known) < len(past):
             return None
         begin = stamp - self._past * step
         ticks = range(self._past * self._skip)
         low_level = [executed.at(begin + k * self._control) for k in ticks]
-        known = [action for action in low_level if action is not None]
-        if len(known) < len(low_level):  # where the robot rested then is unknown
+        actions = [action for action in low_level if action is not None]
+        if len(actions) < len(low_level):  # where the robot rested then is unknown
             return None
-        blocks = torch.from_numpy(spec.normalise_action(np.array(known)))
+        blocks = torch.from_numpy(spec.normalise_action(np.array(actions)))
         blocks = blocks.view(1, self._past, spec.block_size)
-        history = torch.stack([latent for latent in past if latent is not None])[None]
+        history = torch.stack([latent for _, latent, _ in known])[None]
+        last, still = blocks[:, -1:], known[-1][2]
+        if still is not None:
+            resting = torch.from_numpy(still).repeat(self._skip)
+            last = torch.cat([last, resting.view(1, 1, -1)])
         carry = self._model.start(history, blocks[:, :-1])
-        return self._model.rollout(carry, blocks[:, -1:])[0, 0]
+        return self._model.rollout(carry, last)[:, 0]
 
-    def _seen_at(self, stamp: int) -> Tensor | None:
-        """The latent seen within half a control period of a time."""
-        nearest, latent = min(self._seen, key=lambda entry: abs(entry[0] - stamp))
-        return latent if 2 * abs(nearest - stamp) <= self._control else None
+    def _seen_at(self, stamp: int) -> tuple[int, Tensor, np.ndarray | None] | None:
+        """What was seen within half a control period of a time."""
+        nearest = min(self._seen, key=lambda entry: abs(entry[0] - stamp))
+        return nearest if 2 * abs(nearest[0] - stamp) <= self._control else None

@@ -178,7 +178,9 @@ class Trust:
             stamp: When its observation was taken, ns.
             executed: The actions sent so far.
         """
-        told = self._monitor.follow(stamp, plan.latents[0], executed)
+        place = self._place
+        rest = place[1] if place is not None and place[0] == stamp else None
+        told = self._monitor.follow(stamp, plan.latents[0], executed, rest)
         self._surprise = self._shown = dataclasses.replace(self._surprise, prediction=told)
 
     def _pace(self, now: int, settings: SurpriseSettings) -> tuple[float, str]:
@@ -199,8 +201,21 @@ class Trust:
                 f"{settings.hold:g})"
             )
             self._begin_pause(now, settings.pause, HoldCode.SURPRISE_PREDICTION, reason)
+        effect = self._monitor.effect
+        share = f"actions have {effect.share:.2f} of the predicted effect"
+        if settings.hold > 0.0 and effect.missing > settings.effect > 0.0:
+            self._begin_anew()
+            reason = (
+                f"the robot does not do what the model predicts: {share} (surprise.effect "
+                f"{settings.effect:g})"
+            )
+            self._begin_pause(now, settings.pause, HoldCode.SURPRISE_PREDICTION, reason)
         if seen.prediction > settings.slow > 0.0:
             return settings.pace, f"predictions have {told}"
+        # Slower, a robot that does nothing would be noticed later: its hold comes soon anyway.
+        is_weak = effect.weak > settings.effect > 0.0 and not effect.missing
+        if settings.slow > 0.0 and is_weak:
+            return settings.pace, share
         return 1.0, ""
 
     def _begin_anew(self) -> None:
@@ -225,6 +240,8 @@ class Trust:
             if not self._monitor.is_calibrated:
                 told = "not known: the checkpoint does not say what is usual (see calibrate)"
             values[name] = told
+        share = self._monitor.effect.share
+        values["effect of actions"] = "not known" if math.isnan(share) else f"{share:.2f}"
         light = self.light
         values["light"] = "not known" if light is None else f"{light.brightness():.2f}"
         values["scene jumps"] = self._monitor.jumps

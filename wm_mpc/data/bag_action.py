@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from wm_mpc.data.bag import Bag, BagError, Topic
+from wm_mpc.data.bag_arrays import array_kind, array_size, followed
 from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.bag_joints import Joints
 from wm_mpc.data.bag_messages import ARRAY, JOINTS, TRAJECTORY
@@ -52,7 +53,9 @@ def moving(names: Sequence[str], values: np.ndarray) -> tuple[str, ...]:
     return tuple(itertools.compress(names, moving)) or tuple(names)
 
 
-def describe_action(bag: Bag, topic: Topic, config: BagConfig, notes: list[str]) -> ActionSpec:
+def describe_action(
+    bag: Bag, topic: Topic, config: BagConfig, notes: list[str], measured: Topic | None = None
+) -> ActionSpec:
     """Describe the actions of a recording.
 
     Args:
@@ -60,25 +63,33 @@ def describe_action(bag: Bag, topic: Topic, config: BagConfig, notes: list[str])
         topic: Topic of the commands.
         config: Settings of the import; stated values win.
         notes: Receives a sentence for each guess.
+        measured: Topic of the state, if any.
 
     Raises:
         BagError: A value cannot be inferred.
     """
-    wanted, first = config.action, first_message(bag, topic)
-    kind = wanted.kind or _kind(bag, topic, notes)
-    names = wanted.names
+    wanted = config.action
+    first_message(bag, topic)
+    names, joints = wanted.names, tuple[str, ...]()
+    if wanted.kind is None and topic.type == ARRAY:
+        kind, joints = array_kind(bag, topic, measured, notes)
+    else:
+        kind = wanted.kind or _kind(bag, topic, notes)
+        if kind == "position" and topic.type == ARRAY and names is None:
+            joints = followed(bag, topic, measured)
     meaning = "from"
     if topic.type == TRAJECTORY:
         meaning, why = meaning_of_points(bag, topic, config)
         if why:
             notes.append(f"trajectory points give {_MEANS[meaning]}: {why}; --trajectory-points")
     if names is None:
-        names = _action_names(bag, topic, first, kind)
+        names = joints or _action_names(bag, topic, kind)
         notes.append(f"action {', '.join(names)}, from {topic.name}")
     unit = wanted.unit
     if unit is None:
-        joints = "1" if topic.type == ARRAY else JOINT_UNITS.get(kind, "1")
-        known = [UNITS.get(name, joints) for name in names]
+        of_joints = joints or topic.type != ARRAY
+        other = JOINT_UNITS.get(kind, "1") if of_joints else "1"
+        known = [UNITS.get(name, other) for name in names]
         unit = ", ".join(dict.fromkeys(known))
         notes.append(f"action unit {unit}")
     low, high = wanted.low, wanted.high
@@ -114,12 +125,12 @@ def _kind(bag: Bag, topic: Topic, notes: list[str]) -> str:
     return kind
 
 
-def _action_names(bag: Bag, topic: Topic, first: Any, kind: str) -> tuple[str, ...]:
+def _action_names(bag: Bag, topic: Topic, kind: str) -> tuple[str, ...]:
     if topic.type == JOINTS:
         joints = Joints.of(item.message for item in bag.messages([topic.name]))
         return tuple(joints.names)
     if topic.type == ARRAY:
-        return tuple(f"action_{i}" for i in range(len(first.data)))
+        return tuple(f"action_{i}" for i in range(array_size(bag, topic)))
     if topic.type == TRAJECTORY:
         named = (item.message.joint_names for item in bag.messages([topic.name]))
         if found := tuple(dict.fromkeys(itertools.chain.from_iterable(named))):

@@ -56,7 +56,7 @@ def angles(
         span = float(np.ptp(track)) if len(track) else 0.0
         if kinds.get(joint) == "continuous":
             found[name] = "continuous in the robot's description"
-        elif jumps := _jumps(track):
+        elif jumps := turns_in([track]):
             found[name] = f"jumps by a turn {jumps} times"
         elif span > _TURN and topic.type == JOINTS and joint not in kinds:
             if joint in commanded:
@@ -72,13 +72,21 @@ def angles(
     return tuple(found)
 
 
-def _jumps(track: np.ndarray) -> int:
-    """How often neighbours differ by about one turn; 0 if some differ by another impossible
-    amount."""
-    steps = np.abs(np.diff(track))
+def turns_in(tracks: Sequence[np.ndarray]) -> int:
+    """How often neighbours differ by about one turn.
+
+    Args:
+        tracks: Positions of one joint, rad, in order of time, one array for each episode.
+
+    Returns:
+        The number; 0 if some neighbours differ by another impossible amount, or if all positions
+        together cover more than a turn.
+    """
+    steps = np.abs(np.concatenate([np.zeros(0), *(np.diff(track) for track in tracks)]))
     far = steps > _SOON
     turns = np.abs(steps - _TURN) < _SLACK
-    inside = len(track) and np.ptp(track) < _TURN + _SLACK
+    all_of_them = np.concatenate([np.zeros(0), *tracks])
+    inside = len(all_of_them) and np.ptp(all_of_them) < _TURN + _SLACK
     return int(turns.sum()) if inside and (far == turns).all() else 0
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from wm_mpc.messages.errors import MessageError
 from wm_mpc.messages.reading import (
     ACTION_FIELDS,
+    LARGEST,
     TWIST_FIELDS,
     compressed_to_rgb,
     image_to_rgb,
@@ -202,8 +203,17 @@ def targets(message: Any, spec: ActionSpec) -> tuple[np.ndarray, np.ndarray, np.
     )
 
 
+def array_numbers(message: Any) -> np.ndarray:
+    """Return the numbers of a Float64MultiArray, float64 (n,), without the padding at the front.
+
+    Args:
+        message: The message.
+    """
+    return np.asarray(message.data, np.float64)[message.layout.data_offset :]
+
+
 def _numbers(message: Any, size: int, what: str) -> np.ndarray:
-    values = np.asarray(message.data, np.float64)
+    values = array_numbers(message)
     if len(values) != size:
         raise MessageError(f"{what} has {len(values)} numbers; {size} are needed")
     return _finite(values, [f"{what}[{i}]" for i in range(size)])
@@ -211,6 +221,7 @@ def _numbers(message: Any, size: int, what: str) -> np.ndarray:
 
 def _finite(values: np.ndarray, names: Sequence[str]) -> np.ndarray:
     for name, value in zip(names, values, strict=True):
-        if not math.isfinite(value):
-            raise MessageError(f"{name} is {value}; finite numbers are needed")
+        if not abs(value) <= LARGEST:
+            accepted = f"numbers up to {LARGEST:.2g} (float32)"
+            raise MessageError(f"{name} is {value:g}; accepted: finite {accepted}")
     return values

@@ -105,7 +105,7 @@ def outcome(
     )
     lines += dropped or ["  nothing"]
     lines += _remarks(streams, drafts, spec.action.names, again)
-    lines += streams.notes + streams.looks.summary()
+    lines += [*description.doubts, *streams.notes, *streams.looks.summary()]
     if warning := wrong_delay(drafts, spec):
         lines.append(warning)
     return "\n".join(lines)

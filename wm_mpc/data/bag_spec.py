@@ -13,9 +13,11 @@ import itertools
 import numpy as np
 
 from wm_mpc.data.bag import Bag, BagError, Topic
-from wm_mpc.data.bag_action import JOINT_UNITS, UNITS, describe_action, first_message, moving
+from wm_mpc.data.bag_action import JOINT_UNITS, UNITS, describe_action, moving
 from wm_mpc.data.bag_angles import angles
+from wm_mpc.data.bag_arrays import array_size
 from wm_mpc.data.bag_config import BagConfig
+from wm_mpc.data.bag_doubts import doubts
 from wm_mpc.data.bag_joints import Joints
 from wm_mpc.data.bag_messages import (
     ARRAY,
@@ -46,11 +48,13 @@ class Description:
         spec: The robot.
         topics: Topics by role: "image", "action" and possibly "state".
         notes: One sentence for each guess.
+        doubts: One warning for each thing to look at before training, as `bag_doubts` finds them.
     """
 
     spec: RobotSpec
     topics: dict[str, Topic]
     notes: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
 
 
 def describe(bag: Bag, config: BagConfig, robot: RobotSpec | None = None) -> Description:
@@ -79,12 +83,12 @@ def describe(bag: Bag, config: BagConfig, robot: RobotSpec | None = None) -> Des
             "action.rule is 'integrate', but the actions are positions; accepted: --action-rule "
             "hold"
         )
-    return Description(robot, topics, tuple(notes))
+    return Description(robot, topics, tuple(notes), tuple(doubts(bag, topics, robot)))
 
 
 def _robot(bag: Bag, topics: dict[str, Topic], config: BagConfig, notes: list[str]) -> RobotSpec:
     image = _image(bag, topics["image"], config, notes)
-    action = describe_action(bag, topics["action"], config, notes)
+    action = describe_action(bag, topics["action"], config, notes, topics.get("state"))
     measured = StateSpec((), (), config.state.source or "odom")
     if "state" in topics:
         measured = _state(bag, topics, action, config, notes)
@@ -178,7 +182,7 @@ def _joint_names(
 
 def _state_names(bag: Bag, topic: Topic, source: str, notes: list[str]) -> tuple[str, ...]:
     if topic.type == ARRAY:
-        names = tuple(f"state_{i}" for i in range(len(first_message(bag, topic).data)))
+        names = tuple(f"state_{i}" for i in range(array_size(bag, topic)))
     elif topic.type == POSE:
         names = ("x", "y", "yaw")
     else:

@@ -6,6 +6,7 @@ Images with more than 8 bits become 8 bits only by a stated range of values.
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from typing import Any
@@ -15,12 +16,13 @@ import numpy as np
 
 from wm_mpc.messages.errors import MessageError
 from wm_mpc.messages.jpeg import START, whole_jpeg
-from wm_mpc.messages.pictures import FULL_RANGE, check_size, in_range, to_model
+from wm_mpc.messages.pictures import FULL_RANGE, check_size, demosaiced, in_range, to_model
 from wm_mpc.spec import ImageSpec
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MOST_PIXELS = 200_000_000
 _DEPTH_HEADER = 12  # bytes in front of a compressedDepth picture: its format, and two numbers
+_FULL = ("mono16", "rgb16", "bgr16", "rgba16", "bgra16")  # encodings that use all of their bits
 _GREY_SAVING = (cv2.COLOR_GRAY2RGB, None, cv2.COLOR_BGR2RGB, cv2.COLOR_BGRA2RGB)
 
 
@@ -42,10 +44,12 @@ def compressed_to_rgb(message: Any, spec: ImageSpec | None) -> np.ndarray:
     """
     data = bytes(message.data)
     what = f"compressed image ({message.format or 'no format'}, {len(data)} bytes)"
+    encoding = message.format.split(";")[0].strip()
     if data.startswith(START):
         data = whole_jpeg(data, what)
         _check_header(data, what)
-        pixels = decoded(data)
+        is_pattern = encoding.startswith("bayer_")  # then grey must stay grey
+        pixels = _read(data, cv2.IMREAD_UNCHANGED) if is_pattern else decoded(data)
     else:
         pixels = _decoded_as_it_is(data, message.format, what)
     if pixels is None:
@@ -54,9 +58,10 @@ def compressed_to_rgb(message: Any, spec: ImageSpec | None) -> np.ndarray:
     check_size(f"{what} is {height}x{width}", height, width, spec)
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     if pixels.dtype != np.uint8:
-        encoding = message.format.split(";")[0].strip()
-        own = FULL_RANGE if encoding in ("mono16", "rgb16", "bgr16", "rgba16", "bgra16") else None
+        own = FULL_RANGE if encoding in _FULL or encoding.startswith("bayer_") else None
         pixels = in_range(pixels, spec, own, f"{what} has {pixels.dtype} values")
+    if channels == 1 and (colours := demosaiced(pixels, encoding)) is not None:
+        return to_model(colours, None, spec)
     return to_model(pixels, _GREY_SAVING[channels - 1], spec)
 
 
@@ -75,8 +80,10 @@ def decoded(data: bytes) -> np.ndarray | None:
 def _decoded_as_it_is(data: bytes, name: str, what: str) -> np.ndarray | None:
     """The image with its own channels and number type."""
     if "compressedDepth" in name and data[_DEPTH_HEADER:].startswith(_PNG):
+        if name.startswith("32FC1"):
+            return _inverse_depth(data, what)
         if not name.startswith("16UC1"):
-            raise MessageError(f"{what}: accepted of compressedDepth: 16UC1 as png")
+            raise MessageError(f"{what}: accepted of compressedDepth: 16UC1 and 32FC1 as png")
         data = data[_DEPTH_HEADER:]
     if data.startswith(_PNG):
         data = _whole_png(data, what)
@@ -90,6 +97,26 @@ def _decoded_as_it_is(data: bytes, name: str, what: str) -> np.ndarray | None:
     if pixels is not None and pixels.ndim == 3 and pixels.shape[2] == 2:  # grey and alpha
         pixels = np.ascontiguousarray(pixels[..., 0])
     return pixels
+
+
+def _inverse_depth(data: bytes, what: str) -> np.ndarray:
+    """Depths, float32 (height, width), m, of which a PNG holds the inverse; NaN: not measured."""
+    scale, shift = struct.unpack_from("<ff", data, 4)
+    if not (0 < scale < math.inf and math.isfinite(shift)):
+        raise MessageError(
+            f"{what} has a header with scale {scale:g} and shift {shift:g}; accepted of "
+            "compressedDepth: 16UC1 as png, or 32FC1 with a scale above 0"
+        )
+    file = _whole_png(data[_DEPTH_HEADER:], what)
+    _check_header(file, what)
+    steps = _read(file, cv2.IMREAD_UNCHANGED)
+    if steps is None or steps.dtype != np.uint16 or steps.ndim != 2:
+        raise MessageError(f"{what} cannot be decoded; accepted: a png of 16 bits")
+    inverse = steps.astype(np.float32) - np.float32(shift)
+    is_measured = (steps > 0) & (inverse > 0)
+    depth = np.full(steps.shape, np.nan, np.float32)
+    depth[is_measured] = np.float32(scale) / inverse[is_measured]
+    return depth
 
 
 def _check_header(data: bytes, what: str) -> None:

@@ -200,6 +200,21 @@ def in_range(
     return np.clip(np.rint((numbers - low) * (255.0 / (high - low))), 0, 255).astype(np.uint8)
 
 
+def demosaiced(pixels: np.ndarray, encoding: str) -> np.ndarray | None:
+    """Return the colours of a picture that still is the pattern of its sensor.
+
+    Args:
+        pixels: (height, width), of 8 bits.
+        encoding: Of the picture before it was compressed.
+
+    Returns:
+        uint8 (height, width, 3), RGB; None for encodings that are no such pattern.
+    """
+    if encoding[:6] != "bayer_" or encoding not in ENCODINGS:
+        return None
+    return _converted(pixels, _BAYER[encoding[6:10]])
+
+
 def _check_even(what: str, width: int, height: int) -> None:
     if width % 2 or height % 2:
         raise MessageError(f"{what}, whose colours are shared by two pixels; even sizes are needed")

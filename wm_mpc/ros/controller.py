@@ -32,7 +32,7 @@ def to_controller(
     as a controller of positions needs it.
 
     For positions: positions. For velocities: velocities, and positions where they are known. For
-    efforts: effort. The last point rests.
+    efforts: effort. The last point rests (`ActionSpec.rest`; velocities at zero).
     """
     period = from_seconds(control_period)
     message = JointTrajectory(joint_names=list(spec.names))
@@ -56,7 +56,8 @@ def to_controller(
         if positions is not None and spec.kind == "velocity":
             values["positions"] = positions
         _add(message, (k + 1) * period, start, now, **values)
-    rest = {field: np.zeros(spec.size)}
+    # The controller refuses to end in motion, so velocities rest at zero, whatever their limits.
+    rest = {field: np.zeros(spec.size) if spec.kind == "velocity" else np.asarray(spec.rest())}
     if positions is not None and spec.kind == "velocity":
         rest["positions"] = positions
     after = (len(actions) + 1) * period

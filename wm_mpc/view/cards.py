@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from wm_mpc.codes import GoalCode, LearnerCode
 from wm_mpc.messages.progress_statuses import LearnerStatus
@@ -15,8 +15,13 @@ from wm_mpc.view.model import View
 _SHOWN_GOALS = 6
 
 
-def state_card(view: View) -> str:
-    """What the controller does, why, and since when."""
+def state_card(view: View, rate: float | None = None) -> str:
+    """What the controller does, why, and since when.
+
+    Args:
+        view: What there is to see.
+        rate: Of the pictures, Hz, where it is lower than wanted.
+    """
     headline = view.headline
     since = f"for {duration(headline.seconds)}" if headline.code else ""
     reason = f'<div class="wm-reason">{html.escape(headline.reason)}</div>'
@@ -24,11 +29,11 @@ def state_card(view: View) -> str:
         f'<div class="wm-card wm-{headline.tone.value}" data-code="{html.escape(headline.code)}">'
         f'<div class="wm-line"><span class="wm-word">{html.escape(headline.word)}</span>'
         f'<span class="wm-since">{since}</span></div>'
-        f"{reason if headline.reason else ''}{_facts(_state_facts(view))}</div>"
+        f"{reason if headline.reason else ''}{_facts(_state_facts(view, rate))}</div>"
     )
 
 
-def _state_facts(view: View) -> Iterable[tuple[str, str]]:
+def _state_facts(view: View, rate: float | None) -> Iterable[tuple[str, str]]:
     status = view.status
     if status is not None:
         checkpoint = status.values.get("checkpoint", "")
@@ -45,29 +50,52 @@ def _state_facts(view: View) -> Iterable[tuple[str, str]]:
         errors = ", ".join(f"{name} {value:.3f}" for name, value in view.episode.errors.items())
         yield "True error", errors
         yield "Episodes", f"{view.episode.successes} of {view.episode.finished} reached"
+    if rate is not None:
+        yield "Pictures", f"{rate:.3g} per second, as this computer is busy"
 
 
-def goals_card(goals: tuple[GoalReport, ...]) -> str:
-    """The latest goals, the newest first."""
+def goals_card(goals: tuple[GoalReport, ...], verdicts: Mapping[int, bool] | None = None) -> str:
+    """The latest goals, the newest first.
+
+    Args:
+        goals: All that are known, oldest first.
+        verdicts: By number, whether a simulation saw the goal reached.
+    """
     if not goals:
         return '<div class="wm-none">No goal yet.</div>'
-    rows = "".join(_goal_row(goal) for goal in reversed(goals[-_SHOWN_GOALS:]))
+    rows = "".join(
+        _goal_row(goal, (verdicts or {}).get(goal.number))
+        for goal in reversed(goals[-_SHOWN_GOALS:])
+    )
     waiting = sum(goal.code is GoalCode.WAITING for goal in goals)
     more = f'<div class="wm-none">{waiting} waiting</div>' if waiting > 1 else ""
     return f'<table class="wm-goals">{rows}</table>{more}'
 
 
-def _goal_row(goal: GoalReport) -> str:
+def _outcome(goal: GoalReport, verdict: bool | None) -> tuple[str, str]:
+    """A word for what became of a goal, and why. A simulation draws the next goal when it sees one
+    reached; the controller, which did not see that, cancels the old one."""
+    if goal.code is not GoalCode.CANCELLED:
+        return goal.code.word, goal.reason
+    if verdict is None:
+        return "ended", goal.reason
+    if verdict:
+        return GoalCode.REACHED.word, "by the true state"
+    return "missed", "the episode was over"
+
+
+def _goal_row(goal: GoalReport, verdict: bool | None) -> str:
     distance = ""
     if math.isfinite(goal.distance):
         distance = f"{goal.distance:.2f}"
         if math.isfinite(goal.tolerance):
             distance += f" / {goal.tolerance:.2f}"
-    reason = f'<div class="wm-faint">{html.escape(goal.reason)}</div>' if goal.reason else ""
+    word, why = _outcome(goal, verdict)
+    reason = f'<div class="wm-faint">{html.escape(why)}</div>' if why else ""
     seconds = "" if goal.code is GoalCode.WAITING else duration(goal.seconds)
     return (
-        f'<tr class="wm-goal-{goal.code.word}"><td>{goal.number}</td>'
-        f"<td>{goal.code.word}{reason}</td><td>{distance}</td><td>{seconds}</td></tr>"
+        f'<tr class="wm-goal-{word}"><td>{goal.number}</td>'
+        f"<td>{word}{reason}</td><td>{distance}</td><td>{seconds}</td></tr>"
     )
 
 

@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -68,6 +68,11 @@ class View:
         episode: Of a simulation that runs.
         learner: Of a training that runs, or has just ended.
         parameters: Values of the controller's parameters that are known.
+        verdicts: By number of a goal, whether a simulation saw it reached, by the true state.
+        goal_places: Places (3,) of each thing at the goal, m, as the model reads it.
+        robot: Of `wm_mpc.nodes.viewer.robot`; None where no description has come.
+        joints: Positions by name, rad or m.
+        base: x and y, m, and yaw, rad, in odom; None where no odometry has come.
     """
 
     now: float
@@ -83,6 +88,11 @@ class View:
     episode: EpisodeStatus | None
     learner: LearnerStatus | None
     parameters: Mapping[str, object]
+    verdicts: Mapping[int, bool]
+    goal_places: tuple[np.ndarray, ...]
+    robot: Any
+    joints: Mapping[str, float]
+    base: tuple[float, float, float] | None
 
     @property
     def executing(self) -> GoalReport | None:
@@ -114,6 +124,11 @@ class ViewModel:
         self._episode: tuple[float, EpisodeStatus] | None = None
         self._learner: tuple[float, LearnerStatus] | None = None
         self._parameters: dict[str, object] = {}
+        self._verdicts: dict[int, bool] = {}
+        self._goal_places: tuple[np.ndarray, ...] = ()
+        self._robot: Any = None
+        self._joints: dict[str, float] = {}
+        self._base: tuple[float, float, float] | None = None
         self._histories = Histories(seconds)
 
     # ------------------------------------------------------------------------------- what comes
@@ -125,11 +140,11 @@ class ViewModel:
             number = 1 if before is None else before.number + 1
             self._pictures[what] = Picture(rgb, number, self._clock())
 
-    def on_paths(self, paths: Sequence[Path]) -> None:
-        """The paths of a plan; none: they are not drawn any more."""
+    def on_paths(self, paths: Sequence[Path], goals: Sequence[np.ndarray] = ()) -> None:
+        """The paths of a plan, and places of its goal; none: they are not drawn any more."""
         ordered = sorted(paths, key=lambda path: not path.is_candidate)
         with self._lock:
-            self._paths = self._clock(), tuple(ordered)
+            self._paths, self._goal_places = (self._clock(), tuple(ordered)), tuple(goals)
 
     def on_intrinsics(self, matrix: np.ndarray, height: int, width: int) -> None:
         """Of the camera; see `Projection`."""
@@ -159,8 +174,30 @@ class ViewModel:
             self._histories.cost.add(self._clock(), (cost,))
 
     def on_episode(self, status: EpisodeStatus) -> None:
+        """Where a simulated episode is."""
         with self._lock:
+            before = None if self._episode is None else self._episode[1]
             self._episode = self._clock(), status
+            if before is not None and status.finished == before.finished + 1:
+                # The goal that the controller had then: its next one is not there yet.
+                started = [goal for goal in self._goals if goal.code is not GoalCode.WAITING]
+                if started:
+                    self._verdicts[started[-1].number] = status.successes > before.successes
+
+    def on_robot(self, robot: Any) -> None:
+        """A robot as it is drawn; see `wm_mpc.nodes.viewer.robot`."""
+        with self._lock:
+            self._robot = robot
+
+    def on_joints(self, positions: Mapping[str, float]) -> None:
+        """Positions of some joints by name, rad or m."""
+        with self._lock:
+            self._joints |= positions
+
+    def on_base(self, x: float, y: float, yaw: float) -> None:
+        """Where a base is: m, rad."""
+        with self._lock:
+            self._base = x, y, yaw
 
     def on_learner(self, status: LearnerStatus) -> None:
         with self._lock:
@@ -197,6 +234,11 @@ class ViewModel:
                 _fresh(self._episode, now),
                 _fresh(self._learner, now),
                 dict(self._parameters),
+                dict(self._verdicts),
+                self._goal_places,
+                self._robot,
+                dict(self._joints),
+                self._base,
             )
 
     def charts(self) -> dict[str, tuple[np.ndarray, ...]]:

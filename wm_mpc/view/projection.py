@@ -79,3 +79,15 @@ def rotation(x: float, y: float, z: float, w: float) -> np.ndarray:
             [s * (x * z - y * w), s * (y * z + x * w), 1 - s * (x * x + y * y)],
         ]
     )
+
+
+def rotation_of_angles(roll: float, pitch: float, yaw: float) -> np.ndarray:
+    """The rotation matrix (3, 3) of turns about the fixed axes x, y and z (rad), as in URDF."""
+    (cr, cp, cy), (sr, sp, sy) = np.cos([roll, pitch, yaw]), np.sin([roll, pitch, yaw])
+    return np.array(
+        [
+            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
+            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
+            [-sp, cp * sr, cp * cr],
+        ]
+    )

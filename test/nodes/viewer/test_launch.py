@@ -43,3 +43,14 @@ def test_without_viser_the_rest_runs(domain_id, tmp_path, monkeypatch):
         assert launched.wait(30.0) == 0
     finally:
         launched.close()
+
+
+def test_the_launch_of_a_robot_has_a_viewer_that_ends_with_it(domain_id, tmp_path):
+    launched = Launched(domain_id, tmp_path, "robot.launch.py", "model:=wall", "viewer:=true")
+    try:
+        viewer = launched.pid("viewer")
+        launched.line(r"viewer: open http://127\.0\.0\.1:\d+ in a browser")
+        launched.line(r"\[mpc\]: holding: no image received yet")
+    finally:
+        launched.close()
+    assert not os.path.exists(f"/proc/{viewer}")

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from wm_mpc.data.bag_angles import turns_in
 from wm_mpc.data.bag_config import BagConfig
-from wm_mpc.data.lerobot.layout import CAMERAS, Feature, LeRobotError, LeRobotFolder
-from wm_mpc.messages.reading import ODOMETRY_FIELDS, TWIST_FIELDS
+from wm_mpc.data.lerobot.entries import columns, entries, joints_of
+from wm_mpc.data.lerobot.kinds import kind_of
+from wm_mpc.data.lerobot.layout import CAMERAS, Feature, LeRobotError, LeRobotFolder, Rows
+from wm_mpc.messages.reading import LARGEST, ODOMETRY_FIELDS, TWIST_FIELDS, split_joint
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, SpecError, StateSpec
 
 _SIZE = 64  # pixels of a side
-_SUFFIXES = {".pos": "", ".vel": "/velocity", ".torque": "/effort", ".effort": "/effort"}
-_ALIKE = 0.8  # correlation of commanded and measured positions, at least
-_SIZES = 3.0  # largest ratio of their spreads
+_OTHER_RATE = 0.02  # share by which timestamps may differ from 1 / fps
 DEGREES = math.pi / 180
 
 
@@ -44,6 +45,8 @@ class Source:
     action_columns: tuple[int, ...]
     state_scale: np.ndarray
     action_scale: np.ndarray
+    state_size: int
+    action_size: int
     notes: tuple[str, ...]
 
     def states(self, numbers: np.ndarray) -> np.ndarray:
@@ -75,36 +78,56 @@ def describe(
     state = None
     if not config.stateless:
         state = _state_feature(folder, config, notes)
-    commanded, measured = _values(folder, action, state)
-    state_names = _entries(state, "state") if state else []
-    action_names = _entries(action, "action")
+    rows = list(folder.episodes([action.key] + ([state.key] if state else [])))
+    commanded, measured = _values(rows, action, state)
+    state_names = entries(state, "state", notes) if state else []
+    action_names = entries(action, "action", notes)
     if state and not action.names and action.shape == state.shape:
         action_names = list(state_names)
-    kind = config.action.kind or _kind(action_names, state_names, commanded, measured)
-    if config.action.kind is None:
-        notes.append(f"actions are of kind {kind}")
-    wanted = config.action.names or tuple(_without_suffix(action_names))
+    kind = kind_of(config, robot, (action_names, commanded), (state_names, measured), notes)
+    wanted = config.action.names or tuple(joints_of(action_names))
     wanted_state = tuple(state_names) if config.state.names is None else config.state.names
     if robot is not None:
         wanted, wanted_state = robot.action.names, robot.state.names
-    action_columns = _columns(wanted, action_names, action, "action.names")
-    state_columns = _columns(wanted_state, state_names, state, "state.names")
+    may_rename = robot is None or config.action.names is not None
+    action_columns = columns(wanted, action_names, action, "action.names", may_rename=may_rename)
+    may_rename = robot is None or config.state.names is not None
+    state_columns = columns(wanted_state, state_names, state, "state.names", may_rename=may_rename)
     values = commanded[:, list(action_columns)] * _scale(wanted, degrees)
     positions = measured[:, list(state_columns)] * _scale(wanted_state, degrees)
     try:
         if robot is None:
+            lengths = [len(each.times) for each in rows]
             robot = _robot(
-                folder, config, degrees, kind, (wanted, values), (wanted_state, positions), notes
-            )
+                config, degrees, kind, _period(folder, rows, config, notes), (wanted, values),
+                (wanted_state, positions), np.cumsum(lengths)[:-1], notes,
+            )  # fmt: skip
         else:
             notes.append("the description of the robot comes from the dataset that is extended")
     except SpecError as error:
         raise LeRobotError(str(error)) from None
+    notes += _doubts(robot)
     return Source(
         robot, image, state.key if state and robot.state.size else "", action.key,
         state_columns, action_columns,
-        _scale(robot.state.names, degrees), _scale(robot.action.names, degrees), tuple(notes),
+        _scale(robot.state.names, degrees), _scale(robot.action.names, degrees),
+        state.shape[0] if state else 0, action.shape[0], tuple(notes),
     )  # fmt: skip
+
+
+def _doubts(robot: RobotSpec) -> list[str]:
+    """Warnings about a robot that cannot rest as it is described."""
+    known = {*robot.state.names, "x", "y", "yaw"}
+    missing = [n for n in robot.action.names if robot.rest_is_measured and n not in known]
+    found = []
+    if missing:
+        found.append(
+            f"WARNING the state has no {', '.join(missing)}. A robot moved by positions needs its "
+            "measured positions: mpc sends nothing until joint_states have these names"
+        )
+    if moving := robot.action.why_rest_moves():
+        found.append(f"WARNING {moving}")
+    return found
 
 
 def _camera(folder: LeRobotFolder, config: BagConfig) -> str:
@@ -150,75 +173,62 @@ def _state_feature(folder: LeRobotFolder, config: BagConfig, notes: list[str]) -
 
 
 def _values(
-    folder: LeRobotFolder, action: Feature, state: Feature | None
+    rows: Sequence[Rows], action: Feature, state: Feature | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """All actions and states, (frames, size) each."""
-    keys = [action.key] + ([state.key] if state else [])
-    rows = list(folder.episodes(keys))
-    return (
-        np.concatenate([r.numbers(action.key) for r in rows]),
-        np.concatenate(
-            [r.numbers(state.key) if state else np.zeros((len(r.times), 0)) for r in rows]
-        ),
-    )
+    """All actions and states, (frames, size) each; NaN for numbers that float32 cannot hold."""
+    pairs = [
+        (
+            each.numbers(action.key, action.shape[0]),
+            each.numbers(state.key, state.shape[0]) if state else np.zeros((len(each.times), 0)),
+        )
+        for each in rows
+    ]
+    commanded, measured = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    return _representable(commanded), _representable(measured)
 
 
-def _entries(feature: Feature, role: str) -> list[str]:
-    """A name for each number, as a JointState or an Odometry has it."""
-    names = list(feature.names)
-    if len(names) != feature.shape[0]:
-        return [f"{role}_{i}" for i in range(feature.shape[0])]
-    return [_plain(name) for name in names]
+def _representable(values: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(values) <= LARGEST, values, np.nan)
 
 
-def _plain(name: str) -> str:
-    for suffix, ours in _SUFFIXES.items():
-        if name.endswith(suffix):
-            return name.removesuffix(suffix) + ours
-    return name
-
-
-def _kind(
-    actions: Sequence[str], states: Sequence[str], commanded: np.ndarray, measured: np.ndarray
-) -> str:
-    """The kind of the actions: by their names, else by how near they are to the measured state."""
-    if all(name in TWIST_FIELDS for name in actions):
-        return "velocity"
-    endings = {name.rpartition("/")[2] for name in actions if "/" in name}
-    if len(endings) == 1 and all("/" in name for name in actions):
-        return endings.pop()
-    shared = [(i, states.index(name)) for i, name in enumerate(actions) if name in states]
-    if len(shared) == len(actions) and len(measured) > 1:
-        mine, theirs = (list(column) for column in zip(*shared, strict=True))
-        if _follows(commanded[:, mine], measured[:, theirs]):
-            return "position"
-    raise LeRobotError(
-        "the names and values of the actions do not show whether they are positions, velocities or "
-        f"efforts ({', '.join(actions)}); state --action-kind"
-    )
-
-
-def _follows(commanded: np.ndarray, measured: np.ndarray) -> bool:
-    """Whether most measured numbers follow the commanded ones."""
-    finite = np.isfinite(commanded).all(1) & np.isfinite(measured).all(1)
-    commanded, measured = commanded[finite], measured[finite]
-    spreads = commanded.std(0), measured.std(0)
-    moving = (spreads[0] > 1e-9) & (spreads[1] > 1e-9)
-    if not moving.any():
-        return False
-    scaled = [(v - v.mean(0))[:, moving] / v.std(0)[moving] for v in (commanded, measured)]
-    alike = (scaled[0] * scaled[1]).mean(0)
-    sizes = np.abs(np.log(spreads[0][moving] / spreads[1][moving]))
-    return bool(np.median(alike) > _ALIKE and np.median(sizes) < np.log(_SIZES))
+def _period(
+    folder: LeRobotFolder, rows: Sequence[Rows], config: BagConfig, notes: list[str]
+) -> float:
+    """The control period, s: as stated, else as the timestamps and fps say; timestamps win."""
+    steps = np.concatenate([np.diff(each.times) for each in rows])
+    steps = steps[np.isfinite(steps) & (steps > 0)]
+    period = found = round(1.0 / folder.fps, 6)
+    if len(steps):
+        found = float(np.median(steps))
+    if found > config.image.max_gap:
+        raise LeRobotError(
+            f"the frames are {found:g} s apart by their timestamps, which is more than "
+            f"image.max_gap, {config.image.max_gap:g} s: raise --max-gap, or correct the "
+            "timestamps, which must be seconds"
+        )
+    if abs(found - period) > _OTHER_RATE * period:
+        notes.append(
+            f"WARNING info.json says {folder.fps:g} fps, but the frames are {found:g} s apart by "
+            "their timestamps, which count"
+        )
+        period = round(found, 6)
+        why = "from the timestamps"
+    else:
+        why = f"from {folder.fps:g} fps"
+    if config.control_period is not None:
+        return config.control_period
+    notes.append(f"control period {period:g} s, {why}")
+    return period
 
 
 def _robot(
-    folder: LeRobotFolder,
     config: BagConfig,
     degrees: bool,
     kind: str,
+    period: float,
     action: tuple[tuple[str, ...], np.ndarray],
     state: tuple[tuple[str, ...], np.ndarray],
+    borders: np.ndarray,
     notes: list[str],
 ) -> RobotSpec:
     names, state_names = action[0], state[0]
@@ -242,14 +252,16 @@ def _robot(
         span = ", ".join(f"{n} {a:g} to {b:g}" for n, a, b in zip(names, low, high, strict=False))
         notes.append(f"action limits from the data: {span}; better state the robot's own limits")
     height = config.image.height or config.image.width or _SIZE
-    image = ImageSpec(height, config.image.width or height, value_range=None)
+    stated = config.image.value_range
+    image = ImageSpec(
+        height,
+        config.image.width or height,
+        value_range=None if stated is None else (stated[0], stated[1]),
+    )
     notes.append(f"images of any shape are scaled to {image.height}x{image.width}")
-    period = config.control_period or round(1.0 / folder.fps, 6)
-    if config.control_period is None:
-        notes.append(f"control period {period:g} s, from {folder.fps:g} fps")
     angles = config.state.angles
     if angles is None:
-        angles = tuple(name for name in state_names if name == "yaw" and source == "odom")
+        angles = _angles(state, source, borders, notes)
     return RobotSpec(
         config.task,
         ActionSpec(names, kind, unit, low, high, config.action.rate_limit),
@@ -261,27 +273,24 @@ def _robot(
     )
 
 
-def _without_suffix(names: Sequence[str]) -> list[str]:
-    """Names of actions as joint_names have them; the kind is stated apart."""
-    return [name.partition("/")[0] for name in names]
-
-
-def _columns(
-    names: Sequence[str], found: Sequence[str], feature: Feature | None, what: str
-) -> tuple[int, ...]:
-    """The column of each name; names that the dataset does not have stand for its columns in order,
-    if there are as many."""
-    if feature is None or not names:
-        return ()
-    bare = _without_suffix(found) if what == "action.names" else list(found)
-    if all(name in bare for name in names):
-        return tuple(bare.index(name) for name in names)
-    if len(names) == len(bare):
-        return tuple(range(len(bare)))
-    raise LeRobotError(
-        f"{what} is {', '.join(names)}; {feature.key} has {', '.join(bare)}: name some of these, "
-        f"or all {len(bare)} of them in order"
-    )
+def _angles(
+    state: tuple[tuple[str, ...], np.ndarray],
+    source: str,
+    borders: np.ndarray,
+    notes: list[str],
+) -> tuple[str, ...]:
+    """The entries that wrap: a yaw, and joints whose position jumps by a turn in an episode."""
+    if source == "odom":
+        return tuple(name for name in state[0] if name == "yaw")
+    found: dict[str, int] = {}
+    for name, column in zip(state[0], state[1].T, strict=True):
+        tracks = [track[np.isfinite(track)] for track in np.split(column, borders)]
+        if split_joint(name)[1] == "position" and (jumps := turns_in(tracks)):
+            found[name] = jumps
+    if found:
+        why = ", ".join(f"{name} (jumps by a turn {jumps} times)" for name, jumps in found.items())
+        notes.append(f"angles that wrap at +-pi: {why}; --angles sets them")
+    return tuple(found)
 
 
 def _scale(names: Sequence[str], degrees: bool) -> np.ndarray:
@@ -310,11 +319,17 @@ def _limits(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Limits around the commanded values, and around measured positions; symmetric for others."""
     names, values = action
+    never = [name for name, column in zip(names, values.T, strict=True)
+             if not np.isfinite(column).any()]  # fmt: skip
+    if never:
+        raise LeRobotError(f"action {never[0]!r} has no finite number in the whole dataset")
     low, high = np.nanmin(values, 0), np.nanmax(values, 0)
     if kind == "position":
         for i, name in enumerate(names):
             if name in state[0]:
                 column = state[1][:, state[0].index(name)]
+                if not np.isfinite(column).any():
+                    continue
                 low[i], high[i] = min(low[i], np.nanmin(column)), max(high[i], np.nanmax(column))
     else:
         high = np.maximum(np.abs(low), np.abs(high))

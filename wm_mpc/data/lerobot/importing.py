@@ -24,8 +24,11 @@ from wm_mpc.data.resample import (
     split_at_gaps,
     within_limits,
 )
+from wm_mpc.messages.reading import LARGEST
 from wm_mpc.spec import RobotSpec
 from wm_mpc.units import SECOND, STAMP_TOLERANCE
+
+_LATEST = 9e9  # s; later timestamps do not fit into int64 ns
 
 
 @dataclasses.dataclass
@@ -51,6 +54,12 @@ class Outcome:
     clipped: Counter[str] = dataclasses.field(default_factory=Counter)
     splits: Counter[str] = dataclasses.field(default_factory=Counter)
     tasks: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def losses(self) -> str:
+        """Say what was left out, and how often an episode was split."""
+        lost = [f"{n} frames {why}" for why, n in self.left_out.items() if n]
+        lost += [f"{why}, {n} times" for why, n in self.splits.items() if n]
+        return ", ".join(lost) or "no episode has as many frames"
 
     def text(self, spec: RobotSpec) -> str:
         """Return the report.
@@ -138,32 +147,43 @@ def import_episodes(
     if not outcome.episodes:
         raise LeRobotError(
             f"no episode of {config.fewest_steps} steps is left: "
-            f"{', '.join(f'{n} frames {why}' for why, n in outcome.left_out.items() if n)}; "
+            f"{outcome.losses()}; "
             "--min-steps accepts shorter ones"
         )
     return outcome
 
 
 def _task(folder: LeRobotFolder, rows: Rows) -> str:
-    numbers = rows.table.column("task_index").to_pylist()
-    return folder.tasks.get(int(numbers[0]), f"number {numbers[0]}")
+    numbers = list(dict.fromkeys(rows.table.column("task_index").to_pylist()))
+    texts = [
+        folder.tasks.get(n, f"number {n}") if isinstance(n, int) else "unknown" for n in numbers
+    ]
+    if len(texts) > 1:
+        folder.remarks.append(
+            f"the rows of episode {rows.episode} are of several tasks ({', '.join(texts)}); it "
+            "counts as the first"
+        )
+    return texts[0]
 
 
 def _parts(rows: Rows, source: Source, config: BagConfig, outcome: Outcome) -> Iterator[_Part]:
     """Cut one episode into steps of one control period."""
     spec = source.spec
-    times = np.round(rows.times * SECOND).astype(np.int64)
-    if not (np.isfinite(rows.times).all() and (np.diff(times) > 0).all()):
+    is_known = np.abs(rows.times) < _LATEST
+    times = np.round(np.where(is_known, rows.times, 0.0) * SECOND).astype(np.int64)
+    if not (is_known.all() and (np.diff(times) > 0).all()):
         raise LeRobotError(
             f"the timestamps of episode {rows.episode} do not ascend; accepted: seconds since its "
             "first frame"
         )
-    actions = source.actions(rows.numbers(source.action))
+    actions = source.actions(rows.numbers(source.action, source.action_size))
     states = (
-        source.states(rows.numbers(source.state)) if source.state else np.zeros((len(times), 0))
+        source.states(rows.numbers(source.state, source.state_size))
+        if source.state
+        else np.zeros((len(times), 0))
     )
-    is_finite = np.isfinite(actions).all(1) & np.isfinite(states).all(1)
-    outcome.left_out["state or action is not finite"] += int((~is_finite).sum())
+    is_finite = (np.abs(actions) <= LARGEST).all(1) & (np.abs(states) <= LARGEST).all(1)
+    outcome.left_out["state or action is not finite, or beyond float32"] += int((~is_finite).sum())
     gaps = split_at_gaps(times, round(config.image.max_gap * SECOND))
     outcome.splits["gap between two frames"] += len(gaps) - 1
     period = spec.control_period * SECOND

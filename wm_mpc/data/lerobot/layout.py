@@ -20,7 +20,9 @@ import pyarrow.parquet
 VERSIONS = ("v2.0", "v2.1", "v3.0")
 CAMERAS = ("image", "video")  # types of features that are pictures
 _BOOKS = ("timestamp", "frame_index", "episode_index", "index", "task_index")
-_READ_ERRORS = (OSError, pyarrow.ArrowException, ValueError, KeyError, TypeError)
+_READ_ERRORS = (
+    OSError, pyarrow.ArrowException, ValueError, KeyError, TypeError, AttributeError,
+)  # fmt: skip
 
 
 class LeRobotError(RuntimeError):
@@ -78,23 +80,30 @@ class Rows:
         """Time of each frame since the start of the episode, float64 (frames,), s."""
         return np.asarray(self.table.column("timestamp").to_numpy(), np.float64).reshape(-1)
 
-    def numbers(self, key: str) -> np.ndarray:
+    def numbers(self, key: str, size: int) -> np.ndarray:
         """Return the numbers of a feature, float64 (frames, size).
 
         Args:
             key: Key of the feature.
+            size: How many numbers a row has.
 
         Raises:
             LeRobotError: A row has another number of values, or none.
         """
         values = self.table.column(key).to_pylist()
         try:
-            rows = np.asarray(values, np.float64)
+            rows = np.asarray(values, np.float64).reshape(len(values), -1)
         except (ValueError, TypeError):
             raise LeRobotError(
-                f"{self.file.name}: rows of {key} in episode {self.episode} have different lengths"
+                f"{self.file.name}: rows of {key} in episode {self.episode} have different "
+                "lengths, or are not numbers"
             ) from None
-        return rows.reshape(len(values), -1)
+        if rows.shape[1] != size:
+            raise LeRobotError(
+                f"{self.file.name}: rows of {key} in episode {self.episode} have {rows.shape[1]} "
+                f"numbers; meta/info.json says {size}"
+            )
+        return rows
 
 
 class LeRobotFolder:
@@ -195,7 +204,8 @@ class LeRobotFolder:
         columns = ["timestamp", "episode_index", "frame_index", "task_index"]
         columns += [key for key in keys if key not in videos]
         found: Counter[int] = Counter()
-        for file in sorted((self.path / "data").rglob("*.parquet")):
+        places: dict[int, Path] = {}
+        for file in sorted((self.path / "data").rglob("[!.]*.parquet")):
             try:
                 table = pyarrow.parquet.read_table(file, columns=columns)
             except _READ_ERRORS as error:
@@ -204,13 +214,21 @@ class LeRobotFolder:
             missing = [name for name in columns if name not in table.column_names]
             if missing:
                 raise LeRobotError(f"{file.name} has no column {', '.join(missing)}")
-            numbers = np.asarray(table.column("episode_index").to_numpy()).reshape(-1)
-            for number in dict.fromkeys(numbers.tolist()):
+            numbers = np.asarray(table.column("episode_index").to_numpy(), float).reshape(-1)
+            if nameless := int((~np.isfinite(numbers)).sum()):
+                self.lost.append(f"{file.name}: {nameless} rows have no episode_index")
+            for number in dict.fromkeys(numbers[np.isfinite(numbers)].astype(int).tolist()):
                 rows = table.filter(pyarrow.array(numbers == number)).sort_by("frame_index")
-                found[int(number)] += rows.num_rows
-                book = books.get(int(number), {})
-                clips = {key: self._clip(key, int(number), book) for key in videos}
-                yield Rows(int(number), file, rows, clips)
+                found[number] += rows.num_rows
+                if number in places:
+                    raise LeRobotError(
+                        f"episode {number} is in {places[number]} and in "
+                        f"{file.relative_to(self.path)}; remove one of the files"
+                    )
+                places[number] = file.relative_to(self.path)
+                book = books.get(number, {})
+                clips = {key: self._clip(key, number, book) for key in videos}
+                yield Rows(number, file, rows, clips)
         self._compare(found, {number: int(book["length"]) for number, book in books.items()})
         if not found:
             raise LeRobotError(f"{self.path}/data has no rows{_because(self.lost)}")
@@ -233,8 +251,8 @@ class LeRobotFolder:
     def _clip(self, key: str, episode: int, book: dict[str, Any]) -> Clip:
         pattern = str(self._info.get("video_path") or "")
         part = f"videos/{key}"
-        size = int(self._info.get("chunks_size") or 1000)
         try:
+            size = max(1, int(self._info.get("chunks_size") or 1000))
             if self.version == "v3.0":
                 where = {
                     "chunk_index": int(book[f"{part}/chunk_index"]),
@@ -258,6 +276,9 @@ class LeRobotFolder:
                 self.remarks.append(
                     f"episode {number} has {found[number]} frames, meta/ says {length}; all count"
                 )
+        episodes = self._info.get("total_episodes")
+        if isinstance(episodes, int) and len(found) < episodes and not self.lost:
+            self.lost.append(f"info.json claims {episodes} episodes, the files have {len(found)}")
         total = self._info.get("total_frames")
         if isinstance(total, int) and sum(found.values()) < total and not self.lost:
             self.lost.append(
@@ -270,12 +291,20 @@ class LeRobotFolder:
 
 
 def _feature(key: str, entry: dict[str, Any]) -> Feature:
-    names = entry.get("names")
-    while isinstance(names, dict):  # {"motors": [...]} in older datasets
-        names = next(iter(names.values()), None)
     shape = tuple(int(n) for n in entry["shape"])
-    listed = tuple(map(str, names)) if isinstance(names, list | tuple) else ()
-    return Feature(key, str(entry["dtype"]), shape, listed)
+    return Feature(key, str(entry["dtype"]), shape, _listed(entry.get("names")))
+
+
+def _listed(names: Any) -> tuple[str, ...]:
+    """The names in an entry of info.json: a list; a table of lists, one for each group of motors
+    (in older datasets); or a table of places."""
+    if isinstance(names, dict):
+        places = list(names.values())
+        if places and all(type(place) is int for place in places):
+            in_order = sorted(places) == list(range(len(places)))
+            return tuple(sorted(map(str, names), key=names.__getitem__)) if in_order else ()
+        return tuple(name for group in places for name in _listed(group))
+    return tuple(map(str, names)) if isinstance(names, list | tuple) else ()
 
 
 def _short(error: BaseException) -> str:

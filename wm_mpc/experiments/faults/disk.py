@@ -35,7 +35,7 @@ def train_on_a_full_disk(folder: Path) -> tuple[str, list[str]]:
     folder.mkdir(parents=True)
     (folder / "train.yaml").write_text(_TINY)
     data, run = folder / "data", folder / "run"
-    made = _run("collect", f"--dataset={data}", "--episodes=3", "--steps=60", "--workers=1")
+    made = _run("collect", f"--dataset={data}", "--episodes=3", "--steps=20", "--workers=1")
     if made.returncode:
         return made.stderr[-500:], ["no episodes to train on"]
     arguments = ("train", f"--dataset={data}", f"--run={run}", f"--config={folder / 'train.yaml'}")

@@ -177,10 +177,11 @@ def _run(rig: Rig, fault: Fault) -> Outcome:
     if rig.wait_until_steady(_RECOVERY) is None:
         outcome.failures.append(f"it did not plan before: {rig.status.sentence}")
     began = time.monotonic()
-    before = time.monotonic()
+    before, rig.began = time.monotonic(), None
     fault.begin(rig)
     # What begins it may wait for the robot to move first; what changes wires is quick.
     began = time.monotonic() if fault.must in (HOLDS, STANDS) else before
+    began = began if rig.began is None else rig.began
     try:
         _watch(rig, fault, began, outcome)
     finally:

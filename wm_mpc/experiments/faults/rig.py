@@ -76,6 +76,8 @@ class Rig(Bench):
         self.actions: Tamper = unchanged
         self.plans: list[SeenPlan] = []
         self.speed, self._moving = 0.0, time.monotonic()
+        self.place = 0.0, 0.0  # m, of the robot
+        self.began: float | None = None  # s, monotonic; where a fault knows better than its return
         self.latencies = None
         if outputs:
             names = ("planned_actions", "cmd_vel", "commands", "joint_trajectory")
@@ -103,6 +105,8 @@ class Rig(Bench):
     def _on_odometry(self, message: Odometry) -> None:
         twist = message.twist.twist
         self.speed = math.hypot(twist.linear.x, twist.linear.y)
+        where = message.pose.pose.position
+        self.place = where.x, where.y
         if self.speed > _SPEED:
             self._moving = time.monotonic()
         self._pass(message, "state", self.states)
@@ -186,6 +190,16 @@ class Rig(Bench):
     def wait_for_motion(self, seconds: float = 20.0, *, least: float = 0.2) -> None:
         """Wait until the robot is on its way, at `least` m/s."""
         self.wait_for(lambda: self.speed > least, seconds)
+
+    def moves_by(self, distance: float, seconds: float) -> bool:
+        """Whether the robot comes so far (m, along x or y) from where it is, within this time."""
+        x, y = self.place
+
+        def is_elsewhere() -> bool:
+            here = self.place
+            return max(abs(here[0] - x), abs(here[1] - y)) > distance
+
+        return bool(self.wait_for(is_elsewhere, seconds))
 
     def stands_since(self) -> float:
         """When the robot last moved (s, monotonic)."""

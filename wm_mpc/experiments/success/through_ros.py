@@ -239,12 +239,18 @@ def _record(cell: Cell, entry: dict[str, Any]) -> Record:
 
 
 class Listener:
-    """The node `episode_log` in a separate process, and the lines it writes."""
+    """A node that listens in a separate process, and the lines of JSON that it writes.
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    Args:
+        environment: Of the process.
+        node: Which one of `wm_mpc.nodes.tools`.
+    """
+
+    def __init__(self, environment: dict[str, str], node: str = "episode_log") -> None:
+        self._node = node
         self._lines: queue.Queue[str] = queue.Queue()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "wm_mpc.nodes.tools.episode_log"],
+            [sys.executable, "-m", f"wm_mpc.nodes.tools.{node}"],
             stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
         threading.Thread(target=self._read, daemon=True).start()
@@ -272,7 +278,7 @@ class Listener:
     def __enter__(self) -> Listener:
         if self.next(60.0) is None:
             self.__exit__()
-            raise LaunchError("the node episode_log did not start: is ROS 2 sourced?")
+            raise LaunchError(f"the node {self._node} did not start: is ROS 2 sourced?")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -2,6 +2,13 @@
 
 import sys
 
-from wm_mpc.nodes.learner.node import main
+from wm_mpc.nodes.starting import start
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the node; return the exit code."""
+    return start("wm_mpc.nodes.learner.node")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

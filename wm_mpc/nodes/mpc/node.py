@@ -275,6 +275,7 @@ class Mpc(ManagedNode):
         found = {
             WarningCode.FAMILIARITY: familiarity_complaint(model),
             WarningCode.ANGLES: angles_complaint(model),
+            WarningCode.MOVING_REST: model.spec.action.why_rest_moves(),
             WarningCode.CHECKPOINT: self._other_checkpoint(),
         }
         return {code: text for code, text in found.items() if text}

@@ -99,7 +99,13 @@ def _write(entry: dict[str, Any]) -> None:
     print(json.dumps(entry), flush=True)
 
 
-def _work(node: EpisodeLog, stopped: Stopped) -> None:
+def until_orphaned(node: Node, stopped: Stopped) -> None:
+    """Say that the node listens, and wait for its end or for that of the process that started it.
+
+    Args:
+        node: Which is spun elsewhere.
+        stopped: Whether it shall end.
+    """
     _write({"ready": True})
     listener = os.getppid()
     while not stopped() and os.getppid() == listener:  # nobody listens to an orphan
@@ -108,7 +114,7 @@ def _work(node: EpisodeLog, stopped: Stopped) -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of `python -m wm_mpc.nodes.tools.episode_log`; returns the exit code."""
-    return run(EpisodeLog, _work, args)
+    return run(EpisodeLog, until_orphaned, args)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ listens to little and draws nothing.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -14,6 +16,7 @@ from typing import Any
 
 from rclpy.node import Node
 
+from wm_mpc.nodes.viewer.body import Body
 from wm_mpc.nodes.viewer.commands import Commands
 from wm_mpc.nodes.viewer.parameters import ViewerSettings
 from wm_mpc.nodes.viewer.recording import Recorder
@@ -25,8 +28,10 @@ from wm_mpc.ros.running import Stopped, run
 from wm_mpc.ros.topics import image_topic
 from wm_mpc.settings.fields import SettingError
 from wm_mpc.view.model import ViewModel
+from wm_mpc.view.pace import Pace
 
 _NAP = 0.2  # s between looks at whether a browser has come
+_NICE = 10  # the controller comes first
 _RECORDED = (
     "camera/image_raw", "camera/image_raw/compressed", "joint_states", "odom", "goal/image",
     "goal/state", "planned_actions", "mpc/goals", "mpc/cost", "/diagnostics",
@@ -49,7 +54,9 @@ class Viewer(Node):
             raise SettingError(str(error)) from None
         full = self.resolve_service_name(settings.mpc).strip("/")
         self.model = ViewModel(settings.seconds)
-        self._topics = Topics(self, self.model, full)
+        self._pace = Pace()
+        self._topics = Topics(self, self.model, full, self._pace.planned)
+        self._body = Body(self, self.model)
         self._commands = Commands(self, self.model, settings.mpc)
         self._remote = RemoteParameters(self, settings.mpc, full, self.model)
         topics = [image_topic(self, name) for name in _RECORDED]
@@ -64,7 +71,7 @@ class Viewer(Node):
 
             page = Page(
                 server, self.model, self._commands, self._remote, self._recorder,
-                self._settings.values,
+                self._settings.values, self._pace,
             )  # fmt: skip
             self._say_address(settings)
             try:
@@ -72,8 +79,11 @@ class Viewer(Node):
                     began = time.monotonic()
                     is_watched = page.render()
                     self._topics.watch(is_watched)
-                    period = 1.0 / self._settings.values().rate if is_watched else _NAP
-                    time.sleep(max(0.005, period - (time.monotonic() - began)))
+                    self._body.watch(is_watched and page.wants_scene)
+                    if is_watched:
+                        self._pace.wait(began, 1.0 / self._settings.values().rate)
+                    else:
+                        time.sleep(_NAP)
             finally:
                 self._recorder.close()
 
@@ -85,6 +95,8 @@ class Viewer(Node):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of `ros2 run wm_mpc viewer`; returns the exit code."""
+    with contextlib.suppress(OSError):
+        os.nice(_NICE)
     try:
         return run(Viewer, Viewer.work, args)
     except ServingError as error:

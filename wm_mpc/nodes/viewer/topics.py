@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,10 +39,11 @@ class Topics:
         node: Whose subscriptions they are.
         model: Takes all in.
         mpc: Full name of the controller's node, without the first slash.
+        planned: Called when a plan has come with all that belongs to it.
     """
 
-    def __init__(self, node: Node, model: ViewModel, mpc: str) -> None:
-        self._node, self._model, self._mpc = node, model, mpc
+    def __init__(self, node: Node, model: ViewModel, mpc: str, planned: Callable[[], None]) -> None:
+        self._node, self._model, self._mpc, self._planned = node, model, mpc, planned
         self._lock = threading.Lock()
         self._watched: list[Any] = []
         self._camera: Any = None
@@ -105,6 +107,7 @@ class Topics:
 
     def _on_imagined(self, message: Image) -> None:
         self._take_picture("imagined", functools.partial(image_to_rgb, message, None))
+        self._planned()
 
     def _take_picture(self, what: str, read: Any) -> None:
         try:
@@ -191,4 +194,9 @@ class Topics:
             if marker.type == Marker.LINE_STRIP and marker.action == Marker.ADD
             if len(marker.points) >= 2
         ]
-        self._model.on_paths(lines)
+        goals = [
+            np.array([marker.pose.position.x, marker.pose.position.y, marker.pose.position.z])
+            for marker in message.markers
+            if marker.type == Marker.SPHERE and marker.action == Marker.ADD and marker.ns == "goal"
+        ]
+        self._model.on_paths(lines, goals)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -47,8 +46,9 @@ class State:
         self._said_until = time.monotonic() + _SAID
         self._said.content = said_card(message, is_refusal=is_refusal)
 
-    def render(self, view: View) -> None:
-        card = state_card(view)
+    def render(self, view: View, rate: float | None) -> None:
+        """rate: of the pictures, Hz, where it is lower than wanted."""
+        card = state_card(view, rate)
         if self._card.content != card:
             self._card.content = card
         if self._said_until and time.monotonic() > self._said_until:
@@ -89,35 +89,14 @@ class Goals:
         load.on_upload(
             lambda _: state.do(lambda: commands.goal_from_file(load.value.name, load.value.content))
         )
-        self._click = gui.add_checkbox(
-            "Click sets a goal", True,
-            hint="In simulation, a click on the camera's picture sets a goal there.",
-        )  # fmt: skip
-        self._heading = gui.add_slider(
-            "Heading (°)", -180, 180, 5, 0,
-            hint="Direction of the goal that a click sets, for things that have one.",
-        )  # fmt: skip
-        self.ghost = gui.add_checkbox(
-            "Goal over the picture", False, hint="Shows the goal through the camera's picture."
-        )
-
-    @property
-    def takes_clicks(self) -> bool:
-        return self._click.value
-
-    @property
-    def heading(self) -> float:
-        """rad."""
-        return math.radians(self._heading.value)
 
     def render(self, view: View) -> None:
-        content = goals_card(view.goals)
+        content = goals_card(view.goals, view.verdicts)
         if self._list.content != content:
             self._list.content = content
         is_simulated = view.episode is not None
-        for part in (self._simulation, self._click, self._heading):
-            if part.visible != is_simulated:
-                part.visible = is_simulated
+        if self._simulation.visible != is_simulated:
+            self._simulation.visible = is_simulated
 
 
 class Files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from wm_mpc.nodes.viewer.commands import Commands
 from wm_mpc.nodes.viewer.page.charts import Charts, Losses
 from wm_mpc.nodes.viewer.page.drive import Files, Goals, State
 from wm_mpc.nodes.viewer.page.imagination import Imagination
+from wm_mpc.nodes.viewer.page.personal import Personal
 from wm_mpc.nodes.viewer.page.picture import PictureStage
 from wm_mpc.nodes.viewer.page.style import BRAND, heading, page_html
 from wm_mpc.nodes.viewer.page.tune import Tune
@@ -19,9 +21,10 @@ from wm_mpc.nodes.viewer.recording import Recorder
 from wm_mpc.nodes.viewer.remote_parameters import RemoteParameters
 from wm_mpc.view.cards import training_card
 from wm_mpc.view.model import ViewModel
+from wm_mpc.view.pace import Pace
 
-_TEXTS = 0.25  # s between two updates of what people read
-_CHARTS = 0.5  # s between two of the charts
+_TEXTS = 0.5  # s between two updates of what people read
+_CHARTS = 1.0  # s between two of the charts
 _LEFT, _RIGHT = 330, 330  # pixels
 
 
@@ -35,6 +38,7 @@ class Page:
         remote: Parameters of the controller.
         recorder: Makes recordings.
         settings: Gives those of now.
+        pace: At which pictures come.
     """
 
     def __init__(
@@ -45,8 +49,9 @@ class Page:
         remote: RemoteParameters,
         recorder: Recorder,
         settings: Callable[[], ViewerSettings],
+        pace: Pace,
     ) -> None:
-        self._server, self._model = server, model
+        self._server, self._model, self._pace = server, model, pace
         self._commands, self._settings = commands, settings
         dark = settings().theme == "dark"
         gui = server.gui
@@ -83,25 +88,53 @@ class Page:
 
         self._picture.place()
         self._texts_at = self._charts_at = 0.0
+        self._lock = threading.Lock()
+        self._personal: dict[int, Personal] = {}
+        server.on_client_connect(lambda client: self._came(client, dark=dark))
+        server.on_client_disconnect(self._left)
 
-    def _clicked(self, column: float, row: float) -> None:
-        height, yaw = self._settings().goal_height, self._goals.heading
+    @property
+    def wants_scene(self) -> bool:
+        """Whether any browser shows the scene."""
+        with self._lock:
+            return any(personal.wants_scene for personal in self._personal.values())
+
+    def _came(self, client: viser.ClientHandle, *, dark: bool) -> None:
+        personal = Personal(client, dark=dark)
+        with self._lock:
+            self._personal[client.client_id] = personal
+
+    def _left(self, client: viser.ClientHandle) -> None:
+        with self._lock:
+            self._personal.pop(client.client_id, None)
+
+    def _clicked(self, client: int, column: float, row: float) -> bool:
+        with self._lock:
+            personal = self._personal.get(client)
+        if personal is None or not personal.takes_clicks:
+            return False
+        height, yaw = self._settings().goal_height, personal.heading
         self._state.do(lambda: self._commands.click(column, row, height, yaw))
+        return True
 
     def render(self) -> bool:
         """Bring the page up to date. Whether anybody looks at it."""
         if not self._server.get_clients():
             return False
         view, now = self._model.view(), time.monotonic()
-        self._picture.ghost = self._goals.ghost.value
-        self._picture.takes_clicks = self._goals.takes_clicks and view.episode is not None
         with self._server.atomic():
             self._picture.render(view)
             self._imagination.render(view)
+        with self._lock:
+            personal = list(self._personal.values())
+        for each in personal:
+            each.render(view, self._picture.stage)
         self._tune.render()
         if now - self._texts_at >= _TEXTS:
             self._texts_at = now
-            self._state.render(view)
+            slowdown = self._pace.slowdown
+            rate = self._settings().rate / slowdown if slowdown > 1 else None
+            self._state.render(view, rate)
             self._goals.render(view)
             self._files.render()
             content = training_card(view.learner)

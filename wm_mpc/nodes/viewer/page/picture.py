@@ -31,11 +31,11 @@ class PictureStage:
         server: Of the page.
         view: What there is to see at first.
         dark: Its theme.
-        on_click: Called in a thread of the page with column and row, as shares of the picture.
+        on_click: Called in a thread of the page with the browser and with column and row, as
+            shares of the picture. Whether the click means anything.
 
     Attributes:
-        ghost: Whether the goal is shown through the picture.
-        takes_clicks: Whether a click means anything.
+        stage: Where the camera's picture is in the one that is shown.
     """
 
     def __init__(
@@ -44,17 +44,16 @@ class PictureStage:
         view: View,
         *,
         dark: bool,
-        on_click: Callable[[float, float], None],
+        on_click: Callable[[int, float, float], bool],
     ) -> None:
         self._dark, self._on_click = dark, on_click
         self._lock = threading.Lock()
-        self._stage = Stage.of(*_NO_PICTURE)
+        self.stage = Stage.of(*_NO_PICTURE)
         self._shown: tuple[Any, ...] = ()
         self._click: tuple[float, float, float] | None = None  # column, row, when
-        self.ghost = self.takes_clicks = False
         self._gui, self._images = server.gui, list[viser.GuiImageHandle]()
         self._others_at = 0.0
-        self._first = stage_picture(view, self._stage, dark=dark)
+        self._first = stage_picture(view, self.stage, dark=dark)
         server.scene.on_click()(self._clicked)
 
     def place(self) -> None:
@@ -67,15 +66,12 @@ class PictureStage:
         self._images.append(self._gui.add_image(self._first, format="jpeg", jpeg_quality=_QUALITY))
 
     def _clicked(self, event: viser.SceneClickEvent) -> None:
-        if not self.takes_clicks:
-            return
         camera = event.client.camera
         screen = camera.image_width, camera.image_height
-        place = self._stage.in_picture(*event.screen_pos, screen)
-        if place is not None:
+        place = self.stage.in_picture(*event.screen_pos, screen)
+        if place is not None and self._on_click(event.client_id, *place):
             with self._lock:
                 self._click = (*place, time.monotonic())
-            self._on_click(*place)
 
     def render(self, view: View) -> None:
         """Show what has changed; all browsers get the same bytes."""
@@ -90,13 +86,12 @@ class PictureStage:
             math.floor(view.headline.seconds),
             view.is_camera_stale,
             click,
-            view.goal.number if self.ghost and view.goal else 0,
             view.episode.steps if view.episode else 0,
         )
         if self._shown and _same(content, self._shown):
             return
-        self._shown, self._stage = content, stage
-        picture = stage_picture(view, stage, dark=self._dark, ghost=self.ghost, click=click)
+        self._shown, self.stage = content, stage
+        picture = stage_picture(view, stage, dark=self._dark, click=click)
         *others, main = self._images
         main.image = picture
         if time.monotonic() - self._others_at > _OTHERS:
