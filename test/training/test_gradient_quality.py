@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -19,7 +20,7 @@ from wm_mpc.training.gradient_quality import (
     GradientQualityConfig,
     gradient_quality,
 )
-from wm_mpc.training.recorded_case import RecordedCase
+from wm_mpc.training.recorded_case import RecordedCase, why_not_simulated
 
 EPISODES = np.arange(4)
 CONFIG = GradientQualityConfig(states=6, horizon=3, directions=4)
@@ -142,3 +143,11 @@ def test_quartiles_are_those_of_the_cosines():
 def test_setting_out_of_range_is_named(settings, message):
     with pytest.raises(ValueError, match=message):
         GradientQualityConfig(**settings)
+
+
+def test_states_of_another_version_of_the_task_are_a_reason_not_a_crash(recording, shipped):
+    old = copy.copy(recording)
+    old.simulator_states = recording.simulator_states[:, :3]
+    assert why_not_simulated(recording) == ""
+    assert why_not_simulated(old)
+    assert gradient_quality(shipped, old, np.array([3])) is None

@@ -29,9 +29,12 @@ def why_not_simulated(recording: Recording) -> str:
     """
     if recording.simulator_states is None:
         return "the recording has no simulator states"
+    layout = recording.layouts[recording.episode_of[0]]
     try:
-        simulate(make_task(recording.spec.task)).close()
-    except ValueError as error:  # no such task, or its engine is not installed
+        with simulate(make_task(recording.spec.task)) as simulation:
+            if layout is not None:
+                simulation.put(layout, recording.simulator_states[0])
+    except (ValueError, IndexError) as error:  # no such task or engine, or states of another one
         return str(error)
     return ""
 

@@ -135,6 +135,8 @@ def run_cell(
                     deadline = time.monotonic() + _SILENCE
             with contextlib.suppress(subprocess.TimeoutExpired):
                 launch.wait(_LAST_WORDS)  # it ends by itself after the last episode
+            while (entry := listener.next(_LAST_WORDS if not reported else 0.2)) is not None:
+                reported = entry if "plan_ms" in entry else reported
         finally:
             code = end(launch)
     if len(records) < episodes or code != 0:
