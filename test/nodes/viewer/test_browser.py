@@ -193,7 +193,9 @@ def test_a_recording_is_made_from_the_page(planning, folder):
     planning.page.wait_for_timeout(3000)
     planning.press("Stop recording")
     said = planning.page.locator(".wm-said").first
-    planning.until(lambda: said.count() and "Recorded to" in said.inner_text(), "a recording", timeout=60.0)
+    planning.until(
+        lambda: said.count() and "Recorded to" in said.inner_text(), "a recording", timeout=60.0
+    )
     (recording,) = set(folder.glob("recordings/*")) - before
     assert list(recording.glob("*.mcap"))
     planning.show("Goals")
