@@ -1,7 +1,7 @@
-"""Detect that actions have not the effect that the model predicts. Knows nothing of ROS.
+"""Detect that actions do not have the effect that the model predicts. Knows nothing of ROS.
 
 A large prediction error alone says little: where little moves, it stays small although the robot
-does nothing of what it should. So each moment compares two predictions, one with the actions that
+does not do what it should. So each moment compares two predictions, one with the actions that
 were sent and one at rest. Their difference is the predicted effect. The share of it that was seen
 is about 1 if all is well, 0 if the robot does not move, and below 0 if it does the opposite. Shares
 below a limit are evidence, shares above it are evidence against. The sum, which never goes below 0,

@@ -58,7 +58,7 @@ class SurpriseMonitor:
 
     Attributes:
         jumps: How many times the scene has jumped.
-        effect: Evidence that actions have not the predicted effect.
+        effect: Evidence that actions lack the predicted effect.
         light: The light of the last image; None if it is unknown.
     """
 
@@ -139,8 +139,8 @@ class SurpriseMonitor:
             self._is_steady = True
             self._errors.append(float(prediction_error(predicted[0], latent)) / usual.prediction)
             if len(predicted) > 1:
-                told = torch.cat([latent[None], predicted]).numpy() / usual.prediction
-                self.effect.add(*told)
+                compared = torch.cat([latent[None], predicted]).numpy() / usual.prediction
+                self.effect.add(*compared)
         enough = len(self._errors) >= _FEWEST
         return statistics.median(self._errors) if enough else math.nan
 

@@ -180,8 +180,8 @@ class Trust:
         """
         place = self._place
         rest = place[1] if place is not None and place[0] == stamp else None
-        told = self._monitor.follow(stamp, plan.latents[0], executed, rest)
-        self._surprise = self._shown = dataclasses.replace(self._surprise, prediction=told)
+        error = self._monitor.follow(stamp, plan.latents[0], executed, rest)
+        self._surprise = self._shown = dataclasses.replace(self._surprise, prediction=error)
 
     def _pace(self, now: int, settings: SurpriseSettings) -> tuple[float, str]:
         """How fast to go, and why not faster. Raises HoldError."""

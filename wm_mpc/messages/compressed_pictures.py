@@ -100,7 +100,7 @@ def _decoded_as_it_is(data: bytes, name: str, what: str) -> np.ndarray | None:
 
 
 def _inverse_depth(data: bytes, what: str) -> np.ndarray:
-    """Depths, float32 (height, width), m, of which a PNG holds the inverse; NaN: not measured."""
+    """Depths, float32 (height, width), m, from a PNG of inverse depths; NaN: not measured."""
     scale, shift = struct.unpack_from("<ff", data, 4)
     if not (0 < scale < math.inf and math.isfinite(shift)):
         raise MessageError(

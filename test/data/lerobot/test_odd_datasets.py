@@ -197,7 +197,7 @@ def test_episodes_that_begin_elsewhere_make_no_angle(run, odd):
     assert dataset().spec.state.angles == ()
 
 
-# ---------------------------------------------------------------------------- what is told
+# ---------------------------------------------------------------------------- what is claimed
 
 
 @pytest.mark.parametrize("copy", ["chunk-000/episode_000000 (copy).parquet", "chunk-001/a.parquet"])

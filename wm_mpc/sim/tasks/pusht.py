@@ -19,6 +19,7 @@ import numpy as np
 
 from wm_mpc.sim import stable_worldmodel
 from wm_mpc.sim.gymnasium_task import GymnasiumTask, World
+from wm_mpc.sim.pixel_frame import FLIP, PixelFrame
 from wm_mpc.sim.task import Explorer
 from wm_mpc.sim.tasks import pusht_contacts
 from wm_mpc.sim.tasks.pusht_explorer import HIGH, LOW, NoisyPusher
@@ -28,26 +29,9 @@ METRES = 0.002  # per pixel
 CENTRE = 256.0  # pixels
 MAX_SPEED = 0.8  # m/s
 TOLERANCE = 20 * METRES  # m
-_FLIP = np.array([1.0, -1.0])  # rows of a picture count downwards
 _BODIES = 10  # numbers of a state before its contacts
-
-
-def to_metres(pixels: Any) -> np.ndarray:
-    """Return a place in the world frame.
-
-    Args:
-        pixels: (2,) column and row.
-    """
-    return (np.asarray(pixels, np.float64) - CENTRE) * METRES * _FLIP
-
-
-def to_pixels(place: Any) -> np.ndarray:
-    """Return a place in the environment's frame; see `to_metres`.
-
-    Args:
-        place: (2,) m.
-    """
-    return np.asarray(place, np.float64) * _FLIP / METRES + CENTRE
+_FRAME = PixelFrame(METRES, CENTRE)
+to_metres, to_pixels = _FRAME.to_metres, _FRAME.to_pixels
 
 
 class PushTWorld(GymnasiumTask):
@@ -90,7 +74,7 @@ class PushTWorld(GymnasiumTask):
 
     def measure(self, world: World) -> np.ndarray:
         agent = world.env.agent
-        velocity = np.array(agent.velocity) * METRES * _FLIP
+        velocity = np.array(agent.velocity) * METRES * FLIP
         return np.concatenate([to_metres(agent.position), velocity])
 
     def pose(self, world: World) -> np.ndarray:
@@ -99,7 +83,7 @@ class PushTWorld(GymnasiumTask):
         return np.array([*to_metres(env.agent.position), *to_metres(env.block.position), yaw])
 
     def to_environment(self, world: World, action: np.ndarray) -> np.ndarray:
-        return (action / MAX_SPEED * _FLIP).astype(np.float32)
+        return (action / MAX_SPEED * FLIP).astype(np.float32)
 
     def get_state(self, world: World) -> np.ndarray:
         env, agent, block = world.env, world.env.agent, world.env.block
@@ -140,4 +124,4 @@ class PushTWorld(GymnasiumTask):
 
     def explorer(self, world: World, rng: np.random.Generator) -> Explorer:
         pusher = NoisyPusher(world.env, rng)
-        return lambda: pusher() * MAX_SPEED * _FLIP
+        return lambda: pusher() * MAX_SPEED * FLIP

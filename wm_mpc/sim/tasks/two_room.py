@@ -16,6 +16,7 @@ import numpy as np
 
 from wm_mpc.sim import stable_worldmodel
 from wm_mpc.sim.gymnasium_task import GymnasiumTask, World
+from wm_mpc.sim.pixel_frame import FLIP, PixelFrame
 from wm_mpc.sim.task import Explorer
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
@@ -23,26 +24,9 @@ METRES = 0.01  # per pixel
 CENTRE = 112.0  # pixels
 TOLERANCE = 16 * METRES  # m; `step` of the environment says terminated below it
 MAX_SPEED = 0.5  # m/s; 5 pixels in a control step of 0.1 s
-_FLIP = np.array([1.0, -1.0])  # rows of a picture count downwards
 _NOISE, _REPEAT = 2.0, 0.05  # of the policy that the field collects its data with
-
-
-def to_metres(pixels: Any) -> np.ndarray:
-    """Return a place in the world frame.
-
-    Args:
-        pixels: (2,) column and row.
-    """
-    return (np.asarray(pixels, np.float64) - CENTRE) * METRES * _FLIP
-
-
-def to_pixels(place: Any) -> np.ndarray:
-    """Return a place in the environment's frame; see `to_metres`.
-
-    Args:
-        place: (2,) m.
-    """
-    return np.asarray(place, np.float64) * _FLIP / METRES + CENTRE
+_FRAME = PixelFrame(METRES, CENTRE)
+to_metres, to_pixels = _FRAME.to_metres, _FRAME.to_pixels
 
 
 class TwoRoom(GymnasiumTask):
@@ -85,7 +69,7 @@ class TwoRoom(GymnasiumTask):
         return to_metres(world.info["state"])
 
     def to_environment(self, world: World, action: np.ndarray) -> np.ndarray:
-        return (action / MAX_SPEED * _FLIP).astype(np.float32)
+        return (action / MAX_SPEED * FLIP).astype(np.float32)
 
     def get_state(self, world: World) -> np.ndarray:
         return np.concatenate([world.info["state"], world.info["goal_state"]]).astype(np.float64)
@@ -151,4 +135,4 @@ class _Expert:
         if self._goal is not None:
             info["goal_state"] = self._goal
         action: np.ndarray = self._policy.get_action(info)
-        return action * MAX_SPEED * _FLIP
+        return action * MAX_SPEED * FLIP
