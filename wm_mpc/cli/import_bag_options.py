@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from wm_mpc.arguments import positive
-from wm_mpc.cli.import_options import Option, add_groups, names, numbers, settings_of, size
+from wm_mpc.cli.import_options import COMMON, Option, add_groups, names, numbers, settings_of
 from wm_mpc.data.bag_config import POINTS, RULES, STAMPS, BagConfig
-from wm_mpc.spec import ACTION_KINDS, STATE_SOURCES
+from wm_mpc.spec import ACTION_KINDS
 
 _DESCRIPTION = """\
 Make a dataset from recordings of a robot: rosbag2 (sqlite3 or MCAP, of any distro) or ROS 1.
@@ -44,7 +43,7 @@ _GROUPS: dict[str, tuple[Option, ...]] = {
     "topics; needed only where several topics fit": (
         ("--image", "image.topic", None, "TOPIC", "topic of the camera"),
         ("--state", "state.topic", None, "TOPIC", "topic of the robot's state"),
-        ("--no-state", None, None, None, "use the camera alone, without a measured state"),
+        COMMON["--no-state"],
         ("--action", "action.topic", None, "TOPIC", "topic of the commands"),
         ("--split-at", "split_at", names, "TOPICS",
          "comma-separated topics; each of their messages begins a new episode"),
@@ -56,12 +55,9 @@ _GROUPS: dict[str, tuple[Option, ...]] = {
         ("--control-period", "control_period", float, "S",
          "length of a control step; default: the time between two points of a trajectory, or "
          "between two images"),
-        ("--frame-skip", "frame_skip", positive, "N",
-         "control steps in a model step; default: 5"),
-        ("--history", None, positive, "N",
-         "model steps of the past that the dynamics sees; default: 1"),
-        ("--image-size", None, size, "HxW",
-         "size of the image that the model sees; default: 64x64"),
+        COMMON["--frame-skip"],
+        COMMON["--history"],
+        COMMON["--image-size"],
         ("--image-range", "image.value_range", numbers, "LOW,HIGH",
          "values that become black and white, for images with more than 8 bits"),
         ("--angles", "state.angles", names, "LIST",
@@ -70,17 +66,15 @@ _GROUPS: dict[str, tuple[Option, ...]] = {
         ("--state-names", "state.names", names, "LIST",
          "entries of the state: any of x,y,yaw,vx,vy,wz, or joints, also joint/velocity and "
          "joint/effort"),
-        ("--state-source", "state.source", STATE_SOURCES, None,
-         "topic from which mpc reads the state at run time"),
+        COMMON["--state-source"],
         ("--action-names", "action.names", names, "LIST",
          "entries of the action: any of vx,vy,vz,wx,wy,wz for a twist, or joints"),
         ("--action-kind", "action.kind", ACTION_KINDS, None, "kind of the commands"),
-        ("--action-unit", "action.unit", None, "UNIT", "unit of the action"),
+        COMMON["--action-unit"],
         *((f"--action-{side}", f"action.{side}", numbers, "LIST",
            f"{side}est value of each entry of the action; write '=' before a list that begins "
            "with a minus") for side in ("low", "high")),
-        ("--action-rate-limit", "action.rate_limit", numbers, "LIST",
-         "largest change per second of each entry of the action; default: none"),
+        COMMON["--action-rate-limit"],
     ),
     "from streams to steps": (
         ("--stamps", None, STAMPS, None,
@@ -103,10 +97,8 @@ _GROUPS: dict[str, tuple[Option, ...]] = {
          "after this time of rest, the action counts as not recorded; default: 2"),
         ("--max-gap", None, float, "S",
          "longest gap between two images or two states in an episode; default: 0.5"),
-        ("--min-steps", "min_steps", positive, "N",
-         "drop episodes that are shorter; default: 3 model steps"),
-        ("--max-steps", "max_steps", positive, "N",
-         "cut longer episodes into equal parts; default: 300"),
+        COMMON["--min-steps"],
+        COMMON["--max-steps"],
     ),
 }  # fmt: skip
 

@@ -8,14 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wm_mpc.arguments import positive
 from wm_mpc.cli.import_bag import Bar, bar
-from wm_mpc.cli.import_options import Option, add_groups, names, numbers, settings_of, size
+from wm_mpc.cli.import_options import COMMON, Option, add_groups, names, numbers, settings_of
 from wm_mpc.data.bag_config import RULES, BagConfig, BagConfigError
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.directories import data_directory
 from wm_mpc.provenance import code_version, recorded_command
-from wm_mpc.spec import ACTION_KINDS, STATE_SOURCES
+from wm_mpc.spec import ACTION_KINDS
 
 _DESCRIPTION = """\
 Make a dataset from a LeRobot dataset: a local folder of layout v2.0, v2.1 or v3.0. The command
@@ -37,39 +36,30 @@ _GROUPS: dict[str, tuple[Option, ...]] = {
         ("--image", "image.feature", None, "KEY", "the camera"),
         ("--state", "state.feature", None, "KEY",
          "the measured state; default: observation.state"),
-        ("--no-state", None, None, None, "use the camera alone, without a measured state"),
+        COMMON["--no-state"],
         ("--action", "action.feature", None, "KEY", "the actions; default: action"),
     ),
     "the robot": (
         ("--control-period", "control_period", float, "S",
          "length of a control step; default: that of a frame"),
-        ("--frame-skip", "frame_skip", positive, "N",
-         "control steps in a model step; default: 5"),
-        ("--history", None, positive, "N",
-         "model steps of the past that the dynamics sees; default: 1"),
-        ("--image-size", None, size, "HxW",
-         "size of the image that the model sees; default: 64x64"),
+        COMMON["--frame-skip"],
+        COMMON["--history"],
+        COMMON["--image-size"],
         ("--image-range", "image.value_range", numbers, "LOW,HIGH",
          "values that become black and white, for pictures with more than 8 bits"),
         ("--degrees", None, None, None, "the numbers of joints are degrees; they become rad"),
         ("--state-names", "state.names", names, "LIST",
          "entries of the state to use, or a name for each number"),
-        ("--state-source", "state.source", STATE_SOURCES, None,
-         "topic from which mpc reads the state at run time"),
+        COMMON["--state-source"],
         ("--angles", "state.angles", names, "LIST",
          "entries of the state that wrap at +-pi; default: a yaw"),
         ("--action-names", "action.names", names, "LIST",
          "entries of the action to use, or a name for each number"),
         ("--action-kind", "action.kind", ACTION_KINDS, None, "kind of the actions"),
-        ("--action-unit", "action.unit", None, "UNIT", "unit of the action"),
-        ("--action-low", "action.low", numbers, "LIST",
-         "lowest value of each entry of the action; write '=' before a list that begins with a "
-         "minus"),
-        ("--action-high", "action.high", numbers, "LIST",
-         "highest value of each entry of the action; write '=' before a list that begins with a "
-         "minus"),
-        ("--action-rate-limit", "action.rate_limit", numbers, "LIST",
-         "largest change per second of each entry of the action; default: none"),
+        COMMON["--action-unit"],
+        COMMON["--action-low"],
+        COMMON["--action-high"],
+        COMMON["--action-rate-limit"],
     ),
     "from frames to steps": (
         ("--action-rule", "action.rule", RULES, None,
@@ -77,10 +67,8 @@ _GROUPS: dict[str, tuple[Option, ...]] = {
          "default: hold"),
         ("--max-gap", None, float, "S",
          "longest time between two frames of an episode; default: 0.5"),
-        ("--min-steps", "min_steps", positive, "N",
-         "drop episodes that are shorter; default: 3 model steps"),
-        ("--max-steps", "max_steps", positive, "N",
-         "cut longer episodes into equal parts; default: 300"),
+        COMMON["--min-steps"],
+        COMMON["--max-steps"],
     ),
 }  # fmt: skip
 

@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from wm_mpc.arguments import positive
 from wm_mpc.data.bag_config import BagConfig
+from wm_mpc.spec import STATE_SOURCES
 
 # Its names; the setting, if that has another name; the type or the accepted values (None without a
 # metavar: a switch); the metavar; and the help.
@@ -30,6 +32,34 @@ def size(text: str) -> tuple[int, int]:
     """Read HEIGHTxWIDTH, or one number for both."""
     height, _, width = text.lower().partition("x")
     return int(height), int(width or height)
+
+
+# Options that are the same in both commands.
+_COMMON: tuple[Option, ...] = (
+    ("--no-state", None, None, None, "use the camera alone, without a measured state"),
+    ("--frame-skip", "frame_skip", positive, "N",
+     "control steps in a model step; default: 5"),
+    ("--history", None, positive, "N",
+     "model steps of the past that the dynamics sees; default: 1"),
+    ("--image-size", None, size, "HxW",
+     "size of the image that the model sees; default: 64x64"),
+    ("--state-source", "state.source", STATE_SOURCES, None,
+     "topic from which mpc reads the state at run time"),
+    ("--action-unit", "action.unit", None, "UNIT", "unit of the action"),
+    ("--action-low", "action.low", numbers, "LIST",
+     "lowest value of each entry of the action; write '=' before a list that begins with a "
+     "minus"),
+    ("--action-high", "action.high", numbers, "LIST",
+     "highest value of each entry of the action; write '=' before a list that begins with a "
+     "minus"),
+    ("--action-rate-limit", "action.rate_limit", numbers, "LIST",
+     "largest change per second of each entry of the action; default: none"),
+    ("--min-steps", "min_steps", positive, "N",
+     "drop episodes that are shorter; default: 3 model steps"),
+    ("--max-steps", "max_steps", positive, "N",
+     "cut longer episodes into equal parts; default: 300"),
+)  # fmt: skip
+COMMON = {option[0]: option for option in _COMMON}
 
 
 def add_groups(parser: argparse.ArgumentParser, groups: Mapping[str, Collection[Option]]) -> None:
