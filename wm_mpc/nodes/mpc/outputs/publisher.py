@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 _ACKNOWLEDGED = 0.3  # s to wait for until everybody has the last word
 _READ = 0.05  # s, for those who listen to read it
 _NO_TIME = Duration(seconds=0)
+_STALLED = 3.0  # control periods without a call of the timer, and at least the time above it
 _PLAN_TIMEOUT = 1.0  # s, after which the streams rest; three plans, if those take longer
+
+
+def _no_watch() -> None:
+    pass
 
 
 class PlanPublisher:
@@ -69,12 +74,18 @@ class PlanPublisher:
         self._present: Callable[[], Mapping[str, float]] = dict
         self._plan_timeout, self._lag = _PLAN_TIMEOUT, math.inf
         self.left = 0.0
+        self._watch: Callable[[], None] = _no_watch
         self.begin()
         self._timer = node.create_timer(spec.control_period, self._stream)
 
-    def begin(self) -> None:
+    def begin(self, watch: Callable[[], None] | None = None) -> None:
         """Know nothing of what was sent and measured before: meanwhile, others may have moved the
-        robot."""
+        robot.
+
+        Args:
+            watch: Called once in each control period, until the end.
+        """
+        self._watch = watch or _no_watch
         with self._lock:
             self._forget()
             self._measured: Mapping[str, float] = {}  # positions by name, as far as known
@@ -193,12 +204,17 @@ class PlanPublisher:
     def _look(self) -> int:
         """The time (ns), and what follows from it."""
         now, late = self._now(), self._latest
+        longest = max(self._plan_timeout, _STALLED * self._spec.control_period)
+        why = ""
         if now < late - from_seconds(self._spec.control_period):
+            why = f"the clock was set back by {(late - now) / SECOND:.2f} s"
+        elif late and self._on & self._streams and now - late > from_seconds(longest):
+            # Others may have moved the robot meanwhile: the last command is no place to go back to.
+            gap = (now - late) / SECOND
+            why = f"nothing was sent for {gap:.2f} s (this node was stopped, or the clock jumped)"
+        if why:
             self._forget()
-            self._node.get_logger().warning(
-                f"the clock was set back by {(late - now) / SECOND:.2f} s: what was sent before is "
-                "forgotten"
-            )
+            self._node.get_logger().warning(f"{why}: what was sent before is forgotten")
         self._latest = now
         if not self._on & self._streams:
             self._follower.go_along(now)  # others execute the plan
@@ -210,6 +226,7 @@ class PlanPublisher:
             if on := self._on & self._streams:
                 now = self._look()
                 self._send(on, Moment(now, self._follower.action_at(now, newest)))
+        self._watch()
 
     def _send(self, names: frozenset[str], moment: Moment) -> None:
         for name, output in self._outputs.items():
@@ -228,6 +245,7 @@ class PlanPublisher:
     def end(self) -> None:
         """Say the last word and be silent. It waits, for a moment at most, until all who listen
         have the last messages."""
+        self._watch = _no_watch
         with self._lock:  # a callback of the timer that runs is over then, and none follows
             self._rest(self._on & self._streams, self._look())
             self._on = frozenset()
