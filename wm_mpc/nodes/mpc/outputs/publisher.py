@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _ACKNOWLEDGED = 0.3  # s to wait for until everybody has the last word
 _READ = 0.05  # s, for those who listen to read it
 _NO_TIME = Duration(seconds=0)
-_STALLED = 3.0  # control periods without a call of the timer, and at least the time above it
+_STALLED = 3.0  # control periods without a call of the timer, or observation_timeout if longer
 _PLAN_TIMEOUT = 1.0  # s, after which the streams rest; three plans, if those take longer
 
 
@@ -72,7 +72,7 @@ class PlanPublisher:
         self._lock = threading.Lock()  # of the outputs beside `planned_actions`
         self._on = frozenset[str]()  # names of the outputs that are on
         self._present: Callable[[], Mapping[str, float]] = dict
-        self._plan_timeout, self._lag = _PLAN_TIMEOUT, math.inf
+        self._plan_timeout, self._lag, self._timeout = _PLAN_TIMEOUT, math.inf, math.inf
         self.left = 0.0
         self._watch: Callable[[], None] = _no_watch
         self.begin()
@@ -120,7 +120,7 @@ class PlanPublisher:
                 output.use(settings)
             # Whoever plans seldom is not dead for that.
             self._plan_timeout = max(_PLAN_TIMEOUT, 3.0 / settings.rate)
-            self._lag = settings.limits.lag
+            self._lag, self._timeout = settings.limits.lag, settings.observation_timeout
             self._follower.plan_timeout, self._follower.lag = self._plan_timeout, self._lag
             if self._on != on:
                 self._switch(on, present())
@@ -204,12 +204,12 @@ class PlanPublisher:
     def _look(self) -> int:
         """The time (ns), and what follows from it."""
         now, late = self._now(), self._latest
-        longest = max(self._plan_timeout, _STALLED * self._spec.control_period)
+        longest = max(self._timeout, _STALLED * self._spec.control_period)
         why = ""
         if now < late - from_seconds(self._spec.control_period):
             why = f"the clock was set back by {(late - now) / SECOND:.2f} s"
         elif late and self._on & self._streams and now - late > from_seconds(longest):
-            # Others may have moved the robot meanwhile: the last command is no place to go back to.
+            # The plan is of an old observation, and others may have moved the robot meanwhile.
             gap = (now - late) / SECOND
             why = f"nothing was sent for {gap:.2f} s (this node was stopped, or the clock jumped)"
         if why:
