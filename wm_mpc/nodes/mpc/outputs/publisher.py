@@ -100,6 +100,11 @@ class PlanPublisher:
         for output in self._outputs.values():
             output.forget()
 
+    def _forget_plan(self) -> None:
+        """Streams rest. A robot moved by positions must be measured before."""
+        self._follower.reset()
+        self._follower.forget_rest()
+
     def use(
         self,
         settings: MpcSettings,
@@ -132,8 +137,7 @@ class PlanPublisher:
         new = on - self._on
         if self._spec.rest_is_measured and new & self._streams:
             # It begins where the robot is, not where a plan wants it that others have executed.
-            self._follower.reset()
-            self._follower.forget_rest()
+            self._forget_plan()
         for name in new:
             self._outputs[name].begin(now)
         self._on = on
@@ -205,15 +209,15 @@ class PlanPublisher:
         """The time (ns), and what follows from it."""
         now, late = self._now(), self._latest
         longest = max(self._timeout, _STALLED * self._spec.control_period)
-        why = ""
+        gap, why = (now - late) / SECOND, ""
         if now < late - from_seconds(self._spec.control_period):
-            why = f"the clock was set back by {(late - now) / SECOND:.2f} s"
-        elif late and self._on & self._streams and now - late > from_seconds(longest):
-            # The plan is of an old observation, and others may have moved the robot meanwhile.
-            gap = (now - late) / SECOND
-            why = f"nothing was sent for {gap:.2f} s (this node was stopped, or the clock jumped)"
-        if why:
+            why = f"the clock was set back by {-gap:.2f} s"
             self._forget()
+        elif late and self._on & self._streams and gap > longest:
+            # The plan is of an old observation, and others may have moved the robot meanwhile.
+            why = f"nothing was sent for {gap:.2f} s (this node was stopped, or the clock jumped)"
+            self._forget_plan()
+        if why:
             self._node.get_logger().warning(f"{why}: what was sent before is forgotten")
         self._latest = now
         if not self._on & self._streams:
