@@ -65,9 +65,9 @@ def planning(tab, heard):
 def test_the_page_is_there_within_three_seconds(browser, address, launched):
     """Alone: a browser without a graphics card draws each open page on the processor."""
     launched.line(r"\[mpc\]: planning")  # the nodes have started
-    with contextlib.closing(Tab(browser, address)):
+    with contextlib.closing(Tab(browser, address, sharpness=1.0)):
         pass
-    with contextlib.closing(Tab(browser, address)) as again:
+    with contextlib.closing(Tab(browser, address, sharpness=1.0)) as again:
         assert again.seconds < LOAD, f"{again.seconds:.1f} s"
         assert again.page.title() == "wm_mpc viewer"
 
