@@ -6,6 +6,7 @@ import array
 import contextlib
 import dataclasses
 import functools
+import itertools
 import math
 import os
 import shutil
@@ -281,6 +282,23 @@ def test_robot_of_which_nothing_is_measured_needs_nothing_but_a_camera(start_mpc
         assert np.abs(efforts).max() <= Maze.spec.action.high[0]
 
 
+def test_robot_that_does_not_move_as_predicted_is_slowed_down(mpc):
+    limit = 0.25 * max(SPEC.action.high) + 1e-9
+
+    def fastest(plan):
+        """Of the points that are not under way already."""
+        return np.abs(velocities(plan)[3:]).max()
+
+    assert fastest(mpc.plans[-1]) > limit
+    assert mpc.set("surprise.pace", 0.25).successful
+    assert mpc.set("surprise.slow", 0.01).successful
+    mpc.wait_until(lambda: mpc.value("validator") == "DEGRADED", "a degraded plan")
+    assert mpc.message().startswith("planning, degraded: predictions have")
+    assert max(fastest(plan) for plan in mpc.wait_for_plans(5)) <= limit
+    assert mpc.set("surprise.slow", 0.0).successful
+    mpc.wait_until(lambda: mpc.message() == "planning", "the usual pace")
+
+
 def test_old_stamps_make_the_robot_hold(mpc):
     mpc.camera(False)
 
@@ -360,23 +378,6 @@ def test_covered_lens_makes_the_robot_hold_until_it_is_uncovered(start_mpc):
     assert mpc.value("validator") == "HOLD"
     mpc.image = picture
     mpc.wait_until(lambda: mpc.plans[-1].points, "a plan after the lens was uncovered")
-
-
-def test_robot_that_does_not_move_as_predicted_is_slowed_down(mpc):
-    limit = 0.25 * max(SPEC.action.high) + 1e-9
-
-    def fastest(plan):
-        """Of the points that are not under way already."""
-        return np.abs(velocities(plan)[3:]).max()
-
-    assert fastest(mpc.plans[-1]) > limit
-    assert mpc.set("surprise.pace", 0.25).successful
-    assert mpc.set("surprise.slow", 0.01).successful
-    mpc.wait_until(lambda: mpc.value("validator") == "DEGRADED", "a degraded plan")
-    assert mpc.message().startswith("planning, degraded: predictions have")
-    assert max(fastest(plan) for plan in mpc.wait_for_plans(5)) <= limit
-    assert mpc.set("surprise.slow", 0.0).successful
-    mpc.wait_until(lambda: mpc.message() == "planning", "the usual pace")
 
 
 def test_robot_that_does_not_move_as_predicted_holds_for_a_while(start_mpc):
@@ -476,39 +477,44 @@ def test_a_hold_does_not_wait_for_pictures_that_are_drawn(mpc, monkeypatch):
     drawn.set()
 
 
-@pytest.mark.parametrize("stays", [True, False])
-@pytest.mark.parametrize("how", ["hold", "clear_goals"])
-def test_what_was_being_planned_when_a_person_stopped_the_robot_is_not_sent(start_mpc, how, stays):
+def test_what_was_being_planned_when_a_person_stopped_the_robot_is_not_sent(start_mpc):
     """Not even if the person lets it go on before that search is over."""
     slow = {"planner.iterations": 1000, "planner.restarts": 64, "planner.samples": 64}
     mpc = start_mpc(time_budget=0.8, rate=1.0, observation_timeout=2.0, **slow)
     mpc.start()
-    seen = len(mpc.plans)
-    mpc.wait_until(lambda: len(mpc.plans) > seen and mpc.plans[-1].points, "a plan")
-    time.sleep(0.3)  # into the next search
-    before = mpc.now()
+    call = mpc.observer.call
 
-    def go_on():
+    def stop(how):
         if how == "hold":
-            assert mpc.observer.call(SetBool, "mpc/hold", SetBool.Request(data=False)).success
+            assert call(SetBool, "mpc/hold", SetBool.Request(data=True)).success
+        else:
+            assert call(Trigger, "mpc/clear_goals").success
+
+    def go_on(how):
+        if how == "hold":
+            assert call(SetBool, "mpc/hold", SetBool.Request(data=False)).success
         else:
             mpc.append_goal(mpc.goal)
 
-    if how == "hold":
-        assert mpc.observer.call(SetBool, "mpc/hold", SetBool.Request(data=True)).success
-    else:
-        assert mpc.observer.call(Trigger, "mpc/clear_goals").success
-    asked = len(mpc.plans)
-    if not stays:
-        go_on()
-    time.sleep(1.0 if stays else 0.6)
-    assert not any(
-        plan.points and to_nanoseconds(plan.header.stamp) < before for plan in mpc.plans[asked:]
-    )
-    if stays:
-        assert not any(plan.points for plan in mpc.plans[asked:])
-        go_on()
-    mpc.wait_for_plans(1)
+    for how, stays in itertools.product(("hold", "clear_goals"), (True, False)):
+        seen = len(mpc.plans)
+        mpc.wait_until(lambda n=seen: len(mpc.plans) > n and mpc.plans[-1].points, "a plan")
+        time.sleep(0.3)  # into the next search
+        before = mpc.now()
+        stop(how)
+        asked = len(mpc.plans)
+        if not stays:
+            go_on(how)
+        time.sleep(1.0 if stays else 0.6)
+        late = [
+            plan
+            for plan in mpc.plans[asked:]
+            if plan.points and to_nanoseconds(plan.header.stamp) < before
+        ]
+        assert not late, (how, stays)
+        if stays:
+            assert not any(plan.points for plan in mpc.plans[asked:]), how
+            go_on(how)
 
 
 def test_planner_fault_makes_the_robot_hold(start_mpc, monkeypatch):

@@ -62,6 +62,13 @@ class Launched:
     def pid(self, node: str) -> int:
         return int(self.line(rf"\[{node}-\d+\]: process started with pid \[(\d+)\]")[1])
 
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def interrupt(self) -> None:
+        """Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+
     def wait(self, timeout: float) -> int:
         """The exit code. timeout: s."""
         code = self._process.wait(timeout)
@@ -70,8 +77,8 @@ class Launched:
 
     def close(self) -> None:
         """Ctrl-C, if it still runs."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+        if self.runs():
+            self.interrupt()
             try:
                 self.wait(20.0)
             except subprocess.TimeoutExpired:
