@@ -20,6 +20,7 @@ from trajectory_msgs.msg import JointTrajectory
 from wm_mpc.ros import qos
 
 from ..conftest import Observer, free_domain
+from ..nodes.viewer import conftest as viewer
 from .conftest import Launched
 
 LAUNCH_FILE = "sim.launch.py"
@@ -28,6 +29,8 @@ pytestmark = [
     pytest.mark.ros,
     pytest.mark.skipif(shutil.which("ros2") is None, reason="no ros2 command: run make setup"),
 ]
+browser = viewer.browser  # the fixture
+PAGE = 3.0  # s
 SUMMARY = re.compile(
     r"episodes (\d+)  success (\d+)  mean steps (\d+\.\d|n/a)  mean plan (\d+\.\d ms|n/a)"
 )
@@ -78,7 +81,9 @@ def start_robot():
             if not running or running[-1].launched.process.poll() is not None:
                 for messages in heard:
                     messages.clear()
-                launched = Launched(domain, LAUNCH_FILE, "task:=wall", "seed:=8", "respawn:=true")
+                launched = Launched(
+                    domain, LAUNCH_FILE, "task:=wall", "seed:=8", "respawn:=true", "viewer:=true"
+                )
                 stack.callback(launched.close)
                 running.append(Robot(observer, launched, *heard))
             return running[-1]
@@ -160,10 +165,22 @@ def test_simulation_killed_makes_the_controller_hold_and_returns_unnoticed(robot
 
 
 @pytest.mark.timing
+def test_the_page_of_the_viewer_is_there_within_three_seconds(robot, browser):
+    """One page at a time: a browser without a graphics card draws them on the processor."""
+    opened = re.search(r"viewer: open (http://\S+) in a browser", robot.launched.output)
+    assert opened, robot.launched.output
+    with contextlib.closing(viewer.Tab(browser, opened[1], sharpness=1.0)):
+        pass
+    with contextlib.closing(viewer.Tab(browser, opened[1], sharpness=1.0)) as again:
+        assert again.seconds < PAGE, f"{again.seconds:.1f} s"
+        assert again.page.title() == "wm_mpc viewer"
+
+
+@pytest.mark.timing
 def test_interrupt_ends_everything_within_three_seconds(robot):
     """Last: it ends the robot of the tests before, and nothing is restarted."""
     launched, pids = robot.launched, robot.pids()
-    assert len(pids) == 2
+    assert len(pids) == 3, "sim, mpc and viewer"
     count = len(launched.pids())
     started = time.monotonic()
     launched.process.send_signal(signal.SIGINT)
