@@ -56,7 +56,7 @@ test: setup
 	part() { echo "[test] python -m pytest $$*"; python -m pytest "$$@" || failed=1; }; \
 	part -n $$(($$(nproc) + 2)) --dist loadfile --no-loadscope-reorder -m "not timing"; \
 	part -c ros2_pip/pyproject.toml --rootdir ros2_pip -n 4 ros2_pip/test; \
-	part -m timing test/launch test/nodes test/ros; \
+	part -m timing $$(grep -rl --include="test_*.py" "pytest.mark.timing" test); \
 	exit $$failed
 else
 test: setup ## Run the tests: make test ARGS="test/planning -k cem"

@@ -3,11 +3,14 @@ makes of it."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
@@ -16,12 +19,17 @@ from std_msgs.msg import String
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.ros import qos
 
+from ..conftest import Observer, free_domain
+from .conftest import Launched
+
 LAUNCH_FILE = "train.launch.py"
 pytestmark = [
     pytest.mark.launch,
     pytest.mark.ros,
+    pytest.mark.timeout(400),  # two trainings; each may take `SECONDS` on a busy machine
     pytest.mark.skipif(shutil.which("ros2") is None, reason="no ros2 command: run make setup"),
 ]
+UPDATES = 700
 SECONDS = 90.0  # for what takes ten on an idle machine
 TINY = """
 horizon: 2
@@ -47,17 +55,12 @@ def dataset(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def arguments(dataset, tmp_path):
+def arguments_of(folder, dataset, updates):
     """Launch arguments of a training with so many updates of the last phase."""
-
-    def make(updates):
-        config = tmp_path / "train.yaml"
-        config.write_text(TINY.format(updates=updates))
-        run = tmp_path / "run"
-        return f"dataset:={dataset}", f"run:={run}", f"config:={config}", "workers:=1", "nice:=0"
-
-    return make
+    config = folder / "train.yaml"
+    config.write_text(TINY.format(updates=updates))
+    run = folder / "run"
+    return f"dataset:={dataset}", f"run:={run}", f"config:={config}", "workers:=1", "nice:=0"
 
 
 class Listener:
@@ -73,57 +76,115 @@ class Listener:
         return [int(values["update"]) for values in told if values.get("stage") == stage]
 
 
-def test_training_ends_by_itself_with_a_checkpoint_announced(launch, observer, arguments, tmp_path):
-    listener = Listener(observer)
-    launched = launch(*arguments(40), "seed:=3")
-    assert launched.wait() == 0, launched.output
-    path = tmp_path / "run" / "wall.safetensors"
-    assert listener.checkpoints[-1].data == str(path)
-    _, metadata = load_checkpoint(path)
+@dataclasses.dataclass
+class Trained:
+    """A training that Ctrl-C has interrupted and the same command has finished, and what was said.
+
+    seconds: from Ctrl-C to the end. left: processes that ran on then. done: updates until then.
+    first: number of the second launch's first message. used: checkpoint of a controller beside it.
+    """
+
+    listener: Listener
+    path: Path
+    seconds: float
+    left: list[int]
+    done: int
+    first: int
+    launches: list[Launched]
+    used: str = ""
+
+
+@pytest.fixture(scope="module")
+def trained(dataset, tmp_path_factory):
+    """Learner and controller together: announced, loaded beside, taken up."""
+    folder = tmp_path_factory.mktemp("trained")
+    command = *arguments_of(folder, dataset, UPDATES), "seed:=3"
+    path = folder / "run" / "wall.safetensors"
+    with contextlib.ExitStack() as stack:
+        domain = stack.enter_context(contextlib.contextmanager(free_domain)())
+        observer = stack.enter_context(contextlib.closing(Observer(domain)))
+        listener = Listener(observer)
+        diagnostics = observer.listen(DiagnosticArray, "diagnostics", qos.STATUS)
+
+        def start():
+            launched = Launched(domain, LAUNCH_FILE, *command)
+            stack.callback(launched.close)
+            return launched
+
+        launched = start()
+        observer.wait_until(
+            lambda: any(update > 40 for update in listener.updates("dynamics")), "training", SECONDS
+        )
+        pids = launched.pids()
+        assert len(pids) == 2, launched.output
+        began = time.monotonic()
+        launched.process.send_signal(signal.SIGINT)
+        launched.process.wait(30.0)
+        seconds = time.monotonic() - began
+        launched.wait()  # for the rest of its output
+        left = [pid for pid in pids if launched.is_alive(pid)]
+        done, first = listener.updates("dynamics")[-1], len(listener.progress)
+        trained = Trained(listener, path, seconds, left, done, first, [launched])
+
+        controller = subprocess.Popen(
+            ["ros2", "run", "wm_mpc", "mpc", "--ros-args", "-p", "auto_reload:=true"],
+            env=os.environ | {"ROS_DOMAIN_ID": str(domain)},
+        )
+
+        def end():
+            controller.send_signal(signal.SIGINT)
+            return controller.wait(20.0)
+
+        stack.callback(end)
+        trained.launches.append(start())
+        assert trained.launches[-1].wait() == 0, trained.launches[-1].output
+
+        def checkpoint():
+            values = diagnostics[-1].status[0].values if diagnostics else []
+            return next((value.value for value in values if value.key == "checkpoint"), "")
+
+        observer.wait_until(lambda: checkpoint() == str(path), "the new world model", SECONDS)
+        trained.used = checkpoint()
+        assert end() == 0
+        yield trained
+
+
+def test_interrupt_ends_everything_soon(trained):
+    """In three seconds on an idle machine: test/nodes/test_learner.py measures it alone."""
+    assert trained.left == []
+    assert "Traceback" not in trained.launches[0].output
+    assert trained.seconds < 15.0, trained.launches[0].output
+
+
+def test_the_same_command_goes_on_where_it_was_interrupted(trained):
+    assert min(trained.listener.updates("dynamics", trained.first)) >= trained.done
+    assert not trained.listener.updates("representation", trained.first)
+
+
+def test_training_ends_by_itself_with_a_checkpoint_announced(trained):
+    assert trained.listener.checkpoints[-1].data == str(trained.path)
+    _, metadata = load_checkpoint(trained.path)
     assert metadata["provenance"]["seed"] == 3
-    assert (tmp_path / "run" / "report.png").exists()
-    assert listener.updates("dynamics")[-1] == 40
-    assert listener.progress[-1].status[0].message == "finished"
-    assert "Traceback" not in launched.output
+    assert (trained.path.parent / "report.png").exists()
+    assert trained.listener.updates("dynamics")[-1] == UPDATES
+    assert trained.listener.progress[-1].status[0].message == "finished"
+    assert "Traceback" not in trained.launches[1].output
 
 
-@pytest.mark.timeout(400)  # two trainings; each may take `SECONDS` on a busy machine
-def test_interrupt_ends_everything_in_three_seconds_and_the_same_command_goes_on(
-    launch, observer, arguments
-):
-    listener = Listener(observer)
-    command = arguments(700)
-    launched = launch(*command)
-    observer.wait_until(
-        lambda: any(update > 40 for update in listener.updates("dynamics")), "training", SECONDS
-    )
-    pids = launched.pids()
-    assert len(pids) == 2, launched.output
-    started = time.monotonic()
-    launched.process.send_signal(signal.SIGINT)
-    launched.process.wait(30.0)
-    assert time.monotonic() - started < 3.0, launched.output
-    launched.wait()  # for the rest of its output
-    assert not any(map(launched.is_alive, pids))
-    assert "Traceback" not in launched.output
-
-    done, first = listener.updates("dynamics")[-1], len(listener.progress)
-    launched = launch(*command)
-    assert launched.wait() == 0, launched.output
-    assert min(listener.updates("dynamics", first)) >= done
-    assert not listener.updates("representation", first)
-    assert listener.checkpoints
+def test_controller_plans_with_what_was_just_trained(trained):
+    assert trained.used == str(trained.path)
 
 
-def test_failure_is_an_error_of_the_launch_with_its_reason(launch, arguments):
-    launched = launch(*arguments(1), "synthesis:=magic")
+def test_failure_is_an_error_of_the_launch_with_its_reason(launch, dataset, tmp_path):
+    launched = launch(*arguments_of(tmp_path, dataset, 1), "synthesis:=magic")
     assert launched.wait() == 1
     assert "synthesis is ['magic']; accepted: random, online" in launched.output
 
 
-def test_failure_can_leave_the_node_running(launch, observer, arguments):
+def test_failure_can_leave_the_node_running(launch, observer, dataset, tmp_path):
     listener = Listener(observer)
-    launched = launch(*arguments(1), "synthesis:=magic", "exit_when_done:=false")
+    arguments = arguments_of(tmp_path, dataset, 1)
+    launched = launch(*arguments, "synthesis:=magic", "exit_when_done:=false")
     observer.wait_until(
         lambda: listener.progress and "magic" in listener.progress[-1].status[0].message,
         "the failure",
@@ -132,31 +193,6 @@ def test_failure_can_leave_the_node_running(launch, observer, arguments):
     count = len(listener.progress)
     observer.wait_until(lambda: len(listener.progress) > count + 1, "more progress")
     assert launched.process.poll() is None
-
-
-def test_controller_plans_with_what_was_just_trained(launch, observer, arguments, tmp_path):
-    """Learner and controller together: announced, loaded beside, taken up."""
-    diagnostics = observer.listen(DiagnosticArray, "diagnostics", qos.STATUS)
-    controller = subprocess.Popen(
-        ["ros2", "run", "wm_mpc", "mpc", "--ros-args", "-p", "auto_reload:=true"],
-        env=os.environ | {"ROS_DOMAIN_ID": str(observer.domain_id)},
-    )
-    try:
-        observer.wait_until(lambda: diagnostics, "the controller", SECONDS)
-        launched = launch(*arguments(40), "exit_when_done:=false")
-        path = str(tmp_path / "run" / "wall.safetensors")
-        observer.wait_until(
-            lambda: any(
-                value.key == "checkpoint" and value.value == path
-                for value in diagnostics[-1].status[0].values
-            ),
-            "the new world model",
-            SECONDS,
-        )
-        assert launched.process.poll() is None
-    finally:
-        controller.send_signal(signal.SIGINT)
-        assert controller.wait(10.0) == 0
 
 
 def test_show_args_explains_every_argument():

@@ -32,12 +32,13 @@ def start_sim(observer: Any) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def sim_process(domain_id: int) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start the node `sim` as a process of its own with these parameters."""
+    """Start the node `sim` as a process of its own, in a namespace, with these parameters."""
     processes: list[subprocess.Popen[str]] = []
 
-    def start(**parameters: Any) -> subprocess.Popen[str]:
+    def start(namespace: str = "/", **parameters: Any) -> subprocess.Popen[str]:
         arguments = [f"{name}:={value}" for name, value in parameters.items()]
         options = [word for argument in arguments for word in ("-p", argument)]
+        options += ["-r", f"__ns:={namespace}"]
         environment = os.environ | {
             "ROS_DOMAIN_ID": str(domain_id),
             "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),

@@ -18,7 +18,6 @@ from rclpy.parameter import Parameter
 from .odd_messages import NUMBERS, odd, whole_picture
 
 pytestmark = pytest.mark.ros
-MESSAGES = 1000
 
 
 class Fed:
@@ -121,15 +120,18 @@ def feed(domain_id):
 
 
 @pytest.mark.parametrize(
-    ("checkpoint", "transport"), [("wall", "raw"), ("wall", "compressed"), ("push_t", "raw")]
+    ("checkpoint", "transport", "messages"),
+    [("wall", "raw", 1000), ("wall", "compressed", 400), ("push_t", "raw", 400)],
 )
-def test_no_message_on_any_topic_makes_a_callback_or_a_step_fail(feed, checkpoint, transport):
+def test_no_message_on_any_topic_makes_a_callback_or_a_step_fail(
+    feed, checkpoint, transport, messages
+):
     fed = feed(checkpoint=checkpoint, **{"image.transport": transport})
     rng = random.Random(f"{checkpoint} {transport}")
     # Another node's plans make it hold, whatever is in them: they come last.
     topics = [t for t in fed.subscriptions if t not in ("/parameter_events", "/planned_actions")]
     stamped = [topic for topic in topics if topic != "/learner/checkpoint"]
-    for number in range(MESSAGES):
+    for number in range(messages):
         topic = rng.choice(topics)
         fed.send(topic, fed.any(topic, rng))
         if number % 4 == 0:
@@ -141,7 +143,7 @@ def test_no_message_on_any_topic_makes_a_callback_or_a_step_fail(feed, checkpoin
     fed.step()
     assert fed.said.keys() <= {"planning", "planning, degraded", "holding"}
     assert not [text for text in fed.said if "fault" in text]
-    assert fed.said["planning"] + fed.said["planning, degraded"] > 50
+    assert fed.said["planning"] + fed.said["planning, degraded"] > messages / 20
     low, high = np.array(fed.spec.action.low), np.array(fed.spec.action.high)
     for actions in fed.sent:
         assert np.isfinite(actions).all()

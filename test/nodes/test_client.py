@@ -66,7 +66,7 @@ def robot(domain_id):
         yield robot
 
 
-def until(condition, seconds=20.0):
+def until(condition, seconds=40.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
+from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
@@ -27,6 +29,8 @@ from wm_mpc.ros.timing import to_nanoseconds, to_stamp
 from wm_mpc.sim.engine import episode_rng
 from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks.wall import Wall
+
+from ..conftest import Observer, free_domain
 
 pytestmark = pytest.mark.ros
 ROOT = Path(__file__).parents[2]
@@ -71,8 +75,8 @@ class Robot:
 class Scene:
     """A robot, pictures of places it can reach, and the nodes that take it there."""
 
-    def __init__(self, observer, folder, **parameters):
-        self.observer = observer
+    def __init__(self, observer, folder):
+        self.observer, self._goals_before = observer, 0
         self._environment = os.environ | {
             "ROS_DOMAIN_ID": str(observer.domain_id),
             "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
@@ -85,39 +89,64 @@ class Scene:
             goal = simulation.new_goal(episode_rng(4, "node", number)).observation.image
             self.pictures.append(folder / f"goal{number}.png")
             cv2.imwrite(str(self.pictures[-1]), goal[..., ::-1])
+        self._tuned = None
         self.goals = observer.listen(DiagnosticArray, "mpc/goals", qos.LATCHED)
         self._direct = observer.node.create_publisher(Image, "goal/image", qos.LATCHED)
         self.robot = self._stack.enter_context(
             contextlib.closing(Robot(observer, simulation, start))
         )
-        values = {"checkpoint": "wall", **parameters}
-        self.start(
-            "mpc", "--ros-args", "--params-file", str(task_parameter_file("wall")),
-            *(word for name, value in values.items() for word in ("-p", f"{name}:={value}")),
-        )  # fmt: skip
-        observer.wait_until(lambda: self.goals or self._is_there(), "the node mpc", 30.0)
+        file = str(task_parameter_file("wall"))
+        self._stack.enter_context(
+            self.started("mpc", "--ros-args", "--params-file", file, "-p", "checkpoint:=wall")
+        )
+        observer.wait_until(self._is_there, "the node mpc", 60.0)
 
     def _is_there(self):
         return self.observer.node.count_subscribers("goal/append/image") > 0
 
-    def start(self, node, *arguments):
+    def begin(self, *, tolerance=None, timeout=0.0):
+        """Without a goal; the goals that come count from 1. tolerance: None: as tuned for it."""
+        if self._tuned is None:
+            request = GetParameters.Request(names=["goal.tolerance"])
+            answer = self.observer.call(GetParameters, "mpc/get_parameters", request)
+            self._tuned = answer.values[0].double_value
+        tolerance = self._tuned if tolerance is None else tolerance
+        parameters = [
+            Parameter("goal.tolerance", value=tolerance).to_parameter_msg(),
+            Parameter("goal.timeout", value=timeout).to_parameter_msg(),
+        ]
+        request = SetParameters.Request(parameters=parameters)
+        answer = self.observer.call(SetParameters, "mpc/set_parameters", request)
+        assert all(result.successful for result in answer.results), answer
+        self.observer.call(Trigger, "mpc/clear_goals")
+        self._goals_before = 0
+        self._goals_before = max(self.told(), default=0)
+
+    def number(self, goal):
+        """Of a goal of this test, as the node counts them."""
+        return self._goals_before + goal
+
+    @contextlib.contextmanager
+    def started(self, node, *arguments):
         process = subprocess.Popen(
-            [sys.executable, "-m", f"wm_mpc.nodes.{node}", *arguments],
+            [sys.executable, "-m", f"wm_mpc.nodes.{node}", *map(str, arguments)],
             env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-
-        def end():
+        try:
+            yield process
+        finally:
             process.kill()
             process.communicate()
 
-        self._stack.callback(end)
-        return process
+    def run(self, node, *arguments, timeout=90.0):
+        """Exit code and output of a node."""
+        with self.started(node, *arguments) as process:
+            output = process.communicate(timeout=timeout)[0]
+            return process.returncode, output
 
-    def send(self, *arguments, timeout=90.0):
+    def send(self, *arguments):
         """Exit code and output of `send_goal`."""
-        process = self.start("tools.send_goal", *map(str, arguments))
-        output = process.communicate(timeout=timeout)[0]
-        return process.returncode, output
+        return self.run("tools.send_goal", *arguments)
 
     def send_directly(self, path):
         image = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
@@ -125,8 +154,10 @@ class Scene:
         self._direct.publish(rgb_to_image(image, to_stamp(now)))
 
     def told(self):
-        """The newest word on every goal, by its number."""
-        return {int(s.name.split()[1]): s.message for s in self.goals[-1].status}
+        """The newest word on every goal of this test, by its number."""
+        status = self.goals[-1].status if self.goals else []
+        told = {int(s.name.split()[1]) - self._goals_before: s.message for s in status}
+        return {number: message for number, message in told.items() if number > 0}
 
     def wait_for(self, condition, what, timeout=30.0):
         self.observer.wait_until(lambda: self.goals and condition(self.told()), what, timeout)
@@ -135,18 +166,18 @@ class Scene:
         self._stack.close()
 
 
-@pytest.fixture
-def start_scene(observer, tmp_path):
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """For all tests, each of which begins with `scene.begin`."""
     with contextlib.ExitStack() as stack:
+        domain = stack.enter_context(contextlib.contextmanager(free_domain)())
+        observer = stack.enter_context(contextlib.closing(Observer(domain)))
+        folder = tmp_path_factory.mktemp("scene")
+        yield stack.enter_context(contextlib.closing(Scene(observer, folder)))
 
-        def start(**parameters):
-            return stack.enter_context(contextlib.closing(Scene(observer, tmp_path, **parameters)))
 
-        yield start
-
-
-def test_pictures_are_reached_one_after_another(start_scene):
-    scene = start_scene()
+def test_pictures_are_reached_one_after_another(scene):
+    scene.begin()
     code, output = scene.send(*scene.pictures, "--wait")
     assert code == 0, output
     for picture in scene.pictures:
@@ -154,28 +185,27 @@ def test_pictures_are_reached_one_after_another(start_scene):
     assert scene.told() == {1: "reached", 2: "reached", 3: "reached"}
 
 
-def test_a_picture_that_was_taken_is_what_the_camera_sees(start_scene, tmp_path):
-    scene = start_scene(**{"goal.tolerance": 0.0})
+def test_a_picture_that_was_taken_is_what_the_camera_sees(scene, tmp_path):
     images = scene.observer.listen(Image, "camera/image_raw", qos.SENSOR_DATA)
     path = tmp_path / "taken.png"
-    process = scene.start("tools.take_picture", str(path))
-    output = process.communicate(timeout=30.0)[0]
-    assert (process.returncode, output.strip().splitlines()[-1]) == (
+    code, output = scene.run("tools.take_picture", path)
+    assert (code, output.strip().splitlines()[-1]) == (
         0, f"{path}: 64x64 pixels of /camera/image_raw",
     )  # fmt: skip
     taken = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
     assert any(bytes(image.data) == taken.tobytes() for image in images)
-    process = scene.start("tools.take_picture", str(path), "--compressed", "--timeout", "0.5")
-    assert "no picture came on /camera/image_raw/compressed" in process.communicate(timeout=30.0)[0]
-    assert process.returncode == 1
+    code, output = scene.run("tools.take_picture", path, "--compressed", "--timeout", "0.5")
+    assert "no picture came on /camera/image_raw/compressed" in output
+    assert code == 1
 
 
-def test_goals_can_be_skipped_cleared_and_replaced(start_scene):
-    scene = start_scene(**{"goal.tolerance": 0.0})  # none is ever reached
+def test_goals_can_be_skipped_cleared_and_replaced(scene):
+    scene.begin(tolerance=0.0)  # none is ever reached
     code, output = scene.send(*scene.pictures)
     assert (code, output.strip().splitlines()[-1]) == (0, "3 goals sent")
     scene.wait_for(lambda told: told == {1: "executing", 2: "waiting", 3: "waiting"}, "goals")
-    assert scene.observer.call(Trigger, "mpc/skip_goal").message == "goal 2 executing, 1 waiting"
+    summary = scene.observer.call(Trigger, "mpc/skip_goal").message
+    assert summary == f"goal {scene.number(2)} executing, 1 waiting"
     scene.wait_for(lambda told: told[1] == "cancelled: skipped", "the next goal")
     scene.send_directly(scene.pictures[0])
     scene.wait_for(lambda told: told.get(4) == "executing", "the goal on goal/image")
@@ -191,15 +221,15 @@ def told_reasons(told, *numbers):
     return {told[number] for number in numbers}
 
 
-def test_a_goal_that_takes_too_long_is_given_up_for_the_next(start_scene):
-    scene = start_scene(**{"goal.tolerance": 0.0, "goal.timeout": 1.0})
+def test_a_goal_that_takes_too_long_is_given_up_for_the_next(scene):
+    scene.begin(tolerance=0.0, timeout=1.0)
     code, output = scene.send(*scene.pictures[:2], "--wait")
     assert code == 1
     assert output.count("aborted: not reached within 1 s") == 2
 
 
-def test_what_is_no_goal_is_refused_and_nothing_is_lost(start_scene, tmp_path):
-    scene = start_scene(**{"goal.tolerance": 0.0})
+def test_what_is_no_goal_is_refused_and_nothing_is_lost(scene, tmp_path):
+    scene.begin(tolerance=0.0)
     assert scene.send(*scene.pictures[:2])[0] == 0
     tiny = tmp_path / "tiny.png"
     cv2.imwrite(str(tiny), np.zeros((8, 8, 3), np.uint8))

@@ -360,12 +360,11 @@ def test_system_without_room_for_a_process_is_a_failure_too(start_learner, monke
 
 
 @pytest.mark.timing
-def test_end_of_the_node_is_quick_and_leaves_nothing(start_learner, settings):
-    learner = start_learner(config=settings(ENDLESS))
-    learner.wait_for_update("dynamics", 1)
-    pid = learner.training_pid()
+def test_end_of_the_node_is_quick_and_leaves_nothing(training):
+    """Last of those with this training: it ends it."""
+    pid = training.training_pid()
     started = time.monotonic()
-    learner.close()
+    training.close()
     assert time.monotonic() - started < 3.0
     assert not is_alive(pid)
 

@@ -115,7 +115,7 @@ def test_one_that_does_not_stop_is_ended_by_force_with_its_children(start):
     child = next_event(events)["child"]
     started = time.monotonic()
     process.end(0.3)
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 10.0  # 0.3 s on an idle machine
     assert next_event(events)["event"] == "stopped"
     wait_until_gone(process.pid)
     wait_until_gone(child)

@@ -6,6 +6,7 @@ import array
 import contextlib
 import dataclasses
 import functools
+import itertools
 import math
 import os
 import shutil
@@ -18,6 +19,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float64, Float64MultiArray, String
 from std_srvs.srv import SetBool, Trigger
@@ -36,6 +38,7 @@ from wm_mpc.sim.tasks.maze import Maze
 from wm_mpc.sim.tasks.wall import Wall
 from wm_mpc.spec import ActionSpec
 
+from ..conftest import Observer, free_domain
 from .running import RunningMpc
 
 pytestmark = pytest.mark.ros
@@ -53,11 +56,68 @@ def start_mpc(observer):
         yield start
 
 
+class SharedMpc(RunningMpc):
+    """A node for many tests: what they set is taken back."""
+
+    def __init__(self, observer):
+        super().__init__(observer)
+        self._former = {}
+        self._picture = self.image
+
+    def set(self, name, value):
+        self._former.setdefault(name, self.node.get_parameter(name).value)
+        return super().set(name, value)
+
+    def begin(self):
+        """It plans, and has said nothing yet."""
+        self.image, self.has_odometry = self._picture, True
+        self.camera(True)
+        if self.node._goals.current is None:
+            self.append_goal(self.goal)
+        self.plans.clear()
+        self.diagnostics.clear()
+        self.wait_until(lambda: self.plans and self.plans[-1].points, "a plan")
+
+    def end(self):
+        self.camera(False)
+        former = [Parameter(name, value=value) for name, value in self._former.items()]
+        self._former = {}
+        assert all(result.successful for result in self.node.set_parameters(former))
+
+
+@pytest.fixture(scope="module")
+def shared_mpc():
+    """Gives the node that the tests share, or another one when it does not plan any more."""
+    with contextlib.ExitStack() as stack:
+        domain = stack.enter_context(contextlib.contextmanager(free_domain)())
+        observer = stack.enter_context(contextlib.closing(Observer(domain)))
+        running = []
+
+        def begin():
+            if not running:
+                running.append(SharedMpc(observer))
+                running[0].start()
+            running[0].begin()
+            return running[0]
+
+        def give():
+            try:
+                return begin()
+            except pytest.fail.Exception:
+                running.pop().close()
+                return begin()
+
+        yield give
+        for mpc in running:
+            mpc.close()
+
+
 @pytest.fixture
-def mpc(start_mpc):
-    running = start_mpc()
-    running.start()
-    return running
+def mpc(shared_mpc):
+    """A node that plans, for a test that leaves it so."""
+    running = shared_mpc()
+    yield running
+    running.end()
 
 
 def velocities(plan):
@@ -89,8 +149,8 @@ def test_plan_begins_with_what_the_robot_executes_meanwhile(mpc):
 def test_plans_come_at_the_rate(mpc):
     mpc.wait_for_plans(1)
     seen, started = len(mpc.plans), time.monotonic()
-    mpc.wait_until(lambda: len(mpc.plans) - seen >= 30, "30 plans")
-    assert 30 / (time.monotonic() - started) == pytest.approx(10.0, rel=0.2)
+    mpc.wait_until(lambda: len(mpc.plans) - seen >= 20, "20 plans")
+    assert 20 / (time.monotonic() - started) == pytest.approx(10.0, rel=0.2)
 
 
 def test_new_horizon_changes_the_next_plan_without_a_pause(mpc):
@@ -222,6 +282,23 @@ def test_robot_of_which_nothing_is_measured_needs_nothing_but_a_camera(start_mpc
         assert np.abs(efforts).max() <= Maze.spec.action.high[0]
 
 
+def test_robot_that_does_not_move_as_predicted_is_slowed_down(mpc):
+    limit = 0.25 * max(SPEC.action.high) + 1e-9
+
+    def fastest(plan):
+        """Of the points that are not under way already."""
+        return np.abs(velocities(plan)[3:]).max()
+
+    assert fastest(mpc.plans[-1]) > limit
+    assert mpc.set("surprise.pace", 0.25).successful
+    assert mpc.set("surprise.slow", 0.01).successful
+    mpc.wait_until(lambda: mpc.value("validator") == "DEGRADED", "a degraded plan")
+    assert mpc.message().startswith("planning, degraded: predictions have")
+    assert max(fastest(plan) for plan in mpc.wait_for_plans(5)) <= limit
+    assert mpc.set("surprise.slow", 0.0).successful
+    mpc.wait_until(lambda: mpc.message() == "planning", "the usual pace")
+
+
 def test_old_stamps_make_the_robot_hold(mpc):
     mpc.camera(False)
 
@@ -301,23 +378,6 @@ def test_covered_lens_makes_the_robot_hold_until_it_is_uncovered(start_mpc):
     assert mpc.value("validator") == "HOLD"
     mpc.image = picture
     mpc.wait_until(lambda: mpc.plans[-1].points, "a plan after the lens was uncovered")
-
-
-def test_robot_that_does_not_move_as_predicted_is_slowed_down(mpc):
-    limit = 0.25 * max(SPEC.action.high) + 1e-9
-
-    def fastest(plan):
-        """Of the points that are not under way already."""
-        return np.abs(velocities(plan)[3:]).max()
-
-    assert fastest(mpc.plans[-1]) > limit
-    assert mpc.set("surprise.pace", 0.25).successful
-    assert mpc.set("surprise.slow", 0.01).successful
-    mpc.wait_until(lambda: mpc.value("validator") == "DEGRADED", "a degraded plan")
-    assert mpc.message().startswith("planning, degraded: predictions have")
-    assert max(fastest(plan) for plan in mpc.wait_for_plans(5)) <= limit
-    assert mpc.set("surprise.slow", 0.0).successful
-    mpc.wait_until(lambda: mpc.message() == "planning", "the usual pace")
 
 
 def test_robot_that_does_not_move_as_predicted_holds_for_a_while(start_mpc):
@@ -417,47 +477,54 @@ def test_a_hold_does_not_wait_for_pictures_that_are_drawn(mpc, monkeypatch):
     drawn.set()
 
 
-@pytest.mark.parametrize("stays", [True, False])
-@pytest.mark.parametrize("how", ["hold", "clear_goals"])
-def test_what_was_being_planned_when_a_person_stopped_the_robot_is_not_sent(start_mpc, how, stays):
+def test_what_was_being_planned_when_a_person_stopped_the_robot_is_not_sent(start_mpc):
     """Not even if the person lets it go on before that search is over."""
     slow = {"planner.iterations": 1000, "planner.restarts": 64, "planner.samples": 64}
     mpc = start_mpc(time_budget=0.8, rate=1.0, observation_timeout=2.0, **slow)
     mpc.start()
-    seen = len(mpc.plans)
-    mpc.wait_until(lambda: len(mpc.plans) > seen and mpc.plans[-1].points, "a plan")
-    time.sleep(0.3)  # into the next search
-    before = mpc.now()
+    call = mpc.observer.call
 
-    def go_on():
+    def stop(how):
         if how == "hold":
-            assert mpc.observer.call(SetBool, "mpc/hold", SetBool.Request(data=False)).success
+            assert call(SetBool, "mpc/hold", SetBool.Request(data=True)).success
+        else:
+            assert call(Trigger, "mpc/clear_goals").success
+
+    def go_on(how):
+        if how == "hold":
+            assert call(SetBool, "mpc/hold", SetBool.Request(data=False)).success
         else:
             mpc.append_goal(mpc.goal)
 
-    if how == "hold":
-        assert mpc.observer.call(SetBool, "mpc/hold", SetBool.Request(data=True)).success
-    else:
-        assert mpc.observer.call(Trigger, "mpc/clear_goals").success
-    asked = len(mpc.plans)
-    if not stays:
-        go_on()
-    time.sleep(1.0 if stays else 0.6)
-    assert not any(
-        plan.points and to_nanoseconds(plan.header.stamp) < before for plan in mpc.plans[asked:]
-    )
-    if stays:
-        assert not any(plan.points for plan in mpc.plans[asked:])
-        go_on()
-    mpc.wait_for_plans(1)
+    for how, stays in itertools.product(("hold", "clear_goals"), (True, False)):
+        seen = len(mpc.plans)
+        mpc.wait_until(lambda n=seen: len(mpc.plans) > n and mpc.plans[-1].points, "a plan")
+        time.sleep(0.3)  # into the next search
+        before = mpc.now()
+        stop(how)
+        asked = len(mpc.plans)
+        if not stays:
+            go_on(how)
+        time.sleep(1.0 if stays else 0.6)
+        late = [
+            plan
+            for plan in mpc.plans[asked:]
+            if plan.points and to_nanoseconds(plan.header.stamp) < before
+        ]
+        assert not late, (how, stays)
+        if stays:
+            assert not any(plan.points for plan in mpc.plans[asked:]), how
+            go_on(how)
 
 
-def test_planner_fault_makes_the_robot_hold(mpc, monkeypatch):
+def test_planner_fault_makes_the_robot_hold(start_mpc, monkeypatch):
     from wm_mpc.control.receding_horizon import RecedingHorizon
 
     def broken(*_, **__):
         raise ZeroDivisionError("injected")
 
+    mpc = start_mpc()
+    mpc.start()
     with monkeypatch.context() as patch:
         patch.setattr(RecedingHorizon, "plan", broken)
         mpc.expects_errors = True
@@ -701,7 +768,9 @@ def test_checkpoint_announced_before_the_start_is_taken_up(start_mpc, announcer)
     mpc.wait_until(lambda: diagnosis(mpc, "checkpoint") == str(path), "the announced checkpoint")
 
 
-def test_without_auto_reload_it_waits_to_be_asked(mpc, announcer):
+def test_without_auto_reload_it_waits_until_it_is_asked_or_switched_on(start_mpc, announcer):
+    mpc = start_mpc()
+    mpc.start()
     path = announcer.make("new.safetensors")
     announcer.announce(path)
     mpc.wait_for_plans(10)
@@ -710,13 +779,12 @@ def test_without_auto_reload_it_waits_to_be_asked(mpc, announcer):
     assert response.success
     assert response.message == f"loaded {path}"
     mpc.wait_until(lambda: diagnosis(mpc, "checkpoint") == str(path), "the new checkpoint")
-
-
-def test_auto_reload_can_be_switched_on_while_active(mpc, announcer):
-    path = announcer.make("new.safetensors")
-    announcer.announce(path)
+    newer = announcer.make("newer.safetensors")
+    announcer.announce(newer)
+    mpc.wait_for_plans(5)
+    assert diagnosis(mpc, "checkpoint") == str(path)
     assert mpc.set("auto_reload", True).successful
-    mpc.wait_until(lambda: diagnosis(mpc, "checkpoint") == str(path), "the new checkpoint")
+    mpc.wait_until(lambda: diagnosis(mpc, "checkpoint") == str(newer), "the newer checkpoint")
     mpc.wait_for_plans(2)
 
 
@@ -837,12 +905,13 @@ def slowly(kind, load):
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize("kind", ["disk", "processor"])
-def test_reload_does_not_miss_a_period(mpc, announcer, monkeypatch, kind):
+def test_reload_does_not_miss_a_period(start_mpc, announcer, monkeypatch):
     """Loading takes six periods: in the planning thread it would leave a gap as long, among the
     callbacks it would keep observations away as long."""
     from wm_mpc.nodes.mpc import loading as module
 
+    mpc = start_mpc()
+    mpc.start()
     times = []  # (arrival of a plan, stamp of its observation), s
     mpc.observer.node.create_subscription(
         JointTrajectory, "planned_actions",
@@ -853,26 +922,29 @@ def test_reload_does_not_miss_a_period(mpc, announcer, monkeypatch, kind):
     def largest_gaps(first=0):
         return np.diff(times[first:], axis=0).max(0)
 
-    mpc.wait_until(lambda: len(times) > 30, "plans")
-    usual = largest_gaps()
-    announcer.announce(announcer.make("new.safetensors"))
-    monkeypatch.setattr(module, "load_checkpoint", slowly(kind, module.load_checkpoint))  # type: ignore[attr-defined]
-    gaps, holds = [], []
-    for _ in range(3):
-        first, started = len(times) - 1, time.monotonic()
-        before = len(mpc.plans)
+    def reload():
+        """Largest gaps between plans and between observations, and holds, while it reloads."""
+        first, before, started = len(times) - 1, len(mpc.plans), time.monotonic()
         assert mpc.observer.call(Trigger, "mpc/reload").success
         assert time.monotonic() - started > 0.6
         count = len(times)
-        mpc.wait_until(lambda count=count: len(times) >= count + 3, "plans after the reload")
-        gaps.append(largest_gaps(first))
-        holds.append(sum(not plan.points for plan in mpc.plans[before:]))
-    print(f"largest gaps {usual.round(3)} s; at reloads {np.round(gaps, 3).tolist()} s")
-    # The best of three, and no better than without a reload: this machine may be busy.
-    between_plans, between_observations = np.min(gaps, axis=0)
-    assert between_plans < min(0.5, max(0.15, 1.2 * usual[0]))
-    assert between_observations < min(0.5, max(0.25, 1.2 * usual[1]))
-    assert min(holds) == 0
+        mpc.wait_until(lambda: len(times) >= count + 3, "plans after the reload")
+        return *largest_gaps(first), sum(not plan.points for plan in mpc.plans[before:])
+
+    mpc.wait_until(lambda: len(times) > 15, "plans")
+    # No worse than without a reload: this machine may be busy.
+    usual = largest_gaps()
+    allowed = np.minimum(0.5, np.maximum((0.15, 0.25), 1.2 * usual))
+    announcer.announce(announcer.make("new.safetensors"))
+    load = module.load_checkpoint  # type: ignore[attr-defined]
+    for kind in ("disk", "processor"):
+        monkeypatch.setattr(module, "load_checkpoint", slowly(kind, load))
+        found, is_good = [], False
+        while not is_good and len(found) < 3:
+            found.append(reload())
+            is_good = bool((np.array(found[-1]) < [*allowed, 1.0]).all())
+        print(f"{kind}: largest gaps {found} s; usual {usual.round(3)} s")
+        assert is_good, f"{kind}: gaps between plans, observations, and holds: {found}"
 
 
 # ----------------------------------------------------------------------------- with the sim

@@ -80,7 +80,7 @@ class Outputs:
         self.plans.publish(self.now(), np.tile(action, (points, 1)), self.measured)
         return action
 
-    def wait_until(self, condition, what, timeout=5.0):
+    def wait_until(self, condition, what, timeout=20.0):
         return self.observer.wait_until(condition, what, timeout)
 
 
@@ -324,7 +324,7 @@ def listening_process(outputs):
         try:
             ears = outputs.node.count_subscribers
             before = ears("planned_actions")
-            outputs.wait_until(lambda: ears("planned_actions") > before, "the process", 15.0)
+            outputs.wait_until(lambda: ears("planned_actions") > before, "the process", 40.0)
             outputs.move(points=3)
             assert process.stdout.readline() == "3\n"
             yield process

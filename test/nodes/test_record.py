@@ -59,7 +59,7 @@ def record(domain_id, tmp_path):
 def stop(process):
     """Ctrl-C; the exit code and what it said."""
     process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=20)
+    out, error = process.communicate(timeout=60)
     return process.returncode, out, error
 
 
@@ -120,7 +120,7 @@ def test_recording_ends_by_itself(observer, record, tmp_path):
         message = Twist()
         message.linear.x = float(k)
         publisher.publish(message)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "/cmd_vel  geometry_msgs/msg/Twist  5 messages" in out
     with Bag(tmp_path / "bag") as bag:
@@ -132,7 +132,7 @@ def test_what_was_latched_before_is_recorded(observer, record, tmp_path):
     publisher = observer.node.create_publisher(Empty, "/started", qos.LATCHED)
     publisher.publish(Empty())
     process = record("--output", "bag", "--duration", "4", "/started")
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "/started  std_msgs/msg/Empty  1 messages" in out
 
@@ -140,14 +140,14 @@ def test_what_was_latched_before_is_recorded(observer, record, tmp_path):
 def test_nothing_is_overwritten(record, tmp_path):
     (tmp_path / "bag").mkdir()
     process = record("--output", "bag", "/cmd_vel")
-    _, error = process.communicate(timeout=30)
+    _, error = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "record: cannot record to bag: bag exists already, not overwriting" in error
 
 
 def test_a_recording_of_nothing_is_a_failure(record):
     process = record("--output", "bag", "--duration", "0.5", "/nobody")
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "/nobody  nobody published it" in out
 

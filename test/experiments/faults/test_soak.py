@@ -8,6 +8,7 @@ import json
 import pytest
 
 from wm_mpc.cli import soak as command
+from wm_mpc.experiments.faults import soak
 from wm_mpc.experiments.faults.soak import Sample, judge
 
 MIB = 2**20
@@ -61,11 +62,14 @@ def test_nothing_planned_does_not_pass():
 
 @pytest.mark.ros
 @pytest.mark.slow
-def test_a_short_soak_is_measured_and_saved(tmp_path, domain_id):
-    arguments = ["--task=wall", "--minutes=0.4", "--out", str(tmp_path)]
+def test_a_short_soak_is_measured_and_saved(tmp_path, domain_id, monkeypatch):
+    monkeypatch.setattr(soak, "_TUNE", 1.5)
+    monkeypatch.setattr(soak, "_GOAL", 5.0)
+    monkeypatch.setattr(soak, "_SAMPLE", 2.0)
+    arguments = ["--task=wall", "--minutes=0.2", "--out", str(tmp_path)]
     assert command.main([*arguments, "--ros-domain", str(domain_id)]) in (0, 1)
     results = json.loads((tmp_path / "results.json").read_text())
-    assert results["plans"] > 100
+    assert results["plans"] > 50
     assert results["settings"] >= 4
     assert results["goals"] >= 1
     assert set(results["memory_growth"]) == {"sim", "mpc"}

@@ -62,6 +62,13 @@ class Launched:
     def pid(self, node: str) -> int:
         return int(self.line(rf"\[{node}-\d+\]: process started with pid \[(\d+)\]")[1])
 
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def interrupt(self) -> None:
+        """Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+
     def wait(self, timeout: float) -> int:
         """The exit code. timeout: s."""
         code = self._process.wait(timeout)
@@ -70,8 +77,8 @@ class Launched:
 
     def close(self) -> None:
         """Ctrl-C, if it still runs."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+        if self.runs():
+            self.interrupt()
             try:
                 self.wait(20.0)
             except subprocess.TimeoutExpired:
@@ -129,9 +136,20 @@ def browser() -> Iterator[Any]:
 
 
 class Tab:
-    """A page of the browser, and what its console says."""
+    """A page of the browser, and what its console says.
 
-    def __init__(self, browser: Any, address: str, width: int = 1280, height: int = 800) -> None:
+    sharpness: pixels drawn for one of the screen, each way. A processor draws a quarter sixteen
+    times as cheaply as 1.0, which people see.
+    """
+
+    def __init__(
+        self,
+        browser: Any,
+        address: str,
+        width: int = 1280,
+        height: int = 800,
+        sharpness: float = 0.25,
+    ) -> None:
         self._context = browser.new_context(viewport={"width": width, "height": height})
         self.page = self._context.new_page()
         self.errors: list[str] = []
@@ -139,7 +157,7 @@ class Tab:
         self.page.on("console", self._on_console)
         self.page.on("requestfailed", lambda request: self._note(request.url))
         began = time.monotonic()
-        self.page.goto(address)
+        self.page.goto(f"{address}/?fixedDpr={sharpness}" if sharpness < 1.0 else address)
         self.page.locator(".wm-word").wait_for(timeout=30000)
         self.seconds = time.monotonic() - began
 

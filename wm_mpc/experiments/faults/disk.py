@@ -12,7 +12,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from wm_mpc.data.episodes import Dataset
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
+from wm_mpc.sim.collection import collect
+from wm_mpc.sim.tasks import make_task
+from wm_mpc.sim.workers import LocalWorkers
 
 _ROOM = 200_000  # bytes a file may have: less than any checkpoint of this training
 _TINY = """
@@ -35,9 +39,9 @@ def train_on_a_full_disk(folder: Path) -> tuple[str, list[str]]:
     folder.mkdir(parents=True)
     (folder / "train.yaml").write_text(_TINY)
     data, run = folder / "data", folder / "run"
-    made = _run("collect", f"--dataset={data}", "--episodes=3", "--steps=20", "--workers=1")
-    if made.returncode:
-        return made.stderr[-500:], ["no episodes to train on"]
+    task = make_task("wall")
+    dataset = Dataset.create(data, task.spec, {"pose_names": task.pose_names})
+    collect(dataset, episodes=3, steps=20, seed=0, workers=LocalWorkers(1))
     arguments = ("train", f"--dataset={data}", f"--run={run}", f"--config={folder / 'train.yaml'}")
     failed = _run(*arguments, room=_ROOM)
     words = failed.stderr.strip().splitlines() or [""]

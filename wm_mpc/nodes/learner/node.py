@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -24,8 +24,6 @@ from std_srvs.srv import Trigger
 
 from wm_mpc.codes import LearnerCode
 from wm_mpc.data.episodes import DatasetError
-from wm_mpc.model.checkpoint import CheckpointError
-from wm_mpc.nodes.learner.live_learning import LiveLearning
 from wm_mpc.nodes.learner.parameters import LearnerSettings, train_arguments
 from wm_mpc.nodes.learner.process import FINAL_EVENTS, Event, TrainingProcess
 from wm_mpc.nodes.learner.progress import Progress
@@ -35,6 +33,9 @@ from wm_mpc.ros.running import Stopped, run
 from wm_mpc.ros.status import to_diagnostics
 from wm_mpc.settings.fields import SettingError
 from wm_mpc.spec import SpecError
+
+if TYPE_CHECKING:
+    from wm_mpc.nodes.learner.live_learning import LiveLearning
 
 TRAINING, LIVE_TRAINING = "wm_mpc.nodes.learner.training", "wm_mpc.nodes.learner.live_training"
 STOP_SECONDS = 10.0  # for saving the state when asked to stop
@@ -82,6 +83,10 @@ class Learner(Node):
         return not (settings.exit_when_done and self._progress.is_failed)
 
     def _begin_live(self, settings: LearnerSettings) -> LiveLearning:
+        # Only this mode needs torch in this process; its import takes more than a second.
+        from wm_mpc.model.checkpoint import CheckpointError
+        from wm_mpc.nodes.learner.live_learning import LiveLearning
+
         try:
             return LiveLearning(self, settings, self._wake)
         except (CheckpointError, DatasetError, SpecError) as error:

@@ -13,6 +13,8 @@ object per line; what libraries print goes to stderr instead.
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import json
 import os
 import signal
@@ -138,4 +140,5 @@ def watch_stdin(stop: threading.Event) -> None:
 
 
 if __name__ == "__main__":
+    atexit.register(gc.freeze)  # what goes with the process need not be searched for garbage
     sys.exit(main(sys.argv[1:]))
