@@ -14,8 +14,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 
 from wm_mpc.sim.ray_workers import RayWorkers
+from wm_mpc.sim.worker_process import ONE_THREAD
 from wm_mpc.sim.workers import (
     JobError,
     LocalWorkers,
@@ -125,9 +127,16 @@ def test_job_that_kills_its_process_is_named_and_others_go_on():
 
 
 def test_workers_calculate_with_one_thread(workers):
-    """Two threads round differently, and there is a worker for every core."""
+    """Two threads round differently, and there is a worker for every core. Those who run the tests
+    may ask for one thread as well, but not of all libraries."""
+    torch.set_num_threads(2)
     jobs = ["__import__('torch').get_num_threads()"] * 3
     assert set(workers.map(eval, jobs)) == {1}
+    assert torch.get_num_threads() == 2
+    if workers.count > 1:
+        assert "MKL_NUM_THREADS" not in os.environ
+        asked = [f"__import__('os').environ[{name!r}]" for name in ONE_THREAD]
+        assert list(workers.map(eval, asked)) == ["1"] * len(ONE_THREAD)
 
 
 def test_simulation_is_kept():

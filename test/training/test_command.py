@@ -17,7 +17,9 @@ from wm_mpc.cli import train
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.training import compute
 from wm_mpc.training.compute import Compute
+from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.one_process import OneProcess
+from wm_mpc.training.trainer import Trainer
 
 TINY = """
 horizon: 2
@@ -104,26 +106,24 @@ def test_processor_that_is_not_there_is_named(run):
     assert error.startswith("train: accelerator gpu with devices 1 is not available here")
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_one_process_learns_what_it_learns_through_lightning_fabric(run, monkeypatch):
+def test_one_process_learns_what_it_learns_through_lightning_fabric(
+    recording, tmp_path, monkeypatch
+):
     """Through which it would train on a GPU, or as one of several."""
-    assert isinstance(Compute().launch(), OneProcess)
+    assert isinstance(Compute(accelerator="cpu").launch(), OneProcess)
     fabric = compute._through_fabric(Compute(accelerator="cpu"))
     assert not isinstance(fabric, OneProcess)
-    assert run("--run", "alone", "--synthesis", "adversarial")[0] == 0
+    monkeypatch.setattr(Compute, "launch", lambda self: OneProcess())
+    (tmp_path / "train.yaml").write_text(TINY.replace("[]", "[adversarial]"))
+    config = TrainConfig.from_yaml(tmp_path / "train.yaml")
+    alone = Trainer(recording, config, tmp_path / "alone")
+    alone.run()
     monkeypatch.setattr(Compute, "launch", lambda self: fabric)
-    assert run("--run", "fabric", "--synthesis", "adversarial")[0] == 0
-    alone, through = (
-        load_checkpoint(Path(name) / "wall.safetensors")[0].state_dict()
-        for name in ("alone", "fabric")
-    )
-    for name, weight in alone.items():
-        assert torch.equal(weight, through[name]), name
-    histories = [
-        torch.load(Path(name) / "state.pt", weights_only=True)["history"]
-        for name in ("alone", "fabric")
-    ]
-    assert histories[0] == histories[1]
+    through = Trainer(recording, config, tmp_path / "fabric")
+    through.run()
+    assert alone.history == through.history
+    for name, weight in alone.model.state_dict().items():
+        assert torch.equal(weight, through.model.state_dict()[name]), name
 
 
 def test_help_imports_nothing_slow():

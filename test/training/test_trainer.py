@@ -31,13 +31,14 @@ CONFIG = TrainConfig(
     dynamics_rate=3e-3,
     dynamics_batch=16,
     threads=1,
-    architecture=Architecture(4, 4, 4, hidden=32),
+    architecture=Architecture(4, 4, 4, hidden=32, proposals=4),
     random=RandomRolloutConfig(count=8, steps=3),
 )
 # As many updates as there must be for an interruption after some that were reported (every 20).
 SHORT = dataclasses.replace(
-    CONFIG, representation_updates=22, embedding_updates=22, dynamics_updates=42
-)
+    CONFIG, representation_updates=22, representation_batch=2, embedding_updates=22,
+    dynamics_updates=22,
+)  # fmt: skip
 
 
 def updates(number):
@@ -68,11 +69,36 @@ def finished(recording, tmp_path_factory):
     return trainer
 
 
+# When each part is finished: at the first report of what comes next
+FINISHED = {"encoder": ("encode", 124), "embedding": ("proposals", 1),
+            "proposals": ("random rollouts", 5)}  # fmt: skip
+
+
+@dataclasses.dataclass
+class Short:
+    """An uninterrupted run of SHORT, and its parts as they were when they were finished."""
+
+    trainer: Trainer
+    parts: dict[str, dict[str, torch.Tensor]]
+
+
 @pytest.fixture(scope="module")
-def short(recording, tmp_path_factory):
-    trainer = Trainer(recording, SHORT, tmp_path_factory.mktemp("short"))
+def short_run(recording, tmp_path_factory):
+    parts = {}
+
+    def look(stage, done, *_):
+        for part, moment in FINISHED.items():
+            if moment == (stage, done):
+                parts[part] = tensors(getattr(trainer.model, part))
+
+    trainer = Trainer(recording, SHORT, tmp_path_factory.mktemp("short"), progress=look)
     trainer.run()
-    return trainer
+    return Short(trainer, parts)
+
+
+@pytest.fixture(scope="module")
+def short(short_run):
+    return short_run.trainer
 
 
 def losses_of(trainer, phase, name):
@@ -96,52 +122,48 @@ def test_finished_model_wants_no_more_gradients(finished):
     assert not any(parameter.requires_grad for parameter in finished.model.parameters())
 
 
-@pytest.mark.parametrize(
-    ("part", "moment"),
-    [
-        ("encoder", ("encode", 124)),
-        ("embedding", ("proposals", 1)),
-        ("proposals", ("random rollouts", 5)),
-    ],
-)
-def test_later_phases_leave_a_finished_part_alone(recording, short, tmp_path, part, moment):
-    trainer = Trainer(recording, SHORT, tmp_path, progress=interrupt_at(*moment))
-    with pytest.raises(InterruptionError):
-        trainer.run()
-    for name, tensor in getattr(trainer.model, part).state_dict().items():
-        assert torch.equal(getattr(short.model, part).state_dict()[name], tensor), name
+@pytest.mark.parametrize("part", FINISHED)
+def test_later_phases_leave_a_finished_part_alone(short_run, part):
+    finished = short_run.parts[part]
+    assert len(finished) > 0
+    for name, tensor in getattr(short_run.trainer.model, part).state_dict().items():
+        assert torch.equal(finished[name], tensor), name
 
 
-@pytest.mark.parametrize(
-    "interruptions",
-    [
-        [("representation", 21)],
-        [("embedding", 21)],
-        [("proposals", 21)],
-        [("dynamics", 41)],
-        [
-            ("representation", 1), ("encode", 124), ("embedding", 22), ("proposals", 22),
-            ("random rollouts", 5), ("dynamics", 21),
-        ],
-    ],
-    ids=["first phase", "second phase", "third phase", "fourth phase", "often"],
-)  # fmt: skip
-def test_interrupted_run_ends_like_an_uninterrupted_one(recording, short, tmp_path, interruptions):
+def test_run_that_is_interrupted_again_and_again_ends_like_an_uninterrupted_one(
+    recording, short, tmp_path
+):
+    """At the beginning, in the middle and at the end of phases, and between them. An error of any
+    continuation would remain to the end."""
     config = dataclasses.replace(SHORT, checkpoint_interval=1e-9)
+    interruptions = [
+        ("representation", 1), ("representation", 21), ("encode", 124), ("embedding", 21),
+        ("embedding", 22), ("proposals", 21), ("proposals", 22), ("random rollouts", 5),
+        ("dynamics", 21), None,
+    ]  # fmt: skip
+    before = None
     for where in interruptions:
-        trainer = Trainer(recording, config, tmp_path, progress=interrupt_at(*where))
-        with pytest.raises(InterruptionError):
+        seen = []
+
+        def progress(stage, done, *_, where=where, seen=seen):
+            seen.append((stage, done))
+            if (stage, done) == where:
+                raise InterruptionError
+
+        trainer = Trainer(recording, config, tmp_path, progress=progress)
+        if where is None:
             trainer.run()
-    started = []
-    trainer = Trainer(
-        recording, config, tmp_path, progress=lambda *event: started.append(event[:2])
-    )
-    trainer.run()
-    for name, tensor in short.model.state_dict().items():
-        assert torch.equal(trainer.model.state_dict()[name], tensor), name
+        else:
+            with pytest.raises(InterruptionError):
+                trainer.run()
+        # What was done before was not done again.
+        if before in [(phase, 21) for phase in PHASES]:
+            earlier = list(PHASES)[: list(PHASES).index(before[0])]
+            assert not set(earlier) & {stage for stage, _ in seen}
+            assert min(done for stage, done in seen if stage == before[0]) > 1
+        before = where
+    assert_same_model(trainer, short)
     assert trainer.history == short.history
-    # what was done before was not done again
-    assert min(done for stage, done in started if stage == interruptions[-1][0]) > 1
 
 
 @pytest.mark.parametrize(
@@ -159,7 +181,8 @@ def test_every_kind_of_run_resumes_exactly(recording, tmp_path, changes):
         CONFIG, representation_updates=5, embedding_updates=22, proposals_updates=5,
         dynamics_updates=22, checkpoint_interval=1e-9, **changes,
     )  # fmt: skip
-    whole = Trainer(recording, config, tmp_path / "whole")
+    rarely = dataclasses.replace(config, checkpoint_interval=60.0)
+    whole = Trainer(recording, rarely, tmp_path / "whole")
     whole.run()
     for where in (("representation", 1), ("embedding", 21), ("dynamics", 21)):
         with pytest.raises(InterruptionError):
@@ -175,13 +198,11 @@ def assert_same_model(first, second):
         assert torch.equal(second.model.state_dict()[name], tensor), name
 
 
-@pytest.mark.parametrize("stops", [(0, 10, 23, 45, 53), (1, 22, 41, 46, 54, 73)])
-def test_run_that_is_stopped_continues_where_it_was(recording, short, tmp_path, stops):
-    """`stopped` is asked in all phases and between them; whenever it says so, nothing is lost.
-
-    stops: which of all questions are answered so; the next run begins with the same question."""
+def test_run_that_is_stopped_continues_where_it_was(recording, short, tmp_path):
+    """`stopped` is asked in all phases and between them; whenever it says so, nothing is lost."""
     trainer, before = Trainer(recording, SHORT, tmp_path), 0
-    for asked in stops:
+    # Which of all questions are answered so; the next run begins with the same question.
+    for asked in (0, 1, 10, 22, 23, 41, 45, 46, 53, 54, 73):
         questions = []
 
         def stopped(questions=questions, last=asked - before):
@@ -336,7 +357,7 @@ def test_scene_latents_have_unit_variance(recording, finished):
 def test_curves_are_in_tensorboard_once_each(recording, tmp_path):
     config = dataclasses.replace(SHORT, checkpoint_interval=1e-9)
     with pytest.raises(InterruptionError):
-        Trainer(recording, config, tmp_path, progress=interrupt_at("dynamics", 41)).run()
+        Trainer(recording, config, tmp_path, progress=interrupt_at("dynamics", 21)).run()
     trainer = Trainer(recording, config, tmp_path)
     trainer.run()
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
@@ -426,12 +447,16 @@ def test_states_are_normalised_by_the_training_episodes(finished):
     assert finished.model.state_std.numpy() == pytest.approx(states.std(0), rel=1e-4)
 
 
-@pytest.mark.parametrize("number", [1, 2, 19, 20, 21])
-def test_any_number_of_updates_will_do(recording, tmp_path, number):
-    config = dataclasses.replace(CONFIG, synthesis=(), **updates(number))
+@pytest.mark.parametrize(
+    "numbers", [(1, 1, 1, 1), (2, 2, 2, 2), (19, 21, 20, 21), (20, 19, 21, 19)]
+)
+def test_any_number_of_updates_will_do(recording, tmp_path, numbers):
+    wanted = {f"{phase}_updates": number for phase, number in zip(PHASES, numbers, strict=True)}
+    config = dataclasses.replace(SHORT, synthesis=(), **wanted)
     trainer = Trainer(recording, config, tmp_path)
     trainer.run()
-    assert [row["update"] for row in trainer.history].count(number - 1) == len(PHASES)
+    last = {row["phase"]: row["update"] for row in trainer.history}
+    assert last == {phase: number - 1 for phase, number in enumerate(numbers)}
 
 
 def test_loss_that_is_not_finite_ends_the_run(recording, tmp_path):
