@@ -49,10 +49,11 @@ soak: setup ## Half an hour of work with changing goals and parameters: does any
 # their own because its folder would hide the package of that name; then alone what judges
 # milliseconds. Live tests mostly wait, so two more run at once than there are cores. A file's tests
 # stay together, for what they share; the longest files come first (test/conftest.py). What Python
-# and pytest compile is kept: without it, each of the processes would compile all of it.
+# and pytest compile is kept: without it, each of the processes would compile all of it. NumPy needs
+# no threads here: its library's wait busily for the first 0.1 s of each of a thousand processes.
 ifeq ($(strip $(ARGS)),)
 test: setup
-	@source tools/env.bash; failed=0; unset PYTHONDONTWRITEBYTECODE; \
+	@source tools/env.bash; failed=0; unset PYTHONDONTWRITEBYTECODE; export OPENBLAS_NUM_THREADS=1; \
 	part() { echo "[test] python -m pytest $$*"; python -m pytest "$$@" || failed=1; }; \
 	part -n $$(($$(nproc) + 2)) --dist loadfile --no-loadscope-reorder -m "not timing"; \
 	part -c ros2_pip/pyproject.toml --rootdir ros2_pip -n 4 ros2_pip/test; \
