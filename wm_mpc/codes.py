@@ -34,6 +34,7 @@ class HoldCode(Code):
     PERSON = "hold.person"  # asked for by a person
     RIVAL = "hold.rival"  # another controller plans for this robot
     NO_IMAGE = "hold.no_image"  # no image has arrived yet
+    CLOCK_STANDS = "hold.clock_stands"  # the node's clock stands still
     STALE_IMAGE = "hold.stale_image"  # no image for too long, or its stamp is too old
     FUTURE_IMAGE = "hold.future_image"  # the image's stamp is in the future: clocks differ
     FROZEN_IMAGE = "hold.frozen_image"  # the camera repeats one image while the robot moves
@@ -74,6 +75,7 @@ class WarningCode(Code):
     CLOCKS = "warning.clocks"  # stamps are a little in the future
     OTHER_MOMENT = "warning.other_moment"  # image and state are a little apart
     CAMERAS = "warning.cameras"  # images of two cameras on one topic
+    FRAMES = "warning.frames"  # odometry of several frames on one topic
     GOAL_REFUSED = "warning.goal_refused"  # a goal cannot be read
     MESSAGE_DROPPED = "warning.message_dropped"  # a message cannot be read
     CONNECTIONS = "warning.connections"  # another type or quality of service, or two publishers

@@ -235,6 +235,31 @@ def test_commands_without_stamps_that_arrive_in_bursts_are_noticed(bags, tmp_pat
         assert "WARNING the commands have no stamps and arrive in bursts" in read.report
 
 
+@pytest.mark.parametrize("pause", [20.0, 7200.0, 86400.0])
+def test_a_pause_of_the_recording_or_a_leap_of_the_clock_makes_no_burst(bags, tmp_path, pause):
+    middle = START + PERIOD * STEPS / 2
+    rows, _ = drive(
+        bags,
+        lambda role, t: t + pause * (t > middle),
+        lambda role, t: close(role, t) + pause * (t > middle),
+    )
+    with bags.reading(bags.write_bag(tmp_path / "bag", rows)) as read:
+        assert len(read.drafts.episodes) >= 2
+        assert "in bursts" not in read.report
+
+
+@pytest.mark.parametrize("pause", [20.0, 86400.0])
+def test_bursts_are_noticed_though_the_recording_pauses(bags, tmp_path, pause):
+    middle = START + PERIOD * STEPS / 2
+
+    def arrive(role, t):
+        return (np.ceil(t) if role == "action" else close(role, t)) + pause * (t > middle)
+
+    rows, _ = drive(bags, lambda role, t: t + pause * (t > middle), arrive)
+    with bags.reading(bags.write_bag(tmp_path / "bag", rows)) as read:
+        assert "WARNING the commands have no stamps and arrive in bursts" in read.report
+
+
 # ---------------------------------------------------------------------------------- JointStates
 
 

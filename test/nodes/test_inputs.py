@@ -365,6 +365,57 @@ def test_stamps_that_are_empty_count_as_the_time_of_arrival(listen):
     assert arm.state().values == [2.0]
 
 
+@pytest.mark.parametrize("stamped", [True, False])
+def test_what_lay_there_while_the_node_was_stopped_is_old(listen, monkeypatch, stamped):
+    """Neither a place nor an image of that time counts as present."""
+    arm = listen(robot())
+    clock = {"read": T0}
+    monkeypatch.setattr("wm_mpc.nodes.mpc.inputs.time.time_ns", lambda: clock["read"])
+
+    def come(sent, read):
+        """ms: when robot and camera sent something, and when it is read."""
+        arm.now, clock["read"] = read, T0 + read * MS
+        stamp = to_stamp(T0 + sent * MS if stamped else 0)
+        info = {"source_timestamp": T0 + sent * MS}
+        joints = JointState(name=["elbow"], position=[sent / 1000])
+        joints.header.stamp = stamp
+        arm.inputs._hear_state(joints, info)
+        arm.inputs._store_image(rgb_to_image(np.zeros((16, 16, 3), np.uint8), stamp), info)
+
+    for ms in range(0, 300, 100):
+        come(ms, ms + 1)
+    assert arm.why() == ""
+    come(400, 3000)  # it was stopped from 0.3 to 3 s
+    assert "2.60 s old" in arm.why()
+    assert arm.inputs.measured_positions(0.2) == {}
+    come(3000, 3001)
+    assert arm.why() == ""
+    assert arm.inputs.measured_positions(0.2) == {"elbow": 3.0}
+
+
+def test_odometry_of_another_frame_is_said_once_and_warned_of_for_a_while(listen):
+    base = listen(robot(states=("x", "vx"), source="odom", actions=("vx",)))
+    said = []
+    base.inputs._warn = said.append
+    for ms, frame in ((0, "odom"), (100, "odom"), (200, "map"), (300, "map")):
+        base.now = ms
+        message = state_to_odometry({"x": 0.1}, to_stamp(T0 + ms * MS), frame)
+        base.inputs._store_state(message)
+        base.image(at=ms)
+    assert [text for text in said if "several frames" in text] == [
+        "the messages of /left/odom are of several frames, and their numbers are mixed: "
+        "frame_id (2 'odom', 1 'map')"
+    ]
+    assert "warning.frames" in base.inputs.warned()
+
+
+def test_odometry_of_one_frame_says_nothing(listen):
+    base = listen(robot(states=("x", "vx"), source="odom", actions=("vx",)))
+    for ms in range(0, 500, 50):
+        base.odometry(ms, x=0.1)
+    assert "warning.frames" not in base.inputs.warned()
+
+
 # ------------------------------------------------------------------------------------- goals
 
 
@@ -497,3 +548,31 @@ def test_a_person_who_sends_a_cleared_goal_again_gets_it(pictures):
 def test_a_latched_goal_that_comes_again_to_a_new_subscription_is_not_asked_for_again(pictures):
     pictures.send(scene(), stamp=5)
     assert cleared(pictures).send(scene(), stamp=5) is None
+
+
+# A goal's state belongs to the picture that is nearer in time.
+
+
+@pytest.mark.parametrize("stamps", [True, False])
+def test_a_picture_alone_does_not_get_the_state_of_the_goal_before(pictures, stamps):
+    pictures.send(scene(), 0.5, stamp=1_000_000 if stamps else 0)
+    goal = pictures.send(scene(at=9), stamp=9_000_000 if stamps else 0)
+    assert goal.number == 2
+    assert goal.content.state is None
+    assert pictures.goals.values()["goal state"] == "not known"
+
+
+def test_a_state_that_comes_before_its_picture_belongs_to_it(pictures):
+    pictures.send(scene(), stamp=1_000_000)
+    state = JointState(name=["elbow"], position=[0.75])
+    state.header.stamp = to_stamp(8_900_000)
+    pictures.listener.inputs._goals.store_state(state, {"source_timestamp": 77})
+    goal = pictures.send(scene(at=9), stamp=9_000_000)
+    assert goal.content.state.position[0] == 0.75
+    assert pictures.goals.values()["goal state"] == "known"
+
+
+def test_the_same_picture_keeps_its_state_whatever_its_stamp(pictures):
+    pictures.send(scene(), 0.5, stamp=1_000_000)
+    goal = pictures.send(scene(), stamp=9_000_000)
+    assert goal.content.state.position[0] == 0.5

@@ -147,6 +147,37 @@ def test_after_a_stall_of_the_node_the_stream_goes_on_with_one_step(arm):
     np.testing.assert_allclose(node.commands()[-2:], [[0.55] * 2, [0.6] * 2])
 
 
+@pytest.mark.parametrize("seconds", [0.51, 3.0, 3600.0])
+def test_after_the_node_was_stopped_nothing_is_sent_until_the_arm_is_measured(arm, seconds):
+    node, outputs = arm
+    outputs.publish(node.nanoseconds, climb(), named([0.5, 0.5]))
+    node.pass_time(100 * MS)
+    sent = len(node.commands())
+    node.stall(round(seconds * 1e9))
+    for _ in range(3):
+        node.pass_time(0)
+        node.pass_time(100 * MS)
+    assert len(node.commands()) == sent
+    assert any(f"nothing was sent for {seconds:.2f} s" in text for text in node.said)
+    outputs.hold(node.nanoseconds, named([-1.0, 0.2]))  # somebody moved it meanwhile
+    assert node.commands()[-1].tolist() == [-1.0, 0.2]
+
+
+def test_after_the_node_was_stopped_a_base_rests_before_it_follows_a_plan_again():
+    node = Node()
+    action = ActionSpec(("vx", "wz"), "velocity", "m/s", (-1.0,) * 2, (1.0,) * 2)
+    outputs = PlanPublisher(node, dataclasses.replace(arm_spec(), action=action))
+    outputs.use(settings(VALUES), dict)
+    outputs.publish(node.nanoseconds, np.full((50, 2), 0.5), {})
+    node.pass_time(100 * MS)
+    assert node.commands()[-1].tolist() == [0.5, 0.5]
+    node.stall(700 * MS)  # the plan is still there, but its observation is too old
+    node.pass_time(0)
+    assert node.commands()[-1].tolist() == [0.0, 0.0]
+    outputs.publish(node.nanoseconds, np.full((50, 2), 0.25), {})
+    assert node.commands()[-1].tolist() == [0.25, 0.25]
+
+
 def test_a_stream_that_is_switched_on_begins_where_the_arm_is_not_where_plans_have_come_to():
     node = Node()
     outputs = PlanPublisher(node, arm_spec())

@@ -191,3 +191,24 @@ def test_one_that_only_looks_on_is_not_enough(node, observer, connections):
         observer.wait_until(look, "the base")
         base.destroy_node()
     tool.destroy_node()
+
+
+@pytest.mark.parametrize("driven", [("cmd_vel",), ()])
+def test_another_node_that_moves_the_robot_is_named(node, observer, connections, driven):
+    node.create_publisher(TwistStamped, "cmd_vel", qos.COMMAND)
+    observer.node.create_subscription(TwistStamped, "/left/cmd_vel", id, 10)
+    teleop = observer.node.create_publisher(TwistStamped, "/left/cmd_vel", 10)
+    observer.wait_until(lambda: node.count_publishers("cmd_vel") == 2, "the other")
+
+    def look():
+        connections.look(driven=driven)
+        return [found for found in connections.faults if "/observer publish it" in found]
+
+    if not driven:
+        assert not any(look() for _ in range(5))
+        return
+    (found,) = observer.wait_until(look, "the fault")
+    assert found.startswith("/left/cmd_vel: this node and /observer publish it")
+    connections.look(unused=driven, driven=driven)
+    assert not connections.faults  # while the output is off
+    observer.node.destroy_publisher(teleop)

@@ -15,6 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from wm_mpc.cli import train
 from wm_mpc.model.checkpoint import load_checkpoint
+from wm_mpc.training import compute
+from wm_mpc.training.compute import Compute
+from wm_mpc.training.one_process import OneProcess
 
 TINY = """
 horizon: 2
@@ -99,6 +102,28 @@ def test_processor_that_is_not_there_is_named(run):
     code, _, error = run("--accelerator", "gpu")
     assert code == 1
     assert error.startswith("train: accelerator gpu with devices 1 is not available here")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_one_process_learns_what_it_learns_through_lightning_fabric(run, monkeypatch):
+    """Through which it would train on a GPU, or as one of several."""
+    assert isinstance(Compute().launch(), OneProcess)
+    fabric = compute._through_fabric(Compute(accelerator="cpu"))
+    assert not isinstance(fabric, OneProcess)
+    assert run("--run", "alone", "--synthesis", "adversarial")[0] == 0
+    monkeypatch.setattr(Compute, "launch", lambda self: fabric)
+    assert run("--run", "fabric", "--synthesis", "adversarial")[0] == 0
+    alone, through = (
+        load_checkpoint(Path(name) / "wall.safetensors")[0].state_dict()
+        for name in ("alone", "fabric")
+    )
+    for name, weight in alone.items():
+        assert torch.equal(weight, through[name]), name
+    histories = [
+        torch.load(Path(name) / "state.pt", weights_only=True)["history"]
+        for name in ("alone", "fabric")
+    ]
+    assert histories[0] == histories[1]
 
 
 def test_help_imports_nothing_slow():

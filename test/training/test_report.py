@@ -26,7 +26,7 @@ def test_diagnostics_have_every_metric(model, recording):
     metrics = diagnostics.diagnostics(model, recording, np.array([2, 3]), horizon=3)
     assert set(metrics) == {
         "open_loop_error", "persistence_error", "effective_rank", "probe_r2", "rank_correlation",
-        "robot_explained",
+        "robot_explained", "actions_explain", "drawn", "points_on_motion",
     }  # fmt: skip
     assert len(metrics["open_loop_error"]) == len(metrics["persistence_error"]) == 3
     assert len(metrics["probe_r2"]) == 2

@@ -92,13 +92,6 @@ def test_a_click_is_marked_where_it_was():
     assert columns.mean() == pytest.approx(0.25, abs=0.02)
 
 
-def test_the_goal_shines_through():
-    made = model()
-    made.on_picture("goal", np.full((64, 64, 3), 255, np.uint8))
-    assert np.median(picture(made.view())) == 128
-    assert np.median(picture(made.view(), ghost=True)) > 170
-
-
 def test_the_frame_has_the_colour_of_the_state():
     made = model()
     made.on_status(MpcStatus("mpc", Level.OK, StatusCode.PLANNING, "planning"))

@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from wm_mpc.cli.import_bag_options import parser, settings
-from wm_mpc.data.bag_config import BagConfig, BagConfigError
+from wm_mpc.data.bag_config import ONLY_LEROBOT, BagConfig, BagConfigError
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.directories import data_directory
 from wm_mpc.provenance import code_version, recorded_command
@@ -60,6 +60,8 @@ def run(options: argparse.Namespace, command: str, bar: Bar) -> int:
         from wm_mpc.data.dataset_lock import writing
 
         config = settings(options)
+        if unused := config.unused(ONLY_LEROBOT):
+            print(f"WARNING {unused}; only import_lerobot reads them")
         with writing(options.dataset or data_directory(config.task), "import_bag"):
             _import(options, config, command, bar)
     except (BagError, BagConfigError, DatasetError) as error:

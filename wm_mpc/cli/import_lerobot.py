@@ -10,7 +10,7 @@ from typing import Any
 
 from wm_mpc.cli.import_bag import Bar, bar
 from wm_mpc.cli.import_options import COMMON, Option, add_groups, names, numbers, settings_of
-from wm_mpc.data.bag_config import RULES, BagConfig, BagConfigError
+from wm_mpc.data.bag_config import ONLY_BAGS, RULES, BagConfig, BagConfigError
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.directories import data_directory
 from wm_mpc.provenance import code_version, recorded_command
@@ -135,6 +135,8 @@ def run(options: argparse.Namespace, command: str, bar: Bar) -> int:
         if options.list:
             return 0
         config = settings_of(options, {"folder", "instruction", "degrees"})
+        if unused := config.unused(ONLY_BAGS):
+            print(f"WARNING {unused}; only import_bag reads them")
         path = options.dataset or data_directory(config.task)
         with writing(path, "import_lerobot"):
             _import(folder, options, config, path, command, bar)

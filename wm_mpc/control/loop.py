@@ -118,7 +118,8 @@ class ControlLoop:
         self._next: tuple[WorldModel, RecedingHorizon] | None = None
         self._used_goal: tuple[int, int] | None = None  # number and revision
         self._answer: SendAgain | None = None  # the last plan
-        self._stopped: tuple[int, np.ndarray | None] | None = None  # by a person: when, and rest
+        # Since the last decision: when, rest, and why not by a person.
+        self._stopped: tuple[int, np.ndarray | None, Hold | None] | None = None
 
     @property
     def model(self) -> WorldModel:
@@ -136,14 +137,35 @@ class ControlLoop:
         """
         self._next = model, RecedingHorizon(model, seed, self.executed)
 
-    def stop(self, stamp: int, rest: np.ndarray | None) -> None:
-        """Note that a person stopped the robot. A plan in progress must not be sent.
+    def stop(self, stamp: int, rest: np.ndarray | None, why: Hold | None = None) -> None:
+        """Note that the robot was stopped. A plan in progress must not be sent.
 
         Args:
             stamp: When the robot was stopped, ns.
             rest: The action (action size,) of rest; None if unknown.
+            why: Reason; None: a person stopped it.
         """
-        self._stopped = stamp, rest
+        self._stopped = stamp, rest, why
+
+    def why_behind(
+        self, now: int, places: Mapping[str, tuple[int, float]], settings: ControlSettings
+    ) -> Hold | None:
+        """Return why a robot moved by positions must hold: it stays too far behind its plan.
+
+        Plans are checked when they are made. This checks the robot while it executes one.
+
+        Args:
+            now: The time, ns.
+            places: Stamps (ns) and positions (rad or m) by name, as just measured.
+            settings: The present settings.
+        """
+        if self._stopped is not None or not self._model.spec.rest_is_measured:
+            return None
+        try:
+            self.trust.check_behind(now, places, self.executed, settings)
+        except HoldError as error:
+            return Hold(error.code, str(error), error.is_fault)
+        return None
 
     def stands(self, stamp: int, rest: np.ndarray | None) -> None:
         """Note that the robot rests. The next plan begins there.
@@ -161,7 +183,9 @@ class ControlLoop:
         if self.held_by_person:
             return _HELD
         if self._stopped is not None:
-            return Hold(HoldCode.PERSON, "somebody held the robot or cleared its goals meanwhile")
+            return self._stopped[2] or Hold(
+                HoldCode.PERSON, "somebody held the robot or cleared its goals meanwhile"
+            )
         return None
 
     def sent(self, decision: Send) -> None:
@@ -195,14 +219,13 @@ class ControlLoop:
     # ------------------------------------------------------------------------------- decisions
 
     def begin(self) -> WorldModel | None:
-        """Apply what was noted since the last decision: a stop by a person, and another world
-        model.
+        """Apply what was noted since the last decision: a stop, and another world model.
 
         Returns:
             The new world model, or None if it has not changed.
         """
         if self._stopped is not None:
-            self.stands(*self._stopped)
+            self.stands(*self._stopped[:2])
         if self._next is None:
             return None
         (self._model, self._controller), self._next = self._next, None

@@ -30,6 +30,7 @@ _KINDS = {
     "robot state": WarningCode.CLOCKS,
     "pair": WarningCode.OTHER_MOMENT,
     "pictures": WarningCode.CAMERAS,
+    "frames": WarningCode.FRAMES,
 }
 
 

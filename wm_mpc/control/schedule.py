@@ -112,3 +112,21 @@ class PlanSchedule:
         missed = max(0, (now - due) // period + 1) if now >= due else 0
         self._due = due + missed * period
         return int(missed)
+
+
+class StandingClock:
+    """Notices that a clock stands still, as simulated time does when its source has ended."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, float] | None = None  # time of the clock, and since when
+
+    def stood(self, now: int, moment: float) -> float:
+        """Return for how long the clock has shown the same time, s.
+
+        Args:
+            now: The time that it shows, ns.
+            moment: The time, s of a steady clock.
+        """
+        if self._last is None or self._last[0] != now:
+            self._last = now, moment
+        return moment - self._last[1]

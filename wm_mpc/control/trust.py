@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -81,6 +82,8 @@ class Trust:
             return
         since, duration, code, reason = self._pause
         if not went_back and abs(now - since) < duration:
+            if code is HoldCode.NOT_FOLLOWING:
+                self._monitor.forget()
             raise HoldError(code, reason, is_fault=True)
         self._pause = None
 
@@ -140,6 +143,43 @@ class Trust:
             raise HoldError(validation.code, validation.reason, is_fault=True)
         return validation
 
+    def check_behind(
+        self,
+        now: int,
+        places: Mapping[str, tuple[int, float]],
+        executed: Timeline,
+        settings: ControlSettings,
+    ) -> None:
+        """Check whether a position robot follows the plan that it executes.
+
+        Args:
+            now: The time, ns.
+            places: Stamps (ns) and positions (rad or m) by name, as just measured.
+            executed: The actions sent so far.
+            settings: The present settings.
+
+        Raises:
+            HoldError: The robot is too far from its plan.
+        """
+        last = executed.entry_at(now)
+        if last is None or last.is_rest or self._pause is not None:
+            return
+        names = self._spec.action.names
+        wanted, here = np.full((2, len(names)), math.nan)
+        for k, name in enumerate(names):
+            stamp, place = places.get(name, (0, math.nan))
+            # Of what was measured before this plan began, the plan before it says what to expect.
+            action = executed.at(stamp) if stamp >= last.begin else None
+            if action is not None:
+                wanted[k], here[k] = action[k], place
+        reason = self._validator.why_behind(wanted, here, settings.limits.lag)
+        if not reason:
+            return
+        was_there, place = self._place, np.where(np.isfinite(here), here, wanted)
+        if not self._was_moved(was_there, (now, place)):
+            self._see_behind(now, reason, settings.surprise.pause)
+        raise HoldError(HoldCode.JUMP, reason, is_fault=True)
+
     def _was_moved(
         self, before: tuple[int, np.ndarray] | None, here: tuple[int, np.ndarray]
     ) -> bool:
@@ -160,7 +200,6 @@ class Trust:
         before, self._behind = self._behind, now
         if before is not None and 0 <= now - before <= (_AGAIN + pause) * SECOND:
             text = f"the robot does not follow its commands: {reason}"
-            self._monitor.forget()
             self._begin_pause(now, pause, HoldCode.NOT_FOLLOWING, text)
 
     def _begin_pause(self, now: int, pause: float, code: HoldCode, reason: str) -> None:

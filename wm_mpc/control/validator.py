@@ -121,6 +121,25 @@ class PlanValidator:
         verdict = Verdict.DEGRADED if reasons else Verdict.SUCCESS
         return Validation(verdict, limited, "; ".join(reasons))
 
+    def why_behind(self, wanted: np.ndarray, measured: np.ndarray, lag: float) -> str:
+        """Say where a position robot is too far from its plan; empty if it is near enough.
+
+        Args:
+            wanted: Planned positions (action size,) at the moment of the measurement.
+            measured: Measured positions (action size,); NaN where unknown.
+            lag: How far the robot may be behind, s at the rate limit.
+        """
+        slack = lag / self._spec.control_period if lag else 1.0  # as in a plan's check
+        reach = self._change * (1.0 + slack)
+        away = np.abs(wanted - measured)
+        if not (away > reach + self._tolerance).any():
+            return ""
+        k, action = int(np.nanargmax(away / reach)), self._spec.action
+        return (
+            f"{action.names[k]} is at {measured[k]:.4g} {action.unit}, {away[k]:.4g} from its "
+            f"plan; accepted: {reach[k]:.4g} (limits.lag {lag:g} s)"
+        )
+
     def _refused(self, code: HoldCode, reason: str) -> Validation:
         nothing = np.zeros((0, self._spec.action.size))
         return Validation(Verdict.HOLD, nothing, reason, code)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from wm_mpc.settings.build import build, load_table, raised_as
@@ -19,6 +20,12 @@ from wm_mpc.settings.fields import SettingError
 RULES = ("hold", "integrate")
 STAMPS = ("header", "receive")
 POINTS = ("at", "from")
+# What only one of the two imports reads.
+ONLY_BAGS = (
+    "stamps", "stamp_offset", "split_at", "split_pause", "image.topic", "state.topic",
+    "action.topic", "action.points", "action.timeout", "action.max_silence",
+)  # fmt: skip
+ONLY_LEROBOT = ("image.feature", "state.feature", "action.feature")
 
 
 class BagConfigError(SettingError):
@@ -200,6 +207,22 @@ class BagConfig:
     def stateless(self) -> bool:
         """Whether nothing of the robot is measured: `state.names` is set, and empty."""
         return self.state.names == ()
+
+    def unused(self, names: Collection[str]) -> str:
+        """Say which settings of another import were given.
+
+        Args:
+            names: Settings that this import does not read, `ONLY_BAGS` or `ONLY_LEROBOT`.
+
+        Returns:
+            A line for people; empty if all settings count.
+        """
+        usual, given = BagConfig(), []
+        for name in names:
+            value = operator.attrgetter(name)(self)
+            if value != operator.attrgetter(name)(usual):
+                given.append(f"{name} {list(value) if isinstance(value, tuple) else value}")
+        return f"settings that count for nothing here: {', '.join(given)}" if given else ""
 
     @property
     def fewest_steps(self) -> int:

@@ -14,6 +14,7 @@ from wm_mpc.data.bag_messages import (
     TWIST,
     TWIST_STAMPED,
 )
+from wm_mpc.messages.frame_looks import FrameLooks
 from wm_mpc.messages.reading import TWIST_FIELDS
 from wm_mpc.spec import RobotSpec
 
@@ -72,23 +73,11 @@ def _frames(bag: Bag, topic: Topic | None) -> str:
     """Frames of a pose that change within the recording."""
     if topic is None or topic.type not in (ODOMETRY, POSE):
         return ""
-    poses: dict[str, int] = {}
-    bodies: dict[str, int] = {}
+    looks = FrameLooks(topic.name)
     for item in bag.messages([topic.name]):
-        for names, name in ((poses, item.message.header.frame_id),
-                            (bodies, getattr(item.message, "child_frame_id", ""))):  # fmt: skip
-            names[name] = names.get(name, 0) + 1
-    found = [
-        f"{what} ({', '.join(f'{count} {name!r}' for name, count in names.items())})"
-        for what, names in (("frame_id", poses), ("child_frame_id", bodies))
-        if len(names) > 1
-    ]
-    if not found:
-        return ""
-    return (
-        f"WARNING the messages of {topic.name} are of several frames, and their numbers are "
-        f"mixed: {', '.join(found)}"
-    )
+        looks.see(item.message)
+    found = looks.summary()
+    return f"WARNING {found}" if found else ""
 
 
 def _unmeasured(bag: Bag, action: Topic, measured: Topic | None, robot: RobotSpec) -> str:

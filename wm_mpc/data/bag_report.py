@@ -16,6 +16,7 @@ from wm_mpc.units import SECOND
 
 _LOOKS = 50  # images that are compared
 _BURSTS = 0.6  # share of messages that may arrive right after another
+_PAUSE = SECOND  # ns; a longer time without a command is a pause, which says nothing of its rate
 _REPEATED = 0.1  # share of stamps that may repeat that of the message before
 
 
@@ -209,7 +210,7 @@ def _coarse_stamps(streams: Streams) -> list[str]:
         if stream.repeated > _REPEATED:
             lines.append(f"WARNING {repeated_stamps(role, stream)}")
     arrived = np.sort(streams.action.received)
-    steps = np.diff(arrived)
+    steps = np.minimum(np.diff(arrived), _PAUSE)
     bare = len(steps) > _LOOKS and not len(streams.action.stamped()[0])
     if bare and (steps < 0.1 * steps.mean()).mean() > _BURSTS:
         lines.append(

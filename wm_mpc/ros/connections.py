@@ -39,13 +39,19 @@ class Connections:
         self._told: set[str] = set()
         self.faults: list[str] = []  # one sentence each; what the last looks found
 
-    def look(self, unused: Collection[str] = (), single: Collection[str] = ()) -> None:
+    def look(
+        self,
+        unused: Collection[str] = (),
+        single: Collection[str] = (),
+        driven: Collection[str] = (),
+    ) -> None:
         """Look at the graph, log what is new, and exchange `faults`.
 
         Args:
             unused: topics (as given to `create_publisher`) on which nothing is published at
                 present, so that nobody misses it.
             single: topics that only one node may publish, for their messages do not mix.
+            driven: topics on which this node moves the robot, so that nobody else may.
         """
         skipped = {self._node.resolve_topic_name(name) for name in unused} | set(_IGNORED)
         found: list[str] = []
@@ -56,9 +62,11 @@ class Connections:
             found += self._unheard(topic, heard[topic])
         for topic in {self._node.resolve_topic_name(name) for name in single} & heard.keys():
             found += self._mixed(topic, heard[topic])
+        moving = {self._node.resolve_topic_name(name) for name in driven}
         for publisher in list(self._node.publishers):
             if publisher.topic_name not in skipped:
                 found += self._unhearing(publisher)
+                found += self._contested(publisher) if publisher.topic_name in moving else ()
         self._seen = {fault: self._seen.get(fault, 0) + 1 for fault in dict.fromkeys(found)}
         self.faults = [fault for fault, looks in self._seen.items() if looks >= _LOOKS]
         for fault in self.faults:
@@ -118,6 +126,17 @@ class Connections:
                     f"{topic}: {_name(other)} receives nothing, because its quality of service "
                     f"does not match: {reason}"
                 )
+
+    def _contested(self, publisher: Any) -> Iterable[str]:
+        """Others that publish what a publisher of ours moves the robot with."""
+        topic = publisher.topic_name
+        endpoints = self._others(self._node.get_publishers_info_by_topic(topic))
+        names = sorted({_name(each) for each in endpoints if each.node_name != _UNKNOWN})
+        if names:
+            yield (
+                f"{topic}: this node and {' and '.join(names)} publish it, so both may move the "
+                "robot at once; only one may (twist_mux, for example, chooses one)"
+            )
 
     def _others(self, endpoints: Iterable[Any]) -> list[Any]:
         """Those that are not this node's own."""

@@ -1,18 +1,24 @@
 """Where a training runs: device, number of processes, and precision.
 
-Lightning Fabric does the work. It is slow to import, so only a starting run imports it.
+Lightning Fabric connects several processes and finds GPUs. It is slow to import, so one process on
+the processor does without it (`one_process.py`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Any
+import importlib.util
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
+from wm_mpc.training.one_process import OneProcess
+
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+    Processes: TypeAlias = Fabric | OneProcess
 
 ACCELERATORS = ("auto", "cpu", "gpu")
 PRECISIONS = ("32-true", "bf16-mixed")
@@ -64,7 +70,7 @@ class Compute:
         """Number of processes on all machines."""
         return self.devices * self.nodes
 
-    def launch(self) -> Fabric:
+    def launch(self) -> Processes:
         """Start the other processes, which run the same program from the beginning.
 
         Returns:
@@ -77,7 +83,13 @@ class Compute:
 
 
 @functools.cache
-def _launch(compute: Compute) -> Fabric:
+def _launch(compute: Compute) -> Processes:
+    if compute.processes == 1 and not _wants_other_than_cpu(compute.accelerator):
+        return OneProcess()
+    return _through_fabric(compute)
+
+
+def _through_fabric(compute: Compute) -> Fabric:
     from lightning_fabric import Fabric
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
@@ -97,7 +109,17 @@ def _launch(compute: Compute) -> Fabric:
     return fabric
 
 
-def in_any_process(fabric: Fabric, condition: Any) -> bool:
+def _wants_other_than_cpu(accelerator: str) -> bool:
+    """Whether a training runs, or may run, on something else than the processor."""
+    found = (
+        torch.cuda.is_available()
+        or torch.backends.mps.is_available()
+        or importlib.util.find_spec("torch_xla") is not None
+    )
+    return accelerator == "gpu" or (accelerator == "auto" and found)
+
+
+def in_any_process(fabric: Processes, condition: Any) -> bool:
     """Return whether a condition holds in any process; the answer is the same in all of them.
 
     Args:

@@ -62,6 +62,15 @@ class TrainConfig:
     representation_updates: int = setting(
         1500, "Updates of phase 1: encoder, decoder and dynamics, from pixels", low=1
     )
+    representation_starts: int = setting(
+        1,
+        "Short starts of phase 1 with different first weights; the one that draws held-out "
+        "pictures best goes on",
+        low=1,
+    )
+    representation_start_updates: int = setting(
+        300, "Updates of each of several starts; those of the best one count", low=1
+    )
     representation_batch: int = setting(
         32, "Windows of 3 frames in an update of phase 1, in each process", low=1
     )
@@ -162,11 +171,19 @@ class TrainConfig:
         """Return the settings as nested tables."""
         return dataclasses.asdict(self)
 
+    def deciding_settings(self) -> dict[str, Any]:
+        """Return the settings as nested tables, without those that are switched off and that runs
+        of older versions do not mention."""
+        settings = self.to_dict()
+        if not self.augmentation.is_on:
+            del settings["augmentation"]
+        if self.representation_starts == 1:
+            del settings["representation_starts"], settings["representation_start_updates"]
+        return settings
+
     def representation_settings(self) -> dict[str, Any]:
         """Return the settings that decide the outcome of the phases before `dynamics`."""
-        settings = {**self.to_dict(), "seed": self.seed_of_representation}
-        if not self.augmentation.is_on:  # runs of older versions do not mention it
-            del settings["augmentation"]
+        settings = {**self.deciding_settings(), "seed": self.seed_of_representation}
         deciding = {*_REPRESENTATION, *of_representation()}
         return {name: value for name, value in settings.items() if name in deciding}
 
@@ -203,5 +220,6 @@ _REPRESENTATION = {
     "seed", "history", "validation", "architecture", "representation_updates", "weight_decay",
     "representation_batch", "representation_rate", "prediction_weight", "pixel_emphasis", "ema",
     "whitening", "embedding_updates", "embedding_rate", "embedding_lags",
-    "proposals_updates", "proposals_rate", "augmentation",
+    "proposals_updates", "proposals_rate", "augmentation", "representation_starts",
+    "representation_start_updates",
 }  # fmt: skip

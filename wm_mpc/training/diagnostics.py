@@ -14,6 +14,7 @@ from torch import Tensor
 
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.training.drawing import drawing
 from wm_mpc.training.readout import explained_by_state
 from wm_mpc.training.replay import encode_all
 
@@ -37,7 +38,9 @@ def diagnostics(
         latent error after 1 to horizon steps. `persistence_error`: the same for predicting no
         change. `effective_rank`: exponential of the entropy of the latents' normalised singular
         values (Roy & Vetterli 2007). `robot_explained`: share of the scene's variance that the
-        measured state explains (`readout.explained_by_state`). With recorded poses also
+        measured state explains (`readout.explained_by_state`). `actions_explain`: share of the
+        open-loop error that is due to the actions, 1 - error / error with the actions of other
+        windows. Those of `drawing.drawing`. With recorded poses also
         `probe_r2`: R^2 of a linear read-out of each pose entry, and `rank_correlation`:
         Spearman's, of latent and true distances between two frames of an episode.
     """
@@ -56,11 +59,15 @@ def diagnostics(
     predicted = predict(model, latents[:, :past], actions)
     error = (predicted - latents[:, past:]).square().mean((0, 2))
     still = (latents[:, past - 1 : past] - latents[:, past:]).square().mean((0, 2))
+    swapped = predict(model, latents[:, :past], np.roll(actions, len(actions) // 2, 0))
+    other = (swapped - latents[:, past:]).square().mean()
     result: dict[str, Any] = {
         "open_loop_error": rounded(error),
         "persistence_error": rounded(still),
         "effective_rank": round(effective_rank(latents.flatten(0, 1)), 2),
         "robot_explained": round(robot_explained(model, latents.flatten(0, 1)), 4),
+        "actions_explain": round(1.0 - float(error.mean() / other.clamp_min(1e-12)), 4),
+        **drawing(model, recording, episodes, seed),
     }
     if recording.poses is not None:
         scene = model.split(latents)[0].numpy()

@@ -29,6 +29,8 @@ class RunDirectory:
         path: The directory.
     """
 
+    CHOICE = "starts.json"
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
@@ -80,6 +82,48 @@ class RunDirectory:
         """
         path = self.path / "state.pt"
         return _load(path, "remove it to start over") if path.exists() else None
+
+    def save_part(self, name: str, part: dict[str, Any]) -> None:
+        """Keep a finished part of a stage, so that a run that goes on need not make it again.
+
+        Args:
+            name: Name of the part.
+            part: Tensors and plain values.
+        """
+        _write(self._part(name), lambda file: torch.save(part, file))
+
+    def load_part(self, name: str) -> dict[str, Any] | None:
+        """Return a part that was kept, or None.
+
+        Args:
+            name: Name of the part.
+
+        Raises:
+            TrainingError: The file is damaged.
+        """
+        path = self._part(name)
+        return _load(path, "remove it to make it again") if path.exists() else None
+
+    def remove_parts(self, name: str) -> None:
+        """Remove the parts that were kept under names with a number.
+
+        Args:
+            name: Their names up to the number.
+        """
+        for path in self.path.glob(f"{name}[0-9]*.pt"):
+            path.unlink()
+
+    def _part(self, name: str) -> Path:
+        return self.path / f"{name}.pt"
+
+    def save_choice(self, choice: dict[str, Any]) -> None:
+        """Record which of several starts went on.
+
+        Args:
+            choice: See `wm_mpc.training.starts.choice_of`.
+        """
+        text = json.dumps(choice, indent=2) + "\n"
+        _write(self.path / self.CHOICE, lambda file: file.write(text.encode()))
 
     def save_representation(self, representation: dict[str, Any]) -> None:
         """Save the result of the phases before `dynamics`.

@@ -15,6 +15,7 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.synthesis.adversarial import AdversarialConfig, perturb
 from wm_mpc.training.finetune_config import FEWEST_WINDOWS, FineTuneConfig, FineTuneError, Progress
 from wm_mpc.training.images import images_to_float, mean_image
+from wm_mpc.training.optimiser import AdamW
 from wm_mpc.training.replay import encode_all
 
 _SHIFT_UPDATES, _SHIFT_RATE = 200, 0.02
@@ -57,7 +58,7 @@ def find_camera(
     shift = torch.zeros(model.latent_size, requires_grad=True)
     mask = torch.zeros(model.latent_size)
     mask[: model.scene_size] = 1.0
-    optimizer = torch.optim.Adam([shift], _SHIFT_RATE)
+    optimizer = AdamW([shift], _SHIFT_RATE, weight_decay=0.0)
     model.requires_grad_(False)
     best, found = np.inf, torch.zeros(model.latent_size)
     for number in range(_SHIFT_UPDATES):
@@ -105,7 +106,7 @@ def learn_looks(
     weights = list(model.decoder.parameters())
     for parameter in weights:
         parameter.requires_grad_(True)
-    optimizer = torch.optim.AdamW(weights, 1e-3)
+    optimizer = AdamW(weights, 1e-3)
     latents = encode_all(model, recording.images, recording.states)
     for number in range(config.pictures):
         if stopped():
@@ -156,7 +157,7 @@ def learn_motion(
     weights = list(model.dynamics.parameters())
     for parameter in weights:
         parameter.requires_grad_(True)
-    optimizer = torch.optim.AdamW(weights, config.rate, weight_decay=1e-4)
+    optimizer = AdamW(weights, config.rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.updates)
     for number in range(config.updates):
         if stopped():

@@ -16,6 +16,7 @@ from wm_mpc.reports.page import save_page
 from wm_mpc.training import summary
 from wm_mpc.training.calibration import measure_familiarity
 from wm_mpc.training.diagnostics import diagnostics, rounded
+from wm_mpc.training.drawing import verdict
 from wm_mpc.training.gradient_quality import gradient_quality
 from wm_mpc.training.preparation import data_notes, posture_notes
 from wm_mpc.training.recorded_case import why_not_simulated
@@ -65,7 +66,16 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
     print(f"checkpoint  {checkpoint}\nreport      {page}")
     for name, value in metrics.items():
         print(f"{name:18}{value}")
-    notes = [*data_notes(recording), *posture_notes(model), *familiarity_notes(model.familiarity)]
+    is_good, sentence = verdict(metrics)
+    if is_good:
+        print(f"{'representation':18}{sentence}")
+    seen = [] if is_good else [sentence]
+    notes = [
+        *seen,
+        *data_notes(recording),
+        *posture_notes(model),
+        *familiarity_notes(model.familiarity),
+    ]
     if recording.simulator_states is not None and (why := why_not_simulated(recording)):
         notes.append(f"gradients and plans were not compared with the simulator: {why}")
     for line in notes:

@@ -16,10 +16,11 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.compute import in_any_process
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.ema import Average
+from wm_mpc.training.optimiser import AdamW
 from wm_mpc.training.phases.phase import Phase
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+    from wm_mpc.training.compute import Processes
 
 _LARGEST_GRADIENT = 1.0  # norm; larger gradients are scaled down
 # Share of the updates in which the rate rises. With 0.05 and 20 updates, OneCycleLR would divide by
@@ -36,12 +37,12 @@ class Optimisation:
         config: Settings of the run.
     """
 
-    def __init__(self, fabric: Fabric, phase: Phase, config: TrainConfig) -> None:
+    def __init__(self, fabric: Processes, phase: Phase, config: TrainConfig) -> None:
         self._fabric, self._phase = fabric, phase
         weights = phase.trained()
         rate = config.rate_of(phase.name)
         updates = config.updates_of(phase.name)
-        self._plain = torch.optim.AdamW(weights, rate, weight_decay=config.weight_decay)
+        self._plain = AdamW(weights, rate, weight_decay=config.weight_decay)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._plain, rate, updates, pct_start=_RISE
         )

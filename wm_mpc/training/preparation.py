@@ -230,11 +230,8 @@ def run_identity(
         compute: Where the run trains.
         donor: Hash of the representation of another run, if it is used.
     """
-    settings = config.to_dict()
-    if not config.augmentation.is_on:  # runs of older versions do not mention it
-        del settings["augmentation"]
     return {
-        "config": settings, **data_identity(recording, compute),
+        "config": config.deciding_settings(), **data_identity(recording, compute),
         "precision": compute.precision, "representation": donor,
     }  # fmt: skip
 

@@ -70,6 +70,18 @@ class RunState:
             optimisation.load_state_dict(self._optimisation)
             self._phase, self._optimisation = None, {}
 
+    def go_on(self, phase: str, start: dict[str, Any]) -> None:
+        """Continue from a start of a phase.
+
+        Args:
+            phase: Name of the phase.
+            start: Result of `Starts.best`.
+        """
+        self._model.load_state_dict(start["model"])
+        self._phase, self._optimisation = phase, start["optimisation"]
+        for number, values in start["history"]:
+            self._journal.update(phase, number, values)
+
     def save(self, phase: str, optimisation: Optimisation) -> None:
         """Save the state in the directory.
 

@@ -18,6 +18,7 @@ from wm_mpc.data.episodes import Recording
 from wm_mpc.model.familiarity import familiarity_notes
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.diagnostics import predict
+from wm_mpc.training.drawing import LEAST_DRAWN
 from wm_mpc.training.replay import encode_all
 
 MINUTES = 5.0  # of motion, at least
@@ -83,6 +84,7 @@ def assess(
         _moving(recording, rng),
         _light(recording),
         _coverage(recording, model, held_out, rng),
+        *_sight(metrics),
         *_prediction(metrics),
         *_effect(recording, model, held_out, rng),
         _guard(model),
@@ -219,6 +221,19 @@ def _pace(recording: Recording, model: WorldModel, rng: np.random.Generator) -> 
         recording, model, chosen + recording.spec.frame_skip
     )
     return float(moved.norm(dim=-1).quantile(0.75))
+
+
+def _sight(metrics: Mapping[str, Any]) -> list[Finding]:
+    """Whether the latents hold what moves in the pictures."""
+    if "drawn" not in metrics:
+        return []
+    share = float(metrics["drawn"])
+    value = f"{share:.0%} of what moves can be drawn (wanted: {LEAST_DRAWN:.0%})"
+    advice = (
+        "" if share >= LEAST_DRAWN
+        else "Set representation_starts: 3 in the settings of the training, or record more."
+    )  # fmt: skip
+    return [Finding("sight of what moves", value, share >= LEAST_DRAWN, advice)]
 
 
 def _prediction(metrics: Mapping[str, Any]) -> list[Finding]:

@@ -17,7 +17,7 @@ from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.replay import Replay
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+    from wm_mpc.training.compute import Processes
 
 Progress = Callable[[str, int, int], None]
 
@@ -41,7 +41,7 @@ class SynthesisedData:
 
     def __init__(
         self,
-        fabric: Fabric,
+        fabric: Processes,
         model: WorldModel,
         recording: Recording,
         config: TrainConfig,

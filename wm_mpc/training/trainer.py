@@ -41,6 +41,7 @@ from wm_mpc.training.preparation import (
 from wm_mpc.training.readout import fit_pose_readout_to
 from wm_mpc.training.schedule import Schedule
 from wm_mpc.training.shared import SharedRepresentation
+from wm_mpc.training.starts import PART, Starts, choice_of
 from wm_mpc.training.state import RunState
 from wm_mpc.training.synthesised import SynthesisedData
 from wm_mpc.training.unfinished import UnfinishedCheckpoints
@@ -158,10 +159,12 @@ class Trainer:
     def provenance(self) -> dict[str, Any]:
         """Return how the model was made, for its checkpoint."""
         episodes = len(self.train_episodes) + len(self.validation_episodes)
+        choice = choice_of(self._files)
         return {
             **data_provenance(self.recording, self.config, episodes),
             "updates": dict(self._schedule.done),
             "training_seconds": round(self.seconds),
+            **({} if choice is None else {"starts": choice}),
         }
 
     def add_picture(self, name: str, path: Path) -> None:
@@ -180,6 +183,8 @@ class Trainer:
         self._fabric.barrier()  # the first process writes only after all have read
         self._fabric.to_device(self.model)
         first, *others = PHASES
+        if self.config.representation_starts > 1 and not self._schedule.done[first]:
+            self._choose_start(first)
         if not self._schedule.is_done(first):
             self._run_phase(first)
         self._latents = self._shared.encode(
@@ -191,6 +196,22 @@ class Trainer:
                 self._prepare_dynamics(self._latents)
             if not self._schedule.is_done(name):
                 self._run_phase(name)
+
+    def _choose_start(self, phase: str) -> None:
+        before, started = self.seconds, time.monotonic()
+        starts = Starts(
+            self._fabric, self.recording, self.config, self.train_episodes,
+            self.validation_episodes, self._files, self._schedule, self._journal.stage,
+        )  # fmt: skip
+        best = starts.best(self._check_stop)
+        self._schedule.done[phase] = starts.updates
+        self._state.seconds = before + time.monotonic() - started
+        self._state.go_on(phase, best)
+        self._fabric.to_device(self.model)
+
+    def _check_stop(self) -> None:
+        if in_any_process(self._fabric, self._stopped()):
+            raise _StopError
 
     def _inputs(self, name: str) -> PhaseInputs:
         replays = list(self._synthesised.replays.values()) if name == _DYNAMICS else []
@@ -207,8 +228,7 @@ class Trainer:
         before = self.seconds
         for number in range(self._schedule.done[name], total):
             try:
-                if in_any_process(self._fabric, self._stopped()):
-                    raise _StopError
+                self._check_stop()
                 if name == _DYNAMICS:
                     self._synthesised.add(number, lambda: snapshot(self.model, optimisation))
                 rng = self._schedule.generator(name, number, self._fabric.global_rank)
@@ -243,6 +263,7 @@ class Trainer:
     def _save_representation(self) -> None:
         if self._fabric.is_global_zero:
             self._shared.save(self.model, self.history, self.seconds, self._latents)
+            self._files.remove_parts(PART)
 
     def _take_representation(self) -> None:
         found = self._shared.take()

@@ -32,7 +32,6 @@ def stage_picture(
     stage: Stage,
     *,
     dark: bool,
-    ghost: bool = False,
     click: tuple[float, float] | None = None,
 ) -> np.ndarray:
     """The stage: the camera's picture, large, with the plan on it and the state above it.
@@ -41,7 +40,6 @@ def stage_picture(
         view: What there is to see.
         stage: Where the picture goes.
         dark: Dark instead of light.
-        ghost: Show the goal through the picture.
         click: Column and row, as shares of the picture, of the place that was just clicked.
 
     Returns:
@@ -52,10 +50,7 @@ def stage_picture(
     if view.camera is None:
         box[:] = 38 if dark else 224
     else:
-        size = box.shape[1], box.shape[0]
-        shown = enlarged(view.camera.rgb, size)
-        if ghost and view.goal is not None:
-            shown = cv2.addWeighted(shown, 0.6, enlarged(view.goal.rgb, size), 0.4, 0.0)
+        shown = enlarged(view.camera.rgb, (box.shape[1], box.shape[0]))
         if view.is_camera_stale:
             shown = (shown * 0.35).astype(np.uint8)
         box[:] = shown

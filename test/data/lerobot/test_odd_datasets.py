@@ -18,6 +18,7 @@ import pyarrow
 import pyarrow.parquet
 
 from wm_mpc.cli import import_lerobot
+from wm_mpc.data.bag_config import ONLY_BAGS
 from wm_mpc.data.episodes import Dataset
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -322,3 +323,47 @@ def test_the_same_numbers_in_another_order_extend_a_dataset_by_name(run, odd):
     first, again = dataset().read(0).actions, dataset().read(3).actions
     low, high = dataset().spec.action.low, dataset().spec.action.high
     np.testing.assert_allclose(again, np.clip(first[:, ::-1], low, high), atol=1e-6)
+
+
+# --------------------------------------------------------------------- settings of recordings
+
+BAG_SETTINGS = {
+    "stamps": ("receive", "stamps receive"),
+    "stamp_offset": (0.5, "stamp_offset 0.5"),
+    "split_at": (["/reset"], "split_at ['/reset']"),
+    "split_pause": (0.6, "split_pause 0.6"),
+    "image.topic": ("/camera", "image.topic /camera"),
+    "state.topic": ("/odom", "state.topic /odom"),
+    "action.topic": ("/cmd", "action.topic /cmd"),
+    "action.points": ("at", "action.points at"),
+    "action.timeout": (0.2, "action.timeout 0.2"),
+    "action.max_silence": (5.0, "action.max_silence 5.0"),
+}
+
+
+def settings_file(path: Path, name: str, value: Any) -> Path:
+    section, _, entry = name.rpartition(".")
+    path.write_text(json.dumps({section: {entry: value}} if section else {entry: value}))
+    return path
+
+
+@pytest.mark.parametrize("name", BAG_SETTINGS)
+def test_settings_that_only_recordings_have_are_said_to_count_for_nothing(run, tmp_path, name):
+    value, said = BAG_SETTINGS[name]
+    file = settings_file(tmp_path / "settings.yaml", name, value)
+    code, output, _ = run(RECORDED / "v21_image", f"--task said --config {file}")
+    assert code == 0
+    warned = next(line for line in output.splitlines() if line.startswith("WARNING"))
+    assert warned == (
+        f"WARNING settings that count for nothing here: {said}; only import_bag reads them"
+    )
+
+
+def test_settings_that_count_are_not_said_to_count_for_nothing(run, tmp_path):
+    file = settings_file(tmp_path / "settings.yaml", "image.feature", "observation.images.front")
+    _, output, _ = run(RECORDED / "v21_image", f"--task said --config {file} --max-gap 1")
+    assert "count for nothing" not in output
+
+
+def test_all_settings_of_one_import_only_are_tried_here():
+    assert tuple(BAG_SETTINGS) == ONLY_BAGS

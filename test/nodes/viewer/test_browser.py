@@ -6,6 +6,7 @@ The tests share one launch and one page, in this order; the last one kills the c
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 from pathlib import Path
@@ -187,6 +188,37 @@ def test_a_recording_is_made_from_the_page(planning, folder):
     (recording,) = set(folder.glob("recordings/*")) - before
     assert list(recording.glob("*.mcap"))
     planning.show("Goals")
+
+
+def test_the_scene_in_space_shows_the_robot_where_it_is(planning, heard):
+    page, switch = planning.page, planning.page.get_by_label("3-D scene")
+    page.set_viewport_size({"width": 640, "height": 480})  # a processor draws it
+
+    def names():
+        return set(page.evaluate("Object.keys(window.__viserSceneTree.getState())"))
+
+    def place():
+        return page.evaluate("window.__viserMutable.nodePoseData['/robot'].position")[:2]
+
+    def moved(since):
+        return math.dist(place(), since) > 0.1
+
+    def is_near():
+        position = heard["odom"][-1].pose.pose.position
+        return math.dist(place(), (position.x, position.y)) < 0.15
+
+    switch.check()
+    parts = {"/ground", "/robot/body", "/plan/0"}
+    planning.until(lambda: parts <= names(), f"{parts} in the scene")
+    page.locator(".wm-stage").wait_for(state="hidden")
+    first = place()
+    planning.press("New goal")
+    planning.until(lambda: moved(first), "a robot that moves in the scene", 30.0)
+    planning.until(is_near, "a robot where the odometry says")
+    switch.uncheck()
+    page.locator(".wm-stage").wait_for(state="visible")
+    planning.until(lambda: not parts & names(), "an empty scene")
+    page.set_viewport_size({"width": 1280, "height": 800})
 
 
 def test_nothing_went_wrong_in_the_browser(planning):

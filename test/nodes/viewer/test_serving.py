@@ -1,4 +1,4 @@
-"""Where the page is served, and what is said when it cannot be; recordings that cannot be made."""
+"""Where the page is served, and what is said when it cannot be."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import sys
 
 import pytest
 
-from wm_mpc.nodes.viewer.commands import CommandError
-from wm_mpc.nodes.viewer.recording import Recorder
 from wm_mpc.nodes.viewer.serving import ServingError, free_port, is_foreign, served
 
 HOST = "127.0.0.1"
@@ -110,14 +108,3 @@ def test_only_our_own_page_may_connect():
         assert answer(port, "Host: evil.example") == b"403"
         assert answer(port, f"Host: {HOST}:{port}", own, *upgrade) == b"101"
         assert answer(port, f"Host: {HOST}:{port}", foreign, *upgrade) == b"403"
-
-
-def test_a_directory_that_cannot_be_made_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(CommandError, match=r"file.*cannot be made"):
-        Recorder(str(tmp_path / "file" / "x"), ["/odom"]).start()
-
-
-def test_there_is_nothing_to_stop_before_a_recording():
-    with pytest.raises(CommandError, match="no recording"):
-        Recorder("x", []).stop()

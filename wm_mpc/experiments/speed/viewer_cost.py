@@ -2,7 +2,7 @@
 
 One launch of simulation, controller and viewer runs all the time. A browser without a window opens
 the page and closes it again, in turns with stretches that have none, so that whatever else happens
-on the machine happens to both. `python -m wm_mpc.experiments.speed.viewer_cost --help`.
+on the machine happens to all. `python -m wm_mpc.experiments.speed.viewer_cost --help`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -25,6 +24,7 @@ import numpy as np
 
 from wm_mpc.arguments import positive
 from wm_mpc.atomic import write
+from wm_mpc.experiments.speed.browser import BROWSERS, check, opened, show_scene, spent
 from wm_mpc.experiments.speed.measuring import StolenTime
 from wm_mpc.experiments.success.through_ros import (
     LaunchError,
@@ -35,15 +35,18 @@ from wm_mpc.experiments.success.through_ros import (
     ros_environment,
 )
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-WANTED = {"p50": 1.05, "p99": 1.10}  # with a browser, in terms of without
+WITHOUT, PAGE, SCENE = "no browser", "the page", "3-D scene"
+WANTED = {"p50": 1.05, "p99": 1.10}  # with the page, in terms of without
 _SETTLE = 8.0  # s from the start of the browser, or its end, that do not count
 _START_UP = 90.0  # s for the launch
-_TICK = os.sysconf("SC_CLK_TCK")
+_RESAMPLED = 2000  # times, for an interval
+_CERTAINTY = (2.5, 97.5)  # percentiles
+
+Trips = Mapping[str, Sequence[Sequence[float]]]
 
 
 def measure(
-    task: str, browser: str, flags: Sequence[str], seconds: float, pairs: int
+    task: str, browser: str, flags: Sequence[str], seconds: float, rounds: int, *, scene: bool
 ) -> dict[str, Any]:
     """Measure with a browser and without, in turns.
 
@@ -52,7 +55,8 @@ def measure(
         browser: Program of the browser, of Chromium's family.
         flags: Further arguments of the browser.
         seconds: That each stretch counts, s.
-        pairs: Number of stretches of each kind.
+        rounds: Number of stretches of each kind.
+        scene: Measure stretches in which the browser shows the 3-D scene, too.
 
     Returns:
         Times (ms), their ratios, and the processor time of each process, in cores.
@@ -60,8 +64,9 @@ def measure(
     Raises:
         LaunchError: Nodes or browser could not be run.
     """
-    trips: dict[bool, list[float]] = {False: [], True: []}
-    shares: dict[bool, list[dict[str, float]]] = {False: [], True: []}
+    kinds = (WITHOUT, PAGE, SCENE) if scene else (WITHOUT, PAGE)
+    trips: dict[str, list[list[float]]] = {kind: [] for kind in kinds}
+    shares: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     stolen = StolenTime()
     with (
         free_domain() as domain,
@@ -72,52 +77,81 @@ def measure(
     ):
         if listener.next(_START_UP) is None:
             raise LaunchError("no plan came")
-        for number in range(pairs):
-            # Each kind comes first as often as second.
-            for is_watched in (False, True) if number % 2 == 0 else (True, False):
-                with _opened(browser, flags, address) if is_watched else _nobody() as profile:
+        for number in range(rounds):
+            first = number % len(kinds)  # each kind comes first in turn
+            for kind in kinds[first:] + kinds[:first]:
+                with _nobody() if kind == WITHOUT else opened(browser, flags, address) as profile:
+                    if kind == SCENE:
+                        assert profile is not None
+                        show_scene(profile)
                     _take(listener, _SETTLE)
-                    before, began = _spent(nodes, profile), time.monotonic()
-                    trips[is_watched] += _take(listener, seconds)
+                    before, began = spent(nodes, profile), time.monotonic()
+                    trips[kind].append(_take(listener, seconds))
                     took = time.monotonic() - began
-                    after = _spent(nodes, profile)
-                    shares[is_watched].append(
+                    after = spent(nodes, profile)
+                    shares[kind].append(
                         {name: (after[name] - before.get(name, 0.0)) / took for name in after}
                     )
+                check(nodes)
     return {
         "task": task,
         "flags": list(flags),
+        "seconds": seconds,
+        "rounds": rounds,
         "stolen_percent": stolen.percent(),
         **summary(trips),
-        "cores": {_word(key): _mean(rows) for key, rows in shares.items()},
+        "cores": {kind: _mean(rows) for kind, rows in shares.items()},
     }
 
 
-def summary(trips: Mapping[bool, Sequence[float]]) -> dict[str, Any]:
+def summary(trips: Trips) -> dict[str, Any]:
     """Compare the times with a browser to those without.
 
     Args:
-        trips: Times (ms), by whether a browser was open.
+        trips: Times (ms) of each stretch, by kind; stretches of the same index belong together.
 
     Returns:
-        Percentiles of both, and the ratio of each percentile.
+        Percentiles of each kind; for each kind with a browser the ratio of each percentile, and an
+        interval that holds it with 95 % certainty, from rounds drawn again and again.
 
     Raises:
-        LaunchError: One of them has no times.
+        LaunchError: A stretch has no times.
     """
-    for is_watched, times in trips.items():
-        if not times:
-            raise LaunchError(f"no plan came {_word(is_watched)} a browser")
+    for kind, stretches in trips.items():
+        if not all(stretches):
+            raise LaunchError(f"no plan came in a stretch with {kind}")
     found = {
-        _word(key): {
-            "plans": len(times),
-            "p50": float(np.percentile(times, 50)),
-            "p99": float(np.percentile(times, 99)),
-        }
-        for key, times in trips.items()
+        kind: {"plans": sum(map(len, stretches)), **_percentiles(stretches)}
+        for kind, stretches in trips.items()
     }
-    ratios = {name: found["with"][name] / found["without"][name] for name in WANTED}
-    return {"image_to_plan_ms": found, "ratio": ratios}
+    return {
+        "image_to_plan_ms": found,
+        "ratio": {kind: _ratios(trips, kind) for kind in trips if kind != WITHOUT},
+    }
+
+
+def _ratios(trips: Trips, kind: str) -> dict[str, dict[str, float]]:
+    rng = np.random.default_rng(0)
+    rounds = len(trips[kind])
+    draws = [range(rounds), *rng.integers(rounds, size=(_RESAMPLED, rounds)).tolist()]
+    drawn = [
+        (
+            _percentiles([trips[kind][each] for each in draw]),
+            _percentiles([trips[WITHOUT][each] for each in draw]),
+        )
+        for draw in draws
+    ]
+    found = {}
+    for name in WANTED:
+        ratios = [ours[name] / theirs[name] for ours, theirs in drawn]
+        low, high = np.percentile(ratios[1:], _CERTAINTY)
+        found[name] = {"ratio": ratios[0], "low": float(low), "high": float(high)}
+    return found
+
+
+def _percentiles(stretches: Sequence[Sequence[float]]) -> dict[str, float]:
+    times = np.concatenate([np.asarray(each) for each in stretches])
+    return {name: float(np.percentile(times, float(name[1:]))) for name in WANTED}
 
 
 def report(measured: Mapping[str, Any]) -> str:
@@ -126,23 +160,25 @@ def report(measured: Mapping[str, Any]) -> str:
     Args:
         measured: What `measure` returned.
     """
-    lines = [f"{measured['task']}: image to plan (ms), {measured['stolen_percent']:.1f} % stolen"]
-    for name, row in measured["image_to_plan_ms"].items():
+    lines = [
+        f"{measured['task']}: image to plan (ms), {measured['rounds']} stretches of "
+        f"{measured['seconds']:g} s each, {measured['stolen_percent']:.1f} % stolen"
+    ]
+    for kind, row in measured["image_to_plan_ms"].items():
         lines.append(
-            f"  {name:8} a browser  p50 {row['p50']:7.2f}  p99 {row['p99']:7.2f}"
-            f"  ({row['plans']} plans)"
+            f"  {kind:10}  p50 {row['p50']:7.2f}  p99 {row['p99']:7.2f}  ({row['plans']} plans)"
         )
-    for name, ratio in measured["ratio"].items():
-        verdict = "holds" if ratio <= WANTED[name] else "does not hold"
-        lines.append(f"  {name} x {ratio:.3f}; at most x {WANTED[name]:.2f} is wanted: {verdict}")
-    for name, row in measured["cores"].items():
+    for kind, rows in measured["ratio"].items():
+        for name, row in rows.items():
+            line = f"  {kind}: {name} x {row['ratio']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+            if kind == PAGE:
+                verdict = "holds" if row["ratio"] <= WANTED[name] else "does not hold"
+                line += f"; at most x {WANTED[name]:.2f} is wanted: {verdict}"
+            lines.append(line)
+    for kind, row in measured["cores"].items():
         used = ", ".join(f"{process} {cores:.3f}" for process, cores in sorted(row.items()))
-        lines.append(f"  cores {name} a browser: {used}")
+        lines.append(f"  cores, {kind}: {used}")
     return "\n".join(lines)
-
-
-def _word(is_watched: bool) -> str:
-    return "with" if is_watched else "without"
 
 
 def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -188,55 +224,8 @@ def _launched(
 
 
 @contextlib.contextmanager
-def _opened(browser: str, flags: Sequence[str], address: str) -> Iterator[str]:
-    """A browser that shows the page. Its profile's folder, which names all its processes."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        process = subprocess.Popen(
-            [browser, "--headless=new", "--remote-debugging-port=0", "--window-size=1280,800",
-             f"--user-data-dir={profile}", "--no-first-run", "--disable-component-update",
-             *(["--no-sandbox"] if os.geteuid() == 0 else []), *flags, address],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            yield profile
-            if process.poll() is not None:
-                raise LaunchError(f"{browser} ended with code {process.returncode}")
-        finally:
-            process.terminate()
-            process.wait(15.0)
-
-
-@contextlib.contextmanager
 def _nobody() -> Iterator[None]:
     yield None
-
-
-def _spent(nodes: Mapping[str, int], profile: str | None) -> dict[str, float]:
-    """Processor time so far (s) of the nodes and of the browser's processes, by kind."""
-    spent: dict[str, float] = {}
-    for name, pid in nodes.items():
-        spent[name] = _seconds(Path("/proc", str(pid)))
-    if profile is None:
-        return spent
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_text(errors="replace")
-        except OSError:
-            continue  # it has just ended
-        if f"--user-data-dir={profile}" in words:
-            kind = re.search(r"--type=([\w-]+)", words)
-            service = re.search(r"--utility-sub-type=(\w+)", words)
-            name = f"browser {service[1] if service else kind[1] if kind else 'main'}"
-            spent[name] = spent.get(name, 0.0) + _seconds(process)
-    return spent
-
-
-def _seconds(process: Path) -> float:
-    try:
-        fields = (process / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / _TICK
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -250,7 +239,8 @@ def main(args: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--task", default="push_t", help="task of the simulation; default: push_t")
     add("--seconds", type=positive, default=20, help="length of each stretch, s; default: 20")
-    add("--pairs", type=positive, default=4, help="stretches of each kind; default: 4")
+    add("--rounds", type=positive, default=4, help="stretches of each kind; default: 4")
+    add("--scene", action="store_true", help="measure the page's 3-D scene, too")
     add("--browser", help=f"its program; default: the first of {', '.join(BROWSERS)}")
     add(
         "--flag",
@@ -265,7 +255,10 @@ def main(args: Sequence[str] | None = None) -> int:
     if browser is None:
         parser.error(f"no browser is installed; accepted: {', '.join(BROWSERS)}, or --browser")
     try:
-        measured = measure(options.task, browser, options.flag, options.seconds, options.pairs)
+        measured = measure(
+            options.task, browser, options.flag, options.seconds, options.rounds,
+            scene=options.scene,
+        )  # fmt: skip
     except LaunchError as error:
         print(f"viewer_cost: {error}", file=sys.stderr)
         return 1

@@ -85,8 +85,8 @@ class RefusedGoals:
 class GoalInputs:
     """Keeps the newest goal image and state, whatever quality of service they are published with.
 
-    image, state: the newest messages that can be read; None before the first. number: counts
-    different ones.
+    image, state: the newest messages that can be read; None before the first. A state that belongs
+    to the picture before is None, too. number: counts different ones.
     """
 
     def __init__(
@@ -114,6 +114,7 @@ class GoalInputs:
         self.state: Any | None = None
         self.number = 0
         self._state_is_of_before = False  # a state was refused since the last image
+        self._came = {"image": 0, "state": 0}  # ns, monotonic
         self._times: deque[float] = deque(maxlen=3)  # s, monotonic, of images
         self._heard: deque[tuple[str, int]] = deque(maxlen=20)  # what, and when sent (ns)
         # Of several subscriptions to a topic, some do not fit a publisher; that is as it should be.
@@ -135,10 +136,13 @@ class GoalInputs:
             is_new = self.image is None or not same_picture(self.image, message)
             if is_new and not self._is_readable("goal/image", message, None):
                 return
+            now = time.monotonic_ns()
             with self._lock:
-                if is_new and self._state_is_of_before:
+                if is_new and (self._state_is_of_before or self._is_of_before(message, now)):
                     self.state = None
                     self._state_is_of_before = False
+                if is_new:
+                    self._came["image"] = now
                 self.image = message
                 self._times.append(time.monotonic())
                 self.number += is_new
@@ -154,9 +158,20 @@ class GoalInputs:
                 return
             with self._lock:
                 before, self.state = self.state, message
+                self._came["state"] = time.monotonic_ns()
                 self._state_is_of_before = False
                 self.number += before is None or not self._same_state(before, message)
         self._refused.accept()
+
+    def _is_of_before(self, image: Any, now: int) -> bool:
+        """Whether the state that is kept belongs to the picture before a new one: it is nearer to
+        that in time. now: when the new one came (ns, monotonic)."""
+        if self.image is None or self.state is None:
+            return False
+        stamps = [to_nanoseconds(m.header.stamp) for m in (self.image, self.state, image)]
+        came = self._came["image"], self._came["state"], now
+        before, state, new = stamps if all(stamps) else came
+        return abs(state - before) < abs(state - new)
 
     def _is_readable(self, topic: str, image: Any | None, state: Any | None) -> bool:
         try:

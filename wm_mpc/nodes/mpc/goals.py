@@ -228,7 +228,12 @@ class Goals:
         current = self._queue.current
         distance = math.nan if current is None else current.distance
         told = "not known" if math.isnan(distance) else f"{distance:.2f}"
-        return {"goal": self.summary(), "goal distance (model steps)": told}
+        has_state = current is not None and current.content.state is not None
+        return {
+            "goal": self.summary(),
+            "goal distance (model steps)": told,
+            "goal state": "known" if has_state else "not known",
+        }
 
     def publish(self) -> None:
         """Say of all goals what became of them."""

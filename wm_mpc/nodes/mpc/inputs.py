@@ -19,25 +19,22 @@ from wm_mpc.control.frozen_camera import FrozenCamera
 from wm_mpc.control.observation_check import ObservationCheck
 from wm_mpc.control.observing import AWAY_WARN, Ahead, ClockWatch, Finding
 from wm_mpc.control.state_history import StateAt
+from wm_mpc.control.waits import Waits
+from wm_mpc.messages.frame_looks import FrameLooks
 from wm_mpc.messages.picture_looks import PictureLooks
-from wm_mpc.nodes.mpc.goal_inputs import GoalInputs, RefusedGoals, check_goal_state
+from wm_mpc.nodes.mpc.goal_inputs import GoalInputs, RefusedGoals
+from wm_mpc.nodes.mpc.reader import Reader
 from wm_mpc.nodes.mpc.states import STATE_TYPES, States, sources_of
 from wm_mpc.ros import qos
 from wm_mpc.ros.dropped import Dropped
 from wm_mpc.ros.executors import UrgentCallbackGroup
-from wm_mpc.ros.messages import (
-    MessageError,
-    compressed_to_rgb,
-    image_to_rgb,
-    joint_states_to_state,
-    odometry_to_state,
-)
-from wm_mpc.ros.timing import to_nanoseconds, trip_seconds
+from wm_mpc.ros.timing import from_seconds, to_nanoseconds, trip_seconds
 from wm_mpc.ros.topics import image_topic
 from wm_mpc.spec import RobotSpec
 
 _STATE_WAIT = 0.01  # s to wait for the state that belongs to an image
 _LONGER = 0.25  # control periods to wait for it, where there is none near
+_WAITING_IMAGES, _WAITING_STATES = 20, 200  # more messages than can wait to be read
 
 
 def _nothing() -> None:
@@ -69,7 +66,7 @@ class Snapshot:
     goal_is_repeated: bool = False
 
 
-class Inputs:
+class Inputs(Reader):
     """Subscriptions of the node `mpc`. Callbacks store, `snapshot` reads; thread-safe. Between
     `end` and `begin`, images and states are dropped as they come. Goals are kept."""
 
@@ -86,12 +83,13 @@ class Inputs:
     ) -> None:
         """on_image, on_wait: see `begin`, which need not be called where they are given. dropped:
         where messages that cannot be used are noted."""
-        self.spec = spec
+        super().__init__(spec)
         self._node = node
         self._dropped = Dropped() if dropped is None else dropped
         compressed = transport == "compressed"
         self._source = spec.state.source if state_type == "auto" else state_type
         self._names = "camera/image_raw", self._source  # of topics, until they are resolved
+        self._odometry = "odom"
         self._changed = threading.Condition()
         self._image_number = 0
         self._forget(on_image, on_wait)
@@ -111,7 +109,7 @@ class Inputs:
             refused=self.refused_goals,
         )
         heard = {
-            source: subscribe(STATE_TYPES[source], source, self._store_state, qos.STATES)
+            source: subscribe(STATE_TYPES[source], source, self._hear_state, qos.STATES)
             for source in sources_of(spec, self._source)
         }
         # Images last: when the first one comes, the goal and the state have had their chance.
@@ -119,11 +117,15 @@ class Inputs:
         self._subscriptions = [*self._goals.subscriptions, *heard.values(), camera]
         self._names = str(camera.topic_name), str(heard[self._source].topic_name)
         self._check = self._new_check()
+        if "odom" in heard:
+            self._odometry = str(heard["odom"].topic_name)
+            self._frames = FrameLooks(self._odometry)
 
     def _forget(self, on_image: Callable[[], None] | None, on_wait: Callable[[], None]) -> None:
         self._on_image, self._on_wait = on_image, on_wait
         self._camera = FrozenCamera(angles={"yaw", *self.spec.state.angles})
-        self._looks = PictureLooks()
+        self._looks, self._frames = PictureLooks(), FrameLooks(self._odometry)
+        self._image_waits, self._state_waits = Waits(_WAITING_IMAGES), Waits(_WAITING_STATES)
         self._clock = ClockWatch()
         self._image: Arrival | None = None
         self._ahead = Ahead()
@@ -177,31 +179,49 @@ class Inputs:
     def _store_image(self, message: Any, info: Mapping[str, Any]) -> None:
         """info: what the middleware knows of the message; rclpy gives it to callbacks that take
         two arguments."""
-        trip = trip_seconds(info.get("source_timestamp", 0), time.time_ns())
+        sent, read = info.get("source_timestamp", 0), time.time_ns()
+        trip = trip_seconds(sent, read)
         with self._changed:
             on_image, camera, looks = self._on_image, self._camera, self._looks
         if on_image is None:
             return
         camera.see(message)
         with self._changed:
+            waited = self._image_waits.see("camera", sent, read)
             received, now = time.monotonic(), self._now()
             # Some drivers leave the stamp empty; then the time of arrival is the best there is.
-            stamp = to_nanoseconds(message.header.stamp) or now
+            stamp = to_nanoseconds(message.header.stamp) or now - from_seconds(waited)
             self._ahead.add(stamp, now)
             self._image = Arrival(message, stamp, received, trip)
             self._image_number += 1
         on_image()
+        self._look(looks, "pictures", message, received)
+
+    def _look(self, looks: Any, kind: str, message: Any, moment: float) -> None:
+        """Say what is new about a stream whose messages do not belong together. kind: of the
+        warning."""
         for remark in looks.see(message):
             self._warn(remark)
         if mixed := looks.mixed():
-            self._check.warnings.see("pictures", mixed, received)
+            self._check.warnings.see(kind, mixed, moment)
 
-    def _store_state(self, message: Any) -> None:
+    def _hear_state(self, message: Any, info: Mapping[str, Any]) -> None:
+        """info: see `_store_image`."""
+        publisher = tuple(getattr(message, "name", ()))
+        with self._changed:
+            sent = info.get("source_timestamp", 0)
+            waited = self._state_waits.see(publisher, sent, time.time_ns())
+        self._store_state(message, waited)
+
+    def _store_state(self, message: Any, waited: float = 0.0) -> None:
+        """waited: s, for which the message was there already."""
         with self._changed:
             if self._on_image is None:
                 return
-            received, now = time.monotonic(), self._now()
-            stamp = to_nanoseconds(message.header.stamp) or now
+            received, now = time.monotonic() - waited, self._now()
+            stamp = to_nanoseconds(message.header.stamp) or now - from_seconds(waited)
+            if isinstance(message, Odometry):
+                self._look(self._frames, "frames", message, received)
             if reason := self._states.add(message, stamp, now, received):
                 self._dropped.note(self._names[1], reason)
             self._changed.notify_all()
@@ -295,25 +315,6 @@ class Inputs:
         with self._changed:
             return self._states.newest_pose() if self._source == "odom" else None
 
-    def image_array(self, message: Any) -> np.ndarray:
-        """uint8 (height, width, 3) rgb of the model's size. Raises MessageError."""
-        if isinstance(message, CompressedImage):
-            return compressed_to_rgb(message, self.spec.image)
-        return image_to_rgb(message, self.spec.image)
-
-    def state_array(self, message: Any) -> np.ndarray:
-        """float32 (state size,), of one message that tells it whole. Raises MessageError."""
-        if isinstance(message, Odometry):
-            return odometry_to_state(message, self.spec.state)
-        return joint_states_to_state(message, self.spec.state)
-
-    def same_state(self, first: Any, second: Any) -> bool:
-        """Whether two messages tell one and the same state, whatever their stamps."""
-        try:
-            return bool(np.array_equal(self.state_array(first), self.state_array(second)))
-        except MessageError:
-            return False
-
     def state_positions(self, state: np.ndarray) -> dict[str, float]:
         """Of a measured state (state size,): the positions that it has (rad or m), by name."""
         with self._changed:
@@ -325,25 +326,7 @@ class Inputs:
         with self._changed:
             return self._states.positions(time.monotonic() - longest)
 
-    def goal_arrays(self, image: Any, state: Any | None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Of messages: goal image, and state (None when unknown). Raises MessageError."""
-        try:
-            return self.image_array(image), None if state is None else self._goal_state(state)
-        except MessageError as error:
-            raise MessageError(f"goal {error}") from None
-
-    def check_goal(self, image: Any | None, state: Any | None) -> None:
-        """Of messages, each None where there is none. Raises MessageError for what cannot be
-        read."""
-        try:
-            if image is not None:
-                self.image_array(image)
-            if state is not None:
-                self._goal_state(state)
-        except MessageError as error:
-            raise MessageError(f"goal {error}") from None
-
-    def _goal_state(self, message: Any) -> np.ndarray:
-        values = self.state_array(message)
-        check_goal_state(values, self.spec.state.names)
-        return values
+    def measured_places(self, longest: float) -> dict[str, tuple[int, float]]:
+        """`measured_positions`, each with the stamp of its message (ns)."""
+        with self._changed:
+            return self._states.places(time.monotonic() - longest)

@@ -54,7 +54,7 @@ class Mpc(ManagedNode):
         super().__init__("mpc", **options)
         self._session: Session | None = None
         self._endpoints: Endpoints | None = None
-        self._settings = declare(self, MpcSettings, is_active=lambda: self._session is not None)
+        self._settings = declare(self, MpcSettings, is_active=self._is_active)
         self._model: WorldModel | None = None
         self._robot: RobotSpec | None = None  # as its checkpoint has it: without our limits
         self._checkpoint: Path | None = None
@@ -102,6 +102,10 @@ class Mpc(ManagedNode):
             if self.state == "inactive":
                 self.trigger_activate()
 
+    def _is_active(self) -> bool:
+        """Whether it is active, or about to be: what can be set only while it is not is fixed."""
+        return self._session is not None or self.state == "activating"
+
     def _plan_once(self) -> None:
         session, settings = self._session, self._settings.values()
         if session is not self._planned:
@@ -110,7 +114,7 @@ class Mpc(ManagedNode):
         if session is None:
             self._wake.wait(0.05)
             self._wake.clear()
-        elif session.wait_until_due(settings.rate):
+        elif session.wait_until_due(settings):
             session.step(self._settings.values())  # set meanwhile, they count for this plan
 
     def _on_loop_error(self, error: Exception) -> None:
@@ -253,11 +257,14 @@ class Mpc(ManagedNode):
             response.success, response.message = await self._reloader.reload()
         return response
 
-    def _exchange(self, path: Path, model: WorldModel) -> None:
-        """Use another world model of the same robot. Raises CheckpointError when it is not."""
+    def _exchange(self, path: Path, model: WorldModel, configuration: int) -> None:
+        """Use another world model of the same robot. Raises CheckpointError when it is not.
+        configuration: see `Reloader`."""
         with self.transitions:
             if self._robot is None:
                 raise CheckpointError("the node is not configured")
+            if configuration != self._reloader.configuration:
+                raise CheckpointError(f"the node was configured again while {path} was loaded")
             if not model.spec.is_same_robot(self._robot):
                 raise CheckpointError(f"{path} is of another robot; deactivate and configure")
             settings = self._settings.values()

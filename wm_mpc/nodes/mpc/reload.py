@@ -35,6 +35,9 @@ class Reloader:
 
     load: makes a world model ready for use. exchange: puts it in the place of the old one. Both
     are called in the thread of the reloader and raise CheckpointError to keep the old model.
+
+    configuration: counts how often the node was configured. `exchange` gets the number of the time
+    when the request came.
     """
 
     def __init__(
@@ -42,13 +45,14 @@ class Reloader:
         node: Any,
         settings: Parameters[MpcSettings],
         load: Load,
-        exchange: Callable[[Path, WorldModel], None],
+        exchange: Callable[[Path, WorldModel, int], None],
     ) -> None:
         self._node, self._settings = node, settings
         self._load, self._exchange = load, exchange
         self._thread = ThreadPoolExecutor(1, "reload", _use_one_core)
         self._announced: str | None = None
         self._tried: tuple[object, ...] | None = None  # the announced file, whatever came of it
+        self.configuration = 0
         self.outcome = "none"  # of the last attempt, for people
         node.create_subscription(String, "learner/checkpoint", self._on_announced, qos.LATCHED)
         settings.on_change(lambda _: self.follow())
@@ -67,7 +71,8 @@ class Reloader:
         future = Future(executor=self._node.executor)
         # Without a callback of its own, a future that is done does not wake the executor.
         future.add_done_callback(lambda _: None)
-        self._submit(lambda: future.set_result(self._attempt(self._wanted)))
+        number = self.configuration
+        self._submit(lambda: future.set_result(self._attempt(self._wanted, number)))
         return future
 
     def follow(self, *, again: bool = False) -> None:
@@ -77,30 +82,32 @@ class Reloader:
         """
         if again:
             self._tried = None
+            self.configuration += 1
         if self._settings.values().auto_reload and self._announced is not None:
-            self._submit(self._follow)
+            number = self.configuration
+            self._submit(lambda: self._follow(number))
 
     def _on_announced(self, message: String) -> None:
         self._announced = message.data
         self.follow()
 
-    def _follow(self) -> None:
+    def _follow(self, number: int) -> None:
         announced = self._announced
         if announced is not None and self._tried != _identity(announced):
-            self._attempt(lambda: announced_checkpoint(announced))
+            self._attempt(lambda: announced_checkpoint(announced), number)
 
     def _wanted(self) -> Path:
         if self._announced is not None:
             return announced_checkpoint(self._announced)
         return resolve_checkpoint(self._settings.values().checkpoint)
 
-    def _attempt(self, locate: Callable[[], Path]) -> tuple[bool, str]:
-        if self._announced is not None:
+    def _attempt(self, locate: Callable[[], Path], number: int) -> tuple[bool, str]:
+        if self._announced is not None and number == self.configuration:
             self._tried = _identity(self._announced)
         logger = self._node.get_logger()
         try:
             path = locate()
-            self._exchange(path, self._load(path, self._settings.values()))
+            self._exchange(path, self._load(path, self._settings.values()), number)
         except Exception as error:  # a fault of ours, too, must leave the old model in place
             reason = str(error) if isinstance(error, CheckpointError) else repr(error)
             self.outcome = f"kept the old world model: {reason}"

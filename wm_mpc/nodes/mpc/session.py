@@ -5,105 +5,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from wm_mpc.codes import HoldCode, StatusCode, WarningCode
-from wm_mpc.control.goals import Goal
-from wm_mpc.control.holds import HoldError
 from wm_mpc.control.loop import ControlLoop, Hold, Send, SendAgain
-from wm_mpc.control.schedule import PlanSchedule
+from wm_mpc.control.schedule import PlanSchedule, StandingClock
 from wm_mpc.control.settings import ControlSettings
-from wm_mpc.messages.errors import MessageError
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc.endpoints import Endpoints
 from wm_mpc.nodes.mpc.goals import Goals
-from wm_mpc.nodes.mpc.inputs import Inputs, Snapshot
 from wm_mpc.nodes.mpc.parameters import MpcSettings
 from wm_mpc.nodes.mpc.statistics import Statistics
+from wm_mpc.nodes.mpc.world import NodeObservation, NodeWorld
 from wm_mpc.ros.handover import Handover
 from wm_mpc.ros.interpreter import undisturbed
 from wm_mpc.ros.status import ERROR, OK, WARN
-from wm_mpc.ros.timing import StageClock, from_seconds
+from wm_mpc.ros.timing import from_seconds
 from wm_mpc.units import SECOND
 
 Report = Callable[..., None]
-_PRESENT = 0.2  # s, for which a robot's state tells where it is now
-_MOMENT = 0.05  # s, for which it tells where a robot is that moves
-
-
-class _Observation:
-    """A snapshot of the inputs as the control loop wants it; see `control.loop.Observation`."""
-
-    def __init__(self, inputs: Inputs, snapshot: Snapshot) -> None:
-        assert snapshot.image is not None
-        self._inputs, self._snapshot, self._image = inputs, snapshot, snapshot.image
-        self.stamp = snapshot.image.stamp
-        self.clock = StageClock(snapshot.image.received, snapshot.image.trip)
-        self.lap = self.clock.lap
-
-    def image(self) -> np.ndarray:
-        with _readable():
-            return self._inputs.image_array(self._image.message)
-
-    def state(self) -> np.ndarray:
-        if not self._inputs.needs_state:
-            return np.zeros(0, np.float32)
-        assert self._snapshot.state is not None
-        return self._snapshot.state.values
-
-
-class _World:
-    """The node's topics as the control loop wants them; see `control.loop.World`."""
-
-    def __init__(
-        self, node: Any, inputs: Inputs, goals: Goals, rivals: Any, *, lockstep: bool
-    ) -> None:
-        self._node, self._inputs, self._goals, self._rivals = node, inputs, goals, rivals
-        self._lockstep = lockstep
-        self.positions = inputs.state_positions
-
-    def now(self) -> int:
-        return int(self._node.get_clock().now().nanoseconds)
-
-    def has_rival(self) -> bool:
-        return bool(self._rivals.is_there)
-
-    def observe(self, settings: ControlSettings) -> _Observation:
-        inputs, lockstep, timeout = self._inputs, self._lockstep, settings.observation_timeout
-        snapshot = inputs.snapshot(wait_for_state=1.0 if lockstep else 0.01, always_wait=lockstep)
-        found = inputs.why_unusable(snapshot, timeout, lockstep=lockstep)
-        if found.hold:
-            raise HoldError(found.code or HoldCode.FAULT, found.hold, is_fault=found.is_fault)
-        # Half a period less, so that the picture of that moment is the last to count.
-        patience = max(0.5 * timeout, timeout - 0.5 * inputs.spec.control_period)
-        if not lockstep and (frozen := inputs.repeats_image(patience)):
-            reason = f"the camera has repeated one image for {frozen:.1f} s, but the robot moves"
-            raise HoldError(HoldCode.FROZEN_IMAGE, reason, is_fault=True)
-        with _readable():
-            self._goals.take(snapshot)
-        return _Observation(inputs, snapshot)
-
-    def goal(self) -> Goal | None:
-        return self._goals.current
-
-    def why_no_goal(self) -> str:
-        return self._goals.why_none()
-
-    def goal_arrays(self, goal: Goal) -> tuple[np.ndarray, np.ndarray | None]:
-        with _readable():
-            return self._inputs.goal_arrays(goal.content.image, goal.content.state)
-
-    def measured(self) -> dict[str, float]:
-        return self._inputs.measured_positions(_PRESENT)
-
-    def newest(self) -> dict[str, float]:
-        """Positions by name that were measured within the last moment."""
-        return self._inputs.measured_positions(_MOMENT)
 
 
 class Session:
@@ -130,7 +55,9 @@ class Session:
         self._plans, self._pictures = endpoints.plans, endpoints.pictures
         self._inputs = statistics.inputs = endpoints.inputs
         self._handover = Handover(wake)
-        self._world = _World(node, self._inputs, goals, self._plans.rivals, lockstep=self._lockstep)
+        self._world = NodeWorld(
+            node, self._inputs, goals, self._plans.rivals, lockstep=self._lockstep
+        )
         self._loop = ControlLoop(
             model,
             settings.seed,
@@ -140,8 +67,10 @@ class Session:
         )
         statistics.trust = self._loop.trust
         self._loop.usual = statistics.latency.summary().p50
-        self._schedule = PlanSchedule()
-        self._plans.begin()
+        self._schedule, self._standing = PlanSchedule(), StandingClock()
+        self._stepped = 0.0  # s, monotonic
+        self._settings: MpcSettings = settings  # of the last step
+        self._plans.begin(self._watch if model.spec.rest_is_measured else None)
         self._pictures.use(model)
         self._used_image = self._inputs.image_number
         self._inputs.begin(self._on_image, self._handover.over)
@@ -183,6 +112,17 @@ class Session:
             if not self._closed and not self._lockstep:
                 self._loop.stop(*self._stand_still(decided))
 
+    def _watch(self) -> None:
+        """Once in each control period, whatever is being planned: hold a robot moved by positions
+        that stays too far behind its plan."""
+        with undisturbed(), self._lock:
+            if self._closed or self._lockstep:
+                return
+            hold = self._loop.why_behind(self._world.now(), self._world.places(), self._settings)
+            if hold is not None:
+                self._loop.stop(*self._stand_still(self._world.now()), hold)
+                self._report_hold(hold)
+
     def use(self, model: WorldModel, seed: int) -> None:
         """Plan with another world model of the same robot from the next plan on."""
         with self._lock:
@@ -200,24 +140,36 @@ class Session:
 
     # ---------------------------------------------------------------------- the planning thread
 
-    def wait_until_due(self, rate: float) -> bool:
-        """Whether it is time for `step`; if it is not, it may be after a little sleep. rate: plans
-        per second."""
-        due, remaining = self._is_due(rate)
+    def wait_until_due(self, settings: ControlSettings) -> bool:
+        """Whether it is time for `step`; if it is not, it may be after a little sleep."""
+        due, remaining = self._is_due(settings)
         if due:
             return True
         self._plans.rivals.listen()
         self._handover.sleep(min(remaining, 0.02))
-        return self._is_due(rate)[0]
+        return self._is_due(settings)[0]
 
-    def _is_due(self, rate: float) -> tuple[bool, float]:
+    def _is_due(self, settings: ControlSettings) -> tuple[bool, float]:
         """And how long (s) it will not be, unless an image comes."""
         is_new = self._inputs.image_number != self._used_image
         if self._lockstep:
             return is_new, 0.05
-        period, now = from_seconds(1.0 / rate), self._world.now()
+        period, now = from_seconds(1.0 / settings.rate), self._world.now()
+        if self._why_standing(settings):  # its time would never come
+            remaining = self._stepped + 1.0 / settings.rate - time.monotonic()
+            return remaining <= 0.0, max(remaining, 0.005)
         due = self._schedule.is_due(now, period, is_new=is_new)
         return due, self._schedule.remaining(now) / SECOND or 0.005
+
+    def _why_standing(self, settings: ControlSettings) -> str:
+        """What to say where the node's clock stands still; empty where it does not."""
+        stood = self._standing.stood(self._world.now(), time.monotonic())
+        if self._lockstep or stood <= max(settings.observation_timeout, 2.0 / settings.rate):
+            return ""
+        return (
+            "the clock of the node stands still (observation_timeout "
+            f"{settings.observation_timeout} s): is /clock published, or the simulation paused?"
+        )
 
     def step(self, settings: MpcSettings) -> None:
         """Make and send one plan, or hold."""
@@ -229,6 +181,10 @@ class Session:
             if (model := self._loop.begin()) is not None:
                 self._pictures.use(model)
             self._plans.use(settings, world.measured, world.newest)
+        self._settings, self._stepped = settings, time.monotonic()
+        if reason := self._why_standing(settings):
+            self._hold(Hold(HoldCode.CLOCK_STANDS, reason, is_fault=world.now() > 0))
+            return
         if not self._lockstep:
             period = from_seconds(1.0 / settings.rate)
             self._statistics.overruns += self._schedule.planned(world.now(), period)
@@ -252,7 +208,7 @@ class Session:
     def _send(self, plan: Send, settings: MpcSettings, *, is_new: bool) -> None:
         """is_new: an image that is planned from again says nothing of how long its plan took."""
         observation = plan.observation
-        assert isinstance(observation, _Observation)  # as `_World.observe` made it
+        assert isinstance(observation, NodeObservation)  # as `NodeWorld.observe` made it
         clock = observation.clock
         searched, encoded = plan.plan.plan_seconds, plan.plan.encode_seconds
         clock.lap_two("encode", "plan", encoded)
@@ -296,17 +252,11 @@ class Session:
             if self._closed:
                 return
             self._loop.stands(*self._stand_still(self._world.now()))
-            self._statistics.holds += 1
+        self._report_hold(hold)
+
+    def _report_hold(self, hold: Hold) -> None:
+        self._statistics.holds += 1
         nothing, reason = self._statistics.no_rest, hold.reason
         if nothing and nothing not in reason:
             reason = f"{reason}; nothing is sent: {nothing}"
         self._report(ERROR if hold.is_fault else WARN, hold.code, f"holding: {reason}")
-
-
-@contextlib.contextmanager
-def _readable() -> Iterator[None]:
-    """A message that cannot be read is a reason to hold."""
-    try:
-        yield
-    except MessageError as error:
-        raise HoldError(HoldCode.UNREADABLE, str(error), is_fault=True) from None

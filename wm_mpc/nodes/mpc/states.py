@@ -122,11 +122,15 @@ class States:
     def positions(self, since: float) -> dict[str, float]:
         """The newest position (m or rad) by name, of all joints and of the base (x, y, yaw), that
         came at `since` or later."""
-        found: dict[str, float] = {}
+        return {name: place for name, (_, place) in self.places(since).items()}
+
+    def places(self, since: float) -> dict[str, tuple[int, float]]:
+        """`positions`, each with its stamp (ns)."""
+        found: dict[str, tuple[int, float]] = {}
         recent = [entry for entry in self._newest.values() if entry[2] >= since]
         # By stamp: another node may send on what a joint's own driver has said before.
-        for message, _, _ in sorted(recent, key=lambda entry: entry[1]):
-            found.update(_positions(message))
+        for message, stamp, _ in sorted(recent, key=lambda entry: entry[1]):
+            found |= {name: (stamp, place) for name, place in _positions(message).items()}
         return found
 
     def watched_positions(self, since: float) -> dict[str, float]:

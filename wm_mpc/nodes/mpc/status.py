@@ -7,6 +7,7 @@ from typing import Any
 
 from wm_mpc.codes import HoldCode, Level, StatusCode, WarningCode
 from wm_mpc.messages.statuses import MpcStatus
+from wm_mpc.nodes.mpc.outputs.registry import OUTPUTS
 from wm_mpc.ros.callback_errors import CallbackErrors
 from wm_mpc.ros.connections import Connections
 from wm_mpc.ros.dropped import Dropped
@@ -28,7 +29,8 @@ class Status:
         errors: of the node's callbacks; the newest one makes the status an ERROR for a while.
         values: gives the values to publish beside the sentence.
         unused: gives the topics on which nothing is published at present.
-        complaints: gives what the checkpoint lacks, which makes an OK status a WARN.
+        complaints: gives what the checkpoint lacks, which makes an OK status a WARN. That a hold
+            does not stop the robot is part of every hold, too.
         dropped: messages that could not be used; the newest one makes an OK status a WARN for a
             while.
     """
@@ -68,8 +70,11 @@ class Status:
             message: For people.
             warnings: What the message warns of, for programs.
         """
-        if level == OK and (complaints := self._complaints()):
-            level, message = WARN, "; ".join([message, *complaints.values()])
+        complaints = self._complaints() if level == OK or isinstance(code, HoldCode) else {}
+        if level != OK:  # of a hold, what it does to the robot is all that counts
+            complaints = {c: text for c, text in complaints.items() if c is WarningCode.MOVING_REST}
+        if complaints:
+            level, message = max(level, WARN), "; ".join([message, *complaints.values()])
             warnings = [*warnings, *complaints]
         codes = level, code, frozenset(warnings)
         is_news = codes != (self._now[0], self._code, frozenset(self._warnings))
@@ -88,7 +93,7 @@ class Status:
 
     def look(self) -> None:
         """Look at who is on the node's topics. Not for the thread that plans."""
-        self._connections.look(self._unused(), _SINGLE)
+        self._connections.look(self._unused(), _SINGLE, OUTPUTS)
 
     def publish(self) -> None:
         """Send the status as it is now."""

@@ -25,6 +25,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.control.following import Following
 from wm_mpc.messages.progress_statuses import EpisodeStatus
+from wm_mpc.nodes.sim.driver import Driver
 from wm_mpc.nodes.sim.film import Film
 from wm_mpc.nodes.sim.inbox import PlanInbox
 from wm_mpc.nodes.sim.parameters import SimSettings, disturbed_task
@@ -80,6 +81,7 @@ class Sim(Node):
         self._inbox = PlanInbox(
             self._spec, self._clock_of_steps.now, self.get_logger(), lockstep=self._lockstep
         )
+        self._driver = Driver(self, self._simulation) if settings.driver == "explorer" else None
         # What callbacks want done to the simulation, which belongs to the thread of the loop.
         self._commands: deque[Callable[[], None]] = deque()
         self._plan_ms: float | None = None
@@ -185,6 +187,8 @@ class Sim(Node):
         settle = 0 if self._lockstep else from_seconds(settings.settle)
         self._begins_at = stamp + settle
         self._inbox.begin_episode(self._begins_at, rest_position(self._simulation))
+        if self._driver is not None:
+            self._driver.begin_episode(self._rng)
         self._publish_goal()
 
     def _publish_goal(self) -> None:
@@ -217,7 +221,10 @@ class Sim(Node):
     def _step(self, observation: Observation) -> None:
         stamp = self._clock_of_steps.stamp
         settings = self._settings.values()
-        decision = self._inbox.decide(stamp, settings.plan_timeout)
+        if self._driver is None:
+            decision = self._inbox.decide(stamp, settings.plan_timeout)
+        else:
+            decision = self._driver.decide(stamp)
         caption = f"episode {self._number}   step {self._steps}   {self._distance()}"
         self._film.add(observation, decision.remaining, caption, wait=self._lockstep)
         self._simulation.advance(decision.action)

@@ -57,6 +57,14 @@ class SimSettings:
     lockstep: bool = setting(
         False, "Wait for the plan of each observation before the next control step", read_only=True
     )
+    driver: str = setting(
+        "topics",
+        "Who drives the robot: topics: what comes on planned_actions; explorer: the exploration of "
+        "the task, which sees the true scene as a person sees the robot, and publishes each action "
+        "on planned_actions, for recordings",
+        choices=("topics", "explorer"),
+        read_only=True,
+    )
     real_time_factor: float = setting(
         1.0,
         "Speed of simulated time; unless it is 1.0, this node publishes /clock",
@@ -87,6 +95,11 @@ class SimSettings:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.lockstep and self.driver == "explorer":
+            raise SettingError(
+                "driver is explorer and lockstep is true; lockstep waits for plans, and nobody "
+                "plans (accepted: one of the two)"
+            )
         if self.record and not self.record.lower().endswith(SUFFIXES):
             raise SettingError(f"record is {self.record!r}; accepted: a .gif, a .mp4 or empty")
 

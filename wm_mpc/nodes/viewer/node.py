@@ -8,6 +8,7 @@ listens to little and draws nothing.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -19,7 +20,7 @@ from rclpy.node import Node
 from wm_mpc.nodes.viewer.body import Body
 from wm_mpc.nodes.viewer.commands import Commands
 from wm_mpc.nodes.viewer.parameters import ViewerSettings
-from wm_mpc.nodes.viewer.recording import Recorder
+from wm_mpc.nodes.viewer.recording import Recorder, Starter
 from wm_mpc.nodes.viewer.remote_parameters import RemoteParameters
 from wm_mpc.nodes.viewer.serving import ServingError, free_port, served
 from wm_mpc.nodes.viewer.topics import Topics
@@ -39,12 +40,16 @@ _RECORDED = (
 
 
 class Viewer(Node):
-    """See the module. `options` go to `rclpy.node.Node`.
+    """See the module.
+
+    Args:
+        starter: Starts recordings, which must not be as slow as a page may be.
+        options: Of `rclpy.node.Node`.
 
     Raises SettingError when it is started with a value that is not acceptable.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, starter: Starter, **options: Any) -> None:
         super().__init__("viewer", **options)
         self._settings = declare(self, ViewerSettings)
         settings = self._settings.values()
@@ -60,7 +65,7 @@ class Viewer(Node):
         self._commands = Commands(self, self.model, settings.mpc)
         self._remote = RemoteParameters(self, settings.mpc, full, self.model)
         topics = [image_topic(self, name) for name in _RECORDED]
-        self._recorder = Recorder(settings.recordings, topics)
+        self._recorder = Recorder(settings.recordings, topics, starter)
 
     def work(self, stopped: Stopped) -> None:
         """Serve the page until `stopped()`. Raises ServingError."""
@@ -95,10 +100,11 @@ class Viewer(Node):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of `ros2 run wm_mpc viewer`; returns the exit code."""
+    starter = Starter()
     with contextlib.suppress(OSError):
         os.nice(_NICE)
     try:
-        return run(Viewer, Viewer.work, args)
+        return run(functools.partial(Viewer, starter), Viewer.work, args)
     except ServingError as error:
         print(f"viewer: {error}", file=sys.stderr)
         return 1

@@ -7,11 +7,30 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from wm_mpc.nodes.viewer.commands import CommandError
 
 _PATIENCE = 10.0  # s, for the end of a recording
+
+
+class Starter:
+    """Starts processes with the priority that the thread which makes it has now.
+
+    On Linux, each thread has a priority of its own, and a process gets that of the thread that
+    starts it. Only root may raise a priority, so one thread keeps the present one.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "starter")
+        self._thread.submit(lambda: None).result()  # the thread is there now
+
+    def __call__(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start a program that reads and prints nothing. Raises OSError."""
+        return self._thread.submit(
+            subprocess.Popen, arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        ).result()
 
 
 class Recorder:
@@ -20,10 +39,12 @@ class Recorder:
     Args:
         directory: In which each recording gets a directory of its own.
         topics: What is recorded, by full names.
+        starter: Starts the process that records.
     """
 
-    def __init__(self, directory: str, topics: Sequence[str]) -> None:
+    def __init__(self, directory: str, topics: Sequence[str], starter: Starter) -> None:
         self._directory, self._topics = Path(directory).expanduser(), tuple(topics)
+        self._starter = starter
         self._process: subprocess.Popen[bytes] | None = None
         self._output = Path()
 
@@ -39,10 +60,9 @@ class Recorder:
             self._directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CommandError(f"{self._directory} cannot be made: {error.strerror}.") from None
-        self._process = subprocess.Popen(
+        self._process = self._starter(
             [sys.executable, "-m", "wm_mpc.nodes.tools.record",
-             "--output", str(self._output), *self._topics],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+             "--output", str(self._output), *self._topics]
         )  # fmt: skip
         return f"Records to {self._output}."
 

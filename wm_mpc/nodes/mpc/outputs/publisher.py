@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 _ACKNOWLEDGED = 0.3  # s to wait for until everybody has the last word
 _READ = 0.05  # s, for those who listen to read it
 _NO_TIME = Duration(seconds=0)
+_STALLED = 3.0  # control periods without a call of the timer, or observation_timeout if longer
 _PLAN_TIMEOUT = 1.0  # s, after which the streams rest; three plans, if those take longer
+
+
+def _no_watch() -> None:
+    pass
 
 
 class PlanPublisher:
@@ -67,14 +72,20 @@ class PlanPublisher:
         self._lock = threading.Lock()  # of the outputs beside `planned_actions`
         self._on = frozenset[str]()  # names of the outputs that are on
         self._present: Callable[[], Mapping[str, float]] = dict
-        self._plan_timeout, self._lag = _PLAN_TIMEOUT, math.inf
+        self._plan_timeout, self._lag, self._timeout = _PLAN_TIMEOUT, math.inf, math.inf
         self.left = 0.0
+        self._watch: Callable[[], None] = _no_watch
         self.begin()
         self._timer = node.create_timer(spec.control_period, self._stream)
 
-    def begin(self) -> None:
+    def begin(self, watch: Callable[[], None] | None = None) -> None:
         """Know nothing of what was sent and measured before: meanwhile, others may have moved the
-        robot."""
+        robot.
+
+        Args:
+            watch: Called once in each control period, until the end.
+        """
+        self._watch = watch or _no_watch
         with self._lock:
             self._forget()
             self._measured: Mapping[str, float] = {}  # positions by name, as far as known
@@ -88,6 +99,11 @@ class PlanPublisher:
         self._latest = 0  # ns, when the clock was last read
         for output in self._outputs.values():
             output.forget()
+
+    def _forget_plan(self) -> None:
+        """Streams rest. A robot moved by positions must be measured before."""
+        self._follower.reset()
+        self._follower.forget_rest()
 
     def use(
         self,
@@ -109,7 +125,7 @@ class PlanPublisher:
                 output.use(settings)
             # Whoever plans seldom is not dead for that.
             self._plan_timeout = max(_PLAN_TIMEOUT, 3.0 / settings.rate)
-            self._lag = settings.limits.lag
+            self._lag, self._timeout = settings.limits.lag, settings.observation_timeout
             self._follower.plan_timeout, self._follower.lag = self._plan_timeout, self._lag
             if self._on != on:
                 self._switch(on, present())
@@ -121,8 +137,7 @@ class PlanPublisher:
         new = on - self._on
         if self._spec.rest_is_measured and new & self._streams:
             # It begins where the robot is, not where a plan wants it that others have executed.
-            self._follower.reset()
-            self._follower.forget_rest()
+            self._forget_plan()
         for name in new:
             self._outputs[name].begin(now)
         self._on = on
@@ -193,12 +208,17 @@ class PlanPublisher:
     def _look(self) -> int:
         """The time (ns), and what follows from it."""
         now, late = self._now(), self._latest
+        longest = max(self._timeout, _STALLED * self._spec.control_period)
+        gap, why = (now - late) / SECOND, ""
         if now < late - from_seconds(self._spec.control_period):
+            why = f"the clock was set back by {-gap:.2f} s"
             self._forget()
-            self._node.get_logger().warning(
-                f"the clock was set back by {(late - now) / SECOND:.2f} s: what was sent before is "
-                "forgotten"
-            )
+        elif late and self._on & self._streams and gap > longest:
+            # The plan is of an old observation, and others may have moved the robot meanwhile.
+            why = f"nothing was sent for {gap:.2f} s (this node was stopped, or the clock jumped)"
+            self._forget_plan()
+        if why:
+            self._node.get_logger().warning(f"{why}: what was sent before is forgotten")
         self._latest = now
         if not self._on & self._streams:
             self._follower.go_along(now)  # others execute the plan
@@ -210,6 +230,7 @@ class PlanPublisher:
             if on := self._on & self._streams:
                 now = self._look()
                 self._send(on, Moment(now, self._follower.action_at(now, newest)))
+        self._watch()
 
     def _send(self, names: frozenset[str], moment: Moment) -> None:
         for name, output in self._outputs.items():
@@ -228,6 +249,7 @@ class PlanPublisher:
     def end(self) -> None:
         """Say the last word and be silent. It waits, for a moment at most, until all who listen
         have the last messages."""
+        self._watch = _no_watch
         with self._lock:  # a callback of the timer that runs is over then, and none follows
             self._rest(self._on & self._streams, self._look())
             self._on = frozenset()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,11 +14,18 @@ from wm_mpc.nodes.viewer.remote_parameters import RemoteParameters
 from wm_mpc.view.cards import said_card
 from wm_mpc.view.widgets import MAIN, Described, Kind, widget_of
 
-_PAUSE = 0.3  # s without a change, after which a value is sent
+# s without a change, after which a value is sent. A box that is typed into waits longer: half a
+# number may be refused, and the old value would replace it.
+_PAUSE, _TYPING_PAUSE = 0.3, 1.0
+_TYPED = (Kind.NUMBER, Kind.TEXT)
 
 
 class Tune:
     """A widget for each parameter.
+
+    viser puts what a person typed into the widget in the thread of its event loop. That it was
+    typed is noted in the same thread, at once, and so are present values written. Between the two,
+    another thread would take the typed value for an old one and write over it.
 
     Args:
         server: Of the page.
@@ -37,7 +44,7 @@ class Tune:
         # A controller that does not answer must not stop the pictures.
         self._sender = ThreadPoolExecutor(1, "tune")
         self._under_way: set[str] = set()
-        self._wanted: dict[str, tuple[Any, float]] = {}  # value, and when it was chosen
+        self._wanted: dict[str, tuple[Any, float]] = {}  # value, and when it is sent
         with container:
             self._said = server.gui.add_html("")
             self._none = server.gui.add_html(
@@ -50,15 +57,22 @@ class Tune:
         if tuple(described) != self._names:
             self._build(described)
         self._send()
-        for name, handle in self._handles.items():
-            value = described[name].value
-            if name not in self._wanted and handle.value != value:
-                handle.value = value
+        if any(handle.value != described[name].value for name, handle in self._handles.items()):
+            self._server.get_event_loop().call_soon_threadsafe(self._refresh)
+
+    def _refresh(self) -> None:
+        """Show present values. Runs in viser's event loop."""
+        with self._lock:
+            handles = {n: each for n, each in self._handles.items() if n not in self._wanted}
+            described = self._remote.described  # of now: an answer may just have come
+            for name in handles.keys() & described.keys():
+                handles[name].value = described[name].value
 
     def _build(self, described: dict[str, Described]) -> None:
-        for part in (*self._handles.values(), *self._folders):
-            part.remove()
-        self._handles, self._folders, self._names = {}, [], tuple(described)
+        with self._lock:
+            for part in (*self._handles.values(), *self._folders):
+                part.remove()
+            self._handles, self._folders, self._names = {}, [], tuple(described)
         self._none.visible = not described
         changing = [name for name in described if not described[name].read_only]
         main = [name for name in MAIN if name in changing]
@@ -92,14 +106,15 @@ class Tune:
             handle = gui.add_number(entry.name, value, hint=hint)
         else:
             handle = gui.add_text(entry.name, value, hint=hint)
-        handle.on_update(self._changed(entry.name, handle))
+        pause = _TYPING_PAUSE if widget.kind in _TYPED else _PAUSE
+        handle.on_update(self._changed(entry.name, handle, pause))
         self._handles[entry.name] = handle
 
-    def _changed(self, name: str, handle: Any) -> Callable[[Any], None]:
-        def changed(event: Any) -> None:
+    def _changed(self, name: str, handle: Any, pause: float) -> Callable[[Any], Awaitable[None]]:
+        async def changed(event: Any) -> None:
             if event.client_id is not None:  # a person, not this program
                 with self._lock:
-                    self._wanted[name] = handle.value, time.monotonic()
+                    self._wanted[name] = handle.value, time.monotonic() + pause
 
         return changed
 
@@ -107,7 +122,7 @@ class Tune:
         """What nobody has moved for a moment."""
         now = time.monotonic()
         with self._lock:
-            due = {n: value for n, (value, when) in self._wanted.items() if now - when > _PAUSE}
+            due = {name: value for name, (value, when) in self._wanted.items() if now >= when}
             due = {name: value for name, value in due.items() if name not in self._under_way}
             self._under_way |= due.keys()
         for name, value in due.items():

@@ -1,0 +1,97 @@
+"""The scene in space, as each browser gets it from the real page."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+
+from wm_mpc.nodes.viewer.page.personal import Personal
+from wm_mpc.nodes.viewer.serving import free_port, served
+from wm_mpc.view.model import Path, ViewModel
+from wm_mpc.view.stage import Stage
+
+from .wire import WireBrowser
+
+HOST, SWITCH = "127.0.0.1", "3-D scene"
+STAGE = Stage.of(64, 64)
+PATH = np.array([[0.0, 0.0, 0.05], [0.1, 0.0, 0.05], [0.2, 0.1, 0.05]])
+PLACE = np.array([0.2, 0.1, 0.05])
+SHOWN = {"/ground", "/robot", "/robot/body", "/plan/0", "/goal/0"}
+
+
+class Visitor:
+    """A browser, and the page's side of it."""
+
+    def __init__(self, server, port):
+        before = set(server.get_clients())
+        self.browser = WireBrowser(HOST, port)
+        self.browser.until(lambda: len(server.get_clients()) > len(before))
+        (number,) = set(server.get_clients()) - before
+        self.personal = Personal(server.get_clients()[number], dark=True)
+        self.browser.until(lambda: SWITCH in str(self.browser.received))
+
+    def until(self, condition, model):
+        self.browser.until(condition, lambda: self.personal.render(model.view(), STAGE))
+
+    def switch(self, on):
+        self.browser.change(SWITCH, on)
+
+
+@pytest.fixture
+def visitors():
+    port = free_port(HOST, 18080)
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(served(HOST, port, "x"))
+        found = []
+        for _ in range(2):
+            found.append(Visitor(server, port))
+            stack.callback(found[-1].browser.close)
+        yield found
+
+
+@pytest.fixture
+def model():
+    """A base that plans a path to a place."""
+    made = ViewModel(60.0)
+    made.on_base(1.0, 2.0, 0.5)
+    made.on_paths([Path("robot", PATH)], [PLACE])
+    return made
+
+
+def test_only_the_browser_that_wants_it_gets_the_scene(visitors, model):
+    wants, other = visitors
+    wants.switch(True)
+    wants.until(lambda: set(wants.browser.nodes()) >= SHOWN, model)
+    other.until(lambda: 'data-scene="0"' in str(other.browser.received), model)
+    assert wants.personal.wants_scene
+    assert not other.personal.wants_scene
+    assert not other.browser.nodes()
+
+
+def test_the_robot_in_the_scene_moves_with_its_odometry(visitors, model):
+    visitor = visitors[0]
+    visitor.switch(True)
+    for x, y in ((1.0, 2.0), (1.25, 1.5)):
+        model.on_base(x, y, 0.5)
+        visitor.until(
+            lambda: visitor.browser.nodes().get("/robot", {}).get("position") == [x, y, 0.0],  # noqa: B023
+            model,
+        )
+
+
+def test_a_plan_that_is_gone_leaves_the_scene(visitors, model):
+    visitor = visitors[0]
+    visitor.switch(True)
+    visitor.until(lambda: set(visitor.browser.nodes()) >= SHOWN, model)
+    model.on_paths([])
+    visitor.until(lambda: set(visitor.browser.nodes()) == SHOWN - {"/plan/0", "/goal/0"}, model)
+
+
+def test_a_scene_that_is_switched_off_is_empty(visitors, model):
+    visitor = visitors[0]
+    visitor.switch(True)
+    visitor.until(lambda: set(visitor.browser.nodes()) >= SHOWN, model)
+    visitor.switch(False)
+    visitor.until(lambda: not visitor.browser.nodes(), model)

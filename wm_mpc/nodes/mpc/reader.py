@@ -1,0 +1,75 @@
+"""Messages as arrays, as the world model of one robot takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import CompressedImage
+
+from wm_mpc.messages.errors import MessageError
+from wm_mpc.nodes.mpc.goal_inputs import check_goal_state
+from wm_mpc.ros.messages import (
+    compressed_to_rgb,
+    image_to_rgb,
+    joint_states_to_state,
+    odometry_to_state,
+)
+from wm_mpc.spec import RobotSpec
+
+
+class Reader:
+    """Reads the messages of one robot.
+
+    Args:
+        spec: The robot.
+
+    Attributes:
+        spec: The robot.
+    """
+
+    def __init__(self, spec: RobotSpec) -> None:
+        self.spec = spec
+
+    def image_array(self, message: Any) -> np.ndarray:
+        """uint8 (height, width, 3) rgb of the model's size. Raises MessageError."""
+        if isinstance(message, CompressedImage):
+            return compressed_to_rgb(message, self.spec.image)
+        return image_to_rgb(message, self.spec.image)
+
+    def state_array(self, message: Any) -> np.ndarray:
+        """float32 (state size,), of one message that tells it whole. Raises MessageError."""
+        if isinstance(message, Odometry):
+            return odometry_to_state(message, self.spec.state)
+        return joint_states_to_state(message, self.spec.state)
+
+    def same_state(self, first: Any, second: Any) -> bool:
+        """Whether two messages tell one and the same state, whatever their stamps."""
+        try:
+            return bool(np.array_equal(self.state_array(first), self.state_array(second)))
+        except MessageError:
+            return False
+
+    def goal_arrays(self, image: Any, state: Any | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Of messages: goal image, and state (None when unknown). Raises MessageError."""
+        try:
+            return self.image_array(image), None if state is None else self._goal_state(state)
+        except MessageError as error:
+            raise MessageError(f"goal {error}") from None
+
+    def check_goal(self, image: Any | None, state: Any | None) -> None:
+        """Of messages, each None where there is none. Raises MessageError for what cannot be
+        read."""
+        try:
+            if image is not None:
+                self.image_array(image)
+            if state is not None:
+                self._goal_state(state)
+        except MessageError as error:
+            raise MessageError(f"goal {error}") from None
+
+    def _goal_state(self, message: Any) -> np.ndarray:
+        values = self.state_array(message)
+        check_goal_state(values, self.spec.state.names)
+        return values
