@@ -50,10 +50,11 @@ soak: setup ## Half an hour of work with changing goals and parameters: does any
 # milliseconds. Live tests mostly wait, so two more run at once than there are cores. A file's tests
 # stay together, for what they share; the longest files come first (test/conftest.py). What Python
 # and pytest compile is kept: without it, each of the processes would compile all of it. While several
-# tests compute at once, a program of theirs gets one thread: more would wait for each other.
+# tests compute at once, a program of theirs gets one thread: more would wait for each other, and
+# those of NumPy's library wait busily for the first 0.1 s of each of a thousand processes.
 ifeq ($(strip $(ARGS)),)
 test: setup
-	@source tools/env.bash; failed=0; unset PYTHONDONTWRITEBYTECODE; \
+	@source tools/env.bash; failed=0; unset PYTHONDONTWRITEBYTECODE; export OPENBLAS_NUM_THREADS=1; \
 	part() { echo "[test] python -m pytest $$*"; python -m pytest "$$@" || failed=1; }; \
 	OMP_NUM_THREADS=1 part -n $$(($$(nproc) + 2)) --dist loadfile --no-loadscope-reorder -m "not timing"; \
 	part -c ros2_pip/pyproject.toml --rootdir ros2_pip -n 4 ros2_pip/test; \

@@ -37,6 +37,7 @@ _LIVE_FOLDERS = {"launch", "nodes"}
 # compute between those that wait.
 _LONGEST = (
     "experiments/faults/test_faults.py",
+    "nodes/viewer/test_browser.py",
     "training/test_trainer.py",
     "sim/test_workers.py",
     "nodes/test_learner.py",
@@ -44,7 +45,6 @@ _LONGEST = (
     "launch/test_train_launch.py",
     "nodes/test_goals.py",
     "training/test_processes.py",
-    "nodes/viewer/test_browser.py",
     "nodes/test_mpc.py",
     "nodes/test_client.py",
     "launch/test_sim_launch.py",

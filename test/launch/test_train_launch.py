@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.srv import GetParameters
 from std_msgs.msg import String
 
 from wm_mpc.model.checkpoint import load_checkpoint
@@ -181,17 +182,12 @@ def test_failure_is_an_error_of_the_launch_with_its_reason(launch, dataset, tmp_
     assert "synthesis is ['magic']; accepted: random, online" in launched.output
 
 
-def test_failure_can_leave_the_node_running(launch, observer, dataset, tmp_path):
-    listener = Listener(observer)
-    arguments = arguments_of(tmp_path, dataset, 1)
-    launched = launch(*arguments, "synthesis:=magic", "exit_when_done:=false")
-    observer.wait_until(
-        lambda: listener.progress and "magic" in listener.progress[-1].status[0].message,
-        "the failure",
-        SECONDS,
-    )
-    count = len(listener.progress)
-    observer.wait_until(lambda: len(listener.progress) > count + 1, "more progress")
+def test_a_learner_may_wait_for_its_start_and_outlive_its_training(launch, observer):
+    """What then happens: test/nodes/test_learner.py."""
+    launched = launch("autostart:=false", "exit_when_done:=false")
+    request = GetParameters.Request(names=["autostart", "exit_when_done"])
+    found = observer.call(GetParameters, "learner/get_parameters", request).values
+    assert [value.bool_value for value in found] == [False, False]
     assert launched.process.poll() is None
 
 

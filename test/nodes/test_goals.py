@@ -178,11 +178,11 @@ def scene(tmp_path_factory):
 
 def test_pictures_are_reached_one_after_another(scene):
     scene.begin()
-    code, output = scene.send(*scene.pictures, "--wait")
+    code, output = scene.send(*scene.pictures[:2], "--wait")
     assert code == 0, output
-    for picture in scene.pictures:
+    for picture in scene.pictures[:2]:
         assert f"{picture.name}: reached after" in output
-    assert scene.told() == {1: "reached", 2: "reached", 3: "reached"}
+    assert scene.told() == {1: "reached", 2: "reached"}
 
 
 def test_a_picture_that_was_taken_is_what_the_camera_sees(scene, tmp_path):

@@ -64,6 +64,7 @@ def test_a_part_of_the_table_holds_and_is_saved(tmp_path, domain_id, capsys, bri
     assert (tmp_path / "results.md").read_text().count("| yes |") == 5
 
 
+@pytest.mark.flaky(reruns=3)  # each step is judged: where both cores are busy, plans come late
 def test_an_arm_begins_where_it_is_and_is_not_led_away(tmp_path, domain_id, capsys, brief):
     wanted = "arm started|reactivated|blocked|familiarity"
     arguments = ["--only", wanted, "--ros-domain", str(domain_id), "--out", str(tmp_path)]

@@ -178,7 +178,8 @@ def test_a_recording_is_made_from_the_page(planning, folder):
     planning.show("Model")
     planning.press("Record")
     planning.page.get_by_role("button", name="Stop recording").wait_for()
-    planning.page.wait_for_timeout(3000)
+    planning.until(lambda: list(folder.glob("recordings/*/*.mcap")), "a file", 60.0)
+    planning.page.wait_for_timeout(2000)  # in which it joins the topics
     planning.press("Stop recording")
     said = planning.page.locator(".wm-said").first
     planning.until(
