@@ -8,6 +8,7 @@ import array
 import collections
 import contextlib
 import random
+import time
 
 import cv2
 import numpy as np
@@ -66,7 +67,8 @@ class Fed:
     def send(self, topic, message):
         subscription, self._write = self.subscriptions[topic], self._write + 1
         if subscription._callback_type.name == "WithMessageInfo":
-            subscription.callback(message, {"source_timestamp": self._write})
+            sent = time.time_ns() + self._write  # no two are alike
+            subscription.callback(message, {"source_timestamp": sent})
         else:
             subscription.callback(message)
 

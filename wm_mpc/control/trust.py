@@ -167,11 +167,11 @@ class Trust:
         names = self._spec.action.names
         wanted, here = np.full((2, len(names)), math.nan)
         for k, name in enumerate(names):
-            stamp, place = places.get(name, (0, math.nan))
+            stamp, measured = places.get(name, (0, math.nan))
             # Of what was measured before this plan began, the plan before it says what to expect.
             action = executed.at(stamp) if stamp >= last.begin else None
             if action is not None:
-                wanted[k], here[k] = action[k], place
+                wanted[k], here[k] = action[k], measured
         reason = self._validator.why_behind(wanted, here, settings.limits.lag)
         if not reason:
             return
