@@ -45,3 +45,15 @@ def test_an_interruption_of_the_imports_is_one_line(node, module, domain_id):
         process.kill()
     assert said == f"{node}: interrupted before it had started\n"
     assert process.returncode == 0
+
+
+def test_a_learner_that_trains_in_another_process_starts_without_torch():
+    """Its import takes over a second; mode live imports it later."""
+    program = (
+        "import sys, wm_mpc.nodes.learner.node\n"
+        "print({'torch', 'pybullet', 'matplotlib'} & set(sys.modules) or 'none')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "none"
