@@ -69,12 +69,22 @@ def test_unknown_variant_is_named(capsys):
 def test_variants_share_an_encoder_and_are_trained_once(
     brief_recording, tmp_path, monkeypatch, capfd
 ):
+    """The first in a process of its own, as all are for a person."""
     monkeypatch.chdir(tmp_path)
+    started = []
+
+    def run(command, check):
+        started.append(command)
+        first = len(started) == 1
+        return (subprocess.run if first else in_this_process)(command, check=check)
+
+    monkeypatch.setattr(ablate, "subprocess", types.SimpleNamespace(run=run))
     (tmp_path / "tiny.yaml").write_text(TINY)
     arguments = ["--config", "tiny.yaml", "--dataset", str(brief_recording.dataset.path)]
     arguments += ["--variants", "none,adversarial", "--seeds", "3", "--out", "out"]
     arguments += ["--workers", "1"]
     assert ablate.main(arguments) == 0
+    assert len(started) == 2
     models = {}
     for variant in ("none", "adversarial"):
         models[variant], metadata = load_checkpoint(
@@ -92,6 +102,7 @@ def test_variants_share_an_encoder_and_are_trained_once(
     capfd.readouterr()
     assert ablate.main(arguments) == 0
     assert capfd.readouterr().out.count("already exists") == 2
+    assert len(started) == 2
 
 
 def in_this_process(command, check):

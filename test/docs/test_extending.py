@@ -238,13 +238,15 @@ def add(name, root):
 
 @pytest.fixture(scope="module")
 def copy_with(tmp_path_factory):
-    """Makes a copy of the package with the example of a page; its folder and what was touched."""
+    """Makes a copy of the package with the examples of pages; its folder."""
 
-    def make(name):
-        root = tmp_path_factory.mktemp(name)
+    def make(*names):
+        root = tmp_path_factory.mktemp(names[0])
         for folder in ("wm_mpc", "config"):  # with what Python has compiled
             shutil.copytree(ROOT / folder, root / folder)
-        return root, add(name, root)
+        for name in names:
+            add(name, root)
+        return root
 
     return make
 
@@ -279,19 +281,12 @@ def test_page_and_contributing_promise_the_number_of_files_that_the_example_touc
     assert promised(name) == (len(touched), len(touched))
 
 
-def test_planner_that_was_added_plans(copy_with):
-    root, _ = copy_with("planner")
-    python(PLANNER, root)
-
-
-def test_task_that_was_added_is_recorded(copy_with):
-    root, _ = copy_with("task")
-    python(TASK, root)
-
-
-def test_synthesis_method_that_was_added_trains_a_model(copy_with, tmp_path):
-    root, _ = copy_with("synthesis")
-    python(SYNTHESIS, root, tmp_path)
+def test_planner_plans_and_task_is_recorded_and_synthesis_method_trains_once_added(
+    copy_with, tmp_path
+):
+    """All three in one copy and one program: its start takes longer than what it does."""
+    root = copy_with("planner", "task", "synthesis")
+    python(PLANNER + TASK + SYNTHESIS, root, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -299,7 +294,7 @@ def disc(copy_with, tmp_path_factory):
     """A copy of the package with the page's environment, and where the commands of the page put
     what they made."""
     pytest.importorskip("gymnasium")
-    root, _ = copy_with("environment")
+    root = copy_with("environment")
     shutil.copy(ROOT / "docs" / "examples" / "disc_environment.py", root)
     folder = tmp_path_factory.mktemp("disc")
     python(ENVIRONMENT, root, folder)
@@ -335,7 +330,7 @@ def test_environment_that_was_added_runs_behind_topics(disc, domain_id):
 
 @pytest.mark.timeout(300)
 def test_phase_that_was_added_trains_the_decoder_and_resumes(copy_with, tmp_path):
-    root, _ = copy_with("phase")
+    root = copy_with("phase")
     python(PHASE, root, tmp_path)
 
 
@@ -402,7 +397,7 @@ def test_output_that_was_added_is_sent_by_the_node(copy_with, observer):
 
     from wm_mpc.ros import qos
 
-    root, _ = copy_with("output")
+    root = copy_with("output")
     python(LAUNCH, root, ROOT / "tools")
     heard = observer.listen(JointState, "joint_command", qos.COMMAND)
     with node(root, observer.domain_id, "output.joint_command:=true", "planner.backend:=torch"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,7 +142,7 @@ def test_run_that_is_interrupted_again_and_again_ends_like_an_uninterrupted_one(
         ("embedding", 22), ("proposals", 21), ("proposals", 22), ("random rollouts", 5),
         ("dynamics", 21), None,
     ]  # fmt: skip
-    before = None
+    before: Any = None
     for where in interruptions:
         seen = []
 

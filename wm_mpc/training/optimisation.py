@@ -51,6 +51,8 @@ class Optimisation:
         # Weights of the phase that are not part of the model are saved here.
         self._own = [weight for weight in weights if id(weight) not in known]
         self._average = Average(kept, config.ema) if config.ema else None
+        self._module: Any
+        self._optimizer: Any
         self._module, self._optimizer = fabric.setup(phase, self._plain)
 
     def update(self, batch: tuple[Any, ...]) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ class AdamW(torch.optim.AdamW):
     With `weight_decay=0.0` it is Adam.
     """
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Make one update of the weights.
 
         Args:
