@@ -27,7 +27,7 @@ from wm_mpc.training.preparation import new_model
 from wm_mpc.training.schedule import Schedule
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+    from wm_mpc.training.compute import Processes
 
 PART = "start_"  # a start's file in the run's directory, before its number
 _EVERY = 20  # updates between two reported loss terms
@@ -49,7 +49,7 @@ class Starts:
 
     def __init__(
         self,
-        fabric: Fabric,
+        fabric: Processes,
         recording: Recording,
         config: TrainConfig,
         episodes: np.ndarray,

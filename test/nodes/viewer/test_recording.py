@@ -20,8 +20,9 @@ def test_a_recording_does_not_have_the_low_priority_of_the_page():
     def serve():  # priority belongs to a thread, so this ends with it
         starter = Starter()
         os.nice(3)
-        for who, start in {"another": subprocess.Popen, "recording": starter}.items():
-            with start(SLEEP) as process:
+        starts = {"another": lambda: subprocess.Popen(SLEEP), "recording": lambda: starter(SLEEP)}
+        for who, start in starts.items():
+            with start() as process:
                 found[who] = os.getpriority(os.PRIO_PROCESS, process.pid)
                 process.kill()
 
