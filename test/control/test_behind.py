@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from wm_mpc.codes import HoldCode
+from wm_mpc.control.holds import HoldError
 from wm_mpc.control.loop import ControlLoop, Hold, Send
 from wm_mpc.control.settings import ControlSettings, LimitSettings
 
@@ -58,7 +59,7 @@ def test_an_arm_that_stays_behind_by_more_is_held_between_two_plans(loop, at, jo
     blocked = [0.0 if name == joint else planned(at) for name in "ab"]
     hold = behind(loop, at, blocked)
     assert isinstance(hold, Hold)
-    assert (hold.code, hold.is_fault) == (HoldCode.JUMP, True)
+    assert (hold.code, hold.is_fault) == (HoldCode.NOT_FOLLOWING, True)
     assert hold.reason.startswith(f"{joint} is at 0 rad, {planned(at):.4g} from its plan")
     assert f"accepted: {REACH:.4g} (limits.lag 0.3 s)" in hold.reason
 
@@ -85,15 +86,25 @@ def test_joints_that_nobody_has_just_measured_say_nothing(loop):
 
 
 def test_the_second_time_within_some_seconds_it_pauses(loop, world):
-    assert behind(loop, 900, (0.0, 0.0)).code is HoldCode.JUMP
-    assert behind(loop, 950, (0.0, 0.0)).code is HoldCode.NOT_FOLLOWING
-    world.pass_ms(950)
+    assert behind(loop, 900, (0.0, 0.0)).code is HoldCode.NOT_FOLLOWING
+    loop.trust.check_pause(START + 940 * MS)  # raises nothing
+    assert "does not follow its commands" in behind(loop, 950, (0.0, 0.0)).reason
+    with pytest.raises(HoldError, match="does not follow its commands"):
+        loop.trust.check_pause(START + 1940 * MS)
+    world.pass_ms(1000)
     world.want()
     world.see()
     world.feel((0.0, 0.0))
     decision = loop.decide(SETTINGS)
     assert isinstance(decision, Hold)
     assert decision.code is HoldCode.NOT_FOLLOWING
+
+
+def test_an_arm_that_somebody_moves_is_not_said_to_ignore_its_commands(loop):
+    loop.trust._place = START + 800 * MS, np.array([0.4, 0.4])
+    hold = behind(loop, 900, (-0.9, 0.5))
+    assert hold.code is HoldCode.JUMP
+    loop.trust.check_pause(START + 940 * MS)  # raises nothing
 
 
 def test_a_plan_in_progress_is_not_sent_after_such_a_hold(loop):

@@ -176,9 +176,10 @@ class Trust:
         if not reason:
             return
         was_there, place = self._place, np.where(np.isfinite(here), here, wanted)
-        if not self._was_moved(was_there, (now, place)):
-            self._see_behind(now, reason, settings.surprise.pause)
-        raise HoldError(HoldCode.JUMP, reason, is_fault=True)
+        if self._was_moved(was_there, (now, place)):
+            raise HoldError(HoldCode.JUMP, reason, is_fault=True)
+        self._see_behind(now, reason, settings.surprise.pause)
+        raise HoldError(HoldCode.NOT_FOLLOWING, reason, is_fault=True)
 
     def _was_moved(
         self, before: tuple[int, np.ndarray] | None, here: tuple[int, np.ndarray]
