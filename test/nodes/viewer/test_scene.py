@@ -81,6 +81,20 @@ def test_the_robot_in_the_scene_moves_with_its_odometry(visitors, model):
         )
 
 
+def test_the_robot_is_in_the_middle_at_first_and_then_people_turn_the_view(visitors, model):
+    visitor = visitors[0]
+
+    def looked_at():
+        found = visitor.browser.received
+        return [each["look_at"] for each in found if each["type"] == "SetCameraLookAtMessage"]
+
+    visitor.switch(True)
+    visitor.until(looked_at, model)
+    model.on_base(3.0, 3.0, 0.0)
+    visitor.until(lambda: visitor.browser.nodes()["/robot"].get("position") == [3, 3, 0], model)
+    assert looked_at() == [[1.0, 2.0, 0.0]]
+
+
 def test_a_plan_that_is_gone_leaves_the_scene(visitors, model):
     visitor = visitors[0]
     visitor.switch(True)
