@@ -58,8 +58,8 @@ class Page:
         gui.configure_theme(
             dark_mode=dark, show_logo=False, show_share_button=False, brand_color=BRAND
         )
-        # Surroundings as a source of light, and shadows, keep a browser without a graphics card busy
-        # for ten seconds before it shows the first scene.
+        # Light from surroundings, and shadows, keep a browser without a graphics card busy for ten
+        # seconds before it shows a scene.
         server.scene.configure_environment_map(None)
         server.scene.configure_default_lights(cast_shadow=False)
         server.scene.add_light_ambient("/light")

@@ -21,7 +21,7 @@ _PLAN, _THING, _CANDIDATE = (57, 217, 138), (255, 214, 92), (120, 170, 255)
 _BASE, _GOAL = (91, 155, 255), (255, 102, 26)
 # Where the eye is, and what it looks at, m. A base is first seen from behind and above.
 _ARM_SEEN = ((1.4, -1.1, 1.0), (0.35, 0.0, 0.2))
-_BEHIND, _ABOVE = 1.5, 1.4
+_BEHIND, _ABOVE = 2.1, 1.9
 
 
 class Scene:

@@ -50,8 +50,8 @@ _SIDES = ("left", "top", "right", "bottom")
 # The picture of the stage is an image of viser, hidden where it belongs. This script lays it over
 # viser's canvas, which is for scenes of three dimensions: drawn there, each picture would keep a
 # browser without a graphics card busy for a quarter of a second. Clicks go through to the canvas.
-# viser draws its empty canvas once a second; with few pixels that costs nothing. A browser without a
-# graphics card draws the scene with fewer pixels and once a second, or whenever a person turns it.
+# viser draws its empty canvas once a second; with few pixels that costs nothing. Without a graphics
+# card, the scene has fewer pixels, and is drawn once a second and whenever a person turns it.
 _SCRIPT = f"""
 document.title = "{TITLE}";
 if (!window.wmStage) {{
