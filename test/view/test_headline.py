@@ -60,6 +60,13 @@ def test_the_reason_is_the_sentence_of_the_controller():
     assert headline(HoldCode.NO_IMAGE).reason == "why"
 
 
+def test_a_hold_is_said_once():
+    keeper = HeadlineKeeper()
+    keeper.add(status(HoldCode.STALE_IMAGE, "holding: the last image is 2.0 s old"), 0.0)
+    found = keeper.headline(1.0)
+    assert (found.word, found.reason) == ("Holding", "the last image is 2.0 s old")
+
+
 def test_planning_needs_no_reason():
     keeper = HeadlineKeeper()
     keeper.add(status(StatusCode.PLANNING, "planning"), 0.0)

@@ -92,6 +92,8 @@ class HeadlineKeeper:
             )
         word, tone = _word(status)
         reason = "" if status.sentence == "planning" else status.sentence
+        if status.is_holding:  # the word says so
+            reason = reason.removeprefix("holding: ")
         return Headline(word, reason, tone, str(status.code), now - self._since)
 
 

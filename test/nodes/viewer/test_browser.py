@@ -207,6 +207,7 @@ def test_the_scene_in_space_shows_the_robot_where_it_is(planning, heard):
         position = heard["odom"][-1].pose.pose.position
         return math.dist(place(), (position.x, position.y)) < 0.15
 
+    planning.show("Goals")
     switch.check()
     parts = {"/ground", "/robot/body", "/plan/0"}
     planning.until(lambda: parts <= names(), f"{parts} in the scene")

@@ -24,9 +24,9 @@ SHOWN = {"/ground", "/robot", "/robot/body", "/plan/0", "/goal/0"}
 class Visitor:
     """A browser, and the page's side of it."""
 
-    def __init__(self, server, port):
+    def __init__(self, server, port, size):
         before = set(server.get_clients())
-        self.browser = WireBrowser(HOST, port)
+        self.browser = WireBrowser(HOST, port, size)
         self.browser.until(lambda: len(server.get_clients()) > len(before))
         (number,) = set(server.get_clients()) - before
         self.personal = Personal(server.get_clients()[number], dark=True)
@@ -40,15 +40,23 @@ class Visitor:
 
 
 @pytest.fixture
-def visitors():
+def room():
+    """Lets a visitor with a screen of some size (pixels) in."""
     port = free_port(HOST, 18080)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(served(HOST, port, "x"))
-        found = []
-        for _ in range(2):
-            found.append(Visitor(server, port))
-            stack.callback(found[-1].browser.close)
-        yield found
+
+        def enter(size=(1280, 800)):
+            visitor = Visitor(server, port, size)
+            stack.callback(visitor.browser.close)
+            return visitor
+
+        yield enter
+
+
+@pytest.fixture
+def visitors(room):
+    return [room(), room()]
 
 
 @pytest.fixture
@@ -79,6 +87,33 @@ def test_the_robot_in_the_scene_moves_with_its_odometry(visitors, model):
             lambda: visitor.browser.nodes().get("/robot", {}).get("position") == [x, y, 0.0],  # noqa: B023
             model,
         )
+
+
+def test_the_robot_is_in_the_middle_at_first_and_then_people_turn_the_view(visitors, model):
+    visitor = visitors[0]
+
+    def looked_at():
+        found = visitor.browser.received
+        return [each["look_at"] for each in found if each["type"] == "SetCameraLookAtMessage"]
+
+    visitor.switch(True)
+    visitor.until(looked_at, model)
+    model.on_base(3.0, 3.0, 0.0)
+    visitor.until(lambda: visitor.browser.nodes()["/robot"].get("position") == [3, 3, 0], model)
+    assert looked_at() == [[1.0, 2.0, 0.0]]
+
+
+@pytest.mark.parametrize(("size", "is_lower"), [((1280, 800), False), ((390, 844), True)])
+def test_on_a_telephone_the_robot_is_above_what_covers_the_screen(room, model, size, is_lower):
+    visitor = room(size)
+    visitor.switch(True)
+
+    def looked_at():
+        found = visitor.browser.received
+        return [each["look_at"] for each in found if each["type"] == "SetCameraLookAtMessage"]
+
+    visitor.until(looked_at, model)
+    assert (looked_at()[0][2] < -0.3) == is_lower
 
 
 def test_a_plan_that_is_gone_leaves_the_scene(visitors, model):

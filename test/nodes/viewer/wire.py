@@ -15,17 +15,22 @@ from websockets.sync.client import connect
 class WireBrowser:
     """The messages of one browser that has opened the page. Close it.
 
+    Args:
+        host, port: Of the server.
+        size: Width and height of the scene, pixels.
+
     Attributes:
         received: All messages so far.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, size: tuple[int, int] = (1280, 800)) -> None:
         protocol: Any = f"viser-v{viser.__version__}"
         self._socket = connect(f"ws://{host}:{port}", subprotocols=[protocol], max_size=None)
         self.received: list[dict[str, Any]] = []
         self._send(
             "ViewerCameraMessage", wxyz=(1, 0, 0, 0), position=(0, 0, 1), fov=1.0, near=0.1,
-            far=10.0, image_height=800, image_width=1280, look_at=(0, 0, 0), up_direction=(0, 0, 1),
+            far=10.0, image_height=size[1], image_width=size[0], look_at=(0, 0, 0),
+            up_direction=(0, 0, 1),
         )  # fmt: skip
 
     def _send(self, kind: str, **fields: Any) -> None:

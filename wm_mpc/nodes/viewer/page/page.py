@@ -58,6 +58,11 @@ class Page:
         gui.configure_theme(
             dark_mode=dark, show_logo=False, show_share_button=False, brand_color=BRAND
         )
+        # Light from surroundings, and shadows, keep a browser without a graphics card busy for ten
+        # seconds before it shows a scene.
+        server.scene.configure_environment_map(None)
+        server.scene.configure_default_lights(cast_shadow=False)
+        server.scene.add_light_ambient("/light")
         gui.main_panel.dock_right()
         gui.main_panel.set_width(_RIGHT)
         self._picture = PictureStage(server, model.view(), dark=dark, on_click=self._clicked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import time
 from typing import Any
 
@@ -12,11 +13,15 @@ import viser.transforms
 
 from wm_mpc.nodes.viewer.robot import Robot
 from wm_mpc.view.model import Path, View
+from wm_mpc.view.stage import NARROW, TELEPHONE_SHARE
 
+_NOTHING = object()
 _PERIOD = 0.25  # s between two updates; viser draws for a quarter of a second after each
 _PLAN, _THING, _CANDIDATE = (57, 217, 138), (255, 214, 92), (120, 170, 255)
 _BASE, _GOAL = (91, 155, 255), (255, 102, 26)
-_ARM_SEEN, _BASE_SEEN = ((1.4, -1.1, 1.0), (0.35, 0.0, 0.2)), ((0.0, -3.0, 2.6), (0.0, 0.0, 0.0))
+# Where the eye is, and what it looks at, m. A base is first seen from behind and above.
+_ARM_SEEN = ((1.4, -1.1, 1.0), (0.35, 0.0, 0.2))
+_BEHIND, _ABOVE = 2.1, 1.9
 
 
 class Scene:
@@ -36,7 +41,7 @@ class Scene:
         self._lines: dict[str, Any] = {}
         self._paths: tuple[Path, ...] | None = None
         self._balls: list[Any] = []
-        self._seen_from: Any = None
+        self._seen: Any = _NOTHING
         grey = (70, 76, 84) if dark else (190, 196, 204)
         self._scene.set_up_direction("+z")
         self._ground = self._scene.add_grid(
@@ -52,7 +57,7 @@ class Scene:
             with self._client.atomic():
                 self._show_robot(view)
                 self._show_plan(view)
-            self._look_from(_ARM_SEEN if self._robot is not None else _BASE_SEEN)
+            self._look_at_robot(view)
         complaints = () if view.robot is None else view.robot.complaints
         if view.robot is None and view.base is None:
             complaints = ("Neither robot_description nor odom has come, so no robot is drawn.",)
@@ -129,9 +134,18 @@ class Scene:
                 )
             )
 
-    def _look_from(self, seen: Any) -> None:
-        if seen is not self._seen_from:  # once for each kind of robot; then people turn it
-            self._seen_from = seen
-            camera = self._client.camera
-            camera.up_direction = (0.0, 0.0, 1.0)
-            camera.position, camera.look_at = seen
+    def _look_at_robot(self, view: View) -> None:
+        """Once for each kind of robot; then people turn it."""
+        if self._base is None or self._robot is self._seen:
+            return
+        self._seen = self._robot
+        x, y, _ = view.base or (0.0, 0.0, 0.0)
+        eye, target = ((x, y - _BEHIND, _ABOVE), (x, y, 0.0)) if self._robot is None else _ARM_SEEN
+        camera = self._client.camera
+        if camera.image_width <= NARROW * camera.image_height:
+            # The page covers the lower part of a telephone's screen.
+            x, y, z = target
+            hidden = (1.0 - TELEPHONE_SHARE) * math.tan(camera.fov / 2.0)
+            target = x, y, z - hidden * math.dist(eye, target)
+        camera.up_direction = (0.0, 0.0, 1.0)
+        camera.position, camera.look_at = eye, target

@@ -44,12 +44,14 @@ div:has(> .wm-source) + div, div:has(> .wm-ghost) + div { display: none; }
 }
 .wm-bar > div { height: 100%; border-radius: 3px; background: var(--wm-tone); }
 """
-_IDLE_DPR = 0.05
+_IDLE_DPR, _SOFTWARE_DPR = 0.05, 0.5
+_SOFTWARE_PERIOD = 1000  # ms between two drawings of the scene, which then take a whole processor
 _SIDES = ("left", "top", "right", "bottom")
 # The picture of the stage is an image of viser, hidden where it belongs. This script lays it over
 # viser's canvas, which is for scenes of three dimensions: drawn there, each picture would keep a
 # browser without a graphics card busy for a quarter of a second. Clicks go through to the canvas.
-# viser draws its empty canvas once a second; with few pixels that costs nothing.
+# viser draws its empty canvas once a second; with few pixels that costs nothing. Without a graphics
+# card, the scene has fewer pixels, and is drawn once a second and whenever a person turns it.
 _SCRIPT = f"""
 document.title = "{TITLE}";
 if (!window.wmStage) {{
@@ -72,6 +74,23 @@ if (!window.wmStage) {{
     pen.globalAlpha = 0.4;
     pen.drawImage(ghost, mine.left, mine.top, mine.right - mine.left, mine.bottom - mine.top);
   }};
+  const drawnInSoftware = (canvas) => {{
+    const pen = canvas.getContext("webgl2");
+    const names = pen && pen.getExtension("WEBGL_debug_renderer_info");
+    const name = names ? pen.getParameter(names.UNMASKED_RENDERER_WEBGL) : "";
+    return /swiftshader|llvmpipe|softpipe|software/i.test(name);
+  }};
+  let software = null, rare = null, asked = 0, drawn = 0;
+  const drawRarely = () => {{
+    const viser = window.__viserMutable;
+    if (!viser || viser.requestRender === rare) return;
+    const now = viser.requestRender;
+    viser.requestRender = rare = () => {{
+      clearTimeout(asked);
+      const wait = drawn + {_SOFTWARE_PERIOD} - performance.now();
+      asked = setTimeout(() => {{ drawn = performance.now(); now(); }}, Math.max(0, wait));
+    }};
+  }};
   const look = () => {{
     const canvas = document.querySelector("canvas[data-engine]");
     if (!canvas) return;
@@ -85,7 +104,10 @@ if (!window.wmStage) {{
     stage.style.display = is_scene ? "none" : "block";
     ghost = mine.ghost === "1" ? document.querySelector("div:has(> .wm-ghost) + div img") : null;
     const settings = (window.__viserTestpoints || {{}}).devSettings;
-    if (settings) settings.set({{ fixedDpr: is_scene ? null : {_IDLE_DPR} }});
+    if (software === null) software = drawnInSoftware(canvas);
+    if (software) drawRarely();
+    const sceneDpr = software ? {_SOFTWARE_DPR} : null;
+    if (settings) settings.set({{ fixedDpr: is_scene ? sceneDpr : {_IDLE_DPR} }});
     const sources = document.querySelectorAll("div:has(> .wm-source) + div img");
     source = sources[sources.length - 1] || null;
     stage.style.opacity = source ? 1 : 0.3;
