@@ -104,6 +104,8 @@ def test_an_arm_that_somebody_moves_is_not_said_to_ignore_its_commands(loop):
     loop.trust._place = START + 800 * MS, np.array([0.4, 0.4])
     hold = behind(loop, 900, (-0.9, 0.5))
     assert hold.code is HoldCode.JUMP
+    assert not hold.is_fault
+    assert hold.reason.startswith("the robot was put elsewhere")
     loop.trust.check_pause(START + 940 * MS)  # raises nothing
 
 

@@ -26,6 +26,9 @@ from wm_mpc.units import SECOND
 
 _AGAIN = 2.0  # s; a robot that is too far from its commands twice in this time does not follow
 _SWING = 3.0  # control periods of motion at the rate limit; a faster robot was moved by hand
+_LATER = 3.0  # control periods after that in which plans may still begin where it was
+# Nothing failed when somebody, or a new episode of a simulation, does that.
+_MOVED = "the robot was put elsewhere than the plan begins; the next plan begins where it is"
 
 
 class Trust:
@@ -43,6 +46,7 @@ class Trust:
         self._pause: tuple[int, int, HoldCode, str] | None = None  # since, for how long (ns), why
         self._clock = ClockWatch()
         self._place: tuple[int, np.ndarray] | None = None  # stamp (ns), where it was measured
+        self._moved: int | None = None  # stamp (ns) at which somebody had moved the robot
         self._behind: int | None = None  # when (ns) the robot was last too far from its commands
         self.use(model)
 
@@ -119,9 +123,11 @@ class Trust:
         seen = self._monitor.look(image, plan.latents[0])
         self._surprise = self._shown = dataclasses.replace(self._surprise, image=seen)
         pace, why = self._pace(now, settings.surprise)
-        before = executed.at(stamp - executed.period)
         last = executed.entry_at(stamp)
         moves = last is not None and not last.is_rest
+        # A hold that came since the period before counts: the plan begins from where it holds.
+        is_held = last is not None and last.is_rest
+        before = executed.at(stamp if is_held else stamp - executed.period)
         validation = self._validator.check(
             plan.actions,
             age=(now - stamp) / SECOND,
@@ -135,9 +141,11 @@ class Trust:
         )
         self._note(validation.verdict)
         was_there, self._place = self._place, (stamp, rest)
-        is_behind = validation.code is HoldCode.JUMP and moves
-        if is_behind and not self._was_moved(was_there, self._place):
-            self._see_behind(now, validation.reason, settings.surprise.pause)
+        if validation.code is HoldCode.JUMP:
+            if self._was_moved(was_there, self._place):
+                raise HoldError(HoldCode.JUMP, _MOVED)
+            if moves:
+                self._see_behind(now, validation.reason, settings.surprise.pause)
         if validation.verdict is Verdict.HOLD:
             assert validation.code is not None
             raise HoldError(validation.code, validation.reason, is_fault=True)
@@ -177,7 +185,7 @@ class Trust:
             return
         was_there, place = self._place, np.where(np.isfinite(here), here, wanted)
         if self._was_moved(was_there, (now, place)):
-            raise HoldError(HoldCode.JUMP, reason, is_fault=True)
+            raise HoldError(HoldCode.JUMP, _MOVED)
         self._see_behind(now, reason, settings.surprise.pause)
         raise HoldError(HoldCode.NOT_FOLLOWING, reason, is_fault=True)
 
@@ -189,8 +197,12 @@ class Trust:
         change = self._spec.largest_change
         if before is None or change is None:
             return False
-        periods = abs(here[0] - before[0]) / SECOND / self._spec.control_period
-        return bool((np.abs(here[1] - before[1]) > change * (periods + _SWING)).any())
+        period = self._spec.control_period * SECOND
+        reach = change * (abs(here[0] - before[0]) / period + _SWING)
+        if (np.abs(here[1] - before[1]) > reach).any():
+            self._moved = here[0]
+        # Plans that were on their way begin where it was before.
+        return self._moved is not None and 0 <= here[0] - self._moved <= _LATER * period
 
     def _see_behind(self, now: int, reason: str, pause: float) -> None:
         """Note that a moving robot is too far from its commands.
