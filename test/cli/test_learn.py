@@ -71,7 +71,7 @@ def test_a_recording_becomes_a_checkpoint_and_a_verdict_and_the_same_command_goe
     assert "POOR  clocks and topics: WARNING the stamps of image" in out
     assert "POOR  length: 0.4 minutes" in out
     page = (tmp_path / "runs" / "base" / "learned.html").read_text()
-    assert "Record about ten minutes." in page
+    assert "Record about twenty minutes." in page
     assert "The recording is not good enough in" in page
     before = (tmp_path / "data" / "base" / "dataset.json").stat().st_mtime_ns
     code, out, _ = run(bag, "--task", "base", *LIMITS)

@@ -125,7 +125,7 @@ def _length(recording: Recording) -> Finding:
     value = f"{minutes:.1f} minutes in {len(recording.indices)} episodes (wanted: {MINUTES:g})"
     return Finding(
         "length", value, minutes >= MINUTES,
-        "" if minutes >= MINUTES else "Record about ten minutes.",
+        "" if minutes >= MINUTES else "Record about twenty minutes.",
     )  # fmt: skip
 
 
