@@ -18,6 +18,11 @@ def recorded_command(program: str, arguments: list[str] | None) -> str:
     return " ".join([program, *(_ABSOLUTE.sub(_last_part, text) for text in given)])
 
 
+def program(command: str) -> str:
+    """The name of the program in a recorded command line."""
+    return command.partition(" ")[0]
+
+
 _ABSOLUTE = re.compile(r"(?<![^=,])/[^,]*")
 
 

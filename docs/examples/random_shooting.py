@@ -12,6 +12,7 @@ from wm_mpc.planning.planner import (
     CostFunction,
     PlanResult,
     Stopwatch,
+    comparable,
     proposal_costs,
 )
 
@@ -33,16 +34,16 @@ class RandomShootingPlanner:
         generator: torch.Generator,
     ) -> PlanResult:
         watch, best = Stopwatch(budget), BestPlans()
-        costs = proposal_costs(cost, proposals, watch)
+        proposals = proposals.clamp(-1.0, 1.0)  # the limits
+        costs = comparable(proposal_costs(cost, proposals, watch))
         first = costs.argmin()  # the best first plan competes
         best.update(proposals[first][None], costs[first][None])
         done = 0
         while done < self.iterations and watch.fits_another():
             shape = (self.samples, *proposals.shape[1:])
-            # The limits are -1 and 1.
             actions = 2.0 * torch.rand(shape, generator=generator) - 1.0
-            costs = cost(actions)
-            cheapest = costs.nan_to_num(torch.inf).argmin()
+            costs = comparable(cost(actions))
+            cheapest = costs.argmin()
             best.update(actions[cheapest][None], costs[cheapest][None])
             done += 1
         is_complete = done == self.iterations

@@ -71,7 +71,7 @@ def test_a_recording_becomes_a_checkpoint_and_a_verdict_and_the_same_command_goe
     assert "POOR  clocks and topics: WARNING the stamps of image" in out
     assert "POOR  length: 0.4 minutes" in out
     page = (tmp_path / "runs" / "base" / "learned.html").read_text()
-    assert "Record about ten minutes." in page
+    assert "Record about twenty minutes." in page
     assert "The recording is not good enough in" in page
     before = (tmp_path / "data" / "base" / "dataset.json").stat().st_mtime_ns
     code, out, _ = run(bag, "--task", "base", *LIMITS)
@@ -89,11 +89,35 @@ def test_a_recording_of_the_same_name_elsewhere_is_another_one(run, bags, tmp_pa
     )
     one_episode = ("--task", "base", *LIMITS[:2])
     code, _, err = run(one, *one_episode)
-    assert (code, "train: " in err) == (1, True)  # too little to train on, but imported
+    assert (code, "learn: " in err) == (1, True)  # too little to train on, but imported
     code, out, err = run(one, *one_episode)
-    assert (code, "train: " in err, "already imported" in out) == (1, True, True)
+    assert (code, "learn: " in err, "already imported" in out) == (1, True, True)
     code, out, err = run(other, *one_episode)
     assert (code, "use --append" in err, "already imported" in out) == (1, True, False)
+
+
+def test_the_recording_is_judged_before_the_training(run, bags, tmp_path):
+    """One episode cannot be trained on, so all that is printed comes before a training."""
+    bag = bags.write_bag(tmp_path / "bag", drive(bags, steps=100, speed=0.1, stamps_late=4.0))
+    code, out, err = run(bag, "--task", "base", "--action-low=-0.3,-0.3", "--action-high=0.3,0.3")
+    assert code == 1
+    assert err.startswith("learn: ")
+    assert not (tmp_path / "runs" / "base" / "metrics.json").exists()
+    found, named = {}, ""
+    for line in out.partition("before the training:\n")[2].splitlines():
+        if line.startswith(("good  ", "POOR  ")):
+            named = line[6:].partition(":")[0]
+            found[named] = [line[:4], ""]
+        elif line.startswith("      "):
+            found[named][1] = line.strip()
+    assert {name: judged for name, (judged, _) in found.items()} == {
+        "clocks and topics": "POOR", "length": "POOR", "range of vx": "POOR",
+        "range of wz": "POOR", "independence of the actions": "POOR",
+        "motion in the images": "good", "light": "good",
+    }  # fmt: skip
+    assert all(advice for judged, advice in found.values() if judged == "POOR")
+    assert "learn: The recording is not good enough in 5 of 7 points: clocks" in out
+    assert "The training goes on all the same. Ctrl-C stops it" in out
 
 
 def test_a_lerobot_dataset_is_recognised(run, tmp_path):
@@ -101,13 +125,13 @@ def test_a_lerobot_dataset_is_recognised(run, tmp_path):
     (tmp_path / "set" / "meta" / "info.json").write_text(json.dumps({}))
     code, _, err = run(tmp_path / "set")
     assert code == 1
-    assert "import_lerobot: " in err
+    assert err.startswith("learn: ")
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["nothing_here"], "import_bag: no recording at nothing_here"),
+        (["nothing_here"], "learn: no recording at nothing_here"),
         (["nothing_here", "--config", "none.yaml"], "none.yaml"),
     ],
 )
@@ -115,6 +139,17 @@ def test_what_cannot_be_read_is_named(run, options, said):
     code, _, err = run(*options)
     assert code == 1
     assert said in err
+    assert "\r" not in err  # a log is no terminal
+
+
+def test_an_interruption_names_the_command_that_continues(run, bags, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    bag = bags.write_bag(tmp_path / "bag", drive(bags, steps=100))
+    monkeypatch.setattr("wm_mpc.cli.train.settings", interrupt)
+    code, _, err = run(bag, "--task", "base", *LIMITS)
+    assert (code, err) == (130, "\nlearn: interrupted; the same command continues\n")
 
 
 def test_a_misspelt_option_is_refused(run, capsys):

@@ -513,7 +513,9 @@ def test_what_does_not_fit_the_recording_is_refused(imported, bags, section, set
 
 
 def test_a_topic_that_is_not_there_is_refused(imported, bags):
-    with pytest.raises(BagError, match=r"(?s)no image topic.*CompressedImage.*/cmd_vel"):
+    with pytest.raises(
+        BagError, match=r"(?s)no image topic.*CompressedImage; record again.*/cmd_vel"
+    ):
         imported(states(bags) + actions(bags))
 
 

@@ -27,6 +27,22 @@ cost = lambda actions: (actions - 0.5).square().sum((1, 2))
 plan = planner.plan(cost, torch.zeros(1, 2, 2), budget=9.0, generator=torch.Generator())
 assert plan.cost < 0.3, plan.cost
 """
+# What `make test` runs in step 4 of the page, as far as it is about the new planner.
+PLANNER_TESTS = """
+import pytest
+class Passed:
+    names = set()
+    def pytest_runtest_logreport(self, report):
+        if report.when == "call" and report.passed:
+            self.names.add(report.nodeid.split("::")[-1].split("[")[0])
+options = ["-q", "-k", "random_shooting", "-p", "no:cacheprovider"]
+assert pytest.main([*options, "test/planning/test_planners.py"], plugins=[Passed()]) == 0
+wanted = {
+    "test_known_optimum_is_found_on_the_limits", "test_plan_never_leaves_limits",
+    "test_budget_ends_the_search_with_the_best_plan_so_far", "test_same_seed_gives_the_same_plan",
+}
+assert wanted <= Passed.names, Passed.names
+"""
 TASK = """
 from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.collection import record_episode
@@ -281,12 +297,13 @@ def test_page_and_contributing_promise_the_number_of_files_that_the_example_touc
     assert promised(name) == (len(touched), len(touched))
 
 
-def test_planner_plans_and_task_is_recorded_and_synthesis_method_trains_once_added(
+def test_planner_passes_its_tests_and_task_is_recorded_and_synthesis_method_trains_once_added(
     copy_with, tmp_path
 ):
     """All three in one copy and one program: its start takes longer than what it does."""
     root = copy_with("planner", "task", "synthesis")
-    python(PLANNER + TASK + SYNTHESIS, root, tmp_path)
+    shutil.copytree(ROOT / "test" / "planning", root / "test" / "planning")
+    python(PLANNER + TASK + SYNTHESIS + PLANNER_TESTS, root, tmp_path)
 
 
 @pytest.fixture(scope="module")

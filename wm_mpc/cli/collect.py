@@ -6,9 +6,8 @@ import argparse
 import functools
 import sys
 
-from tqdm import tqdm
-
 from wm_mpc.arguments import positive, seed
+from wm_mpc.cli.bars import bar
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.directories import data_directory
 from wm_mpc.provenance import code_version, recorded_command
@@ -91,7 +90,7 @@ def _collect(dataset: Dataset, options: argparse.Namespace) -> str:
         return "already complete"
     with (
         make_workers(options.workers) as workers,
-        tqdm(total=options.episodes, initial=present, unit="episode", desc="collect") as bar,
+        bar(options.episodes, "collect", "episode", initial=present) as shown,
     ):
         at_once = min(missing, workers.count)
         before = _bare_rate(workers, options.task, at_once)
@@ -101,7 +100,7 @@ def _collect(dataset: Dataset, options: argparse.Namespace) -> str:
             steps=options.steps,
             seed=options.seed,
             workers=workers,
-            progress=bar.update,
+            progress=shown.update,
         )
         # Measured before and after, because the load of the machine changes.
         bare = (before + _bare_rate(workers, options.task, at_once)) / 2

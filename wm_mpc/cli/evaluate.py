@@ -6,9 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
 from wm_mpc.arguments import positive, seed
+from wm_mpc.cli.bars import bar
 from wm_mpc.data.disturbances import DisturbanceError, describe_kinds, parse_disturbances
 from wm_mpc.experiments.common.journal import JournalError
 from wm_mpc.experiments.common.policies import EXPERT, POLICIES, REPLAY
@@ -52,7 +51,7 @@ protocols:
   own   start and goal as the task draws them; no start is at its goal
   swm   as stable-worldmodel evaluates: rows of held-out episodes, drawn by its rule with seed 42;
         the goal is the state --offset control steps later; twice as many steps; success at any.
-        A second line leaves out the starts that are at their goals already.
+        A second line leaves out the starts that are at their goals already, if there are some.
 
 disturbances of --disturb, such as none,light:0.8,light:0.9+blur:1 (+: both at once):
   none             pictures as they are, with the guard's image errors
@@ -204,8 +203,9 @@ def main(arguments: list[str] | None = None) -> int:
             code=code_version(),
         )
         _warn(options, benchmark, evaluation)
-        with tqdm(total=evaluation.total(), initial=evaluation.done(), unit="episode") as bar:
-            results = evaluation.run(bar.update)
+        done = evaluation.done()
+        with bar(evaluation.total(), "evaluate", "episode", initial=done) as shown:
+            results = evaluation.run(shown.update)
     except (CheckpointError, SettingError, JournalError, LaunchError, ValueError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1

@@ -6,8 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
+from wm_mpc.cli.bars import advancing
 from wm_mpc.data.episodes import Dataset, DatasetError
 
 _INSTALL = "install it: pip install 'wm_mpc[lerobot]', or pip install pyarrow av"
@@ -52,8 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         dataset = Dataset(options.dataset)
         text = options.instruction or dataset.spec.task
-        with tqdm(total=len(dataset), desc="export", unit="episode", leave=False) as bar:
-            rows = export(dataset, options.folder, text, bar.update)
+        with advancing(len(dataset), "export", "episode") as advance:
+            rows = export(dataset, options.folder, text, advance)
     except (LeRobotError, DatasetError) as error:
         print(f"export_lerobot: {error}", file=sys.stderr)
         return 1

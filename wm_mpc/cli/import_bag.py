@@ -6,16 +6,15 @@ import argparse
 import contextlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-from tqdm import tqdm
-
+from wm_mpc.cli.bars import advancing
 from wm_mpc.cli.import_bag_options import parser, settings
 from wm_mpc.data.bag_config import ONLY_LEROBOT, BagConfig, BagConfigError
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.directories import data_directory
-from wm_mpc.provenance import code_version, recorded_command
+from wm_mpc.provenance import code_version, program, recorded_command
 
 # Makes a progress bar of (total, what, unit); yields the function that advances it.
 Bar = Callable[[int | None, str, str], contextlib.AbstractContextManager[Callable[[int], Any]]]
@@ -30,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         Exit code.
     """
-    return run(parser().parse_args(arguments), recorded_command("import_bag", arguments), bar)
+    return run(parser().parse_args(arguments), recorded_command("import_bag", arguments), advancing)
 
 
 def run(options: argparse.Namespace, command: str, bar: Bar) -> int:
@@ -44,10 +43,11 @@ def run(options: argparse.Namespace, command: str, bar: Bar) -> int:
     Returns:
         Exit code.
     """
+    name = program(command)  # import_bag, or learn
     try:
         from wm_mpc.data.bag import Bag, BagError
     except ImportError as error:
-        print(f"import_bag: {error}; install it: pip install rosbags", file=sys.stderr)
+        print(f"{name}: {error}; install it: pip install rosbags", file=sys.stderr)
         return 1
     try:
         if options.list:
@@ -62,13 +62,13 @@ def run(options: argparse.Namespace, command: str, bar: Bar) -> int:
         config = settings(options)
         if unused := config.unused(ONLY_LEROBOT):
             print(f"WARNING {unused}; only import_lerobot reads them")
-        with writing(options.dataset or data_directory(config.task), "import_bag"):
+        with writing(options.dataset or data_directory(config.task), name):
             _import(options, config, command, bar)
     except (BagError, BagConfigError, DatasetError) as error:
-        print(f"import_bag: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nimport_bag: interrupted", file=sys.stderr)
+        print(f"\n{name}: interrupted", file=sys.stderr)
         return 130
     return 0
 
@@ -120,22 +120,6 @@ def _import(options: argparse.Namespace, config: BagConfig, command: str, bar: B
                 print(report.outcome(bag, description, streams, drafts, config))
     assert dataset is not None
     print(f"{dataset.path}  task {dataset.spec.task}  episodes {len(dataset)}")
-
-
-@contextlib.contextmanager
-def bar(total: int | None, what: str, unit: str) -> Iterator[Callable[[int], Any]]:
-    """Show a progress bar in the terminal.
-
-    Args:
-        total: Number of units; None if it is not known.
-        what: What is going on.
-        unit: What is counted.
-
-    Yields:
-        The function that advances it by a number of units.
-    """
-    with tqdm(total=total, desc=what, unit=unit, leave=False) as shown:
-        yield shown.update
 
 
 if __name__ == "__main__":

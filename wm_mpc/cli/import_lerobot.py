@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wm_mpc.cli.import_bag import Bar, bar
+from wm_mpc.cli.bars import advancing
+from wm_mpc.cli.import_bag import Bar
 from wm_mpc.cli.import_options import COMMON, Option, add_groups, names, numbers, settings_of
 from wm_mpc.data.bag_config import ONLY_BAGS, RULES, BagConfig, BagConfigError
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.directories import data_directory
-from wm_mpc.provenance import code_version, recorded_command
+from wm_mpc.provenance import code_version, program, recorded_command
 from wm_mpc.spec import ACTION_KINDS
 
 _DESCRIPTION = """\
@@ -107,7 +108,8 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         Exit code.
     """
-    return run(parser().parse_args(arguments), recorded_command("import_lerobot", arguments), bar)
+    command = recorded_command("import_lerobot", arguments)
+    return run(parser().parse_args(arguments), command, advancing)
 
 
 def run(options: argparse.Namespace, command: str, bar: Bar) -> int:
@@ -121,10 +123,11 @@ def run(options: argparse.Namespace, command: str, bar: Bar) -> int:
     Returns:
         Exit code.
     """
+    name = program(command)  # import_lerobot, or learn
     try:
         from wm_mpc.data.lerobot.layout import LeRobotError, LeRobotFolder
     except ImportError as error:
-        print(f"import_lerobot: {error}; {_INSTALL}", file=sys.stderr)
+        print(f"{name}: {error}; {_INSTALL}", file=sys.stderr)
         return 1
     from wm_mpc.data.dataset_lock import writing
     from wm_mpc.data.lerobot.report import found
@@ -138,13 +141,13 @@ def run(options: argparse.Namespace, command: str, bar: Bar) -> int:
         if unused := config.unused(ONLY_BAGS):
             print(f"WARNING {unused}; only import_bag reads them")
         path = options.dataset or data_directory(config.task)
-        with writing(path, "import_lerobot"):
+        with writing(path, name):
             _import(folder, options, config, path, command, bar)
     except (LeRobotError, BagConfigError, DatasetError) as error:
-        print(f"import_lerobot: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nimport_lerobot: interrupted", file=sys.stderr)
+        print(f"\n{name}: interrupted", file=sys.stderr)
         return 130
     return 0
 

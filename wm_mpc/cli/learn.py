@@ -8,7 +8,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,6 +17,7 @@ from tqdm import tqdm
 from wm_mpc.arguments import seed
 from wm_mpc.atomic import write
 from wm_mpc.cli import import_bag, import_bag_options, import_lerobot
+from wm_mpc.cli.bars import advancing, bar
 from wm_mpc.cli.import_options import settings_of
 from wm_mpc.data.bag_config import BagConfigError
 from wm_mpc.data.episodes import Dataset, DatasetError, Recording
@@ -29,8 +30,9 @@ from wm_mpc.training.config import ConfigError
 from wm_mpc.training.preparation import split_episodes
 
 _DESCRIPTION = """\
-Learn to drive a robot from recordings of it: import them, train a world model, and judge the
-recording. The result is a checkpoint and a report that says what to record more of.
+Learn to drive a robot from recordings of it: import them, judge the recording, train a world
+model, and judge again by what it learned. The result is a checkpoint and a report that says what
+to record more of.
 
   learn my_bag                           a rosbag2 directory or file, or several
   learn my_dataset                       a LeRobot dataset: a folder with meta/info.json
@@ -54,9 +56,9 @@ class _Whole:
 
     def __init__(self) -> None:
         self._shown = 0.0
-        self._bar = tqdm(
-            total=sum(_PARTS.values()), unit="%", bar_format="{desc:16}{percentage:3.0f} %|{bar}| "
-            "{elapsed}, {remaining} left{postfix}",
+        self._bar = bar(
+            sum(_PARTS.values()), "", "%",
+            bar_format="{desc:16}{percentage:3.0f} %|{bar}| {elapsed}, {remaining} left{postfix}",
         )  # fmt: skip
 
     def training(self, stage: str, done: int, total: int, values: dict[str, float]) -> None:
@@ -150,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
     own = argparse.Namespace(**{name: vars(options).pop(name) for name in _OWN})
     command = recorded_command("learn", arguments)
     if options.list:
-        return int(module.run(options, command, import_bag.bar))
+        return int(module.run(options, command, advancing))
     try:
         task = settings_of(options, {"bags", "folder", "instruction", "degrees"}).task
     except BagConfigError as error:
@@ -179,10 +181,11 @@ def main(arguments: list[str] | None = None) -> int:
         settings.config, settings.seed = own.train_config, own.seed
         from wm_mpc.cli import train  # PyTorch and Lightning are slow to import
 
-        if code := train.run(settings, command, whole.training):
-            return code
-        whole.at("measure", 0.0)
         try:
+            _judge_before_training(options.dataset)
+            if code := train.run(settings, command, whole.training):
+                return code
+            whole.at("measure", 0.0)
             _judge(settings, run, started)
         except (OSError, DatasetError, ConfigError, CheckpointError) as error:
             print(f"learn: {error}", file=sys.stderr)
@@ -207,6 +210,35 @@ def _is_imported(path: Path, given: dict[str, str]) -> bool:
         return False
 
 
+def _printed(dataset: Path) -> tuple[str, list[str]]:
+    """What the import printed, and its warnings."""
+    text = json.loads((dataset / _IMPORTED).read_text(encoding="utf-8"))["printed"]
+    return text, [line.strip() for line in text.splitlines() if "WARNING" in line]
+
+
+def _print(findings: Sequence[Any]) -> None:
+    for each in findings:
+        print(f"{'good' if each.holds else 'POOR'}  {each.name}: {each.value}")
+        if each.advice:
+            print(f"      {each.advice}")
+
+
+def _judge_before_training(dataset: Path) -> None:
+    """Print what the recording alone shows, so that nobody waits for a model of a poor one."""
+    from wm_mpc.training.suitability import assess_recording
+    from wm_mpc.training.suitability_report import verdict
+
+    findings = assess_recording(Recording(Dataset(dataset)), _printed(dataset)[1])
+    print("the recording, before the training:")
+    _print(findings)
+    is_good = all(each.holds for each in findings)
+    then = (
+        "The training shows the rest." if is_good
+        else "The training goes on all the same. Ctrl-C stops it, so that you can record again."
+    )  # fmt: skip
+    print(f"learn: {verdict(findings)} {then}")
+
+
 def _judge(options: argparse.Namespace, run: Path, started: float) -> None:
     """Judge the recording and write learned.html."""
     from wm_mpc.training.suitability import assess
@@ -219,18 +251,14 @@ def _judge(options: argparse.Namespace, run: Path, started: float) -> None:
     model, _ = load_checkpoint(checkpoint)
     results = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     results["checkpoint"] = str(checkpoint)
-    imported = json.loads((options.dataset / _IMPORTED).read_text(encoding="utf-8"))["printed"]
-    warnings = [line.strip() for line in imported.splitlines() if "WARNING" in line]
+    imported, warnings = _printed(options.dataset)
     held_out = split_episodes(recording, config)[1]
     findings = assess(recording, model, held_out, results["metrics"], warnings)
     page = run / "learned.html"
     save_page(
         report(findings, imported, results, time.monotonic() - started), page, run / "report.png"
     )
-    for each in findings:
-        print(f"{'good' if each.holds else 'POOR'}  {each.name}: {each.value}")
-        if each.advice:
-            print(f"      {each.advice}")
+    _print(findings)
     print(f"{verdict(findings)}\nreport      {page}")
 
 

@@ -8,12 +8,12 @@ import sys
 from typing import Any
 
 from safetensors import SafetensorError
-from tqdm import tqdm
 
+from wm_mpc.cli.bars import bar
 from wm_mpc.data.dataset_lock import writing
 from wm_mpc.data.episodes import Dataset, DatasetError, Recording
 from wm_mpc.directories import data_directory, runs_directory
-from wm_mpc.provenance import recorded_command
+from wm_mpc.provenance import program, recorded_command
 from wm_mpc.sim.workers import JobError, WorkersError, make_workers
 from wm_mpc.training.command import parser, settings, settle_task
 from wm_mpc.training.compute import Compute, ComputeError
@@ -21,6 +21,7 @@ from wm_mpc.training.config import ConfigError
 from wm_mpc.training.directory import TrainingError
 from wm_mpc.training.finish import write_results
 from wm_mpc.training.journal import Progress
+from wm_mpc.training.phases.registry import PHASES
 from wm_mpc.training.trainer import Trainer
 
 
@@ -34,7 +35,7 @@ class _Bars:
     def __call__(self, stage: str, done: int, total: int, values: dict[str, float]) -> None:
         if stage != self._stage:
             self.close()
-            self._stage, self._bar = stage, tqdm(total=total, desc=stage, initial=done)
+            self._stage, self._bar = stage, bar(total, _title(stage), initial=done)
         self._bar.n = done
         if values:
             self._bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()}, False)
@@ -43,6 +44,13 @@ class _Bars:
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+def _title(stage: str) -> str:
+    names = list(PHASES)
+    if stage not in names:
+        return stage
+    return f"phase {names.index(stage) + 1} of {len(names)}: {stage}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,6 +85,7 @@ def _train(
     options: argparse.Namespace, command: str, progress: Progress, held: contextlib.ExitStack
 ) -> int:
     """Train; `held` locks the directory of the run against other trainings until it closes."""
+    name = program(command)  # train, or learn
     compute = Compute(options.accelerator, options.devices, options.nodes, options.precision)
     try:
         settle_task(options)
@@ -87,7 +96,7 @@ def _train(
             recording = Recording(dataset)
         run = options.run or runs_directory(options.task)
         if fabric.is_global_zero:
-            held.enter_context(writing(run, "train", "run"))
+            held.enter_context(writing(run, name, "run"))
         with make_workers(options.workers) as workers:
             trainer = Trainer(
                 recording, config, run, workers=workers, progress=progress, compute=compute,
@@ -97,25 +106,25 @@ def _train(
     except (
         ComputeError, ConfigError, DatasetError, TrainingError, WorkersError, JobError
     ) as error:  # fmt: skip
-        print(f"train: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        return _disk_fault(error)
+        return _disk_fault(name, error)
     except KeyboardInterrupt:
-        print("\ntrain: interrupted; the same command continues", file=sys.stderr)
+        print(f"\n{name}: interrupted; the same command continues", file=sys.stderr)
         return 130
     if fabric.is_global_zero:
         try:
             write_results(trainer, run, command)
         except (OSError, SafetensorError) as error:
-            return _disk_fault(error)
+            return _disk_fault(name, error)
     return 0
 
 
-def _disk_fault(error: Exception) -> int:
+def _disk_fault(name: str, error: Exception) -> int:
     """Report a full or missing disk; files saved before the fault are complete."""
     print(
-        f"train: cannot read or write a file: {error}; "
+        f"{name}: cannot read or write a file: {error}; "
         "once this is fixed, the same command continues",
         file=sys.stderr,
     )

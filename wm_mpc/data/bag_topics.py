@@ -78,7 +78,10 @@ def _only_topic(bag: Bag, role: str, taken: Sequence[Topic]) -> Topic:
             found = [topic for topic in found if topic.type != vague]
             types = [topic.type for topic in found]
     if not found:
-        without = "; --no-state imports without one" if role == "state" else ""
+        without = {
+            "state": "; --no-state imports without one",
+            "image": "; record again, with the topic of the camera",
+        }.get(role, "")
         raise BagError(
             f"no {role} topic in {bag.path}; accepted types: {', '.join(ACCEPTED[role])}{without}; "
             f"there are:\n{bag.table()}"

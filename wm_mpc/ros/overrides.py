@@ -198,12 +198,16 @@ def check(node: Any) -> None:
         if not (node.has_parameter(each) or _ROS_OWN.fullmatch(each) or each in common | shared)
     ]
     if unknown:
-        known = [each for each in node._parameters if not _ROS_OWN.fullmatch(each)]
-        raise OverrideError(
-            "; ".join(
-                f"{name} has no parameter {each}{_hint(each, known, name)}" for each in unknown
-            )
-        )
+        raise OverrideError(unknown_names(node, unknown))
+
+
+def unknown_names(node: Any, unknown: Iterable[str]) -> str:
+    """Say that a node (of rclpy) does not have parameters, and name the nearest ones."""
+    name = node.get_name()
+    known = [each for each in node._parameters if not _ROS_OWN.fullmatch(each)]
+    return "; ".join(
+        f"{name} has no parameter {each}{_hint(each, known, name)}" for each in unknown
+    )
 
 
 def check_sections(file: File, name: str, full_name: str, known: Collection[str] = ()) -> list[str]:

@@ -20,6 +20,7 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
+from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
@@ -35,6 +36,16 @@ _INTEGER_LIMIT = 2**63 - 1
 
 class ParameterError(SettingError):
     """A value a parameter does not accept; the message names it and what would be accepted."""
+
+
+class UnknownParameterError(ParameterNotDeclaredException):
+    """A parameter that the node does not have. The message names it and the nearest one.
+
+    The parameter services of rclpy answer with the message.
+    """
+
+    def __init__(self, message: str) -> None:
+        Exception.__init__(self, message)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,7 +229,14 @@ def declare(
             entry.name, values[entry.name], entry.descriptor(), ignore_override=True
         )
     overrides.check(node)
-    node.add_pre_set_parameters_callback(parameters._convert)
+
+    def before_types(given: list[RosParameter]) -> list[RosParameter]:
+        unknown = [each.name for each in given if not node.has_parameter(each.name)]
+        if unknown:
+            raise UnknownParameterError(overrides.unknown_names(node, unknown))
+        return parameters._convert(given)
+
+    node.add_pre_set_parameters_callback(before_types)
     node.add_on_set_parameters_callback(parameters._accept)
     node.add_post_set_parameters_callback(parameters._store)
     return parameters

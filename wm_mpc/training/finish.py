@@ -11,7 +11,7 @@ from typing import Any
 from wm_mpc.atomic import write
 from wm_mpc.model.checkpoint import save_checkpoint
 from wm_mpc.model.familiarity import familiarity_notes
-from wm_mpc.provenance import code_version
+from wm_mpc.provenance import code_version, program
 from wm_mpc.reports.page import save_page
 from wm_mpc.training import summary
 from wm_mpc.training.calibration import measure_familiarity
@@ -79,7 +79,7 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
     if recording.simulator_states is not None and (why := why_not_simulated(recording)):
         notes.append(f"gradients and plans were not compared with the simulator: {why}")
     for line in notes:
-        print(f"train: WARNING: {line}", file=sys.stderr)
+        print(f"{program(command)}: WARNING: {line}", file=sys.stderr)
     return checkpoint
 
 

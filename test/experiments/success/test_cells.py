@@ -43,6 +43,25 @@ def test_cell_has_what_the_protocol_asks_for(single):
     assert (row["training_seed"], row["goals"], row["restarts"]) == (0, "random", 4)
 
 
+@pytest.mark.parametrize(
+    ("solved", "rows"),
+    [
+        ((), [("all", 4)]),
+        ((1,), [("all", 4), ("not at the goal", 3)]),
+        ((0, 1, 2, 3), [("all", 4)]),
+    ],
+)
+def test_only_starts_at_their_goals_make_a_second_row(single, solved, rows):
+    by_protocol = dataclasses.replace(single, offset=25, planners=("adam",))
+    journal = Journal(None, {}, {})
+    (cell,) = by_protocol.cells()
+    for episode in range(4):
+        extra = {"solved_at_start": episode in solved, "data": "made-up episodes"}
+        journal.add(record(cell, episode, extra=extra))
+    found = summarise(by_protocol, journal, 4)
+    assert [(row["starts"], row["episodes"]) for row in found] == rows
+
+
 def test_cell_without_success_has_no_mean_steps(single):
     assert summarise(single, filled(single, 2, lambda *_: False), 2)[0]["steps_mean"] is None
 

@@ -55,6 +55,14 @@ def test_comparisons_and_what_they_mean_follow(described):
     text = markdown(results_of(described, success=lambda cell, _: cell.variant == "all"))
     assert "| closed | all adam | none adam | 8 | 8 | 0 | 0.00781 |" in text
     assert "exact McNemar test, two-sided, not corrected" in text
+    assert "A, B: two rows of the table above" in text
+
+
+@pytest.mark.parametrize(("planners", "explained"), [(("adam", "cem"), True), (("adam",), False)])
+def test_what_a_column_means_is_said_if_it_says_something(described, planners, explained):
+    text = markdown(results_of(dataclasses.replace(described, planners=planners)))
+    assert "\n- variant: the world model, by the data synthesis" in text
+    assert ("\n- time / CEM: median plan time, divided by that of cem" in text) == explained
 
 
 def test_notes_tell_what_makes_numbers_incomparable(described):

@@ -56,7 +56,7 @@ def _groups(benchmark: Benchmark) -> list[list[Cell]]:
 def _rows(
     benchmark: Benchmark, cell: Cell, training_seed: int | str | None, records: Sequence[Record]
 ) -> list[Row]:
-    """One row; by the protocol of `swm` another one without starts at their goals."""
+    """One row; by the protocol of `swm` another one without starts at their goals, if some are."""
     if not records:
         return []
     if benchmark.offset is None:
@@ -68,7 +68,7 @@ def _rows(
         | {"starts": starts, "solved_at_start": len(records) - len(away)}
         | protocol_columns(benchmark, cell, records)
         for starts, some in kept.items()
-        if some
+        if some and (starts == ALL or len(some) < len(records))
     ]
 
 

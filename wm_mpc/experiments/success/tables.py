@@ -123,7 +123,13 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
         f"Plan time: from the observation to the actions, encoding included, "
         f"{results['threads']} thread(s) of {machine['cpu']}, {machine['cores']} cores, torch "
         f"{machine['torch']}, inner loop {_arithmetic(machine)}.",
+        "variant: the world model, by the data synthesis of its training; -: no model.",
     ]
+    if any(cell["time_ratio_to_cem"] is not None for cell in cells):
+        notes.append(
+            "time / CEM: median plan time, divided by that of cem in the same run, variant and "
+            "loop; -: there is none."
+        )
     if not results["complete"]:
         notes.insert(0, "**Not finished**: the same command continues.")
     if results["workers"] > 1:
@@ -158,7 +164,10 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
             "interval does not cover other training seeds."
         )
     if results.get("comparisons"):
-        notes.append("p: exact McNemar test, two-sided, not corrected for the number of tests.")
+        notes.append(
+            "A, B: two rows of the table above, compared on the same episodes. p: exact McNemar "
+            "test, two-sided, not corrected for the number of tests."
+        )
     return notes
 
 
@@ -176,7 +185,12 @@ def _protocol_notes(cells: Sequence[Row]) -> list[str]:
         f"protocol of stable-worldmodel: rows of {first['held_out']} that training never saw, "
         f"drawn by its rule; the goal is the state {first['offset']} control steps later in the "
         f"same episode; {first['budget']} steps; success at any of them. Starts that are at their "
-        f"goals already: {', '.join(shares)}."
+        f"goals already: {', '.join(shares)}.",
+        "offset / budget: control steps from start to goal in the recording, and those that the "
+        f"robot may take. starts: {ALL}, or without those that are at their goals already.",
+        "replan: control steps from plan to plan. proprioception: measured state that the model "
+        "gets; weight: how much it counts in the distance to the goal (0: only the picture "
+        "counts). data: recorded episodes that the model was trained on.",
     ]
     about = {
         "random": "random draws every action evenly from its limits: the floor.",

@@ -1,0 +1,119 @@
+"""Progress of a command: a bar in a terminal; in a log, a line for each tenth of the way."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+_LEAST = 5.0  # s between two lines, so that short work prints none
+
+
+class Lines:
+    """Prints how far something is, in lines that stay. It has what commands use of `tqdm`.
+
+    Args:
+        total: Number of units; None if it is not known, then nothing is printed.
+        what: What is going on.
+        initial: Units that were done before.
+        out: Where lines go.
+        clock: The time, s.
+
+    Attributes:
+        n: Units that are done.
+    """
+
+    def __init__(
+        self,
+        total: int | None,
+        what: str,
+        initial: int,
+        out: TextIO,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.n: float = initial
+        self._total, self._what, self._initial = total, what, initial
+        self._out, self._clock, self._values = out, clock, ""
+        self._started = self._printed = clock()
+        self._tenth = self._tenths()
+
+    def _tenths(self) -> int:
+        return int(10 * min(1.0, self.n / self._total)) if self._total else 0
+
+    def update(self, count: float = 1) -> None:
+        """Add units that are done."""
+        self.n += count
+        self.refresh()
+
+    def set_postfix(self, values: Mapping[str, Any], refresh: bool = True) -> None:
+        """Set what is printed after the progress."""
+        self._values = "".join(f", {name} {value}" for name, value in values.items())
+        if refresh:
+            self.refresh()
+
+    def set_description_str(self, text: str, refresh: bool = True) -> None:
+        """Set what is going on."""
+        self._what = text
+        if refresh:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Print a line if another tenth is done, and the last line is long enough ago."""
+        now, tenth = self._clock(), self._tenths()
+        if tenth > self._tenth and now - self._printed >= _LEAST:
+            self._tenth, self._printed = tenth, now
+            spent = now - self._started
+            left = spent * ((self._total or 0) - self.n) / max(1e-9, self.n - self._initial)
+            print(
+                f"{self._what}: {10 * tenth} %, {tqdm.format_interval(spent)}, "
+                f"{tqdm.format_interval(max(0.0, left))} left{self._values}",
+                file=self._out, flush=True,
+            )  # fmt: skip
+
+    def close(self) -> None:
+        """Print nothing more."""
+        self._total = None
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def bar(total: int | None, what: str, unit: str = "it", *, initial: int = 0, **look: Any) -> Any:
+    """Begin to show progress on stderr: a bar if that is a terminal, or else now and then a line.
+
+    Args:
+        total: Number of units; None if it is not known.
+        what: What is going on.
+        unit: What is counted.
+        initial: Units that were done before.
+        look: Further arguments of `tqdm`, for the bar.
+
+    Returns:
+        A `tqdm` or `Lines`.
+    """
+    if sys.stderr.isatty():
+        return tqdm(total=total, desc=what, unit=unit, initial=initial, **look)
+    return Lines(total, what, initial, sys.stderr)
+
+
+@contextlib.contextmanager
+def advancing(total: int | None, what: str, unit: str) -> Iterator[Callable[[int], Any]]:
+    """Show progress until the block ends, and leave no bar behind.
+
+    Args:
+        total: Number of units; None if it is not known.
+        what: What is going on.
+        unit: What is counted.
+
+    Yields:
+        The function that advances it by a number of units.
+    """
+    with bar(total, what, unit, leave=False) as shown:
+        yield shown.update
