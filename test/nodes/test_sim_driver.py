@@ -24,7 +24,7 @@ def test_driver_publishes_each_action_at_the_step_in_which_it_acts(start_sim, ob
     sim = start_sim(driver="explorer", episode_steps=1000)
     sim.plan(0, (0.0, 0.0), points=100)  # of somebody else, who counts for nothing
     sim.wait_until(lambda: len(sim.states) > 20, "two seconds of driving")
-    # What it did: the exploration of this seed, from its first step on.
+    # What it did: the exploration of this seed, one step ahead.
     actions, speeds = explored(sim.spec.action, 60)
     first = to_nanoseconds(sim.states[0].header.stamp)
     driven = {
@@ -32,27 +32,29 @@ def test_driver_publishes_each_action_at_the_step_in_which_it_acts(start_sim, ob
             plan, sim.spec.action, 0.1
         )[1]
         for plan in plans
-        if len(plan.points) == 1
+        if len(plan.points) == 2
     }
     seen = {to_nanoseconds(s.header.stamp) - first: s.twist.twist.linear for s in sim.states}
-    late = np.flatnonzero([np.allclose(action, driven[PERIOD]) for action in actions])[0] - 1
+    late = np.flatnonzero([np.allclose(action, driven[PERIOD][0]) for action in actions])[0] - 1
     for step in range(1, 18):
         number, now = step + late, step * PERIOD
-        np.testing.assert_allclose(driven[now][0], actions[number], atol=1e-6)
+        np.testing.assert_allclose(driven[now], actions[number : number + 2], atol=1e-6)
         velocity = seen[now + PERIOD]
         np.testing.assert_allclose((velocity.x, velocity.y), speeds[number], atol=1e-3)
 
 
 def explored(limits, steps):
-    """Actions of the first episode of seed 0, and the speeds after each."""
+    """Actions of the first episode of seed 0, each chosen a step before it acts, and the speeds
+    after each."""
     actions, speeds = [], []
     with simulate(Wall()) as simulation:
         rng = episode_rng(0, "node", 0)
         simulation.reset(rng)
         explore = simulation.explorer(rng)
-        for _ in range(steps):
+        actions.append(np.clip(explore(), limits.low, limits.high))
+        for step in range(steps):
             actions.append(np.clip(explore(), limits.low, limits.high))
-            speeds.append(simulation.step(actions[-1]).state)
+            speeds.append(simulation.step(actions[step]).state)
     return np.array(actions), np.array(speeds)
 
 

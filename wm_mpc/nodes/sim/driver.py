@@ -20,7 +20,10 @@ _TOPIC = "planned_actions"
 
 
 class Driver:
-    """Drives by the task's own exploration, and publishes each action as `planned_actions`.
+    """Drives by the task's own exploration, and publishes what it does as `planned_actions`.
+
+    Each plan has the present action and the next one. So the next one is known before the control
+    step in which it acts, as with any controller, and a recording shows it in that step.
 
     Args:
         node: Whose topic it is.
@@ -31,6 +34,7 @@ class Driver:
         self._node, self._simulation = node, simulation
         self._spec = simulation.task.spec
         self._explore: Explorer | None = None
+        self._action: np.ndarray | None = None  # of the next control step
         self._publisher = node.create_publisher(JointTrajectory, _TOPIC, qos.PLANNED_ACTIONS)
 
     def begin_episode(self, rng: np.random.Generator) -> None:
@@ -39,29 +43,34 @@ class Driver:
         Args:
             rng: Source of random numbers.
         """
-        self._explore = self._simulation.explorer(rng)
+        self._explore, self._action = self._simulation.explorer(rng), None
 
     def decide(self, stamp: int) -> Decision:
-        """Choose and publish the action that applies now.
+        """Choose the next action, and publish it with the one that applies now.
 
         Args:
             stamp: Time of the control step, ns.
         """
-        assert self._explore is not None
         others = self._node.count_publishers(_TOPIC) - 1
         if others > 0:
             self._logger.warning(
                 f"driver is explorer, so {_TOPIC} of {others} other node(s) count for nothing",
                 throttle_duration_sec=10.0,
             )
-        limits = self._spec.action
-        action = np.clip(self._explore(), limits.low, limits.high)
-        plan = action[None]
+        action = self._next() if self._action is None else self._action
+        self._action = self._next()
+        plan = np.stack([action, self._action])
         message = actions_to_trajectory(
             plan, self._spec.action, self._spec.control_period, to_stamp(stamp)
         )
         self._publisher.publish(message)
         return Decision(action, plan, Following.EXECUTING, started=True)
+
+    def _next(self) -> np.ndarray:
+        assert self._explore is not None
+        limits = self._spec.action
+        action: np.ndarray = np.clip(self._explore(), limits.low, limits.high)
+        return action
 
     @property
     def _logger(self) -> Any:
