@@ -71,9 +71,10 @@ def test_an_unknown_total_prints_nothing():
 
 @pytest.mark.parametrize(("kind", "drawn"), [(Terminal, True), (io.StringIO, False)])
 def test_only_a_terminal_gets_a_bar(monkeypatch, kind, drawn):
-    monkeypatch.setattr(sys, "stderr", kind())
+    out = kind()
+    monkeypatch.setattr(sys, "stderr", out)
     with bar(10, "collect", "episode") as shown:
         shown.update(10)
     with advancing(10, "read", "message") as advance:
         advance(10)
-    assert ("\r" in sys.stderr.getvalue()) == drawn
+    assert ("\r" in out.getvalue()) == drawn
