@@ -195,6 +195,7 @@ def finished_model(whole):
     [
         ({"drawn": 0.97, "actions_explain": 0.9}, True, "draws 97% of what moves"),
         ({"drawn": 0.89, "actions_explain": 0.9}, False, "representation_starts: 3"),
+        ({"drawn": -4.92, "actions_explain": 0.9}, False, "draws only 0% of what moves"),
         ({"drawn": 0.97, "actions_explain": 0.2}, False, "grows by only 25%"),
         ({"actions_explain": 0.2}, False, "could not be judged"),
     ],

@@ -91,8 +91,8 @@ def verdict(metrics: Mapping[str, Any]) -> tuple[bool, str]:
         return False, "the representation could not be judged: there are too few held-out pictures"
     if drawn < LEAST_DRAWN:
         return False, (
-            f"the model draws only {drawn:.0%} of what moves in held-out pictures (wanted: "
-            f"{LEAST_DRAWN:.0%}), so it may not see all that matters; try "
+            f"the model draws only {max(0.0, drawn):.0%} of what moves in held-out pictures "
+            f"(wanted: {LEAST_DRAWN:.0%}), so it may not see all that matters; try "
             "representation_starts: 3, more representation_updates, or more episodes"
         )
     if explained < _LEAST_EXPLAINED:

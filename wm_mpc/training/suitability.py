@@ -246,7 +246,7 @@ def _sight(metrics: Mapping[str, Any]) -> list[Finding]:
     """Whether the latents hold what moves in the pictures."""
     if "drawn" not in metrics:
         return []
-    share = float(metrics["drawn"])
+    share = max(0.0, float(metrics["drawn"]))
     value = f"{share:.0%} of what moves can be drawn (wanted: {LEAST_DRAWN:.0%})"
     advice = (
         "" if share >= LEAST_DRAWN
