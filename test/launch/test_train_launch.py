@@ -82,7 +82,7 @@ class Trained:
     """A training that Ctrl-C has interrupted and the same command has finished, and what was said.
 
     seconds: from Ctrl-C to the end. left: processes that ran on then. done: updates until then.
-    first: number of the second launch's first message. used: checkpoint of a controller beside it.
+    first: number of the first message of the second launch. used: checkpoint of its controller.
     """
 
     listener: Listener

@@ -120,7 +120,7 @@ class Scene:
         assert all(result.successful for result in answer.results), answer
         self.observer.call(Trigger, "mpc/clear_goals")
         self._goals_before = 0
-        self._goals_before = max(self.told(), default=0)
+        self._goals_before = max(self.outcomes(), default=0)
 
     def number(self, goal):
         """Of a goal of this test, as the node counts them."""
@@ -153,14 +153,14 @@ class Scene:
         now = self.observer.node.get_clock().now().nanoseconds
         self._direct.publish(rgb_to_image(image, to_stamp(now)))
 
-    def told(self):
+    def outcomes(self):
         """The newest word on every goal of this test, by its number."""
         status = self.goals[-1].status if self.goals else []
-        told = {int(s.name.split()[1]) - self._goals_before: s.message for s in status}
-        return {number: message for number, message in told.items() if number > 0}
+        outcomes = {int(s.name.split()[1]) - self._goals_before: s.message for s in status}
+        return {number: message for number, message in outcomes.items() if number > 0}
 
     def wait_for(self, condition, what, timeout=30.0):
-        self.observer.wait_until(lambda: self.goals and condition(self.told()), what, timeout)
+        self.observer.wait_until(lambda: self.goals and condition(self.outcomes()), what, timeout)
 
     def close(self):
         self._stack.close()
@@ -168,7 +168,7 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    """For all tests, each of which begins with `scene.begin`."""
+    """All tests share it. Each begins with `scene.begin`."""
     with contextlib.ExitStack() as stack:
         domain = stack.enter_context(contextlib.contextmanager(free_domain)())
         observer = stack.enter_context(contextlib.closing(Observer(domain)))
@@ -182,7 +182,7 @@ def test_pictures_are_reached_one_after_another(scene):
     assert code == 0, output
     for picture in scene.pictures[:2]:
         assert f"{picture.name}: reached after" in output
-    assert scene.told() == {1: "reached", 2: "reached"}
+    assert scene.outcomes() == {1: "reached", 2: "reached"}
 
 
 def test_a_picture_that_was_taken_is_what_the_camera_sees(scene, tmp_path):
@@ -203,22 +203,24 @@ def test_goals_can_be_skipped_cleared_and_replaced(scene):
     scene.begin(tolerance=0.0)  # none is ever reached
     code, output = scene.send(*scene.pictures)
     assert (code, output.strip().splitlines()[-1]) == (0, "3 goals sent")
-    scene.wait_for(lambda told: told == {1: "executing", 2: "waiting", 3: "waiting"}, "goals")
+    scene.wait_for(
+        lambda outcomes: outcomes == {1: "executing", 2: "waiting", 3: "waiting"}, "goals"
+    )
     summary = scene.observer.call(Trigger, "mpc/skip_goal").message
     assert summary == f"goal {scene.number(2)} executing, 1 waiting"
-    scene.wait_for(lambda told: told[1] == "cancelled: skipped", "the next goal")
+    scene.wait_for(lambda outcomes: outcomes[1] == "cancelled: skipped", "the next goal")
     scene.send_directly(scene.pictures[0])
-    scene.wait_for(lambda told: told.get(4) == "executing", "the goal on goal/image")
-    assert told_reasons(scene.told(), 2, 3) == {"cancelled: another goal came in its place"}
+    scene.wait_for(lambda outcomes: outcomes.get(4) == "executing", "the goal on goal/image")
+    assert reasons_of(scene.outcomes(), 2, 3) == {"cancelled: another goal came in its place"}
     assert scene.observer.call(Trigger, "mpc/clear_goals").message == "1 goals cancelled"
-    scene.wait_for(lambda told: told[4] == "cancelled: cleared", "no goal")
+    scene.wait_for(lambda outcomes: outcomes[4] == "cancelled: cleared", "no goal")
     assert not scene.observer.call(Trigger, "mpc/skip_goal").success
     scene.send(scene.pictures[1], "--append")
-    scene.wait_for(lambda told: told.get(5) == "executing", "a goal after all")
+    scene.wait_for(lambda outcomes: outcomes.get(5) == "executing", "a goal after all")
 
 
-def told_reasons(told, *numbers):
-    return {told[number] for number in numbers}
+def reasons_of(outcomes, *numbers):
+    return {outcomes[number] for number in numbers}
 
 
 def test_a_goal_that_takes_too_long_is_given_up_for_the_next(scene):
@@ -236,7 +238,7 @@ def test_what_is_no_goal_is_refused_and_nothing_is_lost(scene, tmp_path):
     code, output = scene.send(tiny, "--append", "--timeout", 5)
     assert code == 1
     assert "send_goal: not all goals were taken (the log of mpc says why)" in output
-    assert scene.told() == {1: "executing", 2: "waiting"}
+    assert scene.outcomes() == {1: "executing", 2: "waiting"}
     text = tmp_path / "text.png"
     text.write_text("no picture")
     assert "text.png is not a picture" in scene.send(text)[1]

@@ -13,10 +13,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from wm_mpc.data.episodes import Recording
-from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import RunDirectory
 from wm_mpc.training.drawing import drawing
@@ -111,20 +109,12 @@ class Starts:
             if update % _EVERY == 0:
                 history.append((update, {name: term.item() for name, term in terms.items()}))
                 self._progress(stage, update, self.updates)
-        drawn = self._score(model)
+        # 0 if nothing moves.
+        drawn = drawing(model, self._recording, self._held_out).get("drawn", 0.0)
         return {
             "model": model.state_dict(), "optimisation": optimisation.state_dict(),
             "history": history, "drawn": drawn,
         }  # fmt: skip
-
-    def _score(self, model: WorldModel) -> float:
-        """Share of what moves that is drawn; 0 if nothing moves."""
-        was_training = model.training
-        model.eval()
-        with torch.no_grad():
-            found = drawing(model, self._recording, self._held_out)
-        model.train(was_training)
-        return found.get("drawn", 0.0)
 
 
 def seed_of_start(config: TrainConfig, number: int) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory
@@ -53,7 +51,7 @@ class Driver:
         """
         others = self._node.count_publishers(_TOPIC) - 1
         if others > 0:
-            self._logger.warning(
+            self._node.get_logger().warning(
                 f"driver is explorer, so {_TOPIC} of {others} other node(s) count for nothing",
                 throttle_duration_sec=10.0,
             )
@@ -71,7 +69,3 @@ class Driver:
         limits = self._spec.action
         action: np.ndarray = np.clip(self._explore(), limits.low, limits.high)
         return action
-
-    @property
-    def _logger(self) -> Any:
-        return self._node.get_logger()
