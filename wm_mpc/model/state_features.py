@@ -34,12 +34,15 @@ class StateFeatures:
 
     Attributes:
         size: Number of features: the state size, plus one for each angle.
+        place_shares: (size,), share of each feature in a distance between two places. They sum to
+            1. It is 0 for velocities and forces; all are 0 if no entry is a place.
     """
 
     def __init__(self, spec: StateSpec) -> None:
         self._angles = list(spec.angle_columns)
         self._count = spec.size
         self.size = spec.size + len(self._angles)
+        self.place_shares = self._shares(spec.place_columns)
 
     def of(self, state: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
         """Turn states into features.
@@ -61,6 +64,14 @@ class StateFeatures:
         features = numbers.clone()
         features[..., self._angles] = angle.sin() / scale
         return torch.cat([features, (angle.cos() - _length(scale)) / scale], -1)
+
+    def _shares(self, places: tuple[int, ...]) -> Tensor:
+        cosines = [self._count + k for k, column in enumerate(self._angles) if column in places]
+        columns = [*places, *cosines]
+        shares = torch.zeros(self.size)
+        if columns:
+            shares[columns] = 1.0 / len(columns)
+        return shares
 
     def back(self, features: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
         """Turn features into states. Angles are within pi of their mean.
