@@ -274,3 +274,46 @@ def test_points_whose_times_do_not_ascend_are_refused(imported, bags):
         messages += seen(bags, k, ["j"], [0.0])
     with pytest.raises(BagError, match="the points' times do not ascend"):
         imported(messages, action={"kind": "position", "low": [0], "high": [1]})
+
+
+def driven(bags, late, points, every=1):
+    """Plans of some points for a base, each `late` s after the time of its first point."""
+    speeds = np.random.default_rng(4).uniform(-1, 1, STEPS + points)
+    messages = []
+    for k in range(STEPS):
+        if k % every == 0:
+            plan = bags.Make().trajectory(stamp(k), ["vx"], speeds[k : k + points, None], PERIOD)
+            messages.append(("/plan", stamp(k) + late, plan))
+        messages += seen(bags, k, ["j"], [0.0])
+    return messages, speeds
+
+
+LIMITS = {"kind": "velocity", "low": [-1], "high": [1], "points": "from"}
+
+
+@pytest.mark.parametrize("late", [0.005, 0.02, 0.06])
+def test_plans_of_one_point_that_come_late_are_refused_with_the_reason(imported, bags, late):
+    messages, _ = driven(bags, late, points=1)
+    with pytest.raises(BagError, match=r"at most 1 points of 0\.1 s") as error:
+        imported(messages, action=LIMITS)
+    said = str(error.value)
+    assert f"arrive {late:.3f} s after" in said
+    assert f"{STEPS - 1} of {STEPS} end before the next one comes" in said
+    assert "--action cmd_vel" in said
+    assert "two points or more" in said
+
+
+@pytest.mark.parametrize(("late", "points", "every"), [
+    (0.0, 1, 1), (-0.001, 1, 1), (0.02, 2, 1), (0.06, 2, 1), (0.02, 7, 5), (0.02, 5, 10),
+])  # fmt: skip
+def test_plans_that_meet_or_that_are_followed_by_rest_are_imported(
+    imported, bags, late, points, every
+):
+    messages, speeds = driven(bags, late, points, every)
+    _, _, actions, _, _ = imported(messages, action=LIMITS)
+    told = np.array([speeds[k] if k % every < points else 0.0 for k in range(STEPS)])
+    if every > points:
+        told[::every] = 0.0  # it rests until the next plan has come
+    first = int(late > 0.0)  # what applied before the first plan is not known
+    assert STEPS - 1 - len(actions) <= first + every // 2
+    np.testing.assert_allclose(actions[:, 0], told[first : first + len(actions)], atol=1e-6)

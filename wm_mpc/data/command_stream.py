@@ -6,11 +6,13 @@ Part of `wm_mpc.data.bag_streams`. `bag_messages` interprets the messages; `resa
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from wm_mpc.data.bag import BagError
 from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.bag_joints import Newest
 from wm_mpc.data.bag_messages import JOINTS, TRAJECTORY, command, targets, trajectory
@@ -22,6 +24,8 @@ from wm_mpc.units import SECOND
 
 OTHER_CLOCK = 10 * SECOND  # ns; a longer apparent travel time means another clock
 TIMEOUT = 0.5  # s; default timeout of a command
+_NEXT = 1.5  # control periods; plans that come sooner one after another are a stream
+_GAP = SECOND // 1000  # ns; the stamps are not finer
 
 
 class CommandStream(Stream):
@@ -126,7 +130,9 @@ class CommandStream(Stream):
                 for i, t, r in zip(chosen.tolist(), times, received, strict=True)
             ]
             limit = None if timeout is None else round(timeout * SECOND)
-            return commands_of_plans(plans, round(robot.control_period * SECOND), rest, limit)
+            period = round(robot.control_period * SECOND)
+            _check_that_plans_meet(plans, period)
+            return commands_of_plans(plans, period, rest, limit)
         order = np.argsort(times, kind="stable")
         times = times[order]
         limit = round((TIMEOUT if timeout is None else timeout) * SECOND)
@@ -156,6 +162,29 @@ class CommandStream(Stream):
             timeout=None if timeout is None else round(timeout * SECOND),
             measured=None if kind == "effort" else measured,
         )
+
+
+def _check_that_plans_meet(plans: list[Plan], period: int) -> None:
+    """Raise BagError if most plans of a stream come late and end before the next one begins."""
+    real = [plan for plan in plans if len(plan.offsets)]
+    ended, late = 0, []
+    for plan, after in itertools.pairwise(real):
+        last = plan.start + int(plan.offsets[-1]) + period
+        begin = after.start + int(after.offsets[0])
+        is_stream = after.received - plan.received <= _NEXT * period
+        if is_stream and after.received > begin and last + _GAP < max(begin, after.received):
+            ended += 1
+            late.append(after.received - begin)
+    if not ended or 2 * ended < len(real) - 1:
+        return
+    most = max(len(plan.offsets) for plan in real)
+    raise BagError(
+        f"the plans say nothing of most control steps: {ended} of {len(real)} end before the next "
+        f"one comes. They have at most {most} points of {period / SECOND:g} s, and arrive "
+        f"{np.median(late) / SECOND:.3f} s after the time of their first point. What the robot did "
+        "in between would count as rest. Record the commands that it got instead (such as "
+        "cmd_vel: --action cmd_vel), or record again with plans of two points or more"
+    )
 
 
 def other_clock(stream: Stream) -> bool:
