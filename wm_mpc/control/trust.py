@@ -142,7 +142,8 @@ class Trust:
         self._note(validation.verdict)
         was_there, self._place = self._place, (stamp, rest)
         if validation.code is HoldCode.JUMP:
-            if self._was_moved(was_there, self._place):
+            self._note_move(was_there, self._place)
+            if self._was_moved(stamp):
                 raise HoldError(HoldCode.JUMP, _MOVED)
             if moves:
                 self._see_behind(now, validation.reason, settings.surprise.pause)
@@ -184,25 +185,29 @@ class Trust:
         if not reason:
             return
         was_there, place = self._place, np.where(np.isfinite(here), here, wanted)
-        if self._was_moved(was_there, (now, place)):
+        self._note_move(was_there, (now, place))
+        if self._was_moved(now):
             raise HoldError(HoldCode.JUMP, _MOVED)
         self._see_behind(now, reason, settings.surprise.pause)
         raise HoldError(HoldCode.NOT_FOLLOWING, reason, is_fault=True)
 
-    def _was_moved(
+    def _note_move(
         self, before: tuple[int, np.ndarray] | None, here: tuple[int, np.ndarray]
-    ) -> bool:
-        """Whether somebody put a position robot where it is. The arguments: stamp (ns) and
+    ) -> None:
+        """Remember it if somebody put a position robot where it is. The arguments: stamp (ns) and
         positions."""
         change = self._spec.largest_change
         if before is None or change is None:
-            return False
-        period = self._spec.control_period * SECOND
-        reach = change * (abs(here[0] - before[0]) / period + _SWING)
-        if (np.abs(here[1] - before[1]) > reach).any():
+            return
+        steps = abs(here[0] - before[0]) / (self._spec.control_period * SECOND)
+        if (np.abs(here[1] - before[1]) > change * (steps + _SWING)).any():
             self._moved = here[0]
-        # Plans that were on their way begin where it was before.
-        return self._moved is not None and 0 <= here[0] - self._moved <= _LATER * period
+
+    def _was_moved(self, stamp: int) -> bool:
+        """Whether somebody moved the robot so shortly before a time (ns) that plans still come
+        which begin where it was before."""
+        later = _LATER * self._spec.control_period * SECOND
+        return self._moved is not None and 0 <= stamp - self._moved <= later
 
     def _see_behind(self, now: int, reason: str, pause: float) -> None:
         """Note that a moving robot is too far from its commands.

@@ -29,8 +29,7 @@ _STILL = 1e-6  # mean squared difference of pictures that are all the same
 
 # Shipped models draw 0.92 to 0.99 of what moves.
 LEAST_DRAWN = 0.9
-# The least that `learn` accepts: with other actions, the error is 1.3 times as large.
-_LEAST_EXPLAINED = 0.23
+EXPLAINED = 1.3  # error with actions of other moments, as a multiple of that with the true ones
 
 
 @torch.no_grad()
@@ -95,7 +94,7 @@ def verdict(metrics: Mapping[str, Any]) -> tuple[bool, str]:
             f"(wanted: {LEAST_DRAWN:.0%}), so it may not see all that matters; try "
             "representation_starts: 3, more representation_updates, or more episodes"
         )
-    if explained < _LEAST_EXPLAINED:
+    if explained < 1.0 - 1.0 / EXPLAINED:
         return False, (
             f"with other actions, the prediction error grows by only "
             f"{explained / (1.0 - explained):.0%}, so the actions explain little of what the model "

@@ -18,7 +18,7 @@ from wm_mpc.data.episodes import Recording
 from wm_mpc.model.familiarity import familiarity_notes
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.diagnostics import predict
-from wm_mpc.training.drawing import LEAST_DRAWN
+from wm_mpc.training.drawing import EXPLAINED, LEAST_DRAWN
 from wm_mpc.training.replay import encode_all
 
 MINUTES = 5.0  # of motion, at least
@@ -27,7 +27,6 @@ ALIKE = 0.9  # largest correlation of two entries of the action
 STILL = 0.5  # largest share of model steps without an image that changes
 FOREIGN = 0.2  # largest share of held-out images that no other episode resembles
 PREDICTED = 0.5  # largest error of predictions, as a share of the error of predicting no change
-EXPLAINED = 1.3  # error with actions of other moments, as a multiple of that with the true ones
 
 _SAMPLES = 512  # windows or frames that are looked at
 _LEVEL = 12  # of 255; a pixel that changes by more shows motion, not noise
