@@ -67,6 +67,13 @@ _LONGEST = (
     "nodes/test_sim.py",
     "cli/test_ablate.py",
 )
+# One process runs all of these, so that Ray starts once.
+_WITH_RAY = (
+    "test/sim/test_workers.py",
+    "test/sim/test_collection.py",
+    "test/synthesis/test_random_rollouts.py",
+    "test/synthesis/test_online.py",
+)
 
 
 _watching: list[subprocess.Popen[bytes]] = []
@@ -105,6 +112,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.flaky(reruns=1))
     ranks = {here / name: rank for rank, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """As `--dist loadfile`, except that the files with Ray stay together."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "with Ray" if file in _WITH_RAY else file
+
+    return Scheduling(config, log)
 
 
 def free_domain() -> Iterator[int]:
