@@ -45,21 +45,10 @@ faults: setup ## Break what may break around the running nodes, and look (some 5
 soak: setup ## Half an hour of work with changing goals and parameters: does anything grow?
 	$(call run, ros2 run wm_mpc soak $(ARGS))
 
-# All of them: first everything but `timing`; then the tests of the distribution ros2_pip, in a run of
-# their own because its folder would hide the package of that name; then alone what judges
-# milliseconds. Live tests mostly wait, so two more run at once than there are cores. A file's tests
-# stay together, for what they share; the longest files come first (test/conftest.py). What Python
-# and pytest compile is kept: without it, each of the processes would compile all of it. While several
-# tests compute at once, a program of theirs gets one thread: more would wait for each other, and
-# those of NumPy's library wait busily for the first 0.1 s of each of a thousand processes.
+# All of them, in three parts (tools/run_tests.py), or those that ARGS names.
 ifeq ($(strip $(ARGS)),)
 test: setup
-	@source tools/env.bash; failed=0; unset PYTHONDONTWRITEBYTECODE; export OPENBLAS_NUM_THREADS=1; \
-	part() { echo "[test] python -m pytest $$*"; python -m pytest "$$@" || failed=1; }; \
-	OMP_NUM_THREADS=1 part -n $$(($$(nproc) + 2)) --dist loadfile --no-loadscope-reorder -m "not timing"; \
-	part -c ros2_pip/pyproject.toml --rootdir ros2_pip -n 4 ros2_pip/test; \
-	part -m timing $$(grep -rl --include="test_*.py" "pytest.mark.timing" test); \
-	exit $$failed
+	$(call run, python tools/run_tests.py)
 else
 test: setup ## Run the tests: make test ARGS="test/planning -k cem"
 	$(call run, python -m pytest $(ARGS))

@@ -73,12 +73,16 @@ def test_help_explains_every_program_and_touches_nothing(folder):
 
 
 def test_collect_train_evaluate(folder, capsys):
-    assert run(collect, "--episodes 3 --steps 60 --workers 1 --seed 2") == 0
+    assert run(collect, "--episodes 2 --steps 60 --workers 1 --seed 2") == 0
+    assert re.fullmatch(
+        r"data/wall  episodes 2  2 recorded in 0:\d\d minutes\n", capsys.readouterr().out
+    )
+    assert run(collect, "--episodes 3 --steps 60 --workers 1 --seed 2 --measure-rate") == 0
     summary = r"data/wall  episodes 3  \d+ frames/s  \d+ per core  \d\.\d\d of bare PyBullet \("
     assert re.match(summary, capsys.readouterr().out)
     dataset = Dataset("data/wall")
     assert dataset.indices() == [0, 1, 2]
-    assert dataset.provenance["command"] == "collect --episodes 3 --steps 60 --workers 1 --seed 2"
+    assert dataset.provenance["command"] == "collect --episodes 2 --steps 60 --workers 1 --seed 2"
 
     assert run(train, "--config train.yaml --seed 5 --workers 1 --synthesis adversarial") == 0
     assert "checkpoint  runs/wall/wall.safetensors" in capsys.readouterr().out

@@ -42,16 +42,34 @@ def kept(tmp_path):
     return sorted(path.name for path in (tmp_path / "wm_mpc").glob("*"))
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """The library that the first process compiles and keeps, under the name it is looked for."""
+    cache = tmp_path_factory.mktemp("compiled")
+    assert ask(cache) == "True"
+    return cache / "wm_mpc" / compiler.file_name()
+
+
+@pytest.fixture(scope="module")
+def quick(compiled):
+    """A compiler that gives in a moment what the real one gave."""
+    raw = compiled.parents[1] / "raw.so"
+    raw.write_bytes(unsealed(compiled.read_bytes()))
+    script = raw.with_name("quick")
+    script.write_text(f'#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\nexec cp "{raw}" "$2"\n')
+    script.chmod(0o755)
+    return str(script)
+
+
 @has_compiler
-def test_is_compiled_once_and_kept(tmp_path):
-    assert ask(tmp_path) == "True"
-    first = kept(tmp_path)
-    assert len(first) == 1
-    assert first[0].endswith(".so")
-    stamp = (tmp_path / "wm_mpc" / first[0]).stat().st_mtime_ns
-    assert ask(tmp_path, CXX="") == "True"
-    assert kept(tmp_path) == first
-    assert (tmp_path / "wm_mpc" / first[0]).stat().st_mtime_ns == stamp
+def test_is_compiled_once_and_kept(compiled):
+    cache = compiled.parents[1]
+    assert kept(cache) == [compiled.name]
+    assert compiled.suffix == ".so"
+    stamp = compiled.stat().st_mtime_ns
+    assert ask(cache, CXX="") == "True"
+    assert kept(cache) == [compiled.name]
+    assert compiled.stat().st_mtime_ns == stamp
 
 
 def test_without_a_compiler_it_says_so(tmp_path):
@@ -112,25 +130,6 @@ def test_a_folder_others_can_write_to_is_not_trusted(quick, tmp_path):
     folder.chmod(0o777)
     assert ask(tmp_path, CXX=quick) == "True"
     assert list(folder.iterdir()) == []
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    """A library as the compiler left it, under the name it is looked for."""
-    path = tmp_path_factory.mktemp("compiled") / compiler.file_name()
-    compiler.build(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def quick(compiled):
-    """A compiler that gives in a moment what the real one gave."""
-    raw = compiled.with_name("raw.so")
-    raw.write_bytes(unsealed(compiled.read_bytes()))
-    script = compiled.with_name("quick")
-    script.write_text(f'#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\nexec cp "{raw}" "$2"\n')
-    script.chmod(0o755)
-    return str(script)
 
 
 def foreign(content):
@@ -230,8 +229,11 @@ def test_a_compiler_that_does_not_know_this_processor_is_asked_again(quick, tmp_
 
 
 @has_compiler
-def test_processes_that_compile_at_once_do_not_disturb_each_other(tmp_path):
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+def test_processes_that_compile_at_once_do_not_disturb_each_other(quick, tmp_path):
+    wrapper = tmp_path / "slow"
+    wrapper.write_text(f'#!/bin/sh\necho >> "{tmp_path}/asked"\nsleep 1\nexec "{quick}" "$@"\n')
+    wrapper.chmod(0o755)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "CXX": str(wrapper)}
     running = [
         subprocess.Popen(
             [sys.executable, "-c", ASK], env=environment, stdout=subprocess.PIPE,
@@ -240,6 +242,7 @@ def test_processes_that_compile_at_once_do_not_disturb_each_other(tmp_path):
         for _ in range(3)
     ]  # fmt: skip
     assert [process.communicate(timeout=120) for process in running] == [("True \n", "")] * 3
+    assert (tmp_path / "asked").read_text() == "\n" * 3, "all compiled"
     assert kept(tmp_path) == [compiler.file_name()]
     assert compiler.is_whole(tmp_path / "wm_mpc" / compiler.file_name())
 
@@ -267,8 +270,8 @@ def test_a_cache_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
 
 
 @has_compiler
-def test_the_package_is_installed_with_its_compiled_inner_loop(tmp_path):
-    done = install(tmp_path)
+def test_the_package_is_installed_with_its_compiled_inner_loop(quick, tmp_path):
+    done = install(tmp_path, CXX=quick)
     assert done.returncode == 0, done.stderr
     (made,) = (tmp_path / "lib" / "wm_mpc" / "native" / "built").glob("*")
     assert made.name == compiler.file_name()

@@ -259,7 +259,6 @@ def test_stop_saves_and_start_goes_on_from_there(training):
     assert min(updates) >= stopped_at
 
 
-@pytest.mark.timing
 def test_services_answer_at_once_while_it_trains(training):
     """The median, because this machine may be busy with other tests."""
     client = training.observer.node.create_client(Trigger, "learner/start")
@@ -359,7 +358,6 @@ def test_system_without_room_for_a_process_is_a_failure_too(start_learner, monke
     assert "nothing to stop" in learner.call("stop").message
 
 
-@pytest.mark.timing
 def test_end_of_the_node_is_quick_and_leaves_nothing(training):
     """Last of those with this training: it ends it."""
     pid = training.training_pid()

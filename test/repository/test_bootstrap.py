@@ -141,6 +141,42 @@ class TestPickPython:
             bootstrap.choose_python(None, {})
 
 
+class TestLongSteps:
+    def test_the_newest_line_of_a_step_is_said_while_it_goes_on(self, bootstrap, capsys):
+        bootstrap.TELL_EVERY = 0.2
+        program = "import time; print('old'); print('Collecting torch', flush=True); time.sleep(1)"
+        code, text = bootstrap.run_logged([sys.executable, "-c", program], "pip.log", None)
+        assert (code, text) == (0, "old\nCollecting torch\n")
+        said = capsys.readouterr().out.splitlines()
+        assert said
+        assert {re.sub(r"\d+ s", "N s", line) for line in said[1:]} <= {
+            "[setup]   N s: Collecting torch"
+        }
+        assert said[-1].endswith("Collecting torch")
+
+    def test_a_short_step_says_nothing(self, bootstrap, capsys):
+        assert bootstrap.run_logged([sys.executable, "-c", "print(1)"], "a.log", None)[0] == 0
+        assert capsys.readouterr().out == ""
+
+    def test_an_interrupted_step_is_ended(self, bootstrap, monkeypatch):
+        started = []
+        popen = subprocess.Popen
+
+        class Interrupted(popen):
+            def wait(self, timeout=None):
+                if self not in started:
+                    started.append(self)
+                    raise KeyboardInterrupt
+                return super().wait(timeout)
+
+        monkeypatch.setattr(subprocess, "Popen", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bootstrap.run_logged(
+                [sys.executable, "-c", "import time; time.sleep(60)"], "a.log", None
+            )
+        assert started[0].returncode == -9
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("system", "machine", "libc", "named"),

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import subprocess
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -11,6 +12,7 @@ PYTHON = VENV / "bin" / "python"
 STATE = VENV / "setup"
 REQUIREMENTS = ROOT / "tools" / "requirements.txt"
 ROS2_PIP = ROOT / "ros2_pip"
+TELL_EVERY = 15.0  # s, while a step goes on
 BARE = "or open a shell without it: ROS 2 is then installed into .venv."
 
 
@@ -40,12 +42,27 @@ def digest(paths):
 
 
 def run_logged(command, log, environment):
-    """Run `command` with its output in a file of STATE; return its exit code and the output."""
-    with (STATE / log).open("wb") as output:
+    """Run `command` with its output in a file of STATE; return its exit code and the output.
+
+    While it runs, the newest line of the output is said now and then.
+    """
+    path, began = STATE / log, time.monotonic()
+    with path.open("wb") as output:
         streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
         command = [str(part) for part in command]
-        code = subprocess.run(command, cwd=str(ROOT), env=environment, check=False, **streams)
-    return code.returncode, (STATE / log).read_text(errors="replace")
+        process = subprocess.Popen(command, cwd=str(ROOT), env=environment, **streams)
+        try:
+            while process.poll() is None:
+                try:
+                    process.wait(TELL_EVERY)
+                except subprocess.TimeoutExpired:
+                    newest = tail(path.read_text(errors="replace"), 1).strip() or "no output yet"
+                    say(f"  {time.monotonic() - began:.0f} s: {newest[:100]}")
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+    return process.returncode, path.read_text(errors="replace")
 
 
 def tail(text, lines=20):

@@ -38,6 +38,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=seed, default=0, help="seed of the episodes; default: 0")
     parser.add_argument("--dataset", help="where the episodes go; default: ./data/<task>")
     add_workers(parser)
+    parser.add_argument(
+        "--measure-rate", action="store_true",
+        help="also measure how fast the bare physics engine is, and compare",
+    )  # fmt: skip
     return parser
 
 
@@ -69,8 +73,8 @@ def main(arguments: list[str] | None = None) -> int:
                 f"dataset {path} was recorded with {recorded_with}, which differs from {wanted}; "
                 "choose another --dataset"
             )
-        rates = _collect(dataset, options)
-        print(f"{dataset.path}  episodes {len(dataset)}  {rates}")
+        result = _collect(dataset, options)
+        print(f"{dataset.path}  episodes {len(dataset)}  {result}")
         if task.scene_pose_names:
             print(_motion(dataset, task.scene_pose_names))
     except (DatasetError, WorkersError, JobError) as error:
@@ -83,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _collect(dataset: Dataset, options: argparse.Namespace) -> str:
-    """Collect the missing episodes and return the measured rates as text."""
+    """Collect the missing episodes and return what that took, as text."""
     present = len(set(dataset.indices()) & set(range(options.episodes)))
     missing = options.episodes - present
     if not missing:
@@ -93,7 +97,7 @@ def _collect(dataset: Dataset, options: argparse.Namespace) -> str:
         bar(options.episodes, "collect", "episode", initial=present) as shown,
     ):
         at_once = min(missing, workers.count)
-        before = _bare_rate(workers, options.task, at_once)
+        before = _bare_rate(workers, options.task, at_once) if options.measure_rate else 0.0
         seconds = collect(
             dataset,
             episodes=options.episodes,
@@ -102,6 +106,9 @@ def _collect(dataset: Dataset, options: argparse.Namespace) -> str:
             workers=workers,
             progress=shown.update,
         )
+        if not options.measure_rate:
+            minutes, rest = divmod(round(seconds), 60)
+            return f"{missing} recorded in {minutes}:{rest:02d} minutes"
         # Measured before and after, because the load of the machine changes.
         bare = (before + _bare_rate(workers, options.task, at_once)) / 2
     rate = missing * (options.steps + 1) / seconds

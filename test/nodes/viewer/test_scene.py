@@ -18,7 +18,7 @@ HOST, SWITCH = "127.0.0.1", "3-D scene"
 STAGE = Stage.of(64, 64)
 PATH = np.array([[0.0, 0.0, 0.05], [0.1, 0.0, 0.05], [0.2, 0.1, 0.05]])
 PLACE = np.array([0.2, 0.1, 0.05])
-SHOWN = {"/ground", "/robot", "/robot/body", "/plan/0", "/goal/0"}
+SHOWN = {"/ground", "/robot", "/robot/body", "/plan/0", "/goal/0", "/goal_label/0"}
 
 
 class Visitor:
@@ -121,7 +121,10 @@ def test_a_plan_that_is_gone_leaves_the_scene(visitors, model):
     visitor.switch(True)
     visitor.until(lambda: set(visitor.browser.nodes()) >= SHOWN, model)
     model.on_paths([])
-    visitor.until(lambda: set(visitor.browser.nodes()) == SHOWN - {"/plan/0", "/goal/0"}, model)
+    visitor.until(
+        lambda: set(visitor.browser.nodes()) == SHOWN - {"/plan/0", "/goal/0", "/goal_label/0"},
+        model,
+    )
 
 
 def test_a_scene_that_is_switched_off_is_empty(visitors, model):

@@ -25,7 +25,7 @@ class _Look(NamedTuple):
 
 _PLAN = _Look(0.02, ColorRGBA(r=0.1, g=0.8, b=0.2, a=1.0))
 _FAINT = _Look(0.006, ColorRGBA(r=0.4, g=0.6, b=1.0, a=0.3))
-_GOAL = _Look(0.05, ColorRGBA(r=1.0, g=0.4, b=0.1, a=0.7))
+_GOAL = _Look(0.05, ColorRGBA(r=0.75, g=0.25, b=1.0, a=0.7))
 
 
 class PlanPictures:

@@ -18,7 +18,7 @@ from wm_mpc.view.stage import NARROW, TELEPHONE_SHARE
 _NOTHING = object()
 _PERIOD = 0.25  # s between two updates; viser draws for a quarter of a second after each
 _PLAN, _THING, _CANDIDATE = (57, 217, 138), (255, 214, 92), (120, 170, 255)
-_BASE, _GOAL = (91, 155, 255), (255, 102, 26)
+_BASE, _GOAL = (91, 155, 255), (191, 64, 255)
 # Where the eye is, and what it looks at, m. A base is first seen from behind and above.
 _ARM_SEEN = ((1.4, -1.1, 1.0), (0.35, 0.0, 0.2))
 _BEHIND, _ABOVE = 2.1, 1.9
@@ -132,6 +132,9 @@ class Scene:
                     position=place,
                     cast_shadow=False,
                 )
+            )
+            self._balls.append(
+                self._scene.add_label(f"/goal_label/{number}", "goal", position=place)
             )
 
     def _look_at_robot(self, view: View) -> None:
