@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from wm_mpc.sim.task import Task
 from wm_mpc.sim.tasks.maze import Maze
+from wm_mpc.sim.tasks.point_maze import PointMaze, PointMazeMedium
 from wm_mpc.sim.tasks.push_t import PushT
 from wm_mpc.sim.tasks.pusht import PushTWorld
 from wm_mpc.sim.tasks.reach import Reach
@@ -15,6 +16,8 @@ from wm_mpc.sim.tasks.wall import Wall
 
 TASKS: dict[str, Callable[[], Task]] = {
     "maze": Maze,
+    "point_maze": PointMaze,
+    "point_maze_medium": PointMazeMedium,
     "push_t": PushT,
     "pusht": PushTWorld,
     "reach": Reach,
