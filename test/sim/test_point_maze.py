@@ -21,7 +21,7 @@ from wm_mpc.sim.collection import record_episode
 from wm_mpc.sim.engine import episode_rng
 from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
-from wm_mpc.sim.tasks.point_maze import HOLD, MAX_FORCE, PointMaze, PointMazeMedium
+from wm_mpc.sim.tasks.point_maze import MAX_FORCE, PointMaze, PointMazeMedium
 from wm_mpc.sim.tasks.point_maze_explorer import Plan, Traveller
 
 NAMES = ("point_maze", "point_maze_medium")
@@ -49,7 +49,7 @@ def put(simulation, place, velocity=(0.0, 0.0), target=(1.0, 1.0)):
 
 
 def environment_of(simulation):
-    return simulation.world.env.inner
+    return simulation.world.env
 
 
 def test_it_is_the_registered_environment(simulation):
@@ -81,7 +81,7 @@ def test_action_is_held_for_ten_steps_of_the_environment(u_maze, action):
     u_maze.advance(np.array(action))
     ours = u_maze.measure()
     put(u_maze, (0.5, 1.0))
-    for _ in range(HOLD):
+    for _ in range(10):
         theirs, *_ = environment_of(u_maze).step(np.clip(np.array(action) / MAX_FORCE, -1.0, 1.0))
     assert ours.tolist() == theirs["observation"].tolist()
 

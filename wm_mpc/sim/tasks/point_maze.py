@@ -35,7 +35,6 @@ PACKAGE = BarePackage(
 MAX_FORCE = 100.0  # N; what the environment's action 1 is
 TOLERANCE = 0.45  # m
 RADIUS = 0.1  # m, of the ball
-HOLD = 10  # environment steps for each control step
 _PIXELS = 64
 
 
@@ -74,6 +73,8 @@ class PointMaze(GymnasiumTask):
     goal_steps: Mapping[str, int] = MappingProxyType({"near": 25, "after_50": 50})
     episode_steps = 100
     tolerances: Mapping[str, float] = MappingProxyType({"distance": TOLERANCE})
+    hold = 10
+    ends = False  # at its own target, which is seldom the goal
     map_name = "U_MAZE"
     camera_height = 4.8
 
@@ -94,7 +95,7 @@ class PointMaze(GymnasiumTask):
             "elevation": -90.0,
             "lookat": np.zeros(3),
         }
-        return _Held(made)
+        return made
 
     def measure(self, world: World) -> np.ndarray:
         return np.asarray(world.observation["observation"])
@@ -106,13 +107,13 @@ class PointMaze(GymnasiumTask):
         return action / MAX_FORCE
 
     def get_state(self, world: World) -> np.ndarray:
-        data = world.env.inner.data
+        data = world.env.data
         return np.concatenate(
-            [data.qpos, data.qvel, data.ctrl, data.qacc_warmstart, world.env.inner.goal]
+            [data.qpos, data.qvel, data.ctrl, data.qacc_warmstart, world.env.goal]
         )
 
     def set_state(self, world: World, state: np.ndarray) -> tuple[Any, Mapping[str, Any]]:
-        env, data = world.env.inner, world.env.inner.data
+        env, data = world.env, world.env.data
         place, velocity, force, acceleration, goal = state.reshape(5, 2)
         env.goal = goal.copy()
         env.update_target_site_pos()
@@ -122,10 +123,10 @@ class PointMaze(GymnasiumTask):
         return env._get_obs(np.concatenate([place, velocity])), {}
 
     def sample_goal(self, world: World, rng: np.random.Generator, kind: str) -> np.ndarray:
-        return _at_rest(world.env.inner.goal, world.env.inner.goal)
+        return _at_rest(world.env.goal, world.env.goal)
 
     def goal_at(self, world: World, x: float, y: float, yaw: float) -> np.ndarray:
-        plan = Plan.of(world.env.inner.maze)
+        plan = Plan.of(world.env.maze)
         if not plan.is_free(np.array([x, y]), RADIUS):
             high = (plan.centre[0] - 1.0, plan.centre[1] - 1.0)
             raise ValueError(
@@ -133,7 +134,7 @@ class PointMaze(GymnasiumTask):
                 f"with x from {-high[0]:.2f} to {high[0]:.2f}, y from {-high[1]:.2f} to "
                 f"{high[1]:.2f}, the ball's radius of {RADIUS} m away from walls)"
             )
-        return _at_rest(np.array([x, y]), world.env.inner.goal)
+        return _at_rest(np.array([x, y]), world.env.goal)
 
     def errors(self, pose: np.ndarray, goal: np.ndarray) -> dict[str, float]:
         return {"distance": float(np.linalg.norm(pose - goal))}
@@ -142,8 +143,8 @@ class PointMaze(GymnasiumTask):
         return self.errors(pose, goal)["distance"] <= TOLERANCE
 
     def explorer(self, world: World, rng: np.random.Generator) -> Explorer:
-        traveller = Traveller(Plan.of(world.env.inner.maze), rng)
-        data = world.env.inner.data
+        traveller = Traveller(Plan.of(world.env.maze), rng)
+        data = world.env.data
         return lambda: traveller(data.qpos, data.qvel)
 
 
@@ -153,31 +154,6 @@ class PointMazeMedium(PointMaze):
     spec = _spec("point_maze_medium")
     map_name = "MEDIUM_MAZE"
     camera_height = 8.4
-
-
-class _Held:
-    """The environment, with each action held for `HOLD` of its steps.
-
-    Its own end, at its target, is not passed on: play goes on there, and goals are others.
-    """
-
-    def __init__(self, inner: Any) -> None:
-        self.inner, self.action_space = inner, inner.action_space
-
-    def reset(self, *, seed: int, options: Any = None) -> tuple[Any, Any]:
-        found: tuple[Any, Any] = self.inner.reset(seed=seed, options=options)
-        return found
-
-    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, Any]:
-        for _ in range(HOLD):
-            observation, _, _, _, info = self.inner.step(action)
-        return observation, 0.0, False, False, info
-
-    def render(self) -> Any:
-        return self.inner.render()
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 def _at_rest(place: np.ndarray, target: np.ndarray) -> np.ndarray:
