@@ -169,6 +169,7 @@ setup(
         # The worlds of tasks that somebody else wrote, just these versions. What stable-worldmodel
         # requires besides can be left out (docs/extend/environment.md).
         "worlds": [
+            "dm-control==1.0.50",
             "gymnasium==1.4.0",
             "gymnasium-robotics==1.4.0",
             "loguru==0.7.3",

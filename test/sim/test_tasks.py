@@ -22,6 +22,7 @@ def simulation(request):
         "pusht": ("stable_worldmodel", "pymunk"),
         "point_maze": ("gymnasium_robotics", "mujoco"),
         "point_maze_medium": ("gymnasium_robotics", "mujoco"),
+        "reacher": ("stable_worldmodel", "mujoco", "dm_control"),
     }
     for needed in worlds.get(request.param, ()):
         if importlib.util.find_spec(needed) is None:

@@ -11,6 +11,7 @@ from wm_mpc.sim.tasks.push_t import PushT
 from wm_mpc.sim.tasks.pusht import PushTWorld
 from wm_mpc.sim.tasks.reach import Reach
 from wm_mpc.sim.tasks.reach_joints import ReachJoints
+from wm_mpc.sim.tasks.reacher import Reacher
 from wm_mpc.sim.tasks.two_room import TwoRoom
 from wm_mpc.sim.tasks.wall import Wall
 
@@ -22,6 +23,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "pusht": PushTWorld,
     "reach": Reach,
     "reach_joints": ReachJoints,
+    "reacher": Reacher,
     "two_room": TwoRoom,
     "wall": Wall,
 }
