@@ -16,7 +16,6 @@ if not {"stable-worldmodel", "mujoco", "dm-control"} <= {
 }:
     pytest.skip("the packages of the extra `worlds` are not all here", allow_module_level=True)
 
-from wm_mpc.sim.collection import record_episode
 from wm_mpc.sim.engine import episode_rng
 from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks.reacher import MAX_TORQUE, WRIST, Reacher

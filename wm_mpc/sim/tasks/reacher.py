@@ -92,9 +92,7 @@ class Reacher(GymnasiumTask):
 
     def joints(self, world: World) -> dict[str, tuple[float, float]]:
         measured = self.measure(world)
-        return {
-            name: (float(measured[i]), float(measured[2 + i])) for i, name in enumerate(JOINTS)
-        }
+        return {name: (float(measured[i]), float(measured[2 + i])) for i, name in enumerate(JOINTS)}
 
     def get_state(self, world: World) -> np.ndarray:
         data = world.env.env.physics.data
