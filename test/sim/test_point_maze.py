@@ -44,7 +44,7 @@ def u_maze(mujoco_draws):
 def put(simulation, place, velocity=(0.0, 0.0), target=(1.0, 1.0)):
     """The ball at a place, m and m/s."""
     return simulation.restore(
-        np.zeros(0), np.array([*place, *velocity, 0, 0, 0, 0, *target], np.float64)
+        np.zeros(0), np.array([*place, *velocity, 0, 0, 0, 0, *place, *target], np.float64)
     )
 
 

@@ -58,8 +58,9 @@ def _spec(name: str) -> RobotSpec:
 class PointMaze(GymnasiumTask):
     """`PointMaze_UMaze-v3`; see `wm_mpc.sim.gymnasium_task.GymnasiumTask`.
 
-    The state is [x, y, velocities, forces, accelerations from which the solver starts, target's x
-    and y], in m, s and the environment's unit of force. `near` and `after_50` are goals 25 and 50
+    The state is [place, velocity, force, acceleration from which the solver starts, place in the
+    picture, target], x and y of each, in m, s and the environment's unit of force. The environment
+    draws the ball where it was one of its steps ago. `near` and `after_50` are goals 25 and 50
     control steps later on the same way of the explorer, `target` is the environment's own.
 
     Attributes:
@@ -107,19 +108,20 @@ class PointMaze(GymnasiumTask):
         return action / MAX_FORCE
 
     def get_state(self, world: World) -> np.ndarray:
-        data = world.env.data
+        env, data = world.env, world.env.data
         return np.concatenate(
-            [data.qpos, data.qvel, data.ctrl, data.qacc_warmstart, world.env.goal]
+            [data.qpos, data.qvel, data.ctrl, data.qacc_warmstart, _drawn(env), env.goal]
         )
 
     def set_state(self, world: World, state: np.ndarray) -> tuple[Any, Mapping[str, Any]]:
         env, data = world.env, world.env.data
-        place, velocity, force, acceleration, goal = state.reshape(5, 2)
+        place, velocity, force, acceleration, drawn, goal = state.reshape(6, 2)
         env.goal = goal.copy()
         env.update_target_site_pos()
         data.ctrl[:] = force
         env.point_env.set_state(place, velocity)
         data.qacc_warmstart[:] = acceleration
+        _drawn(env)[:] = drawn
         return env._get_obs(np.concatenate([place, velocity])), {}
 
     def sample_goal(self, world: World, rng: np.random.Generator, kind: str) -> np.ndarray:
@@ -156,5 +158,11 @@ class PointMazeMedium(PointMaze):
     camera_height = 8.4
 
 
+def _drawn(env: Any) -> np.ndarray:
+    """Where the environment draws the ball, (2,) m; to write to."""
+    drawn: np.ndarray = env.data.site("particle_site").xpos[:2]
+    return drawn
+
+
 def _at_rest(place: np.ndarray, target: np.ndarray) -> np.ndarray:
-    return np.concatenate([place, np.zeros(6), target])
+    return np.concatenate([place, np.zeros(6), place, target])
