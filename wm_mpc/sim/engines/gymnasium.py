@@ -49,6 +49,7 @@ class GymnasiumSimulation(GoalKeeper):
         self.goal_kind = goal_kind_of(task, goals)
         self.is_restorable = checks.is_restorable(task)
         checks.check_goals(task, self.goal_kind, self.is_restorable)
+        checks.check_hold(task)
         _need_no_display()
         with checks.raising(name, "make"):
             self.world = World(task.make())
@@ -221,10 +222,15 @@ class GymnasiumSimulation(GoalKeeper):
         inside = checks.action_of(self.task.spec, action)
         with self._raising("to_environment"):
             given = self.task.to_environment(self.world, inside)
-        with self._raising("step"):
-            observation, _, terminated, truncated, info = self.world.env.step(given)
+        over = False
+        for _ in range(self.task.hold):
+            with self._raising("step"):
+                observation, _, terminated, truncated, info = self.world.env.step(given)
+            over = self.task.ends and bool(terminated or truncated)
+            if over:
+                break
         self._heard(observation, info)
-        self.is_over = bool(terminated or truncated)
+        self.is_over = over
         self.measure()  # refuses numbers that are not finite before anything acts on them
 
     def _heard(self, observation: Any, info: Mapping[str, Any]) -> None:
@@ -276,14 +282,15 @@ class GymnasiumSimulation(GoalKeeper):
         return
 
     def bare_frames(self, rng: np.random.Generator, count: int) -> float:
-        """See `Simulation.bare_frames`. A frame is one `step` and one `render`."""
+        """See `Simulation.bare_frames`. A frame is a control step and one `render`."""
         self._reset(int(rng.integers(_SEEDS)), self.task.reset_options(rng))
         action = self.task.to_environment(self.world, np.asarray(self.explorer(rng)()))
         env = self.world.env
         started = time.perf_counter()
         with self._raising("step"):
             for _ in range(count):
-                env.step(action)
+                for _ in range(self.task.hold):
+                    env.step(action)
                 env.render()
         return time.perf_counter() - started
 
