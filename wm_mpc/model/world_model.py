@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from wm_mpc.model.cameras import CameraDecoders, CameraEncoders
 from wm_mpc.model.dynamics import Carry, Dynamics, GruDynamics
 from wm_mpc.model.embedding import TemporalEmbedding, diagonal
 from wm_mpc.model.encoder import BlobDecoder, KeypointEncoder
@@ -23,7 +24,7 @@ from wm_mpc.model.state_features import StateFeatures
 from wm_mpc.model.transformer import TransformerDynamics
 from wm_mpc.settings.build import build
 from wm_mpc.settings.fields import SettingError, check, setting
-from wm_mpc.spec import RobotSpec, SpecError
+from wm_mpc.spec import ImageSpec, RobotSpec, SpecError
 
 if TYPE_CHECKING:
     from wm_mpc.model.familiarity import Familiarity
@@ -51,6 +52,24 @@ DYNAMICS: dict[str, Callable[[int, int, int, Architecture], Dynamics]] = {
 }
 
 
+def _encoder(image: ImageSpec, sizes: Architecture) -> KeypointEncoder | CameraEncoders:
+    if image.cameras:
+        return CameraEncoders(image, sizes.keypoints, sizes.encoder_width)
+    return KeypointEncoder(sizes.keypoints, sizes.encoder_width)
+
+
+def _decoder(image: ImageSpec, state_size: int, sizes: Architecture) -> BlobDecoder | CameraDecoders:
+    if image.cameras:
+        return CameraDecoders(
+            image, sizes.keypoints, state_size, sizes.decoder_width, sizes.robot_points,
+            robot_from_state=sizes.robot_from_state,
+        )  # fmt: skip
+    return BlobDecoder(
+        sizes.keypoints, state_size, image.height, image.width, sizes.decoder_width,
+        sizes.robot_points, robot_from_state=sizes.robot_from_state,
+    )  # fmt: skip
+
+
 @dataclasses.dataclass(frozen=True)
 class Architecture:
     """Sizes of the parts of a world model.
@@ -59,7 +78,7 @@ class Architecture:
         SpecError: A size is not accepted.
     """
 
-    keypoints: int = setting(8, "Points that the encoder finds in the scene", low=1)
+    keypoints: int = setting(8, "Points that the encoder of each camera finds in its picture", low=1)
     encoder_width: int = setting(
         16, "Channels of the layers of the encoder, a multiple of 4", low=4
     )
@@ -174,15 +193,11 @@ class WorldModel(nn.Module):
             )
         self._fused: tuple[object, FusedWeights] | None = None
         self.familiarity: Familiarity | None = None  # where it was measured
-        self.scene_size = 2 * sizes.keypoints
+        self.scene_size = 2 * sizes.keypoints * len(spec.images)
         self._features = StateFeatures(spec.state)
         self.latent_size = self.scene_size + self._features.size
-        self.encoder = KeypointEncoder(sizes.keypoints, sizes.encoder_width)
-        self.decoder = BlobDecoder(
-            sizes.keypoints, self._features.size, spec.image.height, spec.image.width,
-            sizes.decoder_width, sizes.robot_points,
-            robot_from_state=sizes.robot_from_state,
-        )  # fmt: skip
+        self.encoder = _encoder(spec.image, sizes)
+        self.decoder = _decoder(spec.image, self._features.size, sizes)
         self.embedding = TemporalEmbedding(self.scene_size, min(sizes.embedding, self.scene_size))
         self.dynamics = DYNAMICS[sizes.dynamics](
             self.latent_size, spec.block_size, self.scene_size if sizes.gate else 0, sizes

@@ -10,6 +10,7 @@ from wm_mpc.sim.tasks.push_t import PushT
 from wm_mpc.sim.tasks.pusht import PushTWorld
 from wm_mpc.sim.tasks.reach import Reach
 from wm_mpc.sim.tasks.reach_joints import ReachJoints
+from wm_mpc.sim.tasks.reach_two import ReachTwo
 from wm_mpc.sim.tasks.two_room import TwoRoom
 from wm_mpc.sim.tasks.wall import Wall
 
@@ -19,6 +20,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "pusht": PushTWorld,
     "reach": Reach,
     "reach_joints": ReachJoints,
+    "reach_two": ReachTwo,
     "two_room": TwoRoom,
     "wall": Wall,
 }
