@@ -3,9 +3,9 @@
 `wm_mpc.spec` makes them a part of `RobotSpec`. Import them from there.
 
 A robot with several cameras has one joined picture: the pictures of all cameras of one moment, side
-by side, from left to right, in the order of `ImageSpec.cameras`. Each touches the top. What is below
-a lower picture is black. Datasets, goals and plans hold joined pictures, so a picture of one moment
-can never lack a camera. The model and the guard take them apart (`Tile`).
+by side, from left to right, in the order of `ImageSpec.cameras`. Each touches the top. What is
+below a lower picture is black. Datasets, goals and plans hold joined pictures, so a picture of one
+moment can never lack a camera. The model and the guard take them apart (`Tile`).
 """
 
 from __future__ import annotations

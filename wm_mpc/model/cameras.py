@@ -105,3 +105,45 @@ class CameraDecoders(nn.Module):
         for decoder, tile in zip(self.cameras, self._tiles, strict=True):
             assert isinstance(decoder, BlobDecoder)
             decoder.set_background(tile.of_planes(pictures))
+
+
+def encoder_of(image: ImageSpec, keypoints: int, width: int) -> KeypointEncoder | CameraEncoders:
+    """Make the encoder of a robot's picture.
+
+    Args:
+        image: The picture of one camera, or the joined picture of several.
+        keypoints: Number of keypoints of each camera.
+        width: Channels of the layers, a multiple of 4.
+    """
+    if image.cameras:
+        return CameraEncoders(image, keypoints, width)
+    return KeypointEncoder(keypoints, width)
+
+
+def decoder_of(
+    image: ImageSpec,
+    keypoints: int,
+    state_size: int,
+    channels: int,
+    robot_points: int,
+    *,
+    robot_from_state: bool,
+) -> BlobDecoder | CameraDecoders:
+    """Make the decoder of a robot's picture.
+
+    Args:
+        image: As for `encoder_of`.
+        keypoints: Number of keypoints of each camera.
+        state_size: Size of the normalised state.
+        channels: Channels of the layers, a multiple of 4.
+        robot_points: Number of blobs for the robot in each picture.
+        robot_from_state: As for `BlobDecoder`.
+    """
+    if image.cameras:
+        return CameraDecoders(
+            image, keypoints, state_size, channels, robot_points, robot_from_state=robot_from_state
+        )
+    return BlobDecoder(
+        keypoints, state_size, image.height, image.width, channels, robot_points,
+        robot_from_state=robot_from_state,
+    )  # fmt: skip

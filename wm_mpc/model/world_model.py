@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from wm_mpc.model.cameras import CameraDecoders, CameraEncoders
+from wm_mpc.model.cameras import decoder_of, encoder_of
 from wm_mpc.model.dynamics import Carry, Dynamics, GruDynamics
 from wm_mpc.model.embedding import TemporalEmbedding, diagonal
-from wm_mpc.model.encoder import BlobDecoder, KeypointEncoder
 from wm_mpc.model.gru_rollout import FusedWeights, fused_rollout
 from wm_mpc.model.proposals import PlanProposals
 from wm_mpc.model.state_features import StateFeatures
 from wm_mpc.model.transformer import TransformerDynamics
 from wm_mpc.settings.build import build
 from wm_mpc.settings.fields import SettingError, check, setting
-from wm_mpc.spec import ImageSpec, RobotSpec, SpecError
+from wm_mpc.spec import RobotSpec, SpecError
 
 if TYPE_CHECKING:
     from wm_mpc.model.familiarity import Familiarity
@@ -52,24 +51,6 @@ DYNAMICS: dict[str, Callable[[int, int, int, Architecture], Dynamics]] = {
 }
 
 
-def _encoder(image: ImageSpec, sizes: Architecture) -> KeypointEncoder | CameraEncoders:
-    if image.cameras:
-        return CameraEncoders(image, sizes.keypoints, sizes.encoder_width)
-    return KeypointEncoder(sizes.keypoints, sizes.encoder_width)
-
-
-def _decoder(image: ImageSpec, state_size: int, sizes: Architecture) -> BlobDecoder | CameraDecoders:
-    if image.cameras:
-        return CameraDecoders(
-            image, sizes.keypoints, state_size, sizes.decoder_width, sizes.robot_points,
-            robot_from_state=sizes.robot_from_state,
-        )  # fmt: skip
-    return BlobDecoder(
-        sizes.keypoints, state_size, image.height, image.width, sizes.decoder_width,
-        sizes.robot_points, robot_from_state=sizes.robot_from_state,
-    )  # fmt: skip
-
-
 @dataclasses.dataclass(frozen=True)
 class Architecture:
     """Sizes of the parts of a world model.
@@ -78,7 +59,9 @@ class Architecture:
         SpecError: A size is not accepted.
     """
 
-    keypoints: int = setting(8, "Points that the encoder of each camera finds in its picture", low=1)
+    keypoints: int = setting(
+        8, "Points that the encoder of each camera finds in its picture", low=1
+    )
     encoder_width: int = setting(
         16, "Channels of the layers of the encoder, a multiple of 4", low=4
     )
@@ -196,8 +179,11 @@ class WorldModel(nn.Module):
         self.scene_size = 2 * sizes.keypoints * len(spec.images)
         self._features = StateFeatures(spec.state)
         self.latent_size = self.scene_size + self._features.size
-        self.encoder = _encoder(spec.image, sizes)
-        self.decoder = _decoder(spec.image, self._features.size, sizes)
+        self.encoder = encoder_of(spec.image, sizes.keypoints, sizes.encoder_width)
+        self.decoder = decoder_of(
+            spec.image, sizes.keypoints, self._features.size, sizes.decoder_width,
+            sizes.robot_points, robot_from_state=sizes.robot_from_state,
+        )  # fmt: skip
         self.embedding = TemporalEmbedding(self.scene_size, min(sizes.embedding, self.scene_size))
         self.dynamics = DYNAMICS[sizes.dynamics](
             self.latent_size, spec.block_size, self.scene_size if sizes.gate else 0, sizes

@@ -1,9 +1,9 @@
 """The arm of `reach`, seen by two cameras, and the task needs both.
 
-Both cameras stand far away and have long lenses, so neither sees how far away the tip is. The one in
-front sees it from left to right and its height. The one at the side sees how far it reaches, and its
-height. A screen behind the workspace hides the rest of the arm from the camera in front, and what is
-above the workspace is in no picture. So the posture does not tell the depth either.
+Both cameras stand far away and have long lenses, so neither sees how far away the tip is. The one
+in front sees it from left to right, and its height. The one at the side sees how far it reaches,
+and its height. A screen behind the workspace hides the rest of the arm from the camera in front,
+and what is above the workspace is in no picture. So the posture does not tell the depth either.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ReachTwo(Reach):
     spec = dataclasses.replace(
         Reach.spec,
         task="reach_two",
-        image=ImageSpec.of(CameraSpec("front", 64, 64), CameraSpec("side", 64, 64)),
+        image=ImageSpec.of(CameraSpec("front", 40, 40), CameraSpec("side", 40, 40)),
     )
     _height = _TOP - WINDOW / 2.0
     view = _view((_MIDDLE[0] + DISTANCE, 0.0, _height), (_MIDDLE[0], 0.0, _height))
