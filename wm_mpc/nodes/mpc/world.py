@@ -67,7 +67,8 @@ class NodeWorld:
         # Half a period less, so that the picture of that moment is the last to count.
         patience = max(0.5 * timeout, timeout - 0.5 * inputs.spec.control_period)
         if not lockstep and (frozen := inputs.repeats_image(patience)):
-            reason = f"the camera has repeated one image for {frozen:.1f} s, but the robot moves"
+            whose = f"the camera {inputs.frozen_camera!r}" if inputs.frozen_camera else "the camera"
+            reason = f"{whose} has repeated one image for {frozen:.1f} s, but the robot moves"
             raise HoldError(HoldCode.FROZEN_IMAGE, reason, is_fault=True)
         with _readable():
             self._goals.take(snapshot)
