@@ -33,7 +33,7 @@ def model():
     spec = dataclasses.replace(make_task("reach").spec, image=IMAGE)
     torch.manual_seed(0)
     made = WorldModel(spec, SIZES).eval().requires_grad_(False)
-    made.decoder.set_background(torch.rand(1, 3, IMAGE.height, IMAGE.width))
+    made.decoder.set_background(0.2 + 0.6 * torch.rand(1, 3, IMAGE.height, IMAGE.width))
     return made
 
 
@@ -115,6 +115,9 @@ def test_of_one_camera_the_error_is_that_of_the_whole_picture():
 @pytest.mark.parametrize("knows_light", [False, True])
 @pytest.mark.parametrize("covered", ["front", "side"])
 def test_the_guard_names_the_covered_camera(model, covered, knows_light):
+    for decoder in model.decoder.cameras:  # it draws its background only
+        decoder.join[1].weight.zero_()
+        decoder.join[1].bias.zero_()
     images = pictures(1)[0]
     latent = model.encode(torch.from_numpy(images[None]), torch.zeros(1, 7))[0]
     drawn = model.decode(latent[None])[0].permute(1, 2, 0)
@@ -146,7 +149,8 @@ def test_each_camera_has_a_light_of_its_own():
     light, left = CameraLighting(IMAGE).compare(seen, drawn)
     relit = light.removed(seen)
     assert np.array_equal(IMAGE.tiles[0].of(relit), IMAGE.tiles[0].of(seen))
-    assert np.abs(side.of(relit).astype(int) - side.of(clean)).mean() < 2.0
+    assert np.abs(side.of(relit).astype(int) - side.of(clean)).mean() < 5.0
+    assert np.abs(side.of(seen).astype(int) - side.of(clean)).mean() > 25.0
     assert max(left) < 0.02
     alone = Lighting(16, 32)
     part = [np.ascontiguousarray(side.of(each)) for each in (seen, drawn)]

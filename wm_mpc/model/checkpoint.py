@@ -200,13 +200,8 @@ def _described(path: Path, metadata: dict[str, Any], file: TensorFile) -> WorldM
             f"{FORMAT_WITH_ANGLES} is for files with angles, {FORMAT_WITH_CAMERAS} for several "
             "cameras"
         )
-    known = model.familiarity
-    for name in ("camera_images", "camera_unexplained") if known is not None else ():
-        count = len(getattr(known, name))
-        if count not in ((0,) if len(spec.images) == 1 else (len(spec.images),)):
-            raise CheckpointError(
-                f"{path}: familiarity.{name} has {count} numbers for {len(spec.images)} cameras"
-            )
+    if model.familiarity is not None:
+        _check_cameras(path, model.familiarity, len(spec.images))
     wanted = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
     for name in sorted(wanted.keys() | file.shapes.keys()):
         if name not in file.shapes or name not in wanted:
@@ -217,6 +212,19 @@ def _described(path: Path, metadata: dict[str, Any], file: TensorFile) -> WorldM
                 f"{wanted[name]}"
             )
     return model
+
+
+def _check_cameras(path: Path, found: Familiarity, cameras: int) -> None:
+    """Raise CheckpointError if the usual errors are of another number of cameras."""
+    several = cameras if cameras > 1 else 0
+    for name, wanted in (
+        ("camera_images", several), ("camera_unexplained", several if found.unexplained else 0)
+    ):  # fmt: skip
+        count = len(getattr(found, name))
+        if count != wanted:
+            raise CheckpointError(
+                f"{path}: familiarity.{name} has {count} numbers for {cameras} cameras"
+            )
 
 
 def _check_sizes(spec: RobotSpec, sizes: Architecture, file: TensorFile) -> None:
