@@ -59,8 +59,7 @@ class Disturbance:
         return task
 
     def _moved(self, view: CameraView) -> CameraView:
-        x, *position = view.position
-        aim, *target = view.target
+        (x, y, z), (to_x, to_y, to_z) = view.position, view.target
         return dataclasses.replace(
-            view, position=(x + self.camera, *position), target=(aim + self.camera, *target)
+            view, position=(x + self.camera, y, z), target=(to_x + self.camera, to_y, to_z)
         )

@@ -14,7 +14,8 @@ from wm_mpc.control.holds import HoldError
 from wm_mpc.control.settings import ControlSettings
 from wm_mpc.messages.errors import MessageError
 from wm_mpc.nodes.mpc.goals import Goals
-from wm_mpc.nodes.mpc.inputs import Inputs, Snapshot
+from wm_mpc.nodes.mpc.inputs import Inputs
+from wm_mpc.nodes.mpc.snapshots import Snapshot
 from wm_mpc.ros.timing import StageClock
 
 _PRESENT = 0.2  # s, for which a robot's state tells where it is now
