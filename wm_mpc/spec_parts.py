@@ -245,6 +245,16 @@ class StateSpec:
         return len(self.names)
 
     @property
+    def place_columns(self) -> tuple[int, ...]:
+        """Columns of a state that say where the robot is, counted from 0.
+
+        Velocities (a unit per second) and forces or torques (a unit with N) say something else.
+        """
+        return tuple(
+            column for column, unit in enumerate(self.unit) if "/s" not in unit and "N" not in unit
+        )
+
+    @property
     def angle_columns(self) -> tuple[int, ...]:
         """Columns of a state that are angles, counted from 0."""
         return tuple(self.names.index(name) for name in self.angles)

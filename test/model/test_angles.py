@@ -76,6 +76,13 @@ def test_a_little_across_pi_costs_a_little(spread):
     assert error < 0.02 * prediction_error(far, goal)
 
 
+def test_places_share_a_distance_equally_and_velocities_have_no_share():
+    names, units = ("vx", "yaw", "x", "j/effort"), ("m/s", "rad", "m", "N m")
+    features = StateFeatures(StateSpec(names, units, "odom", ("yaw",)))
+    third = pytest.approx(1.0 / 3.0)
+    assert features.place_shares.tolist() == [0.0, third, third, 0.0, third]  # the last: cosine
+
+
 def test_a_perfect_prediction_across_pi_is_no_error():
     model = make_model(spread=[1.0, 1.0, 1.8])
     assert prediction_error(at(model, 0.0, 0.0, 3.14159), at(model, 0.0, 0.0, -3.14159)) < 1e-4

@@ -70,6 +70,41 @@ def test_state_weight_adds_the_distance_of_the_robot_state(model, carry, goal, a
     assert torch.allclose(weighted(actions), expected)
 
 
+@pytest.mark.parametrize("native", [False, True])
+def test_velocity_at_the_goal_is_no_part_of_the_goal(native):
+    state = StateSpec(("x", "vx", "wz"), ("m", "m/s", "rad/s"), "odom")
+    spec = dataclasses.replace(Maze.spec, state=state)
+    torch.manual_seed(0)
+    model = WorldModel(spec, Architecture(3, 4, 4, hidden=16)).requires_grad_(False)
+    carry, actions = model.start(torch.randn(1, 2, 9), torch.zeros(1, 1, 10)), torch.rand(5, 4, 10)
+    goal = torch.randn(9)
+    faster, elsewhere = goal.clone(), goal.clone()
+    faster[7:] += 2.0
+    elsewhere[6] += 2.0
+    config = squared("last", state_weight=3.0, action_weight=0.0)
+    here, fast, there = (
+        GoalCost(model, config, carry, wanted, native=native)
+        for wanted in (goal, faster, elsewhere)
+    )
+    assert torch.equal(here(actions), fast(actions))
+    assert torch.allclose(here.residuals(actions).square().sum(1), here(actions))
+    x = model.rollout(carry, actions)[:, -1, 6]
+    extra = 3.0 * ((x - elsewhere[6]).square() - (x - goal[6]).square())
+    assert torch.allclose(there(actions), here(actions) + extra, atol=1e-5)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_robot_that_measures_its_velocity_only_has_no_place_to_compare(native):
+    spec = dataclasses.replace(Maze.spec, state=StateSpec(("vx",), ("m/s",), "odom"))
+    model = WorldModel(spec, Architecture(3, 4, 4, hidden=16)).requires_grad_(False)
+    carry, actions = model.start(torch.randn(1, 2, 7), torch.zeros(1, 1, 10)), torch.rand(5, 4, 10)
+    plain, weighted = (
+        GoalCost(model, ObjectiveConfig(state_weight=weight), carry, torch.ones(7), native=native)
+        for weight in (0.0, 3.0)
+    )
+    assert torch.equal(weighted(actions), plain(actions))
+
+
 def test_unknown_state_of_the_goal_costs_nothing(model, carry, goal, actions):
     config = squared("last", state_weight=3.0, action_weight=0.0)
     cost = GoalCost(model, config, carry, goal, use_state=False)

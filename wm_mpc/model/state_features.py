@@ -40,6 +40,22 @@ class StateFeatures:
         self._angles = list(spec.angle_columns)
         self._count = spec.size
         self.size = spec.size + len(self._angles)
+        self._places = spec.place_columns
+
+    @property
+    def place_shares(self) -> Tensor:
+        """Share of each feature in a distance between two places, (size,).
+
+        They sum to 1. It is 0 for velocities and forces; all are 0 if no entry is a place.
+        """
+        # Not made in `__init__`: a checkpoint builds its model on the device "meta".
+        turning = enumerate(self._angles)
+        cosines = [self._count + k for k, column in turning if column in self._places]
+        columns = [*self._places, *cosines]
+        shares = torch.zeros(self.size)
+        if columns:
+            shares[columns] = 1.0 / len(columns)
+        return shares
 
     def of(self, state: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
         """Turn states into features.

@@ -219,6 +219,11 @@ class WorldModel(nn.Module):
         points: Tensor = self.encoder(image)
         return (points - self.scene_mean) @ self.scene_map
 
+    @property
+    def place_shares(self) -> Tensor:
+        """Shares of the state part's entries in a distance of places; see `StateFeatures`."""
+        return self._features.place_shares
+
     def normalise_state(self, state: Tensor) -> Tensor:
         """Turn states into the state part of latents.
 

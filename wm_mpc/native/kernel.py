@@ -48,7 +48,7 @@ class _Problem(ctypes.Structure):
         *(
             (name, _pointer)
             for name in (
-                "latent", "hidden", "goal", "goal_state", "step_weights",
+                "latent", "hidden", "goal", "goal_state", "state_weights", "step_weights",
                 "committed", "largest_change", "previous",
             )
         ),
@@ -58,7 +58,7 @@ class _Problem(ctypes.Structure):
         ),
         *(
             (name, _float)
-            for name in ("state_weight", "action_weight", "action_rate_weight", "smoothing")
+            for name in ("action_weight", "action_rate_weight", "smoothing")
         ),
     )  # fmt: skip
 
@@ -191,8 +191,9 @@ class NativeCost:
         committed: Normalised committed actions, (n, action size), or None.
         largest_change: Largest change of normalised actions, (action size,), or None.
         previous: Normalised action before the first one, (action size,).
-        **weights: `state_weight`, `action_weight`, `action_rate_weight`, `smoothing`, `is_root` and
-            `are_moves` of the objective.
+        state_weights: Weight of each squared difference to `goal_state`, of the same size.
+        **weights: `action_weight`, `action_rate_weight`, `smoothing`, `is_root` and `are_moves` of
+            the objective.
     """
 
     def __init__(
@@ -206,6 +207,7 @@ class NativeCost:
         committed: Tensor | None,
         largest_change: Tensor | None,
         previous: Tensor,
+        state_weights: Tensor,
         **weights: Any,
     ) -> None:
 
@@ -218,6 +220,7 @@ class NativeCost:
         self._kept: dict[str, Tensor] = {}
         parts = {
             "latent": latent, "hidden": hidden, "goal": goal, "goal_state": goal_state,
+            "state_weights": state_weights,
             "committed": committed, "largest_change": largest_change, "previous": previous,
         }  # fmt: skip
         for name, part in parts.items():
@@ -225,6 +228,8 @@ class NativeCost:
                 self._point(name, part)
 
     def _point(self, name: str, part: Tensor) -> None:
+        if part.device.type != "cpu":
+            raise ValueError(f"{name} is on the device {part.device}; accepted: cpu")
         self._kept[name] = part.detach().to(torch.float32).contiguous()
         setattr(self._problem, name, self._kept[name].data_ptr())
 

@@ -11,11 +11,12 @@ namespace wm_mpc {
 // One planning problem. Actions are normalised: (horizon * frame skip, action size).
 struct Problem {
   const float *latent, *hidden;  // the start: (latent), (hidden)
-  const float *goal, *goal_state, *step_weights;  // goal_state is null if it does not count
+  const float *goal, *goal_state;  // goal_state is null if it does not count
+  const float *state_weights, *step_weights;
   const float *committed, *largest_change, *previous;  // the last two: null without a rate limit
   // are_moves: the robot is moved by positions, and sequences hold moves (see GoalCost).
   int32_t horizon, action, committed_count, is_root, are_moves;
-  float state_weight, action_weight, action_rate_weight, smoothing;
+  float action_weight, action_rate_weight, smoothing;
 };
 
 // Turns sequences into executable ones, in place (see GoalCost.bind). `moved` notes where the rate
@@ -131,9 +132,8 @@ inline void goal_cost(
         square += (place[k] - p.goal[k]) * (place[k] - p.goal[k]);
       if (p.goal_state)
         for (int k = 0; k < m.state; ++k)
-          offset += (state[k] - p.goal_state[k]) * (state[k] - p.goal_state[k]);
-      const float share = p.goal_state ? p.state_weight / m.state : 0.0f;
-      const float squared = square + share * offset;
+          offset += p.state_weights[k] * (state[k] - p.goal_state[k]) * (state[k] - p.goal_state[k]);
+      const float squared = square + offset;
       const float distance = p.is_root ? std::sqrt(squared + p.smoothing) : squared;
       costs[row] += p.step_weights[step] * distance;
       if (!with_gradient) continue;
@@ -143,7 +143,8 @@ inline void goal_cost(
         g.slope[at * g.embedding_width + k] = slope * (place[k] - p.goal[k]);
       float* to_state = s.slope_latent + at * s.latent_width + m.scene;
       for (int k = 0; k < m.state; ++k)
-        to_state[k] = p.goal_state ? slope * share * (state[k] - p.goal_state[k]) : 0.0f;
+        to_state[k] =
+            p.goal_state ? slope * p.state_weights[k] * (state[k] - p.goal_state[k]) : 0.0f;
     }
   if (!with_gradient) return;
   embed_back(m, g);

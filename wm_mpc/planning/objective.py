@@ -47,7 +47,7 @@ class ObjectiveConfig:
         choices=DISTANCES,
     )
     state_weight: float = setting(
-        0.0, "Weight of the robot's state in the goal distance", "", 0.0, 100.0
+        0.0, "Weight of the robot's measured place in the goal distance", "", 0.0, 100.0
     )
     action_weight: float = setting(
         0.01, "Weight of the squared actions; higher is gentler", "", 0.0, 100.0
@@ -83,7 +83,8 @@ def squared_distance(
         latents: (..., latent size).
         goal: The embedded goal (embedding size,).
         goal_state: State part of the goal's latent; None: only the scene counts.
-        state_weight: Weight of the mean squared difference of the states.
+        state_weight: Weight of the mean squared difference of the robot's places. Its velocities
+            and forces do not count.
 
     Returns:
         Squared distances (...).
@@ -91,7 +92,7 @@ def squared_distance(
     distance = (model.embed(latents) - goal).square().sum(-1)
     if goal_state is None:
         return distance
-    offset = (model.split(latents)[1] - goal_state).square().mean(-1)
+    offset = (model.split(latents)[1] - goal_state).square() @ model.place_shares
     return distance + state_weight * offset
 
 
@@ -138,8 +139,8 @@ class GoalCost:
         self._goal_state = model.split(goal)[1]
         self._step_weights: dict[int, Tensor] = {}
         self._binding = Binding(model.spec, committed, previous)
-        # Without measurements, there is no state to compare.
-        measures = model.spec.state.size > 0
+        # Without a measured place, there is nothing to compare.
+        measures = bool(model.spec.state.place_columns)
         self._use_state = use_state and measures and config.state_weight > 0.0
         self._native = self._in_machine_code() if native else None
 
@@ -157,7 +158,7 @@ class GoalCost:
             committed=self._binding.committed,
             largest_change=self._binding.largest_change,
             previous=self._binding.previous,
-            state_weight=config.state_weight,
+            state_weights=config.state_weight * self._model.place_shares,
             action_weight=config.action_weight,
             action_rate_weight=config.action_rate_weight,
             smoothing=_SMOOTHING,
@@ -224,7 +225,7 @@ class GoalCost:
         parts = [self._model.embed(predicted) - self._goal]
         if self._use_state:
             offset = self._model.split(predicted)[1] - self._goal_state
-            parts.append(offset * math.sqrt(config.state_weight / offset.shape[-1]))
+            parts.append(offset * (config.state_weight * self._model.place_shares).sqrt())
         terms = torch.cat(parts, -1)
         weights = self._weights(terms.shape[1]).expand(batch, -1)
         if config.distance == "root":

@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wm_mpc.sim.task import Task
+from wm_mpc.sim.tasks.granular import Granular
 from wm_mpc.sim.tasks.maze import Maze
 from wm_mpc.sim.tasks.push_t import PushT
 from wm_mpc.sim.tasks.pusht import PushTWorld
 from wm_mpc.sim.tasks.reach import Reach
 from wm_mpc.sim.tasks.reach_joints import ReachJoints
 from wm_mpc.sim.tasks.reach_two import ReachTwo
+from wm_mpc.sim.tasks.rope import Rope
 from wm_mpc.sim.tasks.two_room import TwoRoom
 from wm_mpc.sim.tasks.wall import Wall
 
 TASKS: dict[str, Callable[[], Task]] = {
+    "granular": Granular,
     "maze": Maze,
     "push_t": PushT,
     "pusht": PushTWorld,
     "reach": Reach,
     "reach_joints": ReachJoints,
     "reach_two": ReachTwo,
+    "rope": Rope,
     "two_room": TwoRoom,
     "wall": Wall,
 }

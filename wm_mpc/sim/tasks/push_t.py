@@ -15,59 +15,34 @@ from typing import Any
 
 import numpy as np
 
-from wm_mpc.sim.panda import JOINTS, STICK_RADIUS, PandaStick, robot_description
-from wm_mpc.sim.task import CameraView, Explorer
+from wm_mpc.sim.panda import STICK_RADIUS
+from wm_mpc.sim.stick_table import CENTRE, MAX_SPEED, REACH, RIM, StickTable, stick_robot
+from wm_mpc.sim.task import Explorer
 from wm_mpc.sim.tasks.push_t_explorer import (
     BAR,
     BAR_OFFSET,
-    CENTRE,
-    MAX_SPEED,
-    REACH,
     STEM,
     STEM_OFFSET,
     Pusher,
     distance_to_block,
 )
-from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
-RIM = 0.25  # m; inner half width of the rim around the block
 POSITION_TOLERANCE = 0.025  # m
 ANGLE_TOLERANCE = math.radians(20.0)
 GOAL_STEPS = 25  # control steps from a start to its `near` goal
-_TIP_HEIGHT = 0.015  # m
 _BLOCK_HEIGHT = 0.04  # m
 _BLOCK_MASS = 0.3  # kg
-_FRICTION = 0.5  # friction coefficient of block and table
-_DRIVE_EVERY = 6  # physics steps between two updates of the joint speeds
+_FRICTION = 0.5  # friction coefficient of the block
 
 
-class PushT:
-    """See `wm_mpc.sim.task.BulletTask`.
+class PushT(StickTable):
+    """See `wm_mpc.sim.task.BulletTask`. `StickTable` brings arm, table and camera.
 
     The simulator state is: joint positions (7) and velocities (7), and the block's position (3),
     orientation (4, x y z w), linear velocity (3) and angular velocity (3). There is no layout.
     """
 
-    engine = "bullet"
-    spec = RobotSpec(
-        task="push_t",
-        action=ActionSpec(
-            names=("vx", "vy"),
-            kind="velocity",
-            unit="m/s",
-            low=(-MAX_SPEED, -MAX_SPEED),
-            high=(MAX_SPEED, MAX_SPEED),
-        ),
-        state=StateSpec(names=("tool_x", "tool_y"), unit=("m", "m"), source="joint_states"),
-        image=ImageSpec(64, 64),
-        control_period=0.1,
-        frame_skip=5,
-    )
-    view = CameraView(
-        position=(1.19, 0.0, 1.2), target=(0.5, 0.0, 0.02), up=(-1.0, 0.0, 0.0),
-        field_of_view=24.0,
-    )  # fmt: skip
-    physics_rate = 240.0
+    spec = stick_robot("push_t")
     pose_names: tuple[str, ...] = ("block_x", "block_y", "block_cos", "block_sin")
     scene_pose_names: tuple[str, ...] = pose_names
     goal_kinds: tuple[str, ...] = ("near", "random")
@@ -76,36 +51,12 @@ class PushT:
     )
 
     def __init__(self) -> None:
-        self._client: Any = None
-        self._arm: Any = None
+        super().__init__()
         self._block = -1
-        self._steps = 0  # physics steps since the state was set
-        self._period_steps = round(self.spec.control_period * self.physics_rate)
-        self._given = np.zeros(27)  # the state that was set
 
     def build(self, client: Any) -> None:
-        self._client = client
-        client.setPhysicsEngineParameter(deterministicOverlappingPairs=1)
-        table = (0.8, 0.8, 0.78, 1.0)
-        self._box((0.45, 0.45, 0.02), (CENTRE[0], 0.0, -0.02), table, _FRICTION)
-        rim = (0.35, 0.36, 0.4, 1.0)
-        for side in (-1, 1):
-            offset = side * (RIM + 0.01)
-            self._box((0.01, RIM + 0.02, 0.015), (CENTRE[0] + offset, 0.0, 0.015), rim, 0.2)
-            self._box((RIM + 0.02, 0.01, 0.015), (CENTRE[0], offset, 0.015), rim, 0.2)
-        self._arm = PandaStick(client, _TIP_HEIGHT)
-        client.changeDynamics(self._arm.body, self._arm.stick, lateralFriction=0.3)
+        super().build(client)
         self._block = self._build_block()
-
-    def _box(self, half: tuple[float, ...], position: Any, colour: Any, friction: float) -> None:
-        client = self._client
-        body = client.createMultiBody(
-            0.0,
-            client.createCollisionShape(client.GEOM_BOX, halfExtents=half),
-            client.createVisualShape(client.GEOM_BOX, halfExtents=half, rgbaColor=colour),
-            position,
-        )
-        client.changeDynamics(body, -1, lateralFriction=friction, restitution=0.0)
 
     def _build_block(self) -> int:
         client = self._client
@@ -127,12 +78,6 @@ class PushT:
         return block
 
     # ------------------------------------------------------------------------------ episodes
-
-    def sample_layout(self, rng: np.random.Generator) -> np.ndarray:
-        return np.zeros(0)
-
-    def set_layout(self, layout: np.ndarray) -> None:
-        """Do nothing: episodes differ only in block and arm."""
 
     def sample_state(self, rng: np.random.Generator) -> np.ndarray:
         return self._state(rng, self._random_block_pose(rng))
@@ -211,31 +156,6 @@ class PushT:
         self._client.resetBasePositionAndOrientation(self._block, state[14:17], state[17:21])
         self._client.resetBaseVelocity(self._block, state[21:24], state[24:27])
         self._given, self._steps = np.array(state, np.float64), 0
-
-    def command(self, action: np.ndarray) -> None:
-        if self._steps == self._period_steps:
-            # Find contacts again in every control step, so that a restored state continues exactly
-            # as the recorded one did.
-            self.set_state(self.get_state())
-        if self._steps % _DRIVE_EVERY == 0:
-            # Slow the tip down if it would reach the limit within one control step.
-            room = REACH - (self._arm.tip()[:2] - CENTRE) * np.array([[1], [-1]])
-            velocity = np.minimum(action, room[0] / self.spec.control_period)
-            velocity = np.maximum(velocity, -room[1] / self.spec.control_period)
-            self._arm.drive(velocity)
-        self._steps += 1
-
-    def measure(self) -> np.ndarray:
-        tip: np.ndarray = self._arm.tip()[:2]
-        return tip
-
-    def robot_description(self) -> str:
-        return robot_description()
-
-    def joints(self) -> dict[str, tuple[float, float]]:
-        positions, velocities = self._arm.positions()
-        rows = zip(JOINTS, positions.tolist(), velocities.tolist(), strict=True)
-        return {name: (position, velocity) for name, position, velocity in rows}
 
     def pose(self) -> np.ndarray:
         x, y, yaw = self.block_pose()

@@ -1,6 +1,6 @@
 """The exploration policy of `push_t`, which keeps the stick at the block.
 
-This module also holds the sizes of workspace and block, which task and policy share.
+This module also holds the sizes of the block, which task and policy share.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from wm_mpc.sim.panda import STICK_RADIUS
+from wm_mpc.sim.stick_table import CENTRE, MAX_SPEED, REACH
 
-CENTRE = np.array([0.51, 0.0])  # m; centre of the workspace
-REACH = 0.22  # m; half side of the square around the centre in which the tip stays
-MAX_SPEED = 0.25  # m/s per axis
 # Half sizes and centres of the block's bar and stem, m. The origin is the centre of mass.
 BAR = (0.07, 0.0175)
 STEM = (0.0175, 0.0525)

@@ -1,0 +1,101 @@
+"""Common parts of tasks in which the arm brings loose things into a shape: a rope, or grains.
+
+A goal is a set of places, and success is a small Chamfer distance between the things and them, as
+in the rope and granular tasks of DINO-WM (Zhou et al. 2024, arXiv 2411.04983).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from wm_mpc.sim.panda import STICK_RADIUS
+from wm_mpc.sim.stick_table import CENTRE, REACH, StickTable
+from wm_mpc.sim.task import Explorer
+from wm_mpc.sim.things_explorer import Mover
+
+TOLERANCE = 0.015  # m, Chamfer distance
+GOAL_STEPS = 25  # control steps from a start to its `near` goal
+
+
+class LooseThings(StickTable):
+    """The common part of these tasks; see `wm_mpc.sim.task.BulletTask`.
+
+    A simulator state begins with joint positions (7) and velocities (7) of the arm, and ends with
+    the places of the things, x and y of each.
+
+    Attributes:
+        count: Number of things.
+        size: Largest distance from a thing's centre to its surface, m.
+    """
+
+    count: int
+    size: float
+    goal_kinds: tuple[str, ...] = ("near", "random")
+    tolerances: Mapping[str, float] = MappingProxyType({"distance": TOLERANCE})
+
+    def things(self) -> np.ndarray:
+        """Return the places of the things, (count, 2) m."""
+        raise NotImplementedError
+
+    def _free_tip(self, rng: np.random.Generator, things: np.ndarray) -> np.ndarray:
+        """Arm joints (7,) rad that put the tip somewhere beside the things."""
+        while True:
+            tip = CENTRE + rng.uniform(-REACH, REACH, 2)
+            if np.linalg.norm(things - tip, axis=1).min() > self.size + STICK_RADIUS + 0.005:
+                posture: np.ndarray = self._arm.posture_at(*tip)
+                return posture
+
+    def sample_state(self, rng: np.random.Generator) -> np.ndarray:
+        raise NotImplementedError
+
+    def sample_goal(self, rng: np.random.Generator, start: np.ndarray, kind: str) -> np.ndarray:
+        """See `Task.sample_goal`.
+
+        A `near` goal is where the exploration policy has brought the things after `GOAL_STEPS`; a
+        `random` goal is another start.
+        """
+        while True:
+            goal = self.sample_state(rng) if kind == "random" else self._explored(rng, start)
+            self.set_state(start)
+            if not self.is_success(goal):
+                return goal
+
+    def _explored(self, rng: np.random.Generator, start: np.ndarray) -> np.ndarray:
+        self.set_state(start)
+        explore = self.explorer(rng)
+        for _ in range(GOAL_STEPS):
+            action = np.clip(explore(), self.spec.action.low, self.spec.action.high)
+            for _ in range(self._period_steps):
+                self.command(action)
+                self._client.stepSimulation()
+        return self.get_state()
+
+    def errors(self, goal: np.ndarray) -> dict[str, float]:
+        wanted = goal[-2 * self.count :].reshape(self.count, 2)
+        return {"distance": chamfer_distance(self.things(), wanted)}
+
+    def is_success(self, goal: np.ndarray) -> bool:
+        return self.errors(goal)["distance"] < self.tolerances["distance"]
+
+    def explorer(self, rng: np.random.Generator) -> Explorer:
+        return Mover(self, rng, self.size + STICK_RADIUS)
+
+
+def chamfer_distance(first: np.ndarray, second: np.ndarray) -> float:
+    """Measure how far two sets of points are from each other, whichever point is which.
+
+    It is the mean distance from a point to the nearest point of the other set, averaged over both
+    directions (Fan et al. 2017, arXiv 1612.00603, with distances in place of their squares).
+
+    Args:
+        first: (n, 2) m.
+        second: (m, 2) m.
+
+    Returns:
+        Distance, m; 0 for equal sets.
+    """
+    apart = np.linalg.norm(first[:, None] - second[None], axis=-1)
+    return float((apart.min(0).mean() + apart.min(1).mean()) / 2)
