@@ -40,11 +40,16 @@ class GymnasiumSimulation(GoalKeeper):
     """
 
     view = None
+    views = ()
 
     def __init__(self, task: GymnasiumTask, *, gui: bool = False, goals: str | None = None) -> None:
         name = task.spec.task
         if gui:
             raise EngineError(f"gui: task {name!r} is simulated by Gymnasium, without a window")
+        if task.spec.image.cameras:
+            raise EngineError(
+                f"task {name!r} has {len(task.spec.images)} cameras; an environment renders one"
+            )
         self.task = task
         self.goal_kind = goal_kind_of(task, goals)
         self.is_restorable = checks.is_restorable(task)
@@ -277,7 +282,7 @@ class GymnasiumSimulation(GoalKeeper):
         with self._raising("explorer"):
             return self.task.explorer(self.world, rng)
 
-    def intrinsics(self) -> None:
+    def intrinsics(self, camera: int = 0) -> None:
         """See `Simulation.intrinsics`: nobody says where the camera of an environment stands."""
         return
 

@@ -12,6 +12,7 @@ from wm_mpc.sim.tasks.push_t import PushT
 from wm_mpc.sim.tasks.pusht import PushTWorld
 from wm_mpc.sim.tasks.reach import Reach
 from wm_mpc.sim.tasks.reach_joints import ReachJoints
+from wm_mpc.sim.tasks.reach_two import ReachTwo
 from wm_mpc.sim.tasks.reacher import Reacher
 from wm_mpc.sim.tasks.rope import Rope
 from wm_mpc.sim.tasks.two_room import TwoRoom
@@ -27,6 +28,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "reach": Reach,
     "reach_joints": ReachJoints,
     "reacher": Reacher,
+    "reach_two": ReachTwo,
     "rope": Rope,
     "two_room": TwoRoom,
     "wall": Wall,
