@@ -169,8 +169,11 @@ setup(
         # The worlds of tasks that somebody else wrote, just these versions. What stable-worldmodel
         # requires besides can be left out (docs/extend/environment.md).
         "worlds": [
+            "dm-control==1.0.50",
             "gymnasium==1.4.0",
+            "gymnasium-robotics==1.4.0",
             "loguru==0.7.3",
+            "mujoco==3.17.0",
             "stable-worldmodel==0.1.1",
             "pygame==2.6.1",
             "pymunk==7.3.1",

@@ -38,6 +38,7 @@ class HoldCode(Code):
     STALE_IMAGE = "hold.stale_image"  # no image for too long, or its stamp is too old
     FUTURE_IMAGE = "hold.future_image"  # the image's stamp is in the future: clocks differ
     FROZEN_IMAGE = "hold.frozen_image"  # the camera repeats one image while the robot moves
+    CAMERAS_APART = "hold.cameras_apart"  # the images of two cameras are of different moments
     NO_STATE = "hold.no_state"  # some of the robot's state was never measured
     STALE_STATE = "hold.stale_state"
     FUTURE_STATE = "hold.future_state"

@@ -9,17 +9,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from wm_mpc.spec_image import IMAGE_ENCODINGS, CameraSpec, ImageSpec, Tile
 from wm_mpc.spec_parts import (
     ACTION_KINDS,
-    IMAGE_ENCODINGS,
     LARGEST_JUMP,
     STATE_SOURCES,
     ActionSpec,
-    ImageSpec,
     SpecError,
     StateSpec,
     require,
@@ -31,10 +30,12 @@ __all__ = [
     "LARGEST_JUMP",
     "STATE_SOURCES",
     "ActionSpec",
+    "CameraSpec",
     "ImageSpec",
     "RobotSpec",
     "SpecError",
     "StateSpec",
+    "Tile",
 ]
 
 # No robot needs values beyond these. They would be mistakes, and would use up all memory.
@@ -51,7 +52,7 @@ class RobotSpec:
         task: Name of the task.
         action: The actions that the robot takes.
         state: The measured state of the robot.
-        image: The camera image.
+        image: The camera image; with several cameras, their joined picture (`images`).
         control_period: Length of a control step, s.
         frame_skip: Control steps in a model step.
         history: Model steps that the dynamics sees, up to the present one.
@@ -88,6 +89,11 @@ class RobotSpec:
     def block_size(self) -> int:
         """Numbers in the action block of a model step: `frame_skip` actions in a row."""
         return self.frame_skip * self.action.size
+
+    @property
+    def images(self) -> tuple[CameraSpec, ...]:
+        """The cameras, one or several, each with its name, size and topic."""
+        return self.image.cameras_and_topics()
 
     @property
     def model_period(self) -> float:
@@ -223,10 +229,12 @@ class RobotSpec:
     def to_dict(self) -> dict[str, Any]:
         """Return a plain form for JSON, as datasets and checkpoints store it.
 
-        Without angles, the form is that of versions before angles. So older versions can read it,
-        and its hashes stay the same.
+        Without angles, and with one camera, the form is that of versions before them. So older
+        versions can read it, and its hashes stay the same.
         """
         data = dataclasses.asdict(self)
+        if not self.image.cameras:
+            del data["image"]["cameras"]
         if not self.state.angles:
             del data["state"]["angles"]
         return data
@@ -246,7 +254,7 @@ class RobotSpec:
                 task=_of_kind("task", data["task"], str, "a word"),
                 action=_build(ActionSpec, data["action"], "action"),
                 state=_build(StateSpec, data["state"], "state"),
-                image=_build(ImageSpec, data["image"], "image"),
+                image=_image(data["image"]),
                 control_period=float(
                     _of_kind("control_period", data["control_period"], (int, float), "a number")
                 ),
@@ -276,6 +284,28 @@ def _of_kind(name: str, value: Any, kind: Any, accepted: str) -> Any:
     return value
 
 
+def _image(data: Any) -> ImageSpec:
+    """The image; `cameras` is a list of tables, if it is there."""
+    if not isinstance(data, Mapping) or "cameras" not in data:
+        return _built(ImageSpec, data, "image")
+    cameras = data["cameras"]
+    require(
+        isinstance(cameras, (list, tuple)) and bool(cameras),
+        f"image.cameras is {repr(cameras)[:100]}; a list of cameras is needed",
+    )
+    built = [_built(CameraSpec, one, f"camera {place}") for place, one in enumerate(cameras, 1)]
+    plain = _built(ImageSpec, {k: v for k, v in data.items() if k != "cameras"}, "image")
+    return dataclasses.replace(plain, cameras=tuple(built))
+
+
+_Part = TypeVar("_Part")
+
+
+def _built(cls: type[_Part], data: Any, where: str) -> _Part:
+    part: _Part = _build(cls, data, where)
+    return part
+
+
 def _build(cls: type, data: Any, where: str) -> Any:
     require(isinstance(data, Mapping), f"{where} must be a table of entries, got {data!r}")
     known = {field.name for field in dataclasses.fields(cls)}
@@ -294,6 +324,8 @@ def _build(cls: type, data: Any, where: str) -> Any:
         if name in _NUMBERS and isinstance(value, tuple):
             for number in value:
                 _of_kind(f"{where}: {name}", number, (int, float), "a list of numbers")
+        if name in ("name", "topic", "encoding"):
+            _of_kind(f"{where}: {name}", value, str, "a word")
         if name in ("height", "width"):
             require(type(value) is int, f"{where}: {name} is {value!r}; a whole number is needed")
     try:

@@ -1,4 +1,4 @@
-"""The parts of a robot's description: its actions, its state and its image.
+"""The parts of a robot's description: its actions and its state.
 
 `wm_mpc.spec` joins them into a `RobotSpec`. Import them from there.
 """
@@ -13,13 +13,10 @@ import numpy as np
 
 ACTION_KINDS = ("velocity", "position", "effort")
 STATE_SOURCES = ("odom", "joint_states")
-IMAGE_ENCODINGS = ("rgb8",)
 _OUTSIDE = 0.02  # of its range; a position may be measured so far outside its limits
 LARGEST_JUMP = 0.05  # of its range; largest step of a position that has no rate limit
 _ALWAYS_ANGLES = {"odom": ("yaw",)}  # by source; these wrap, whatever a recording says
 _LARGEST_LIMIT = 1e30  # beyond, float32 cannot hold the range of an action
-# No robot needs larger images. They would be a mistake, and would use up all memory.
-_LARGEST_IMAGE = 8192  # pixels of a side
 
 
 class SpecError(ValueError):
@@ -283,47 +280,3 @@ class StateSpec:
             other: The other state.
         """
         return dataclasses.replace(self, angles=()) == dataclasses.replace(other, angles=())
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageSpec:
-    """The camera image as the model sees it.
-
-    Attributes:
-        height: Height, pixels.
-        width: Width, pixels.
-        encoding: One of `IMAGE_ENCODINGS`.
-        value_range: For a camera with more than 8 bits (depth, mono16): the values, in the camera's
-            unit, that become black and white. None if nobody gave them.
-
-    Raises:
-        SpecError: A value is not accepted.
-    """
-
-    height: int
-    width: int
-    encoding: str = "rgb8"
-    value_range: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        require(
-            self.height >= 16 and self.width >= 16,
-            f"image is {self.height}x{self.width}; at least 16x16 is needed",
-        )
-        require(
-            max(self.height, self.width) <= _LARGEST_IMAGE,
-            f"image is {self.height}x{self.width}; at most {_LARGEST_IMAGE} pixels a side are "
-            "accepted",
-        )
-        require(
-            self.encoding in IMAGE_ENCODINGS,
-            f"image.encoding is {self.encoding!r}; accepted: {', '.join(IMAGE_ENCODINGS)}",
-        )
-        if self.value_range is not None:
-            require(
-                len(self.value_range) == 2
-                and _finite(self.value_range)
-                and self.value_range[0] != self.value_range[1],
-                f"image.value_range is {self.value_range}; two different finite numbers, for black "
-                "and for white, or null",
-            )

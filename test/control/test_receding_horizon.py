@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
+from wm_mpc.model.checkpoint import load_checkpoint, save_checkpoint
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.planner import PlanStatus
@@ -314,6 +315,24 @@ def test_goal_with_a_state_weighs_it():
         )  # fmt: skip
         costs.append(result.result.cost)
     assert costs[1] > costs[0] + 0.01
+
+
+@pytest.mark.parametrize("backend", ["native", "torch"])
+def test_model_from_a_file_weighs_the_place_as_before(tmp_path, backend):
+    model = make_controller().model
+    save_checkpoint(model, tmp_path / "model.safetensors", {})
+    costs = []
+    for one in (model, load_checkpoint(tmp_path / "model.safetensors")[0]):
+        controller = RecedingHorizon(one)
+        controller.set_goal(picture(99), np.array([0.9]))
+        result = controller.plan(
+            picture(0), np.array([0.1]), 0.0,
+            planner=dataclasses.replace(SEARCHING, backend=backend),
+            objective=ObjectiveConfig(state_weight=10.0),
+        )  # fmt: skip
+        costs.append(result.result.cost)
+    assert costs[0] == pytest.approx(costs[1], rel=1e-3)
+    assert costs[0] > 1.0  # the place is far from the goal
 
 
 def test_budget_is_handed_to_the_planner():

@@ -39,7 +39,7 @@ def test_overrides_win_entry_by_entry(tmp_path):
         ({"tusk": "a"}, r"unknown setting tusk \(did you mean task\?\); known: action, con"),
         (
             {"image": {"widht": 3}},
-            r"unknown setting image.widht .*known: image.feature, image.height",
+            r"unknown setting image.widht .*known: image.cameras, image.feature, image.height",
         ),
         ({"image": "/camera"}, r"image is '/camera'; a table of settings is needed"),
         ({"stamps": "mine"}, r"stamps is 'mine'; accepted: header, receive"),

@@ -296,6 +296,37 @@ def test_recorded_episode_ends_with_that_of_the_world():
             assert len(record_episode(simulation, 0, 0, STEPS)) == 12
 
 
+@pytest.mark.parametrize(("hold", "steps"), [(1, 12), (4, 3), (5, 3)])
+def test_held_action_stops_where_the_world_ends(hold, steps):
+    """A control step of 5 environment steps holds the twelfth, at which the world ends."""
+    with simulate(of_world(of_task(hold=hold).__class__, **ending(12))) as simulation:
+        assert len(record_episode(simulation, 0, 0, STEPS)) == steps
+        assert simulation.world.env.count == 12
+
+
+def test_end_that_does_not_count_ends_nothing():
+    with simulate(of_world(of_task(ends=False).__class__, **ending(3))) as simulation:
+        assert len(record_episode(simulation, 0, 0, STEPS)) == STEPS
+        assert simulation.can_step
+
+
+@pytest.mark.parametrize("hold", [2, 10])
+def test_held_action_does_what_as_many_steps_do(hold):
+    action = np.array([0.3, -0.2])
+    with simulate(of_task(hold=hold)) as held, simulate(disc.Disc()) as single:
+        for each, times in ((held, 1), (single, hold)):
+            each.reset(np.random.default_rng(0), goal=False)
+            for _ in range(times):
+                each.advance(action)
+        assert held.state() == pytest.approx(single.state(), abs=1e-12)
+
+
+@pytest.mark.parametrize("hold", [0, -1, 2.5, "2"])
+def test_hold_that_is_no_number_of_steps_is_refused(hold):
+    with pytest.raises(EngineError, match=r"hold of task 'disc' is .*a whole number"):
+        simulate(of_task(hold=hold))
+
+
 def test_world_that_has_ended_takes_no_step_until_it_is_reset():
     with simulate(of_world(**ending(2))) as simulation:
         simulation.reset(np.random.default_rng(0), goal=False)

@@ -17,10 +17,18 @@ STEPS = 40
 
 @pytest.fixture(scope="module", params=sorted(TASKS))
 def simulation(request):
-    worlds = {"two_room": ("stable_worldmodel",), "pusht": ("stable_worldmodel", "pymunk")}
+    worlds = {
+        "two_room": ("stable_worldmodel",),
+        "pusht": ("stable_worldmodel", "pymunk"),
+        "point_maze": ("gymnasium_robotics", "mujoco"),
+        "point_maze_medium": ("gymnasium_robotics", "mujoco"),
+        "reacher": ("stable_worldmodel", "mujoco", "dm_control"),
+    }
     for needed in worlds.get(request.param, ()):
         if importlib.util.find_spec(needed) is None:
             pytest.skip(f"{needed} is not installed (the extra `worlds`)")
+    if "mujoco" in worlds.get(request.param, ()):
+        request.getfixturevalue("mujoco_draws")
     with simulate(make_task(request.param)) as simulation:
         yield simulation
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.metadata
 import subprocess
@@ -171,7 +172,8 @@ def test_only_what_is_needed_is_loaded():
 
 
 def test_other_version_is_refused(monkeypatch):
-    monkeypatch.setattr(stable_worldmodel, "VERSION", "0.0.9")
+    other = dataclasses.replace(stable_worldmodel.PACKAGE, version="0.0.9")
+    monkeypatch.setattr(stable_worldmodel, "PACKAGE", other)
     with pytest.raises(EngineError, match=r"0\.1\.1 is installed; the task is defined by 0\.0\.9"):
         simulate(TwoRoom())
 

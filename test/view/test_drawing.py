@@ -9,7 +9,7 @@ import pytest
 
 from wm_mpc.codes import Level, StatusCode
 from wm_mpc.messages.statuses import MpcStatus
-from wm_mpc.view.drawing import TONES, filmstrip, split_strip, stage_picture
+from wm_mpc.view.drawing import TONES, filmstrip, side_by_side, split_strip, stage_picture
 from wm_mpc.view.headline import Tone
 from wm_mpc.view.model import Path, ViewModel
 from wm_mpc.view.stage import Stage
@@ -122,3 +122,11 @@ def test_frames_stand_in_order_in_rows():
     assert strip.shape == (2 * 64 - 4, 3 * 64 - 4, 3)
     middles = [strip[45 + 64 * (k // 3), 45 + 64 * (k % 3), 0] for k in range(5)]
     assert middles == [30, 60, 90, 120, 150]
+
+
+def test_pictures_side_by_side_are_as_high_as_the_first():
+    first, second = np.full((20, 30, 3), 10, np.uint8), np.full((40, 20, 3), 200, np.uint8)
+    joined = side_by_side([first, second])
+    assert joined.shape == (20, 40, 3)
+    assert (joined[:, :30] == 10).all()
+    assert (joined[:, 30:] == 200).all()

@@ -201,7 +201,7 @@ def runs(*folders: str) -> str:
                     row["replan"],
                     f"{percent(row['success_rate'])} of {row['episodes']}",
                     interval(row),
-                    f"{row['plan_ms_p50']:.1f}",
+                    "" if row["plan_ms_p50"] is None else f"{row['plan_ms_p50']:.1f}",
                 )
             )
     header = ("run", "planner", "control steps between plans", "success", "95 % interval",

@@ -16,7 +16,7 @@ from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, save_check
 from wm_mpc.model.familiarity import Familiarity, familiarity_notes
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.resources import checkpoint_folder, resolve_checkpoint
-from wm_mpc.training.calibration import measure_familiarity, measure_unexplained
+from wm_mpc.training.calibration import measure_familiarity, unexplained_of_cameras
 
 DESCRIPTION = """\
 Measure how wrong a world model usually is, on recorded episodes it was NOT trained on, and write
@@ -109,8 +109,10 @@ def _measured(
             raise CheckpointError(
                 f"{path} has no values to keep: measure all of them, without --only-light"
             )
-        left = measure_unexplained(model, recording, np.arange(len(recording.images)))
-        return dataclasses.replace(known, unexplained=left)
+        left = unexplained_of_cameras(model, recording, np.arange(len(recording.images)))
+        return dataclasses.replace(
+            known, unexplained=max(left), camera_unexplained=left if len(left) > 1 else ()
+        )
     found = measure_familiarity(
         model, recording, np.arange(len(recording.indices)),
         checkpoint=hashlib.sha256(path.read_bytes()).hexdigest(),

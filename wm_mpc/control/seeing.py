@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wm_mpc.model.lighting import Light, Lighting
+from wm_mpc.model.lighting import CameraLighting, Light
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import native_vision
 
@@ -24,16 +24,16 @@ class Seeing:
 
     def __init__(self, model: WorldModel) -> None:
         self._model = model
-        self._lighting = Lighting(model.spec.image.height, model.spec.image.width)
+        self._lighting = CameraLighting(model.spec.image)
 
     @property
     def knows_light(self) -> bool:
         """Whether the checkpoint says how much light usually leaves unexplained."""
         usual = self._model.familiarity
-        return usual is not None and usual.unexplained > 0.0
+        return usual is not None and bool(usual.usual_unexplained)
 
     @torch.no_grad()
-    def compare(self, image: np.ndarray, latent: Tensor) -> tuple[Light, float]:
+    def compare(self, image: np.ndarray, latent: Tensor) -> tuple[Light, tuple[float, ...]]:
         """Find the light of a picture, and what it does not explain.
 
         Args:
@@ -41,13 +41,11 @@ class Seeing:
             latent: Its latent, (latent size,).
 
         Returns:
-            The light, and `Lighting.unexplained`.
+            The light, and `Lighting.unexplained` of each camera.
         """
         vision = native_vision(self._model)
         if vision is None:
             drawn = self._model.decode(latent[None])[0].permute(1, 2, 0).contiguous()
         else:
             drawn = vision.redraw(latent)
-        known = drawn.numpy()
-        light = self._lighting.fit(image, known)
-        return light, self._lighting.unexplained(image, known, light)
+        return self._lighting.compare(image, drawn.numpy())

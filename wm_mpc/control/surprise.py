@@ -11,6 +11,7 @@ import dataclasses
 import math
 import statistics
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 from wm_mpc.control.effect import Effect
 from wm_mpc.control.seeing import Seeing
 from wm_mpc.control.timeline import Timeline
-from wm_mpc.model.familiarity import image_error, prediction_error
+from wm_mpc.model.familiarity import image_errors, prediction_error
 from wm_mpc.model.lighting import Light
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import native_vision
@@ -43,11 +44,14 @@ class Surprise:
         prediction: Error of the prediction made one model step ago for the present latent; median
             of the latest few.
         image: Error of the model's reconstruction of the present image. What the light explains
-            does not count, if the checkpoint says how much is usual without it.
+            does not count, if the checkpoint says how much is usual without it. Of several
+            cameras, the largest one.
+        camera: Name of the camera whose picture has that error; empty if there is only one.
     """
 
     prediction: float = math.nan
     image: float = math.nan
+    camera: str = ""
 
 
 class SurpriseMonitor:
@@ -60,12 +64,15 @@ class SurpriseMonitor:
         jumps: How many times the scene has jumped.
         effect: Evidence that actions lack the predicted effect.
         light: The light of the last image; None if it is unknown.
+        camera_errors: `Surprise.image` of each camera, by name; empty before the first image.
     """
 
     def __init__(self, model: WorldModel) -> None:
         self._model, self._familiarity, spec = model, model.familiarity, model.spec
         self._seeing = Seeing(model)
         self.light: Light | None = None
+        self.camera_errors: dict[str, float] = {}
+        self._names = [tile.name for tile in spec.image.tiles]
         self._past, self._skip = spec.history, spec.frame_skip
         self._control = round(spec.control_period * SECOND)
         # stamp, latent, and the normalised action of rest there
@@ -91,7 +98,7 @@ class SurpriseMonitor:
 
     @torch.no_grad()
     def look(self, image: np.ndarray, latent: Tensor) -> float:
-        """Measure `Surprise.image`, and the light.
+        """Measure `Surprise.image`, the light and `camera_errors`.
 
         Args:
             image: uint8 (height, width, 3) rgb, as the camera took it.
@@ -102,13 +109,27 @@ class SurpriseMonitor:
             return math.nan
         if self._seeing.knows_light:
             light, left = self._seeing.compare(image, latent)
-            error = left / usual.unexplained
+            error = self._worst(left, usual.usual_unexplained)
             self.light = light if error <= _KNOWN else None
             return error
         pixels, vision = torch.from_numpy(image), native_vision(self._model)
         if vision is not None:
-            return vision.image_error(pixels, latent) / usual.image
-        return float(image_error(self._model, pixels[None], latent[None])[0]) / usual.image
+            return self._worst([vision.image_error(pixels, latent)], usual.usual_images)
+        errors = image_errors(self._model, pixels[None], latent[None])[0].tolist()
+        return self._worst(errors, usual.usual_images)
+
+    def _worst(self, errors: Sequence[float], usual: Sequence[float]) -> float:
+        """The largest of the errors of all cameras, in multiples of the usual ones."""
+        found = [error / known for error, known in zip(errors, usual, strict=True)]
+        self.camera_errors = dict(zip(self._names, found, strict=True))
+        return max(found)
+
+    @property
+    def worst_camera(self) -> str:
+        """Name of the camera with the largest error in its last picture; empty if there is only
+        one."""
+        errors = self.camera_errors
+        return max(errors, key=lambda name: errors[name]) if len(errors) > 1 else ""
 
     @torch.no_grad()
     def follow(

@@ -121,7 +121,9 @@ class Trust:
             HoldError: Nothing may be sent.
         """
         seen = self._monitor.look(image, plan.latents[0])
-        self._surprise = self._shown = dataclasses.replace(self._surprise, image=seen)
+        self._surprise = self._shown = dataclasses.replace(
+            self._surprise, image=seen, camera=self._monitor.worst_camera
+        )
         pace, why = self._pace(now, settings.surprise)
         last = executed.entry_at(stamp)
         moves = last is not None and not last.is_rest
@@ -245,8 +247,9 @@ class Trust:
         seen = self._surprise
         if seen.image > settings.image > 0.0:
             self._begin_anew()
+            whose = f"the camera {seen.camera!r}" if seen.camera else "the camera"
             reason = (
-                f"the camera shows what the model does not know: {seen.image:.1f} times the usual "
+                f"{whose} shows what the model does not know: {seen.image:.1f} times the usual "
                 f"error (surprise.image {settings.image:g})"
             )
             raise HoldError(HoldCode.SURPRISE_IMAGE, reason, is_fault=True)
@@ -297,6 +300,8 @@ class Trust:
             if not self._monitor.is_calibrated:
                 told = "not known: the checkpoint does not say what is usual (see calibrate)"
             values[name] = told
+        if len(errors := self._monitor.camera_errors) > 1:
+            values |= {f"image_error of {name}": f"{error:.3f}" for name, error in errors.items()}
         share = self._monitor.effect.share
         values["effect of actions"] = "not known" if math.isnan(share) else f"{share:.2f}"
         light = self.light

@@ -33,6 +33,32 @@ class BagConfigError(SettingError):
 
 
 @dataclasses.dataclass(frozen=True)
+class CameraConfig:
+    """Settings of one camera of several.
+
+    Attributes:
+        name: Name of the camera, as in `CameraSpec`.
+        topic: Topic of its images.
+        feature: Its key in a LeRobot dataset; None: observation.images.<name>.
+        height: Rows of the model's picture, pixels; None: that of `ImageConfig`.
+        width: Columns of the model's picture, pixels; None: that of `ImageConfig`.
+        value_range: Values that become black and white, as in `ImageSpec`.
+    """
+
+    name: str
+    topic: str | None = None
+    feature: str | None = None
+    height: int | None = None
+    width: int | None = None
+    value_range: tuple[float, ...] | None = None
+
+    @property
+    def key(self) -> str:
+        """Its key in a LeRobot dataset."""
+        return self.feature or f"observation.images.{self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
 class ImageConfig:
     """Settings of the image stream.
 
@@ -45,6 +71,7 @@ class ImageConfig:
         max_gap: A new episode begins after this time without an image, s; above 0.
         tolerance: An image may be newer than its step by this share of a control period; 0 to
             below 1.
+        cameras: The cameras, if the robot has several, the main one first; else empty.
     """
 
     topic: str | None = None
@@ -54,6 +81,17 @@ class ImageConfig:
     value_range: tuple[float, ...] | None = None
     max_gap: float = 0.5
     tolerance: float = 0.1
+    cameras: tuple[CameraConfig, ...] = ()
+
+    def size_of(self, camera: CameraConfig, usual: int) -> tuple[int, int]:
+        """Return height and width of a camera's picture, pixels.
+
+        Args:
+            camera: The camera.
+            usual: Side of a picture of which nothing is stated, pixels.
+        """
+        height = camera.height or camera.width or self.height or self.width or usual
+        return height, camera.width or (camera.height or self.width or height)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,6 +208,7 @@ class BagConfig:
             raise BagConfigError(
                 f"image.value_range is {list(self.image.value_range)}; accepted: two numbers"
             )
+        self._check_cameras()
         if self.action.rule == "integrate" and self.action.kind == "position":
             raise BagConfigError(
                 "action.rule is 'integrate', which averages over a step; accepted for positions: "
@@ -202,6 +241,28 @@ class BagConfig:
             raise BagConfigError(
                 f"min_steps is {self.fewest_steps}; accepted: at most max_steps, {self.max_steps}"
             )
+
+    def _check_cameras(self) -> None:
+        cameras = self.image.cameras
+        if not cameras:
+            return
+        names = [camera.name for camera in cameras]
+        if len(cameras) < 2 or len(set(names)) < len(names):
+            raise BagConfigError(
+                f"image.cameras names {', '.join(names)}; accepted: two or more different cameras"
+            )
+        for name in ("topic", "feature", "value_range"):
+            if getattr(self.image, name) is not None:
+                raise BagConfigError(
+                    f"image.{name} is {getattr(self.image, name)}, but image.cameras is set; state "
+                    f"the {name} of each camera there"
+                )
+        for camera in cameras:
+            if camera.value_range is not None and len(camera.value_range) != 2:
+                raise BagConfigError(
+                    f"value_range of camera {camera.name} is {list(camera.value_range)}; accepted: "
+                    "two numbers"
+                )
 
     @property
     def stateless(self) -> bool:

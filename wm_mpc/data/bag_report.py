@@ -82,6 +82,10 @@ def outcome(
     lines = ["used"]
     rules = _rules(description, config, streams.action.meaning)
     for role in topics:
+        if ":" in role:
+            camera = role.partition(":")[2]
+            lines.append(f"  image  {topics[role].name}, camera {camera}: that of the same moment")
+            continue
         stream: Stream = getattr(streams, role)
         lines.append(f"  {role:6} {topics[role].name}  {_rate(stream)}: {rules[role]}")
     lines.append(
@@ -95,6 +99,8 @@ def outcome(
         f"  {n} steps ({n * seconds:.1f} s): {reason}" for reason, n in drafts.dropped.items() if n
     ]
     for role, topic in topics.items():
+        if ":" in role:  # its pictures are part of the first camera's
+            continue
         dropped += _left_out(getattr(streams, role), topic.name, bag.damaged.get(topic.name, 0))
     kept = streams.image.read - streams.image.refused
     if kept > drafts.shown:

@@ -16,7 +16,8 @@ from wm_mpc.data.bag import Bag, BagError, Topic
 from wm_mpc.data.bag_action import JOINT_UNITS, UNITS, describe_action, moving
 from wm_mpc.data.bag_angles import angles
 from wm_mpc.data.bag_arrays import array_size
-from wm_mpc.data.bag_config import BagConfig
+from wm_mpc.data.bag_cameras import describe_cameras
+from wm_mpc.data.bag_config import BagConfig, CameraConfig
 from wm_mpc.data.bag_doubts import doubts
 from wm_mpc.data.bag_joints import Joints
 from wm_mpc.data.bag_messages import (
@@ -87,7 +88,7 @@ def describe(bag: Bag, config: BagConfig, robot: RobotSpec | None = None) -> Des
 
 
 def _robot(bag: Bag, topics: dict[str, Topic], config: BagConfig, notes: list[str]) -> RobotSpec:
-    image = _image(bag, topics["image"], config, notes)
+    image = _image(bag, topics, config, notes)
     action = describe_action(bag, topics["action"], config, notes, topics.get("state"))
     measured = StateSpec((), (), config.state.source or "odom")
     if "state" in topics:
@@ -98,7 +99,17 @@ def _robot(bag: Bag, topics: dict[str, Topic], config: BagConfig, notes: list[st
     )
 
 
-def _image(bag: Bag, topic: Topic, config: BagConfig, notes: list[str]) -> ImageSpec:
+def _image(bag: Bag, topics: dict[str, Topic], config: BagConfig, notes: list[str]) -> ImageSpec:
+    topic = topics["image"]
+    if config.image.cameras:
+
+        def range_of(of: Topic, camera: CameraConfig) -> tuple[float, float] | None:
+            stated = camera.value_range
+            if stated is not None:
+                return stated[0], stated[1]
+            return _whole_range(bag, of, notes) if of.type == IMAGE_TYPES[0] else None
+
+        return describe_cameras(topics, config, _SIZE, range_of)
     height = config.image.height or config.image.width or _SIZE
     width = config.image.width or height
     if config.image.height is None or config.image.width is None:

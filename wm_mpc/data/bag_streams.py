@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from wm_mpc.data.bag import Bag, BagError, Topic
+from wm_mpc.data.bag_cameras import CameraJoiner
 from wm_mpc.data.bag_clocks import put_on_one_clock
 from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.bag_joints import joint_row
@@ -62,13 +63,22 @@ class Streams:
     looks: PictureLooks = dataclasses.field(default_factory=PictureLooks)
     state_names: tuple[str, ...] = ()
 
+    def of_role(self, role: str) -> Stream:
+        """Return the stream of a role; all cameras share one.
+
+        Args:
+            role: "image", "state", "action", or that of another camera (`bag_topics`).
+        """
+        stream: Stream = getattr(self, role.partition(":")[0])
+        return stream
+
     def of_topics(self, topics: dict[str, Topic]) -> dict[str, Stream | None]:
         """Return the stream of each topic that was read, None for topics that only split.
 
         Args:
             topics: Topics by role.
         """
-        read = {topic.name: getattr(self, role) for role, topic in topics.items()}
+        read = {topic.name: self.of_role(role) for role, topic in topics.items()}
         return dict.fromkeys(self.splits) | read
 
 
@@ -109,10 +119,16 @@ def read_streams(
     )
     bag.damaged.clear()  # of earlier looks at the same messages
     role_of = {topic.name: role for role, topic in topics.items()}
+    joiner = CameraJoiner(spec, streams.image, clocks["image"]) if spec.image.cameras else None
+    cameras = [role for role in topics if role.startswith("image")]
+    looks = {role: PictureLooks() for role in cameras[1:]} | {"image": streams.looks}
     for item in bag.messages([*role_of, *streams.splits]):
         message, received = item.message, item.received
         role = role_of.get(item.topic)
-        if role == "image":
+        if joiner is not None and role in cameras:
+            looks[role].see(message)
+            joiner.add(cameras.index(role), item.type, message, received)
+        elif role == "image":
             streams.looks.see(message)
             pixels = functools.partial(picture, item.type, message, spec.image)
             streams.image.add_picture(message, received, pixels)
@@ -124,13 +140,16 @@ def read_streams(
         if item.topic in streams.splits:
             streams.splits[item.topic].add(message, received, tuple)
         progress(1)
+    joined = [] if joiner is None else joiner.notes()
+    for role, look in looks.items():
+        joined += [f"{role}: {text}" for text in look.summary() if role != "image"]
     for role, topic in topics.items():
-        stream = getattr(streams, role)
+        stream = streams.of_role(role)
         if stream.read == stream.refused:
             reason = stream.reason or "none can be decoded"
             raise BagError(f"no message of {topic.name} can be used as {role}: {reason}")
     _check_joints(streams.state, spec, topics)
-    streams.notes = put_on_one_clock(streams, spec.control_period, config)
+    streams.notes = joined + put_on_one_clock(streams, spec.control_period, config)
     return streams
 
 

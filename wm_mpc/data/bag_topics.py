@@ -15,6 +15,9 @@ _VAGUE = {"image": (), "action": (ARRAY, JOINTS), "state": (ARRAY,)}
 def find_topics(bag: Bag, config: BagConfig, notes: list[str]) -> dict[str, Topic]:
     """Find the topics "image", "action" and, unless nothing is measured, "state".
 
+    With several cameras, "image" is the first one; each other one has the role "image:" and its
+    name.
+
     Args:
         bag: The recording.
         config: Settings of the import; stated topics win.
@@ -29,6 +32,7 @@ def find_topics(bag: Bag, config: BagConfig, notes: list[str]) -> dict[str, Topi
     roles = [role for role in _VAGUE if role != "state" or not config.stateless]
     named = {role: getattr(config, role).topic for role in roles}
     topics = {role: named_topic(bag, name, role) for role, name in named.items() if name}
+    topics |= _cameras(bag, config)
     splits = [named_topic(bag, name, None) for name in config.split_at]
     for role in roles:
         if role not in topics:
@@ -40,6 +44,19 @@ def find_topics(bag: Bag, config: BagConfig, notes: list[str]) -> dict[str, Topi
             "a measurement; choose another --state or --action"
         )
     return topics
+
+
+def _cameras(bag: Bag, config: BagConfig) -> dict[str, Topic]:
+    """The topics of several cameras by role; empty for one camera."""
+    found: dict[str, Topic] = {}
+    for camera in config.image.cameras:
+        if camera.topic is None:
+            raise BagError(f"camera {camera.name} has no topic; state it in image.cameras")
+        topic = named_topic(bag, camera.topic, "image")
+        if topic in found.values():
+            raise BagError(f"{topic.name} is the topic of two cameras")
+        found[f"image:{camera.name}" if found else "image"] = topic
+    return found
 
 
 def named_topic(bag: Bag, name: str, role: str | None) -> Topic:

@@ -38,6 +38,8 @@ def check_extends(config: BagConfig, robot: RobotSpec) -> None:
         "action.high": (config.action.high, robot.action.high),
         "action.rate_limit": (config.action.rate_limit, robot.action.rate_limit),
     }
+    if robot.image.cameras or config.image.cameras:
+        stated |= _cameras(config, robot)
     wrong = [
         f"{name} is {_text(mine)}, but {_text(theirs)} in the dataset"
         for name, (mine, theirs) in stated.items()
@@ -48,6 +50,22 @@ def check_extends(config: BagConfig, robot: RobotSpec) -> None:
             f"{'; '.join(wrong)}: --append keeps to the dataset's robot; leave these settings "
             "out, or make another dataset"
         )
+
+
+def _cameras(config: BagConfig, robot: RobotSpec) -> dict[str, tuple[Any, Any]]:
+    """What is stated of cameras: an import of several always states their names."""
+    names = tuple(camera.name for camera in config.image.cameras) or ("camera",)
+    found: dict[str, tuple[Any, Any]] = {
+        "image.cameras": (names, tuple(camera.name for camera in robot.images)),
+        "image.height": (None, None), "image.width": (None, None),
+    }  # fmt: skip
+    known = {camera.name: camera for camera in robot.images}
+    for camera in config.image.cameras:
+        if theirs := known.get(camera.name):
+            for part in ("height", "width", "value_range"):
+                name = f"{part} of camera {camera.name}"
+                found[name] = getattr(camera, part), getattr(theirs, part)
+    return found
 
 
 def _unless(value: int, default: int) -> int | None:

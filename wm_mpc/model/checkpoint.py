@@ -28,7 +28,8 @@ from wm_mpc.spec import RobotSpec, SpecError
 
 FORMAT = 2  # since 2, a model has the temporal embedding
 FORMAT_WITH_ANGLES = 3  # for a state with angles, which older versions would misread
-FORMATS = (FORMAT, FORMAT_WITH_ANGLES)
+FORMAT_WITH_CAMERAS = 4  # for several cameras, of which older versions know one
+FORMATS = (FORMAT, FORMAT_WITH_ANGLES, FORMAT_WITH_CAMERAS)
 _KEY = "wm_mpc"
 # Sizes that appear in no tensor if another size (the value) leaves their part out.
 _IDLE = {"proposal_steps": "proposals"}
@@ -52,7 +53,7 @@ def save_checkpoint(
     """
     path = Path(path)
     metadata = {
-        "format": FORMAT_WITH_ANGLES if model.spec.state.angles else FORMAT,
+        "format": _format_of(model.spec),
         "wm_mpc": wm_mpc.__version__,
         **model.spec.to_dict(),
         "architecture": vars(model.architecture),
@@ -72,6 +73,12 @@ def save_checkpoint(
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # the library lets only the owner read its files
+
+
+def _format_of(spec: RobotSpec) -> int:
+    if spec.image.cameras:
+        return FORMAT_WITH_CAMERAS
+    return FORMAT_WITH_ANGLES if spec.state.angles else FORMAT
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -113,7 +120,7 @@ def _metadata(path: Path, file: TensorFile) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} has checkpoint format {str(version)[:100]}, made by wm_mpc "
             f"{str(metadata.get('wm_mpc', 'unknown'))[:100]}; this wm_mpc {wm_mpc.__version__} "
-            f"reads formats {' and '.join(map(str, FORMATS))}"
+            f"reads formats {', '.join(map(str, FORMATS[:-1]))} and {FORMATS[-1]}"
         )
     metadata.setdefault("provenance", {})
     if not isinstance(metadata["provenance"], dict):
@@ -186,11 +193,15 @@ def _described(path: Path, metadata: dict[str, Any], file: TensorFile) -> WorldM
     except Exception as error:  # a foreign description can cause any error
         reason = error if isinstance(error, SpecError) else repr(error)
         raise CheckpointError(f"{path} describes no usable robot: {str(reason)[:500]}") from None
-    if bool(spec.state.angles) != (metadata["format"] == FORMAT_WITH_ANGLES):
+    if metadata["format"] != _format_of(spec):
         raise CheckpointError(
             f"{path} has checkpoint format {metadata['format']}, but its state.angles are "
-            f"{spec.state.angles}; format {FORMAT_WITH_ANGLES} is for files with angles"
+            f"{spec.state.angles}, and it has {len(spec.images)} cameras; format "
+            f"{FORMAT_WITH_ANGLES} is for files with angles, {FORMAT_WITH_CAMERAS} for several "
+            "cameras"
         )
+    if model.familiarity is not None:
+        _check_cameras(path, model.familiarity, len(spec.images))
     wanted = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
     for name in sorted(wanted.keys() | file.shapes.keys()):
         if name not in file.shapes or name not in wanted:
@@ -203,6 +214,19 @@ def _described(path: Path, metadata: dict[str, Any], file: TensorFile) -> WorldM
     return model
 
 
+def _check_cameras(path: Path, found: Familiarity, cameras: int) -> None:
+    """Raise CheckpointError if the usual errors are of another number of cameras."""
+    several = cameras if cameras > 1 else 0
+    for name, wanted in (
+        ("camera_images", several), ("camera_unexplained", several if found.unexplained else 0)
+    ):  # fmt: skip
+        count = len(getattr(found, name))
+        if count != wanted:
+            raise CheckpointError(
+                f"{path}: familiarity.{name} has {count} numbers for {cameras} cameras"
+            )
+
+
 def _check_sizes(spec: RobotSpec, sizes: Architecture, file: TensorFile) -> None:
     """Raise SpecError if a size is larger than all numbers of the file together.
 
@@ -210,7 +234,8 @@ def _check_sizes(spec: RobotSpec, sizes: Architecture, file: TensorFile) -> None
     """
     most = file.numbers
     found: dict[str, int] = {
-        "image": spec.image.height * spec.image.width, "frame_skip": spec.block_size,
+        "image": sum(camera.height * camera.width for camera in spec.images),
+        "frame_skip": spec.block_size,
     }  # fmt: skip
     for field in dataclasses.fields(sizes):
         value = getattr(sizes, field.name)

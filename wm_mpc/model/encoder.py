@@ -141,6 +141,15 @@ class BlobDecoder(nn.Module):
         height, width = self.background.shape[-2:]
         return self.background + drawn[..., :height, :width]
 
+    @torch.no_grad()
+    def set_background(self, picture: Tensor) -> None:
+        """Set the learned background.
+
+        Args:
+            picture: float (1, 3, height, width) in [0, 1].
+        """
+        self.background.copy_(picture)
+
     def _blobs(self, points: Tensor, log_sharpness: Tensor) -> Tensor:
         """Maps (batch, K, rows, columns) with one Gaussian blob each, from points (batch, 2 K)."""
         x, y = points.chunk(2, -1)

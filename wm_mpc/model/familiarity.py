@@ -39,6 +39,8 @@ class Familiarity:
         unexplained: What light, a shift of a pixel and a slight blur do not explain in an image
             (`model/lighting.py`), measured also on images that are disturbed as in a real room; 0
             if nobody measured it.
+        camera_images: `image` of each camera, if there are several; `image` is then the largest.
+        camera_unexplained: `unexplained` of each camera, likewise; empty if nobody measured it.
 
     Raises:
         SpecError: A value is out of range.
@@ -51,8 +53,14 @@ class Familiarity:
     data: str = ""
     checkpoint: str = ""
     unexplained: float = 0.0
+    camera_images: tuple[float, ...] = ()
+    camera_unexplained: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("camera_images", "camera_unexplained"):
+            values = getattr(self, name)
+            if not all(math.isfinite(value) and value > 0.0 for value in values):
+                raise SpecError(f"familiarity.{name} is {values}; numbers above 0 are needed")
         for name in ("prediction", "image"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0.0):
@@ -65,8 +73,22 @@ class Familiarity:
             raise SpecError(f"familiarity.moments is {self.moments}; it must not be negative")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the attributes by name."""
-        return dataclasses.asdict(self)
+        """Return the attributes by name; those of cameras only if there are several."""
+        data = dataclasses.asdict(self)
+        for name in ("camera_images", "camera_unexplained"):
+            if not data[name]:
+                del data[name]
+        return data
+
+    @property
+    def usual_images(self) -> tuple[float, ...]:
+        """`image` of each camera, also if there is only one."""
+        return self.camera_images or (self.image,)
+
+    @property
+    def usual_unexplained(self) -> tuple[float, ...]:
+        """`unexplained` of each camera, also if there is only one; empty if nobody measured it."""
+        return self.camera_unexplained or ((self.unexplained,) if self.unexplained else ())
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Familiarity:
@@ -83,6 +105,8 @@ class Familiarity:
                 float(data["prediction"]), float(data["image"]), float(data["step"]),
                 int(data["moments"]), str(data["data"]), str(data["checkpoint"]),
                 float(data.get("unexplained", 0.0)),  # not in older files
+                tuple(map(float, data.get("camera_images", ()))),
+                tuple(map(float, data.get("camera_unexplained", ()))),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SpecError(f"familiarity is not readable: {error!r}") from None
@@ -119,6 +143,26 @@ def image_error(model: WorldModel, images: Tensor, latents: Tensor) -> Tensor:
     """
     pixels = images.permute(0, 3, 1, 2).float() / 255.0
     return (model.decode(latents) - pixels).square().mean((1, 2, 3)).sqrt()
+
+
+@torch.no_grad()
+def image_errors(model: WorldModel, images: Tensor, latents: Tensor) -> Tensor:
+    """Measure `image_error` in the picture of each camera.
+
+    Args:
+        model: The world model.
+        images: As for `image_error`.
+        latents: As for `image_error`.
+
+    Returns:
+        (batch, cameras), in [0, 1].
+    """
+    if not model.spec.image.cameras:
+        return image_error(model, images, latents)[:, None]
+    pixels = images.permute(0, 3, 1, 2).float() / 255.0
+    squares = (model.decode(latents) - pixels).square()
+    parts = [tile.of_planes(squares).mean((1, 2, 3)) for tile in model.spec.image.tiles]
+    return torch.stack(parts, 1).sqrt()
 
 
 def familiarity_notes(found: Familiarity | None) -> list[str]:

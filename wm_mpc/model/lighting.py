@@ -13,6 +13,8 @@ import dataclasses
 
 import numpy as np
 
+from wm_mpc.spec import ImageSpec
+
 _ORDER = 2  # of the polynomial that the gain is over the picture
 _CELL = 4  # pixels; the light is fitted to means over squares of this size
 _ROUNDS = 3  # fits; each trusts less what the one before could not explain
@@ -33,7 +35,7 @@ class Light:
 
     Attributes:
         gain: float32 (height, width, 3), from 0.5 to 1.6.
-        offset: float32 (3,), 1: full brightness.
+        offset: float32 (3,), 1: full brightness; of joined pictures (height, width, 3).
         is_neutral: Whether it is so near to that of the recordings that it is left in pictures.
     """
 
@@ -140,6 +142,45 @@ class Lighting:
         planes = rows.reshape(-1, width, 3).transpose(2, 0, 1) @ self._columns
         averaged: np.ndarray = planes.reshape(3, -1)
         return averaged
+
+
+class CameraLighting:
+    """Fits lights to the pictures of all cameras of a robot, each on its own. Not thread-safe.
+
+    Args:
+        image: The picture of one camera, or the joined picture of several.
+    """
+
+    def __init__(self, image: ImageSpec) -> None:
+        self._tiles, self._size = image.tiles, (image.height, image.width, 3)
+        self._lightings = [Lighting(tile.height, tile.width) for tile in self._tiles]
+
+    def compare(self, image: np.ndarray, drawn: np.ndarray) -> tuple[Light, tuple[float, ...]]:
+        """Find the light, and what it does not explain.
+
+        Args:
+            image: uint8 (height, width, 3) rgb.
+            drawn: The reconstruction, float32 (height, width, 3), about in [0, 1].
+
+        Returns:
+            The light, and `Lighting.unexplained` of each camera.
+        """
+        lights, left = [], []
+        for lighting, tile in zip(self._lightings, self._tiles, strict=True):
+            seen, known = (np.ascontiguousarray(tile.of(part)) for part in (image, drawn))
+            light = lighting.fit(seen, known)
+            lights.append(light)
+            left.append(lighting.unexplained(seen, known, light))
+        return self._joined(lights), tuple(left)
+
+    def _joined(self, lights: list[Light]) -> Light:
+        if len(lights) == 1:
+            return lights[0]
+        gain, offset = np.ones(self._size, np.float32), np.zeros(self._size, np.float32)
+        for light, tile in zip(lights, self._tiles, strict=True):
+            if not light.is_neutral:
+                tile.of(gain)[...], tile.of(offset)[...] = light.gain, light.offset
+        return Light(gain, offset, is_neutral=all(light.is_neutral for light in lights))
 
 
 def _means(size: int) -> np.ndarray:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.spec import Tile
 
 
 def reconstruction(model: WorldModel, latent: Tensor, image: Tensor, weight: Tensor) -> Tensor:
@@ -22,22 +23,33 @@ def reconstruction(model: WorldModel, latent: Tensor, image: Tensor, weight: Ten
     return (weight * (model.decode(latent) - image) ** 2).mean()
 
 
-def moving_pixel_weight(image: Tensor, mean_image: Tensor, emphasis: float) -> Tensor:
+def moving_pixel_weight(
+    image: Tensor, mean_image: Tensor, emphasis: float, tiles: Sequence[Tile] = ()
+) -> Tensor:
     """Weigh each pixel by its distance from the mean image of the dataset.
 
-    So a large still background does not outweigh small moving things.
+    So a large still background does not outweigh small moving things. Of several cameras, each has
+    the same weight, whatever moves in its picture.
 
     Args:
         image: float (batch, 3, height, width) in [0, 1].
         mean_image: float (3, height, width) in [0, 1], or any shape that broadcasts to `image`.
         emphasis: Extra weight of a pixel at distance 1.
+        tiles: Where the picture of each camera is; empty for one camera.
 
     Returns:
         (batch, 1, height, width), with mean 1.
     """
     distance = (image - mean_image).abs().mean(1, keepdim=True)
     weight = 1.0 + emphasis * distance
-    return weight / weight.mean()
+    if len(tiles) < 2:
+        return weight / weight.mean()
+    result = torch.zeros_like(weight)
+    share = weight[0].numel() / len(tiles)
+    for tile in tiles:
+        part = tile.of_planes(weight)
+        tile.of_planes(result).copy_(part / part.mean() * (share / (tile.height * tile.width)))
+    return result
 
 
 def one_step(model: WorldModel, latents: Tensor, actions: Tensor) -> Tensor:

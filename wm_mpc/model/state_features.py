@@ -34,15 +34,28 @@ class StateFeatures:
 
     Attributes:
         size: Number of features: the state size, plus one for each angle.
-        place_shares: (size,), share of each feature in a distance between two places. They sum to
-            1. It is 0 for velocities and forces; all are 0 if no entry is a place.
     """
 
     def __init__(self, spec: StateSpec) -> None:
         self._angles = list(spec.angle_columns)
         self._count = spec.size
         self.size = spec.size + len(self._angles)
-        self.place_shares = self._shares(spec.place_columns)
+        self._places = spec.place_columns
+
+    @property
+    def place_shares(self) -> Tensor:
+        """Share of each feature in a distance between two places, (size,).
+
+        They sum to 1. It is 0 for velocities and forces; all are 0 if no entry is a place.
+        """
+        # Not made in `__init__`: a checkpoint builds its model on the device "meta".
+        turning = enumerate(self._angles)
+        cosines = [self._count + k for k, column in turning if column in self._places]
+        columns = [*self._places, *cosines]
+        shares = torch.zeros(self.size)
+        if columns:
+            shares[columns] = 1.0 / len(columns)
+        return shares
 
     def of(self, state: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
         """Turn states into features.
@@ -64,14 +77,6 @@ class StateFeatures:
         features = numbers.clone()
         features[..., self._angles] = angle.sin() / scale
         return torch.cat([features, (angle.cos() - _length(scale)) / scale], -1)
-
-    def _shares(self, places: tuple[int, ...]) -> Tensor:
-        cosines = [self._count + k for k, column in enumerate(self._angles) if column in places]
-        columns = [*places, *cosines]
-        shares = torch.zeros(self.size)
-        if columns:
-            shares[columns] = 1.0 / len(columns)
-        return shares
 
     def back(self, features: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
         """Turn features into states. Angles are within pi of their mean.

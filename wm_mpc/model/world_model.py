@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from wm_mpc.model.cameras import decoder_of, encoder_of
 from wm_mpc.model.dynamics import Carry, Dynamics, GruDynamics
 from wm_mpc.model.embedding import TemporalEmbedding, diagonal
-from wm_mpc.model.encoder import BlobDecoder, KeypointEncoder
 from wm_mpc.model.gru_rollout import FusedWeights, fused_rollout
 from wm_mpc.model.proposals import PlanProposals
 from wm_mpc.model.state_features import StateFeatures
@@ -59,7 +59,9 @@ class Architecture:
         SpecError: A size is not accepted.
     """
 
-    keypoints: int = setting(8, "Points that the encoder finds in the scene", low=1)
+    keypoints: int = setting(
+        8, "Points that the encoder of each camera finds in its picture", low=1
+    )
     encoder_width: int = setting(
         16, "Channels of the layers of the encoder, a multiple of 4", low=4
     )
@@ -174,14 +176,13 @@ class WorldModel(nn.Module):
             )
         self._fused: tuple[object, FusedWeights] | None = None
         self.familiarity: Familiarity | None = None  # where it was measured
-        self.scene_size = 2 * sizes.keypoints
+        self.scene_size = 2 * sizes.keypoints * len(spec.images)
         self._features = StateFeatures(spec.state)
         self.latent_size = self.scene_size + self._features.size
-        self.encoder = KeypointEncoder(sizes.keypoints, sizes.encoder_width)
-        self.decoder = BlobDecoder(
-            sizes.keypoints, self._features.size, spec.image.height, spec.image.width,
-            sizes.decoder_width, sizes.robot_points,
-            robot_from_state=sizes.robot_from_state,
+        self.encoder = encoder_of(spec.image, sizes.keypoints, sizes.encoder_width)
+        self.decoder = decoder_of(
+            spec.image, sizes.keypoints, self._features.size, sizes.decoder_width,
+            sizes.robot_points, robot_from_state=sizes.robot_from_state,
         )  # fmt: skip
         self.embedding = TemporalEmbedding(self.scene_size, min(sizes.embedding, self.scene_size))
         self.dynamics = DYNAMICS[sizes.dynamics](

@@ -228,6 +228,8 @@ class NativeCost:
                 self._point(name, part)
 
     def _point(self, name: str, part: Tensor) -> None:
+        if part.device.type != "cpu":
+            raise ValueError(f"{name} is on the device {part.device}; accepted: cpu")
         self._kept[name] = part.detach().to(torch.float32).contiguous()
         setattr(self._problem, name, self._kept[name].data_ptr())
 

@@ -70,11 +70,11 @@ def native_vision(model: WorldModel) -> NativeVision | None:
         model: The world model.
 
     Returns:
-        The packed parts; None without a library, and for weights that are being trained or are not
-        float32 on the CPU.
+        The packed parts; None without a library, for several cameras, and for weights that are
+        being trained or are not float32 on the CPU.
     """
     found = library()
-    if found is None:
+    if found is None or model.spec.image.cameras:
         return None
     if model not in _known_vision:
         parts = (*model.encoder.parameters(), *model.decoder.parameters())

@@ -12,6 +12,7 @@ import ctypes
 import torch
 from torch import Tensor, nn
 
+from wm_mpc.model.encoder import BlobDecoder, KeypointEncoder
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.packing import Matrix, Packer
 
@@ -75,7 +76,7 @@ class NativeVision:
 
     Args:
         library: The library.
-        model: The world model.
+        model: The world model, of one camera.
     """
 
     @torch.no_grad()
@@ -84,6 +85,8 @@ class NativeVision:
         self._packer = pack = Packer(int(library.wm_mpc_panel()))
         self._scene_size = model.scene_size
         encoder, decoder = model.encoder, model.decoder
+        assert isinstance(encoder, KeypointEncoder)
+        assert isinstance(decoder, BlobDecoder)
         image = model.spec.image
         self._shape = (image.height, image.width, 3)
         fixed = decoder.static.shape[1]

@@ -23,13 +23,14 @@ from std_srvs.srv import SetBool, Trigger
 from wm_mpc.messages.errors import MessageError
 from wm_mpc.messages.statuses import GoalReport, MpcStatus
 from wm_mpc.ros import qos
-from wm_mpc.ros.camera import Camera
+from wm_mpc.ros.camera import camera_of
 from wm_mpc.ros.client_errors import ClientError
 from wm_mpc.ros.client_goals import GoalState, GoalStates, image_of
 from wm_mpc.ros.messages import rgb_to_image
 from wm_mpc.ros.running import Stopped, spinning, wait_until
 from wm_mpc.ros.status import TOPIC, from_diagnostics, mpc_statuses
 from wm_mpc.ros.timing import to_stamp
+from wm_mpc.spec import RobotSpec
 
 Picture: TypeAlias = "np.ndarray | str | Path"
 _APPEND = "goal/append/image"
@@ -250,17 +251,21 @@ class Client:
         assert self._status is not None
         return self._status[1]
 
-    def take_picture(self, *, compressed: bool = False) -> np.ndarray:
+    def take_picture(
+        self, *, compressed: bool = False, robot: RobotSpec | None = None
+    ) -> np.ndarray:
         """What the camera sees now: uint8 (height, width, 3) rgb, as large as it comes. It can be
         a goal later.
 
         Args:
             compressed: Listen to the camera's compressed topic.
+            robot: The robot, from its checkpoint; needed for one with several cameras, whose
+                pictures come side by side in the model's size.
 
         Raises:
             ClientError: No picture comes, or it cannot be read.
         """
-        with Camera(self._node, compressed=compressed, name=self._name) as camera:
+        with camera_of(self._node, robot, compressed=compressed, name=self._name) as camera:
             return camera.picture(self._timeout, self._stopped)
 
     # ----------------------------------------------------------------------------------- helpers

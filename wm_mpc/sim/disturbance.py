@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from wm_mpc.sim.task import Task
+from wm_mpc.sim.task import CameraView, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Disturbance:
     Attributes:
         friction: Factor on the friction of the base, above 0; only for tasks with
             `friction_factor`.
-        camera: Distance by which the camera and its target move along x, m.
+        camera: Distance by which each camera and its target move along x, m.
 
     Raises:
         ValueError: A value is not accepted.
@@ -53,9 +53,13 @@ class Disturbance:
             view = getattr(task, "view", None)
             if view is None:
                 raise ValueError(f"task {task.spec.task!r} has no camera that could be moved")
-            moved = {
-                name: (place[0] + self.camera, *place[1:])
-                for name, place in (("position", view.position), ("target", view.target))
-            }
-            task.view = dataclasses.replace(view, **moved)  # type: ignore[attr-defined]
+            task.view = self._moved(view)  # type: ignore[attr-defined]
+            if further := getattr(task, "further_views", ()):
+                task.further_views = tuple(map(self._moved, further))  # type: ignore[attr-defined]
         return task
+
+    def _moved(self, view: CameraView) -> CameraView:
+        (x, y, z), (to_x, to_y, to_z) = view.position, view.target
+        return dataclasses.replace(
+            view, position=(x + self.camera, y, z), target=(to_x + self.camera, to_y, to_z)
+        )

@@ -41,7 +41,7 @@ class Observation:
     """The image and the measured state at one moment.
 
     Attributes:
-        image: uint8 (height, width, 3) rgb.
+        image: uint8 (height, width, 3) rgb; of several cameras, the joined picture.
         state: float32 (state size,), each entry in its unit.
     """
 
@@ -91,7 +91,9 @@ class Simulation(Protocol):
         goal_kind: How goals are drawn, one of `task.goal_kinds`.
         goal: The present goal; None before the first.
         layout: The part of the scene that stays within an episode; empty if nothing differs.
-        view: Where the camera stands; None if that is unknown.
+        view: Where the camera stands (of several, the first one); None if that is unknown.
+        views: Where each camera stands, in the order of `task.spec.images`; empty if that is
+            unknown.
         is_restorable: Whether the world can return to a state that `state` gave.
         is_over: Whether the world itself ended its episode with the last step.
         can_step: Whether the world can go on from here. Only false after its own end.
@@ -101,6 +103,7 @@ class Simulation(Protocol):
     goal: Goal | None
     layout: np.ndarray
     view: CameraView | None
+    views: tuple[CameraView, ...]
     is_restorable: bool
     is_over: bool
     can_step: bool
@@ -225,8 +228,12 @@ class Simulation(Protocol):
             rng: Source of random numbers.
         """
 
-    def intrinsics(self) -> tuple[float, ...] | None:
-        """Return the 3x3 camera matrix row by row, in pixels; None if it is unknown."""
+    def intrinsics(self, camera: int = 0) -> tuple[float, ...] | None:
+        """Return the 3x3 camera matrix row by row, in pixels; None if it is unknown.
+
+        Args:
+            camera: Which of `views`.
+        """
 
     def bare_frames(self, rng: np.random.Generator, count: int) -> float:
         """Simulate and draw with the engine alone, for comparison with our own frames per second.

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from wm_mpc.sim.task import CameraView
-from wm_mpc.spec import ActionSpec
+from wm_mpc.spec import ActionSpec, ImageSpec
 
 PANEL = 256  # px
 _GAP, _HEADER, _TITLE, _LINE = 8, 48, 22, 20  # px
@@ -29,7 +29,7 @@ class Picture:
     """One picture of the film.
 
     Attributes:
-        camera: uint8 (height, width, 3) rgb.
+        camera: uint8 (height, width, 3) rgb; of several cameras, the joined picture.
         goal: uint8 (height, width, 3) rgb.
         actions: The rest of the plan, (points, action size), in the action's unit.
         paths: Predicted paths: points (points, 3) in the world frame, m, and an rgb colour. Without
@@ -39,6 +39,7 @@ class Picture:
         is_fine: Whether the controller plans as it should.
         imagined: What the model expects to see, one image per model step from the present one on,
             each uint8 (height, width, 3) rgb.
+        main: Of several cameras, the picture of the first one, on which paths are drawn.
     """
 
     camera: np.ndarray
@@ -49,6 +50,17 @@ class Picture:
     state: str = ""
     is_fine: bool = True
     imagined: Sequence[np.ndarray] = ()
+    main: np.ndarray | None = None
+
+
+def main_picture(image: np.ndarray, spec: ImageSpec) -> np.ndarray | None:
+    """Return `Picture.main`: the picture of the first of several cameras; None for one camera.
+
+    Args:
+        image: uint8 (height, width, 3) rgb.
+        spec: The robot's image.
+    """
+    return np.ascontiguousarray(spec.tiles[0].of(image)) if spec.cameras else None
 
 
 def size(*, strip: bool) -> tuple[int, int]:
@@ -85,7 +97,8 @@ def compose(
         _write_text(canvas, _shortened(state, width - 2 * _GAP), (_GAP, 18 + _LINE), colour)
         top += _LINE
     if picture.paths and view is not None:
-        plan = _draw_paths(picture.camera, picture.paths, view)
+        seen = picture.camera if picture.main is None else picture.main
+        plan = _draw_paths(seen, picture.paths, view)
     else:
         plan = _draw_actions(picture.actions, action)
     panels = {"camera": _enlarge(picture.camera), "goal": _enlarge(picture.goal), "plan": plan}
@@ -150,7 +163,15 @@ def _write_text(
 
 
 def _enlarge(rgb: np.ndarray) -> np.ndarray:
-    return cv2.resize(rgb, (PANEL, PANEL), interpolation=cv2.INTER_NEAREST)
+    height, width = rgb.shape[:2]
+    longest = max(height, width)
+    shape = max(1, round(PANEL * width / longest)), max(1, round(PANEL * height / longest))
+    panel = np.full((PANEL, PANEL, 3), _BACKGROUND, np.uint8)
+    top, left = (PANEL - shape[1]) // 2, (PANEL - shape[0]) // 2
+    panel[top : top + shape[1], left : left + shape[0]] = cv2.resize(
+        rgb, shape, interpolation=cv2.INTER_NEAREST
+    )
+    return panel
 
 
 def project(points: np.ndarray, view: CameraView, size: int) -> np.ndarray:

@@ -118,15 +118,18 @@ def frames_of(simulation: Simulation) -> Frames:
     """Return the frames of a simulated robot. It stands at the origin of the world.
 
     Args:
-        simulation: The simulation. Without a known place of its camera there is no camera frame.
+        simulation: The simulation. Without a known place of its camera there is no camera frame. Of
+            several cameras, each one but the first has its name as its frame.
     """
     description = description_of(simulation.task)
     joints = read_joints(description) if description else ()
     root = root_of(joints) if joints else ODOM
     still = [Transform(WORLD, root, np.zeros(3), np.eye(3))]
-    if (view := simulation.view) is not None:
+    cameras = simulation.task.spec.images if simulation.views else ()
+    for number, (camera, view) in enumerate(zip(cameras, simulation.views, strict=True)):
         place = np.array(view.position, np.float64)
-        still.append(Transform(WORLD, CAMERA, place, view.axes()))
+        name = camera.name if number else CAMERA
+        still.append(Transform(WORLD, name, place, view.axes()))
     still += [joint.transform(0.0) for joint in joints if joint.is_fixed]
     return Frames(root, joints, tuple(still))
 

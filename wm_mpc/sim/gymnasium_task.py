@@ -50,6 +50,9 @@ class GymnasiumTask:
         tolerances: Limits of `errors` for success, by name, each in its unit.
         goes_on: Whether the environment can be stepped further after it said terminated or
             truncated. Recorded episodes end there in any case.
+        ends: Whether it counts that the environment said so. If False, recorded episodes go on, and
+            the environment must go on, too.
+        hold: Environment steps in a control step. Each takes the same action.
     """
 
     engine = "gymnasium"
@@ -61,6 +64,8 @@ class GymnasiumTask:
     episode_steps: int = 100
     tolerances: Mapping[str, float] = MappingProxyType({})
     goes_on: bool = False
+    ends: bool = True
+    hold: int = 1
 
     def make(self) -> Any:
         """Make the environment, with `render_mode="rgb_array"`.

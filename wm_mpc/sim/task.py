@@ -82,8 +82,11 @@ class Task(Protocol):
 class BulletTask(Task, Protocol):
     """A task in PyBullet. Vectors are float64.
 
+    A task of several cameras (`spec.image.cameras`) also has `further_views`, a tuple: where the
+    second camera and those after it stand.
+
     Attributes:
-        view: Where the camera stands.
+        view: Where the camera stands; of several, the first one.
         physics_rate: Physics steps per second. `spec.control_period` must be a whole number of
             physics steps.
     """

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from wm_mpc.data import disturbances
 from wm_mpc.settings.fields import check, setting
+from wm_mpc.spec import Tile
 
 _STREAM = 77  # of random numbers, so that no phase draws the same ones
 
@@ -66,10 +68,13 @@ class Augmentation:
 
     Args:
         config: The settings.
+        tiles: Where the picture of each camera is; each camera has disturbances of its own. Empty
+            for one camera.
     """
 
-    def __init__(self, config: AugmentationConfig) -> None:
+    def __init__(self, config: AugmentationConfig, tiles: Sequence[Tile] = ()) -> None:
         self._config = config
+        self._tiles = tiles
 
     def draw(self, rng: np.random.Generator) -> tuple[disturbances.Disturbance, ...]:
         """Draw what happens to a disturbed picture, in the order of light, lens and sensor.
@@ -115,10 +120,19 @@ class Augmentation:
             return images
         result = np.array(images)
         for group in np.flatnonzero(rng.random(len(images)) < self._config.share):
-            chain = self.draw(rng)
-            seed = int(rng.integers(2**31))
-            result[group] = disturbances.Disturber(chain, seed)(result[group])
+            if len(self._tiles) < 2:
+                result[group] = self._one(result[group], rng)
+                continue
+            for tile in self._tiles:
+                part = tile.of(result[group])
+                part[...] = self._one(np.ascontiguousarray(part), rng)
         return result
+
+    def _one(self, pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Disturb pictures of one camera, all in the same way."""
+        chain = self.draw(rng)
+        seed = int(rng.integers(2**31))
+        return disturbances.Disturber(chain, seed)(pictures)
 
 
 class AugmentedPictures:
@@ -128,11 +142,14 @@ class AugmentedPictures:
         images: uint8 (pictures, height, width, 3) rgb, or anything that is indexed like it.
         config: The settings.
         seed: Seed of all disturbances.
+        tiles: As for `Augmentation`.
     """
 
-    def __init__(self, images: Any, config: AugmentationConfig, seed: int) -> None:
+    def __init__(
+        self, images: Any, config: AugmentationConfig, seed: int, tiles: Sequence[Tile] = ()
+    ) -> None:
         self._images, self._config, self._seed = images, config, seed
-        self._augmentation = Augmentation(dataclasses.replace(config, share=1.0))
+        self._augmentation = Augmentation(dataclasses.replace(config, share=1.0), tiles)
         rng = np.random.default_rng([seed, _STREAM])
         self._is_disturbed = rng.random(len(images)) < config.share
 
@@ -156,7 +173,9 @@ class AugmentedPictures:
         return pictures
 
 
-def augmented(images: Any, config: AugmentationConfig, seed: int) -> Any:
+def augmented(
+    images: Any, config: AugmentationConfig, seed: int, tiles: Sequence[Tile] = ()
+) -> Any:
     """Disturb the pictures of a recording for phases that work on latents.
 
     Each picture has its own light, and others keep theirs. So neither the distance to a goal nor
@@ -166,11 +185,12 @@ def augmented(images: Any, config: AugmentationConfig, seed: int) -> Any:
         images: As for `AugmentedPictures`.
         config: The settings.
         seed: Seed of all disturbances.
+        tiles: As for `Augmentation`.
 
     Returns:
         `AugmentedPictures`; `images` itself if the augmentation is off.
     """
-    return AugmentedPictures(images, config, seed) if config.is_on else images
+    return AugmentedPictures(images, config, seed, tiles) if config.is_on else images
 
 
 def _factor(rng: np.random.Generator, change: float) -> float:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from wm_mpc.data.episodes import Recording
-from wm_mpc.model.familiarity import ENOUGH, Familiarity, image_error, prediction_error
-from wm_mpc.model.lighting import Lighting
+from wm_mpc.model.familiarity import ENOUGH, Familiarity, image_errors, prediction_error
+from wm_mpc.model.lighting import CameraLighting
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.augmentation import Augmentation, AugmentationConfig
 from wm_mpc.training.diagnostics import predict
@@ -53,7 +53,7 @@ class Gauge:
         *,
         seed: int = 0,
         most: int = _MOST,
-        unexplained: float | None = None,
+        unexplained: tuple[float, ...] = (),
     ) -> None:
         """Encode the moments.
 
@@ -63,7 +63,7 @@ class Gauge:
             episodes: Positions of episodes on which the model was not trained.
             seed: Seed of the random choice of moments.
             most: Largest number of moments.
-            unexplained: `Familiarity.unexplained`, if it is known; None: measure it.
+            unexplained: `Familiarity.usual_unexplained`, if it is known; empty: measure it.
         """
         past = model.spec.history
         starts = recording.window_starts(past, episodes)
@@ -78,13 +78,13 @@ class Gauge:
         self._latents = latents.view(*frames.shape, -1)
         seen = self._latents[:, -1]
         drawn = [
-            image_error(model, torch.from_numpy(np.array(recording.images[part])), seen[some])
+            image_errors(model, torch.from_numpy(np.array(recording.images[part])), seen[some])
             for some in torch.arange(len(seen)).split(256)
             for part in [frames[some.numpy(), -1]]
         ]
-        self._image = _usual(torch.cat(drawn))
-        if unexplained is None:
-            unexplained = measure_unexplained(model, recording, frames[:, -1], seed=seed)
+        self._images = tuple(map(_usual, torch.cat(drawn).unbind(1)))
+        if not unexplained:
+            unexplained = unexplained_of_cameras(model, recording, frames[:, -1], seed=seed)
         self._unexplained = unexplained
         self._data = recording.dataset.content_hash()
 
@@ -109,25 +109,27 @@ class Gauge:
         step = (model.embed(seen) - model.embed(self._latents[:, -2])).square().sum(-1).sqrt()
         moved = step[step > _MOVED * step.max()]
         usual, covered = _usual(error), float(moved.median()) if len(moved) else 0.0
-        if not all(map(math.isfinite, (usual, self._image, self._unexplained, covered))):
+        if not all(map(math.isfinite, (usual, *self._images, *self._unexplained, covered))):
             return None
+        images = tuple(max(image, _LEAST_IMAGE) for image in self._images)
+        are_several = len(images) > 1
         return Familiarity(
             prediction=max(usual, _LEAST_PREDICTION),
-            image=max(self._image, _LEAST_IMAGE),
+            image=max(images),
             step=covered,
             moments=self.moments,
             data=self._data,
             checkpoint=checkpoint,
-            unexplained=self._unexplained,
+            unexplained=max(self._unexplained),
+            camera_images=images if are_several else (),
+            camera_unexplained=self._unexplained if are_several else (),
         )
 
 
 def measure_unexplained(
     model: WorldModel, recording: Recording, frames: np.ndarray, *, seed: int = 0
 ) -> float:
-    """Measure `Familiarity.unexplained`.
-
-    99 of 100 recorded pictures stay below it, and 9 of 10 disturbed ones (`EVERYDAY`).
+    """Measure `Familiarity.unexplained`; see `unexplained_of_cameras`.
 
     Args:
         model: The model.
@@ -138,14 +140,34 @@ def measure_unexplained(
     Returns:
         The usual error, above 0; NaN if an error is not finite.
     """
+    return max(unexplained_of_cameras(model, recording, frames, seed=seed))
+
+
+def unexplained_of_cameras(
+    model: WorldModel, recording: Recording, frames: np.ndarray, *, seed: int = 0
+) -> tuple[float, ...]:
+    """Measure `Familiarity.usual_unexplained`.
+
+    99 of 100 recorded pictures stay below it, and 9 of 10 disturbed ones (`EVERYDAY`).
+
+    Args:
+        model: As for `measure_unexplained`.
+        recording: As for `measure_unexplained`.
+        frames: As for `measure_unexplained`.
+        seed: As for `measure_unexplained`.
+
+    Returns:
+        The usual error of each camera, above 0; NaN if an error is not finite.
+    """
     rng = np.random.default_rng([seed, 2])
     some = np.sort(rng.choice(frames, min(_PICTURES, len(frames)), replace=False))
-    left = unexplained_errors(model, recording, some, seed)
-    usual = _usual(left[: len(some)]), _usual(left[len(some) :], _EVERYDAY_QUANTILE)
-    return max(*usual, _LEAST_IMAGE) if all(map(math.isfinite, usual)) else math.nan
+    found = []
+    for left in _camera_errors(model, recording, some, seed):
+        usual = _usual(left[: len(some)]), _usual(left[len(some) :], _EVERYDAY_QUANTILE)
+        found.append(max(*usual, _LEAST_IMAGE) if all(map(math.isfinite, usual)) else math.nan)
+    return tuple(found)
 
 
-@torch.no_grad()
 def unexplained_errors(
     model: WorldModel, recording: Recording, frames: np.ndarray, seed: int
 ) -> Tensor:
@@ -160,23 +182,34 @@ def unexplained_errors(
         seed: Seed of the disturbances.
 
     Returns:
-        `Lighting.unexplained`, (2 n,): of the pictures as they are, then of the disturbed ones.
+        `Lighting.unexplained`, (2 n,): of the pictures as they are, then of the disturbed ones; of
+        several cameras, the largest.
     """
-    lighting = Lighting(model.spec.image.height, model.spec.image.width)
+    return _camera_errors(model, recording, frames, seed).amax(0)
+
+
+@torch.no_grad()
+def _camera_errors(
+    model: WorldModel, recording: Recording, frames: np.ndarray, seed: int
+) -> Tensor:
+    """`unexplained_errors` of each camera, (cameras, 2 n)."""
+    image = model.spec.image
+    lighting = CameraLighting(image)
     images = np.array(recording.images[frames])
+    everyday = Augmentation(EVERYDAY, image.tiles)
     errors, rng = [], np.random.default_rng([seed, 1])
-    for pictures in (images, Augmentation(EVERYDAY).disturbed(images, rng)):
+    for pictures in (images, everyday.disturbed(images, rng)):
         relit = pictures
         for _ in range(_LOOKS):
             drawn = _drawn(model, relit, recording.states[frames])
             if not np.isfinite(drawn).all():
-                return torch.full((2 * len(frames),), math.nan)
-            lights = list(map(lighting.fit, pictures, drawn))
+                return torch.full((len(image.tiles), 2 * len(frames)), math.nan)
+            seen = list(map(lighting.compare, pictures, drawn))
             relit = np.stack(
-                [one.removed(image) for one, image in zip(lights, pictures, strict=True)]
+                [light.removed(one) for (light, _), one in zip(seen, pictures, strict=True)]
             )
-        errors += list(map(lighting.unexplained, pictures, drawn, lights))
-    return torch.tensor(errors)
+        errors += [left for _, left in seen]
+    return torch.tensor(errors).T
 
 
 def _drawn(model: WorldModel, images: np.ndarray, states: np.ndarray) -> np.ndarray:
@@ -236,8 +269,8 @@ def renewed_familiarity(
         episodes are too few.
     """
     known = before.familiarity
-    same = known is not None and known.unexplained > 0.0 and _sees_the_same(tuned, before)
-    unexplained = known.unexplained if known is not None and same else None
+    same = known is not None and _sees_the_same(tuned, before)
+    unexplained = known.usual_unexplained if known is not None and same else ()
     found = Gauge(tuned, recording, episodes, unexplained=unexplained).measure(tuned)
     if found is not None and (found.moments >= ENOUGH or before.familiarity is None):
         return found

@@ -7,7 +7,7 @@ mean picture.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch.nn.functional import max_pool2d
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model import losses
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.spec import Tile
 from wm_mpc.training.images import images_to_float
 
 _FRAMES = 512
@@ -47,9 +48,9 @@ def drawing(
     Returns:
         `drawn`: share of the squared difference from the mean picture that the drawn pictures
         have, with the weights of the training (`losses.moving_pixel_weight`, emphasis 20): 1 is
-        perfect, 0 is the mean picture. `points_on_motion`: share of the keypoints on pixels
-        that differ from the mean picture at that moment, or at most 2 pixels beside one. Empty if
-        all pictures are the same.
+        perfect, 0 is the mean picture; of several cameras, that of the worst one.
+        `points_on_motion`: share of the keypoints on pixels that differ from the mean picture at
+        that moment, or at most 2 pixels beside one. Empty if all pictures are the same.
     """
     frames = np.flatnonzero(np.isin(recording.episode_of, episodes))
     if len(frames) > _FRAMES:
@@ -58,19 +59,21 @@ def drawing(
     mean = torch.zeros(1, 3, *recording.images.shape[1:3], device=device)
     for batch in _batches(frames):
         mean += _pictures(recording, batch, device).sum(0, keepdim=True) / len(frames)
-    lost = whole = on_motion = 0.0
+    tiles = model.spec.image.tiles
+    lost, whole, on_motion = np.zeros(len(tiles)), np.zeros(len(tiles)), 0.0
     for batch in _batches(frames):
         images = _pictures(recording, batch, device)
         states = torch.from_numpy(recording.states[batch]).to(device)
         latent = model.encode(images, states)
-        weight = losses.moving_pixel_weight(images, mean, 20.0)
-        lost += float((weight * (model.decode(latent) - images) ** 2).mean()) * len(batch)
-        whole += float((weight * (mean - images) ** 2).mean()) * len(batch)
-        on_motion += float(_on_motion(model.encoder(images), images, mean)) * len(batch)
-    if whole < _STILL * len(frames):
+        weight = losses.moving_pixel_weight(images, mean, 20.0, tiles)
+        lost += _of_tiles(weight * (model.decode(latent) - images) ** 2, tiles) * len(batch)
+        whole += _of_tiles(weight * (mean - images) ** 2, tiles) * len(batch)
+        on_motion += _points_on_motion(model, images, mean) * len(batch)
+    if whole.max() < _STILL * len(frames):
         return {}
+    moves = whole >= _STILL * len(frames)  # a camera may see nothing that moves
     return {
-        "drawn": round(1.0 - lost / whole, 4),
+        "drawn": round(float((1.0 - lost[moves] / whole[moves]).min()), 4),
         "points_on_motion": round(on_motion / len(frames), 4),
     }
 
@@ -112,6 +115,26 @@ def _batches(frames: np.ndarray) -> list[np.ndarray]:
 
 def _pictures(recording: Recording, frames: np.ndarray, device: torch.device) -> Tensor:
     return images_to_float(torch.from_numpy(recording.images[frames]).to(device))
+
+
+def _of_tiles(errors: Tensor, tiles: Sequence[Tile]) -> np.ndarray:
+    """Means of errors (batch, channels, height, width) in the picture of each camera."""
+    return np.array([float(tile.of_planes(errors).mean()) for tile in tiles])
+
+
+def _points_on_motion(model: WorldModel, images: Tensor, mean: Tensor) -> float:
+    """`_on_motion` of all keypoints; those of a camera lie in its own picture."""
+    tiles = model.spec.image.tiles
+    x, y = (part.chunk(len(tiles), -1) for part in model.encoder(images).chunk(2, -1))
+    shares = [
+        float(
+            _on_motion(
+                torch.cat([x[place], y[place]], -1), tile.of_planes(images), tile.of_planes(mean)
+            )
+        )
+        for place, tile in enumerate(tiles)
+    ]
+    return sum(shares) / len(shares)
 
 
 def _on_motion(points: Tensor, images: Tensor, mean: Tensor) -> Tensor:

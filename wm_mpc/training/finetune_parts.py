@@ -100,8 +100,7 @@ def learn_looks(
     """
     frames = np.flatnonzero(np.isin(recording.episode_of, episodes))
     mean = mean_image(recording, episodes, config.seed)
-    with torch.no_grad():
-        model.decoder.background.copy_(mean)
+    model.decoder.set_background(mean)
     model.requires_grad_(False)
     weights = list(model.decoder.parameters())
     for parameter in weights:
@@ -113,7 +112,7 @@ def learn_looks(
             return
         chosen = np.sort(rng.choice(frames, min(32, len(frames)), replace=False))
         image = images_to_float(torch.from_numpy(np.array(recording.images[chosen])))
-        weight = losses.moving_pixel_weight(image, mean, 20.0)
+        weight = losses.moving_pixel_weight(image, mean, 20.0, model.spec.image.tiles)
         loss = losses.reconstruction(model, latents[torch.from_numpy(chosen)], image, weight)
         _descend(optimizer, 100.0 * loss, weights)
         progress("pictures", number + 1, config.pictures, {"reconstruction": 100.0 * loss.item()})

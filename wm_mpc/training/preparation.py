@@ -77,10 +77,7 @@ def new_model(recording: Recording, config: TrainConfig, episodes: np.ndarray) -
     mean, spread = measure_state(spec.state, states)
     model.state_mean.copy_(torch.from_numpy(mean))
     model.state_std.copy_(torch.from_numpy(spread))
-    with torch.no_grad():
-        model.decoder.background.copy_(
-            mean_image(recording, episodes, config.seed_of_representation)
-        )
+    model.decoder.set_background(mean_image(recording, episodes, config.seed_of_representation))
     return model
 
 

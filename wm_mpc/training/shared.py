@@ -75,7 +75,9 @@ class SharedRepresentation:
         """
         if self._donor is None:
             seed = config.seed_of_representation
-            images = augmented(recording.images, config.augmentation, seed)
+            images = augmented(
+                recording.images, config.augmentation, seed, recording.spec.image.tiles
+            )
             return encode_all(model, images, recording.states, progress)
         latents: Tensor = self.take()["latents"]
         return latents.to(model.state_mean.device)

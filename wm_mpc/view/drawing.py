@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -207,3 +208,17 @@ def _blend(canvas: np.ndarray, mask: np.ndarray, place: tuple[int, int], colour:
     part = canvas[top : max(0, place[1] + mask.shape[0]), left : max(0, place[0] + mask.shape[1])]
     mask = mask[top - place[1] :, left - place[0] :][: part.shape[0], : part.shape[1], None]
     part[:] = (part * (1 - mask) + np.array(colour, np.float32) * mask).astype(np.uint8)
+
+
+def side_by_side(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures from left to right, all as high as the first one.
+
+    Args:
+        pictures: uint8 (height, width, 3) each.
+
+    Returns:
+        uint8 (height, width, 3).
+    """
+    height = pictures[0].shape[0]
+    sizes = [(max(1, round(p.shape[1] * height / p.shape[0])), height) for p in pictures]
+    return np.concatenate([enlarged(p, size) for p, size in zip(pictures, sizes, strict=True)], 1)

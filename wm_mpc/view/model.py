@@ -73,6 +73,7 @@ class View:
         robot: Of `wm_mpc.nodes.viewer.robot`; None where no description has come.
         joints: Positions by name, rad or m.
         base: x and y, m, and yaw, rad, in odom; None where no odometry has come.
+        others: Last pictures of further cameras, side by side; None without any.
     """
 
     now: float
@@ -93,6 +94,7 @@ class View:
     robot: Any
     joints: Mapping[str, float]
     base: tuple[float, float, float] | None
+    others: Picture | None = None
 
     @property
     def executing(self) -> GoalReport | None:
@@ -134,7 +136,8 @@ class ViewModel:
     # ------------------------------------------------------------------------------- what comes
 
     def on_picture(self, what: str, rgb: np.ndarray) -> None:
-        """A picture. what: `camera`, `goal` or `imagined`. rgb: uint8 (height, width, 3)."""
+        """A picture. what: `camera`, `others`, `goal` or `imagined`. rgb: uint8 (height, width,
+        3)."""
         with self._lock:
             before = self._pictures.get(what)
             number = 1 if before is None else before.number + 1
@@ -239,6 +242,7 @@ class ViewModel:
                 self._robot,
                 dict(self._joints),
                 self._base,
+                self._pictures.get("others"),
             )
 
     def charts(self) -> dict[str, tuple[np.ndarray, ...]]:

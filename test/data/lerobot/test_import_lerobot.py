@@ -19,7 +19,7 @@ import pyarrow.parquet
 
 from wm_mpc.cli import export_lerobot, import_lerobot, train
 from wm_mpc.data.episodes import Dataset, Episode
-from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
+from wm_mpc.spec import ActionSpec, CameraSpec, ImageSpec, RobotSpec, StateSpec
 
 HERE = Path(__file__).parent
 RECORDED = HERE / "recorded"
@@ -446,3 +446,41 @@ def test_an_export_that_cannot_be_made_is_refused(run, tmp_path, what):
         what
     ] in error
     assert not (tmp_path / "out.unfinished").exists()
+
+
+def test_cameras_of_a_dataset_survive_the_way_out_and_back(run, tmp_path):
+    image = ImageSpec.of(CameraSpec("front", 20, 24), CameraSpec("side", 16, 32))
+    robot = RobotSpec(
+        "two", ActionSpec(("vx",), "velocity", "m/s", (-1.0,), (1.0,)),
+        StateSpec(("vx",), ("m/s",), "odom"), image, 0.1, 2,
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (13, image.height, image.width, 3), dtype=np.uint8)
+    pictures[:, 16:, 24:] = 0
+    states, actions = rng.random((13, 1), np.float32), rng.random((12, 1), np.float32)
+    dataset = Dataset.create(tmp_path / "ours", robot)
+    dataset.append(0, Episode(pictures, states, actions))
+    code, _, said = run(f"{tmp_path / 'ours'} theirs", export_lerobot.main)
+    assert code == 0, said
+    features = json.loads(Path("theirs/meta/info.json").read_text())["features"]
+    assert features["observation.images.front"]["shape"] == [20, 24, 3]
+    assert features["observation.images.side"]["shape"] == [16, 32, 3]
+    assert run("theirs --min-steps 3")[0] != 0
+    cameras = [
+        {"name": "front", "height": 20, "width": 24},
+        {"name": "side", "height": 16, "width": 32},
+    ]
+    Path("rules.yaml").write_text(json.dumps({"image": {"cameras": cameras}}))
+    code, _, said = run("theirs --config rules.yaml --min-steps 3 --dataset back")
+    assert code == 0, said
+    back = Dataset(Path("back"))
+    assert [camera.name for camera in back.spec.images] == ["front", "side"]
+    np.testing.assert_array_equal(np.concatenate([e.images for e in back]), pictures)
+
+
+def test_a_camera_that_a_dataset_lacks_is_named(run):
+    cameras = [{"name": "front"}, {"name": "top"}]
+    Path("rules.yaml").write_text(json.dumps({"image": {"cameras": cameras}}))
+    code, _, said = run(f"{RECORDED / 'v30_image'} --config rules.yaml --min-steps 3")
+    assert code != 0
+    assert "camera top has the feature 'observation.images.top'; the cameras are: " in said

@@ -10,13 +10,13 @@ import numpy as np
 
 from wm_mpc.data.bag_angles import turns_in
 from wm_mpc.data.bag_config import BagConfig
+from wm_mpc.data.lerobot.cameras import camera_keys, image_of
 from wm_mpc.data.lerobot.entries import columns, entries, joints_of
 from wm_mpc.data.lerobot.kinds import kind_of
 from wm_mpc.data.lerobot.layout import CAMERAS, Feature, LeRobotError, LeRobotFolder, Rows
 from wm_mpc.messages.reading import LARGEST, ODOMETRY_FIELDS, TWIST_FIELDS, split_joint
-from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, SpecError, StateSpec
+from wm_mpc.spec import ActionSpec, RobotSpec, SpecError, StateSpec
 
-_SIZE = 64  # pixels of a side
 _OTHER_RATE = 0.02  # share by which timestamps may differ from 1 / fps
 DEGREES = math.pi / 180
 
@@ -27,7 +27,7 @@ class Source:
 
     Attributes:
         spec: The robot.
-        image: Key of the camera.
+        images: Keys of the cameras, the main one first.
         state: Key of the state; "" without one.
         action: Key of the actions.
         state_columns: Column of the feature for each entry of the state.
@@ -38,7 +38,7 @@ class Source:
     """
 
     spec: RobotSpec
-    image: str
+    images: tuple[str, ...]
     state: str
     action: str
     state_columns: tuple[int, ...]
@@ -73,7 +73,7 @@ def describe(
         LeRobotError: A feature is missing, or a value cannot be inferred.
     """
     notes: list[str] = []
-    image = _camera(folder, config)
+    images = camera_keys(folder, config)
     action = _numbers(folder, config.action.feature or "action", "action")
     state = None
     if not config.stateless:
@@ -106,9 +106,15 @@ def describe(
             notes.append("the description of the robot comes from the dataset that is extended")
     except SpecError as error:
         raise LeRobotError(str(error)) from None
+    if len(images) != len(robot.images):
+        names = ", ".join(camera.name for camera in robot.images)
+        raise LeRobotError(
+            f"{len(images)} cameras are read, but the dataset's robot has {len(robot.images)} "
+            f"({names}); name them in image.cameras of --config"
+        )
     notes += _doubts(robot)
     return Source(
-        robot, image, state.key if state and robot.state.size else "", action.key,
+        robot, images, state.key if state and robot.state.size else "", action.key,
         state_columns, action_columns,
         _scale(robot.state.names, degrees), _scale(robot.action.names, degrees),
         state.shape[0] if state else 0, action.shape[0], tuple(notes),
@@ -128,23 +134,6 @@ def _doubts(robot: RobotSpec) -> list[str]:
     if moving := robot.action.why_rest_moves():
         found.append(f"WARNING {moving}")
     return found
-
-
-def _camera(folder: LeRobotFolder, config: BagConfig) -> str:
-    cameras = folder.cameras
-    wanted = config.image.feature
-    listed = ", ".join(cameras) or "none"
-    if wanted is not None:
-        if wanted not in cameras:
-            raise LeRobotError(f"image.feature is {wanted!r}; the cameras are: {listed}")
-        return wanted
-    if len(cameras) != 1:
-        raise LeRobotError(
-            f"the dataset has {len(cameras)} cameras ({listed}); choose one with --image"
-            if cameras
-            else f"the dataset has no camera; accepted: a feature of type {' or '.join(CAMERAS)}"
-        )
-    return cameras[0]
 
 
 def _numbers(folder: LeRobotFolder, key: str, role: str) -> Feature:
@@ -251,13 +240,7 @@ def _robot(
         low, high = low or guess[0], high or guess[1]
         span = ", ".join(f"{n} {a:g} to {b:g}" for n, a, b in zip(names, low, high, strict=False))
         notes.append(f"action limits from the data: {span}; better state the robot's own limits")
-    height = config.image.height or config.image.width or _SIZE
-    stated = config.image.value_range
-    image = ImageSpec(
-        height,
-        config.image.width or height,
-        value_range=None if stated is None else (stated[0], stated[1]),
-    )
+    image = image_of(config)
     notes.append(f"images of any shape are scaled to {image.height}x{image.width}")
     angles = config.state.angles
     if angles is None:

@@ -23,7 +23,8 @@ from wm_mpc.data.lerobot.statistics import Statistics
 from wm_mpc.messages.reading import ODOMETRY_FIELDS, TWIST_FIELDS
 from wm_mpc.spec import RobotSpec
 
-CAMERA = "observation.images.camera"
+_CAMERAS = "observation.images."
+_PICTURE = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
 _FILE_SIZE = 100e6  # bytes of pictures in a file
 _SUFFIXES = {"/velocity": ".vel", "/effort": ".effort"}
 _OF_KIND = {"position": ".pos", "velocity": ".vel", "effort": ".effort"}
@@ -132,22 +133,20 @@ def _files(dataset: Dataset, numbers: list[int]) -> Iterator[list[Episode]]:
 
 def _table(
     episode: Episode, spec: RobotSpec, number: int, first: int
-) -> tuple[pyarrow.Table, np.ndarray]:
-    """The rows of an episode, and its pictures."""
+) -> tuple[pyarrow.Table, dict[str, np.ndarray]]:
+    """The rows of an episode, and its pictures by feature."""
     count = len(episode) + 1
     actions = np.concatenate([episode.actions, episode.actions[-1:]])
-    encoded = []
-    for k, image in enumerate(episode.images):
-        ok, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-        assert ok
-        encoded.append({"bytes": data.tobytes(), "path": f"frame-{k:06d}.png"})
     columns: dict[str, pyarrow.Array] = {}
     if spec.state.size:
         columns["observation.state"] = _rows(episode.states)
     columns["action"] = _rows(actions)
-    columns[CAMERA] = pyarrow.array(
-        encoded, pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
-    )
+    pictures = {_CAMERAS + tile.name: tile.of(episode.images) for tile in spec.image.tiles}
+    for key, images in pictures.items():
+        columns[key] = pyarrow.array(
+            _encoded(images),
+            pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())]),
+        )
     columns["next.done"] = pyarrow.array(np.arange(count) == count - 1)
     times = (np.arange(count) * spec.control_period).astype(np.float32)
     columns["timestamp"] = pyarrow.array(times, pyarrow.float32())
@@ -158,7 +157,16 @@ def _table(
         "task_index": np.zeros(count),
     }.items():
         columns[name] = pyarrow.array(values.astype(np.int64))
-    return pyarrow.table(columns), episode.images
+    return pyarrow.table(columns), pictures
+
+
+def _encoded(images: np.ndarray) -> list[dict[str, Any]]:
+    encoded = []
+    for k, image in enumerate(images):
+        ok, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        assert ok
+        encoded.append({"bytes": data.tobytes(), "path": f"frame-{k:06d}.png"})
+    return encoded
 
 
 def _rows(values: np.ndarray) -> pyarrow.Array:
@@ -167,7 +175,6 @@ def _rows(values: np.ndarray) -> pyarrow.Array:
 
 
 def _features(spec: RobotSpec) -> dict[str, dict[str, Any]]:
-    height, width = spec.image.height, spec.image.width
     features: dict[str, dict[str, Any]] = {}
     if spec.state.size:
         features["observation.state"] = {
@@ -181,7 +188,9 @@ def _features(spec: RobotSpec) -> dict[str, dict[str, Any]]:
         "names": [_action_name(name, spec.action.kind) for name in spec.action.names],
     }
     names = ["height", "width", "channels"]
-    features[CAMERA] = {"dtype": "image", "shape": [height, width, 3], "names": names}
+    for camera in spec.images:
+        shape = [camera.height, camera.width, 3]
+        features[_CAMERAS + camera.name] = {"dtype": "image", "shape": shape, "names": names}
     features["next.done"] = {"dtype": "bool", "shape": [1], "names": None}
     features["timestamp"] = {"dtype": "float32", "shape": [1], "names": None}
     for name in ("frame_index", "episode_index", "index", "task_index"):

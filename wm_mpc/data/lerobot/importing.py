@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from wm_mpc.data.resample import (
     within_limits,
 )
 from wm_mpc.messages.reading import LARGEST
-from wm_mpc.spec import RobotSpec
+from wm_mpc.spec import ImageSpec, RobotSpec
 from wm_mpc.units import SECOND, STAMP_TOLERANCE
 
 _LATEST = 9e9  # s; later timestamps do not fit into int64 ns
@@ -125,8 +126,12 @@ def import_episodes(
         known = ", ".join(map(repr, folder.tasks.values())) or "none"
         raise LeRobotError(f"no task is {instruction!r}; the tasks are: {known}")
     number = max(dataset.indices(), default=-1) + 1
-    keys = [key for key in (source.image, source.state, source.action) if key]
-    with FrameReader(folder.path, source.image, source.spec.image, folder.fps) as reader:
+    keys = [key for key in (*source.images, source.state, source.action) if key]
+    with contextlib.ExitStack() as stack:
+        readers = [
+            stack.enter_context(FrameReader(folder.path, key, camera.image, folder.fps))
+            for key, camera in zip(source.images, source.spec.images, strict=True)
+        ]
         for rows in folder.episodes(keys):
             count = len(rows.times)
             outcome.frames += count
@@ -137,7 +142,7 @@ def import_episodes(
                 continue
             outcome.tasks[text] += 1
             for part in _parts(rows, source, config, outcome):
-                images = reader.read(rows, part.frames)
+                images = _joined(readers, rows, part.frames, source.spec.image)
                 dataset.append(number, Episode(images, part.states, part.actions))
                 number += 1
                 outcome.episodes += 1
@@ -151,6 +156,16 @@ def import_episodes(
             "--min-steps accepts shorter ones"
         )
     return outcome
+
+
+def _joined(
+    readers: list[FrameReader], rows: Rows, wanted: np.ndarray, image: ImageSpec
+) -> np.ndarray:
+    """The pictures of all cameras side by side, uint8 (n, height, width, 3)."""
+    parts = [reader.read(rows, wanted) for reader in readers]
+    if len(parts) == 1:
+        return parts[0]
+    return np.stack([image.joined(moment) for moment in zip(*parts, strict=True)])
 
 
 def _task(folder: LeRobotFolder, rows: Rows) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -36,17 +37,17 @@ class Statistics:
         self._numbers: dict[str, _Sums] = {}
         self._pictures: dict[str, _Sums] = {}
 
-    def add(self, table: pyarrow.Table, images: np.ndarray) -> None:
+    def add(self, table: pyarrow.Table, images: Mapping[str, np.ndarray]) -> None:
         """Add the rows of an episode.
 
         Args:
             table: The rows.
-            images: Their pictures, uint8 (rows, height, width, 3).
+            images: Their pictures by column, uint8 (rows, height, width, 3).
         """
         for key in table.column_names:
             kind = table.schema.field(key).type
             if pyarrow.types.is_struct(kind):
-                looks = images[:: max(1, len(images) // _PICTURES)]
+                looks = images[key][:: max(1, len(images[key]) // _PICTURES)]
                 pixels = looks.reshape(-1, 3) / 255.0
                 self._add(self._pictures, key, pixels, len(looks))
             elif pyarrow.types.is_fixed_size_list(kind) or any(is_kind(kind) for is_kind in _TYPES):

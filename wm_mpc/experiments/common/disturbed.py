@@ -51,7 +51,7 @@ class DisturbedController:
         Raises:
             PlanningError: There is no plan, or the guard holds the robot.
         """
-        seen = self._disturber(image)
+        seen = self._disturbed(image)
         self._controller.light = self._monitor.light
         plan = self._controller.plan(seen, state, stamp, **how)
         error = self._monitor.look(seen, plan.latents[0])
@@ -59,6 +59,14 @@ class DisturbedController:
         if self._holds and error > HOLD_ABOVE:
             raise PlanningError(f"the guard holds: image error {error:.1f}, above {HOLD_ABOVE:g}")
         return plan
+
+    def _disturbed(self, image: np.ndarray) -> np.ndarray:
+        """The picture as it is seen; of several cameras, each is disturbed."""
+        spec = self.model.spec.image
+        if not spec.cameras:
+            return self._disturber(image)
+        parts = [self._disturber(np.ascontiguousarray(tile.of(image))) for tile in spec.tiles]
+        return spec.joined(parts)
 
 
 def guard_record(controller: object) -> dict[str, Any]:

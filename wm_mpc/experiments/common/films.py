@@ -15,7 +15,7 @@ import numpy as np
 from wm_mpc.model.paths import in_space, paths
 from wm_mpc.sim.engine import Observation, Simulation
 from wm_mpc.sim.film_picture import Path as DrawnPath
-from wm_mpc.sim.film_picture import Picture
+from wm_mpc.sim.film_picture import Picture, main_picture
 from wm_mpc.sim.recorder import Recorder
 from wm_mpc.sim.scoreboard import errors_text
 
@@ -45,9 +45,9 @@ class Film:
             self._drawn = (plan, predicted_paths(self._simulation, self._model, plan))
         errors = errors_text(self._simulation.errors())
         caption = f"{self._title}   step {step}   {errors}"
-        self._pictures.append(
-            Picture(observation.image, goal.observation.image, left, self._drawn[1], caption)
-        )
+        main = main_picture(observation.image, self._simulation.task.spec.image)
+        seen, wanted = observation.image, goal.observation.image
+        self._pictures.append(Picture(seen, wanted, left, self._drawn[1], caption, main=main))
 
     def write(self, path: Path, outcome: str) -> None:
         """Write the film.

@@ -18,7 +18,8 @@ from wm_mpc.control.same_goal import differs_by_noise, same_picture
 from wm_mpc.control.settings import GoalSettings
 from wm_mpc.messages.errors import MessageError
 from wm_mpc.messages.statuses import GoalReport
-from wm_mpc.nodes.mpc.inputs import Inputs, Snapshot
+from wm_mpc.nodes.mpc.inputs import Inputs
+from wm_mpc.nodes.mpc.snapshots import Snapshot
 from wm_mpc.nodes.mpc.states import STATE_TYPES
 from wm_mpc.ros import qos
 from wm_mpc.ros.status import to_diagnostics

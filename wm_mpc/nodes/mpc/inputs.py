@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,15 +13,17 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CompressedImage, Image
 
 from wm_mpc.codes import WarningCode
+from wm_mpc.control.camera_set import CameraSet
 from wm_mpc.control.frozen_camera import FrozenCamera
 from wm_mpc.control.observation_check import ObservationCheck
-from wm_mpc.control.observing import AWAY_WARN, Ahead, ClockWatch, Finding
-from wm_mpc.control.state_history import StateAt
+from wm_mpc.control.observing import AWAY_WARN, GOOD, Ahead, ClockWatch, Finding
 from wm_mpc.control.waits import Waits
+from wm_mpc.messages.camera_pairs import Frame
 from wm_mpc.messages.frame_looks import FrameLooks
 from wm_mpc.messages.picture_looks import PictureLooks
 from wm_mpc.nodes.mpc.goal_inputs import GoalInputs, RefusedGoals
 from wm_mpc.nodes.mpc.reader import Reader
+from wm_mpc.nodes.mpc.snapshots import Arrival, Snapshot
 from wm_mpc.nodes.mpc.states import STATE_TYPES, States, sources_of
 from wm_mpc.ros import qos
 from wm_mpc.ros.dropped import Dropped
@@ -39,31 +39,6 @@ _WAITING_IMAGES, _WAITING_STATES = 20, 200  # more messages than can wait to be 
 
 def _nothing() -> None:
     pass
-
-
-@dataclasses.dataclass(frozen=True)
-class Arrival:
-    """A message, its stamp (ns of the node's clock) and when it came (s, monotonic). trip: seconds
-    from its `publish` to our callback, NaN: unknown."""
-
-    message: Any
-    stamp: int
-    received: float
-    trip: float = math.nan
-
-
-@dataclasses.dataclass(frozen=True)
-class Snapshot:
-    """The newest image with the state of its moment, and the goal; None where nothing came yet.
-    goal_number counts different goals. goal_is_repeated: whether goal images come one after another
-    by themselves, as from a camera."""
-
-    image: Arrival | None
-    state: StateAt | None
-    goal_image: Any | None
-    goal_state: Any | None
-    goal_number: int
-    goal_is_repeated: bool = False
 
 
 class Inputs(Reader):
@@ -88,14 +63,15 @@ class Inputs(Reader):
         self._dropped = Dropped() if dropped is None else dropped
         compressed = transport == "compressed"
         self._source = spec.state.source if state_type == "auto" else state_type
-        self._names = "camera/image_raw", self._source  # of topics, until they are resolved
+        self._cameras = spec.images
+        self._camera_topics = [camera.topic for camera in self._cameras]  # until they are resolved
+        self._names = ", ".join(self._camera_topics), self._source
         self._odometry = "odom"
         self._changed = threading.Condition()
         self._image_number = 0
         self._forget(on_image, on_wait)
         image_type = CompressedImage if compressed else Image
-        topic = "camera/image_raw/compressed" if compressed else "camera/image_raw"
-        topic = image_topic(node, topic)
+        ending = "/compressed" if compressed else ""
         # Simulated time comes as a message, too; it must not be later than the image of its moment.
         self._is_simulated = bool(node.get_parameter("use_sim_time").value)
         group = None if self._is_simulated else UrgentCallbackGroup()
@@ -113,9 +89,14 @@ class Inputs(Reader):
             for source in sources_of(spec, self._source)
         }
         # Images last: when the first one comes, the goal and the state have had their chance.
-        camera = subscribe(image_type, topic, self._store_image, qos.SENSOR_DATA)
-        self._subscriptions = [*self._goals.subscriptions, *heard.values(), camera]
-        self._names = str(camera.topic_name), str(heard[self._source].topic_name)
+        cameras = [
+            subscribe(image_type, image_topic(node, camera.topic + ending), store, qos.SENSOR_DATA)
+            for camera, store in zip(self._cameras, self._stores(), strict=True)
+        ]
+        self._subscriptions = [*self._goals.subscriptions, *heard.values(), *cameras]
+        self._camera_topics = [str(camera.topic_name) for camera in cameras]
+        self._set = self._new_set()
+        self._names = ", ".join(self._camera_topics), str(heard[self._source].topic_name)
         self._check = self._new_check()
         if "odom" in heard:
             self._odometry = str(heard["odom"].topic_name)
@@ -124,12 +105,29 @@ class Inputs(Reader):
     def _forget(self, on_image: Callable[[], None] | None, on_wait: Callable[[], None]) -> None:
         self._on_image, self._on_wait = on_image, on_wait
         self._camera = FrozenCamera(angles={"yaw", *self.spec.state.angles})
-        self._looks, self._frames = PictureLooks(), FrameLooks(self._odometry)
+        self._set, self.frozen_camera = self._new_set(), ""
+        self._looks = [PictureLooks() for _ in self._cameras]
+        self._frames = FrameLooks(self._odometry)
         self._image_waits, self._state_waits = Waits(_WAITING_IMAGES), Waits(_WAITING_STATES)
         self._clock = ClockWatch()
         self._image: Arrival | None = None
         self._ahead = Ahead()
         self._states = States(self.spec, self._source)
+
+    def _stores(self) -> list[Callable[..., None]]:
+        """The callback of each camera."""
+        numbers = range(1, len(self._cameras))
+        others = [functools.partial(self._store_image, camera=number) for number in numbers]
+        return [self._store_image, *others]
+
+    def _new_set(self) -> CameraSet | None:
+        """None for one camera, whose images need no partner."""
+        if len(self._cameras) == 1:
+            return None
+        return CameraSet(
+            [camera.name for camera in self._cameras], self._camera_topics,
+            self.spec.control_period, {"yaw", *self.spec.state.angles},
+        )  # fmt: skip
 
     def _new_check(self) -> ObservationCheck:
         image_topic, state_topic = self._names
@@ -173,28 +171,39 @@ class Inputs(Reader):
         if self._clock.went_back(now):
             self._image, self._ahead = None, Ahead()
             self._states.forget()
+            if self._set is not None:
+                self._set.forget()
             self._warn("the clock was set back: earlier images and robot states are forgotten")
         return now
 
-    def _store_image(self, message: Any, info: Mapping[str, Any]) -> None:
+    def _store_image(self, message: Any, info: Mapping[str, Any], *, camera: int = 0) -> None:
         """info: what the middleware knows of the message; rclpy gives it to callbacks that take
-        two arguments."""
+        two arguments. camera: its number."""
         sent, read = info.get("source_timestamp", 0), time.time_ns()
         trip = trip_seconds(sent, read)
         with self._changed:
-            on_image, camera, looks = self._on_image, self._camera, self._looks
+            on_image, looks = self._on_image, self._looks[camera]
+            several, frozen = self._set, self._camera
         if on_image is None:
             return
-        camera.see(message)
+        if several is None:
+            frozen.see(message)
         with self._changed:
-            waited = self._image_waits.see("camera", sent, read)
+            waited = self._image_waits.see(camera, sent, read)
             received, now = time.monotonic(), self._now()
             # Some drivers leave the stamp empty; then the time of arrival is the best there is.
             stamp = to_nanoseconds(message.header.stamp) or now - from_seconds(waited)
-            self._ahead.add(stamp, now)
-            self._image = Arrival(message, stamp, received, trip)
-            self._image_number += 1
-        on_image()
+            if several is None:
+                self._ahead.add(stamp, now)
+                whole: tuple[Any, int] | None = message, stamp
+            else:
+                whole = several.add(camera, Frame(message, stamp, received), now)
+                self._ahead = several.ahead
+            if whole is not None:
+                self._image = Arrival(*whole, received, trip)
+                self._image_number += 1
+        if whole is not None:
+            on_image()
         self._look(looks, "pictures", message, received)
 
     def _look(self, looks: Any, kind: str, message: Any, moment: float) -> None:
@@ -267,7 +276,11 @@ class Inputs(Reader):
             self._states.history.keep(timeout)
             now, moment = int(self._node.get_clock().now().nanoseconds), time.monotonic()
             check = self._check.at(now, moment, timeout, is_timed=not lockstep)
-            finding = check.image(snapshot.image, self._ahead)
+            finding = GOOD
+            if self._set is not None:
+                finding = self._set.finding(now, moment, timeout, is_timed=not lockstep)
+            if not finding.hold:
+                finding = check.image(snapshot.image, self._ahead)
             if self.needs_state and not finding.hold:
                 finding = check.state(snapshot.state, self._states)
         return finding
@@ -285,7 +298,9 @@ class Inputs(Reader):
         """For diagnostics."""
         with self._changed:
             values = self._check.values()
-            if self._image is not None:
+            if self._set is not None:
+                values |= self._set.values()
+            elif self._image is not None:
                 values["image age on arrival (ms)"] = f"{-1e3 * self._ahead.usual:.1f}"
             return {**values, **self._states.values(), **self.refused_goals.values()}
 
@@ -303,6 +318,9 @@ class Inputs(Reader):
         """See `FrozenCamera.moved`."""
         with self._changed:
             places = self._states.watched_positions(time.monotonic() - seconds)
+            if self._set is not None:
+                lasted, self.frozen_camera = self._set.frozen(places, seconds)
+                return lasted
         return self._camera.moved(places, seconds)
 
     @property

@@ -14,7 +14,8 @@ from wm_mpc.control.holds import HoldError
 from wm_mpc.control.settings import ControlSettings
 from wm_mpc.messages.errors import MessageError
 from wm_mpc.nodes.mpc.goals import Goals
-from wm_mpc.nodes.mpc.inputs import Inputs, Snapshot
+from wm_mpc.nodes.mpc.inputs import Inputs
+from wm_mpc.nodes.mpc.snapshots import Snapshot
 from wm_mpc.ros.timing import StageClock
 
 _PRESENT = 0.2  # s, for which a robot's state tells where it is now
@@ -67,7 +68,8 @@ class NodeWorld:
         # Half a period less, so that the picture of that moment is the last to count.
         patience = max(0.5 * timeout, timeout - 0.5 * inputs.spec.control_period)
         if not lockstep and (frozen := inputs.repeats_image(patience)):
-            reason = f"the camera has repeated one image for {frozen:.1f} s, but the robot moves"
+            whose = f"the camera {inputs.frozen_camera!r}" if inputs.frozen_camera else "the camera"
+            reason = f"{whose} has repeated one image for {frozen:.1f} s, but the robot moves"
             raise HoldError(HoldCode.FROZEN_IMAGE, reason, is_fault=True)
         with _readable():
             self._goals.take(snapshot)

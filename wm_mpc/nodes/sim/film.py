@@ -17,7 +17,7 @@ from wm_mpc.ros import qos
 from wm_mpc.ros.messages import image_to_rgb
 from wm_mpc.ros.status import TOPIC, mpc_statuses
 from wm_mpc.sim.engine import Observation, Simulation
-from wm_mpc.sim.film_picture import Path, Picture, split_strip
+from wm_mpc.sim.film_picture import Path, Picture, main_picture, split_strip
 from wm_mpc.sim.frames import frames_of, world_frames
 from wm_mpc.sim.recorder import Recorder
 
@@ -100,6 +100,7 @@ class Film:
                 state=status.sentence if status is not None else "",
                 is_fine=status is not None and status.code == StatusCode.PLANNING,
                 imagined=self._imagined if has_plan else [],
+                main=main_picture(observation.image, self._simulation.task.spec.image),
             ),
             wait=wait,
         )

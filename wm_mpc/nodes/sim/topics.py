@@ -12,17 +12,16 @@ from nav_msgs.msg import Odometry
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, Image, JointState
+from sensor_msgs.msg import Image, JointState
 
 from wm_mpc.messages.progress_statuses import EpisodeStatus
+from wm_mpc.nodes.sim.camera_topics import CameraTopics
 from wm_mpc.nodes.sim.frames import FramesPublisher
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import (
     ODOMETRY_FIELDS,
     MessageError,
     add_joints,
-    camera_info,
-    pose_message,
     rgb_to_image,
     state_to_joint_states,
     state_to_odometry,
@@ -56,20 +55,10 @@ class Topics:
         state_type = Odometry if self._spec.state.source == "odom" else JointState
         # An absolute name, because that is where every node looks for it in any namespace.
         self._clock = node.create_publisher(Clock, "/clock", qos.CLOCK) if is_time_source else None
-        self._image = node.create_publisher(Image, "camera/image_raw", qos.SENSOR_DATA)
-        # Of a world whose camera is unknown there is nothing to publish.
-        self._intrinsics = simulation.intrinsics() if has_camera_info else None
-        self._info = (
-            node.create_publisher(CameraInfo, "camera/camera_info", qos.SENSOR_DATA)
-            if self._intrinsics is not None
-            else None
-        )
-        if (view := simulation.view) is not None:
-            # Where the camera stands, for pictures of plans; it never moves.
-            self._camera_pose = node.create_publisher(PoseStamped, "camera/pose", qos.LATCHED)
-            self._camera_pose.publish(
-                pose_message(view.position, view.axes(), node.get_clock().now().to_msg())
-            )
+        self._cameras = [
+            CameraTopics(node, simulation, number, has_info=has_camera_info)
+            for number in range(len(self._spec.images))
+        ]
         self._state = node.create_publisher(state_type, self._spec.state.source, qos.ROBOT_STATE)
         self._goal_image = node.create_publisher(Image, "goal/image", qos.LATCHED)
         self._goal_state = node.create_publisher(state_type, "goal/state", qos.LATCHED)
@@ -91,9 +80,8 @@ class Topics:
             add_joints(message, self._simulation.joints())
         self._state.publish(message)
         self.frames.publish(now)
-        if self._info is not None and self._intrinsics is not None:
-            self._info.publish(camera_info(self._intrinsics, self._spec.image, stamp))
-        self._image.publish(rgb_to_image(observation.image, stamp))
+        for camera in self._cameras:
+            camera.publish(observation.image, stamp)
 
     def publish_goal(self, now: int, *, wait: bool) -> None:
         """wait: until every subscriber has received it, or a second is over."""

@@ -12,17 +12,20 @@ from typing import Any
 import cv2
 from rclpy.node import Node
 
-from wm_mpc.ros.camera import Camera
+from wm_mpc.model.checkpoint import CheckpointError, read_metadata
+from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.ros.camera import camera_of
 from wm_mpc.ros.client_errors import ClientError
 from wm_mpc.ros.running import Stopped, own_arguments, run
+from wm_mpc.spec import RobotSpec, SpecError
 
 
 class TakePicture(Node):
-    """Listens to the camera. `options` go to `rclpy.node.Node`."""
+    """Listens to the camera, or to all cameras of `robot`. `options` go to `rclpy.node.Node`."""
 
-    def __init__(self, *, compressed: bool, **options: Any) -> None:
+    def __init__(self, *, compressed: bool, robot: RobotSpec | None = None, **options: Any) -> None:
         super().__init__("take_picture", **options)
-        self.camera = Camera(self, compressed=compressed)
+        self.camera = camera_of(self, robot, compressed=compressed)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,6 +41,11 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--compressed", action="store_true", help="listen to the compressed topic of the camera"
     )
+    parser.add_argument(
+        "--checkpoint", metavar="FILE",
+        help="the robot's world model, a file or the name of a shipped one: it says which cameras "
+        "there are. A robot with several cameras needs it: their pictures are put side by side",
+    )  # fmt: skip
     parser.add_argument(
         "--timeout", type=float, default=10.0, metavar="S",
         help="how long to wait for the camera; default: 10",
@@ -69,12 +77,16 @@ def main(args: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv if args is None else ["take_picture", *args])
     options = parser().parse_args(own_arguments(arguments))
     try:
+        robot = None
+        if options.checkpoint is not None:
+            path = resolve_checkpoint(options.checkpoint)
+            robot = RobotSpec.from_dict(read_metadata(path))
         return run(
-            lambda: TakePicture(compressed=options.compressed),
+            lambda: TakePicture(compressed=options.compressed, robot=robot),
             functools.partial(_work, options),
             arguments,
         )
-    except ClientError as error:
+    except (ClientError, CheckpointError, SpecError) as error:
         print(f"take_picture: {error}", file=sys.stderr)
         return 1
 

@@ -16,6 +16,7 @@ from wm_mpc.ros import qos
 from wm_mpc.ros.client import Client
 from wm_mpc.ros.client_errors import ClientError
 from wm_mpc.ros.running import wait_until
+from wm_mpc.view.drawing import side_by_side
 from wm_mpc.view.model import ViewModel
 
 _TIMEOUT = 4.0  # s
@@ -67,11 +68,14 @@ class Commands:
         return self._trigger(f"{self._mpc}/reload", "the controller does not run")
 
     def goal_from_camera(self) -> str:
-        """What the camera sees now becomes the goal."""
-        camera = self._model.view().camera
-        if camera is None:
+        """What the camera, or all cameras, see now becomes the goal."""
+        view = self._model.view()
+        if view.camera is None:
             raise CommandError("There is no camera picture yet.")
-        report = self._do(lambda: self._client.set_goal(camera.rgb))
+        seen = view.camera.rgb
+        if view.others is not None:
+            seen = side_by_side([seen, view.others.rgb])
+        report = self._do(lambda: self._client.set_goal(seen))
         return f"The present picture is goal {report.number}."
 
     def goal_from_file(self, name: str, content: bytes, *, append: bool = False) -> str:

@@ -60,11 +60,12 @@ class Viewer(Node):
         full = self.resolve_service_name(settings.mpc).strip("/")
         self.model = ViewModel(settings.seconds)
         self._pace = Pace()
-        self._topics = Topics(self, self.model, full, self._pace.planned)
+        further = [name.strip() for name in settings.cameras.split(",") if name.strip()]
+        self._topics = Topics(self, self.model, full, self._pace.planned, further)
         self._body = Body(self, self.model)
         self._commands = Commands(self, self.model, settings.mpc)
         self._remote = RemoteParameters(self, settings.mpc, full, self.model)
-        topics = [image_topic(self, name) for name in _RECORDED]
+        topics = [image_topic(self, name) for name in (*_RECORDED, *further)]
         self._recorder = Recorder(settings.recordings, topics, starter)
 
     def work(self, stopped: Stopped) -> None:

@@ -35,6 +35,12 @@ class ViewerSettings:
         -10.0,
         10.0,
     )
+    cameras: str = setting(
+        "",
+        "Topics of a robot's further cameras, separated by commas; the page shows them below the "
+        "goal",
+        read_only=True,
+    )
     recordings: str = setting("recordings", "Directory of the recordings that the page makes")
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from wm_mpc.ros.messages import compressed_to_rgb, image_to_rgb
 from wm_mpc.ros.status import TOPIC, from_diagnostics, mpc_statuses
 from wm_mpc.ros.timing import to_nanoseconds
 from wm_mpc.ros.topics import image_topic
+from wm_mpc.view.drawing import side_by_side
 from wm_mpc.view.model import Path, ViewModel
 from wm_mpc.view.projection import rotation
 
@@ -40,9 +41,18 @@ class Topics:
         model: Takes all in.
         mpc: Full name of the controller's node, without the first slash.
         planned: Called when a plan has come with all that belongs to it.
+        cameras: Topics of further cameras.
     """
 
-    def __init__(self, node: Node, model: ViewModel, mpc: str, planned: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        model: ViewModel,
+        mpc: str,
+        planned: Callable[[], None],
+        cameras: Sequence[str] = (),
+    ) -> None:
+        self._further, self._others = tuple(cameras), dict[str, np.ndarray]()
         self._node, self._model, self._mpc, self._planned = node, model, mpc, planned
         self._lock = threading.Lock()
         self._watched: list[Any] = []
@@ -75,7 +85,12 @@ class Topics:
                 self._watched = [
                     subscribe(MarkerArray, "mpc/plan_markers", self._on_markers, qos.STATUS),
                     subscribe(Image, "mpc/imagined/image_raw", self._on_imagined, qos.SENSOR_DATA),
-                ]
+                    *(
+                        subscribe(Image, image_topic(self._node, name),
+                                  functools.partial(self._on_other, name), qos.SENSOR_DATA)
+                        for name in self._further
+                    ),
+                ]  # fmt: skip
             else:
                 for subscription in (*self._watched, self._camera):
                     if subscription is not None:
@@ -104,6 +119,14 @@ class Topics:
     def _on_camera(self, message: Any) -> None:
         read = image_to_rgb if isinstance(message, Image) else compressed_to_rgb
         self._take_picture("camera", functools.partial(read, message, None))
+
+    def _on_other(self, name: str, message: Image) -> None:
+        def read() -> np.ndarray:
+            self._others[name] = image_to_rgb(message, None)
+            seen = [self._others[each] for each in self._further if each in self._others]
+            return side_by_side(seen)
+
+        self._take_picture("others", read)
 
     def _on_imagined(self, message: Image) -> None:
         self._take_picture("imagined", functools.partial(image_to_rgb, message, None))

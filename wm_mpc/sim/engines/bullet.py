@@ -59,11 +59,12 @@ class BulletSimulation(GoalKeeper):
         task: The task.
         client: PyBullet client.
         physics_steps: Physics steps in a control step.
-        camera: The camera.
+        camera: The camera; of several, the first one.
+        cameras: All cameras.
 
     Raises:
-        EngineError: `goals` is not accepted, or the control period is not a whole number of physics
-            steps.
+        EngineError: `goals` is not accepted, the control period is not a whole number of physics
+            steps, or a camera has no place.
     """
 
     is_restorable = True
@@ -86,7 +87,16 @@ class BulletSimulation(GoalKeeper):
         self.client.setTimeStep(1.0 / task.physics_rate)
         self.client.setGravity(0.0, 0.0, -9.81)
         task.build(self.client)
-        self.camera = Camera(task.view, task.spec.image, self.client)
+        images, views = [each.image for each in task.spec.images], self.views
+        if len(views) != len(images):
+            raise EngineError(
+                f"task {task.spec.task!r} has {len(images)} cameras, but view and further_views "
+                f"say where {len(views)} stand"
+            )
+        self.cameras = [
+            Camera(view, image, self.client) for view, image in zip(views, images, strict=True)
+        ]
+        self.camera = self.cameras[0]
         self.layout = np.zeros(0)
 
     def reset(self, rng: np.random.Generator, *, goal: bool = True) -> Observation:
@@ -137,7 +147,8 @@ class BulletSimulation(GoalKeeper):
 
     def observe(self) -> Observation:
         """See `Simulation.observe`."""
-        return Observation(self.camera.render(), self.task.measure().astype(np.float32))
+        picture = self.task.spec.image.joined([camera.render() for camera in self.cameras])
+        return Observation(picture, self.task.measure().astype(np.float32))
 
     def advance(self, action: np.ndarray) -> None:
         """See `Simulation.advance`."""
@@ -178,26 +189,32 @@ class BulletSimulation(GoalKeeper):
 
     @property
     def view(self) -> CameraView:
-        """Where the camera stands."""
+        """Where the camera stands; of several, the first one."""
         return self.task.view
 
-    def intrinsics(self) -> tuple[float, ...]:
+    @property
+    def views(self) -> tuple[CameraView, ...]:
+        """Where each camera stands."""
+        return (self.task.view, *getattr(self.task, "further_views", ()))
+
+    def intrinsics(self, camera: int = 0) -> tuple[float, ...]:
         """See `Simulation.intrinsics`."""
-        return self.camera.intrinsics()
+        return self.cameras[camera].intrinsics()
 
     def bare_frames(self, rng: np.random.Generator, count: int) -> float:
         """See `Simulation.bare_frames`. A frame is `stepSimulation` for one control step, and one
-        `getCameraImage` with the task's camera."""
+        `getCameraImage` with each of the task's cameras."""
         self.set_layout(self.task.sample_layout(rng))
         self.task.set_state(self.task.sample_state(rng))
         self.advance(self.task.explorer(rng)())
         client: int = self.client._client
-        steps, camera = range(self.physics_steps), self.camera.settings
+        steps, cameras = range(self.physics_steps), [each.settings for each in self.cameras]
         started = time.perf_counter()
         for _ in range(count):
             for _ in steps:
                 pybullet.stepSimulation(physicsClientId=client)
-            pybullet.getCameraImage(**camera, physicsClientId=client)
+            for camera in cameras:
+                pybullet.getCameraImage(**camera, physicsClientId=client)
         return time.perf_counter() - started
 
     def close(self) -> None:

@@ -40,15 +40,21 @@ class GymnasiumSimulation(GoalKeeper):
     """
 
     view = None
+    views = ()
 
     def __init__(self, task: GymnasiumTask, *, gui: bool = False, goals: str | None = None) -> None:
         name = task.spec.task
         if gui:
             raise EngineError(f"gui: task {name!r} is simulated by Gymnasium, without a window")
+        if task.spec.image.cameras:
+            raise EngineError(
+                f"task {name!r} has {len(task.spec.images)} cameras; an environment renders one"
+            )
         self.task = task
         self.goal_kind = goal_kind_of(task, goals)
         self.is_restorable = checks.is_restorable(task)
         checks.check_goals(task, self.goal_kind, self.is_restorable)
+        checks.check_hold(task)
         _need_no_display()
         with checks.raising(name, "make"):
             self.world = World(task.make())
@@ -221,10 +227,15 @@ class GymnasiumSimulation(GoalKeeper):
         inside = checks.action_of(self.task.spec, action)
         with self._raising("to_environment"):
             given = self.task.to_environment(self.world, inside)
-        with self._raising("step"):
-            observation, _, terminated, truncated, info = self.world.env.step(given)
+        over = False
+        for _ in range(self.task.hold):
+            with self._raising("step"):
+                observation, _, terminated, truncated, info = self.world.env.step(given)
+            over = self.task.ends and bool(terminated or truncated)
+            if over:
+                break
         self._heard(observation, info)
-        self.is_over = bool(terminated or truncated)
+        self.is_over = over
         self.measure()  # refuses numbers that are not finite before anything acts on them
 
     def _heard(self, observation: Any, info: Mapping[str, Any]) -> None:
@@ -271,19 +282,20 @@ class GymnasiumSimulation(GoalKeeper):
         with self._raising("explorer"):
             return self.task.explorer(self.world, rng)
 
-    def intrinsics(self) -> None:
+    def intrinsics(self, camera: int = 0) -> None:
         """See `Simulation.intrinsics`: nobody says where the camera of an environment stands."""
         return
 
     def bare_frames(self, rng: np.random.Generator, count: int) -> float:
-        """See `Simulation.bare_frames`. A frame is one `step` and one `render`."""
+        """See `Simulation.bare_frames`. A frame is a control step and one `render`."""
         self._reset(int(rng.integers(_SEEDS)), self.task.reset_options(rng))
         action = self.task.to_environment(self.world, np.asarray(self.explorer(rng)()))
         env = self.world.env
         started = time.perf_counter()
         with self._raising("step"):
             for _ in range(count):
-                env.step(action)
+                for _ in range(self.task.hold):
+                    env.step(action)
                 env.render()
         return time.perf_counter() - started
 

@@ -117,6 +117,22 @@ def check_goals(task: GymnasiumTask, kind: str, restorable: bool) -> None:
         )
 
 
+def check_hold(task: GymnasiumTask) -> None:
+    """Check how many environment steps a control step has.
+
+    Args:
+        task: The task.
+
+    Raises:
+        EngineError: It is no whole number above 0.
+    """
+    if not isinstance(task.hold, int) or task.hold < 1:
+        raise EngineError(
+            f"hold of task {task.spec.task!r} is {task.hold!r}; a control step has a whole number "
+            "of environment steps, 1 or more"
+        )
+
+
 def numbers(task: str, what: str, given: Any, names: tuple[str, ...]) -> np.ndarray:
     """Check a vector, and return it as float64.
 

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from wm_mpc.sim.task import Task
 from wm_mpc.sim.tasks.granular import Granular
 from wm_mpc.sim.tasks.maze import Maze
+from wm_mpc.sim.tasks.point_maze import PointMaze, PointMazeMedium
 from wm_mpc.sim.tasks.push_t import PushT
 from wm_mpc.sim.tasks.pusht import PushTWorld
 from wm_mpc.sim.tasks.reach import Reach
 from wm_mpc.sim.tasks.reach_joints import ReachJoints
+from wm_mpc.sim.tasks.reach_two import ReachTwo
+from wm_mpc.sim.tasks.reacher import Reacher
 from wm_mpc.sim.tasks.rope import Rope
 from wm_mpc.sim.tasks.two_room import TwoRoom
 from wm_mpc.sim.tasks.wall import Wall
@@ -18,10 +21,14 @@ from wm_mpc.sim.tasks.wall import Wall
 TASKS: dict[str, Callable[[], Task]] = {
     "granular": Granular,
     "maze": Maze,
+    "point_maze": PointMaze,
+    "point_maze_medium": PointMazeMedium,
     "push_t": PushT,
     "pusht": PushTWorld,
     "reach": Reach,
     "reach_joints": ReachJoints,
+    "reacher": Reacher,
+    "reach_two": ReachTwo,
     "rope": Rope,
     "two_room": TwoRoom,
     "wall": Wall,

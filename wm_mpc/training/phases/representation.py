@@ -30,7 +30,7 @@ class RepresentationPhase(Phase):
         )  # fmt: skip
         self._steps = self.model.spec.history + 1
         self._starts = self._recording.window_starts(self._steps, self._episodes)
-        self._augmentation = Augmentation(self._config.augmentation)
+        self._augmentation = Augmentation(self._config.augmentation, self.model.spec.image.tiles)
         # The decoder's background begins as the mean image, but is trained on.
         seed = self._config.seed_of_representation
         self._mean_image = mean_image(self._recording, self._episodes, seed)
@@ -74,7 +74,9 @@ class RepresentationPhase(Phase):
         image = images_to_float(images.flatten(0, 1))
         mean = self._mean_image.to(image.device)
         scene = self.model.encode_scene(images_to_float(seen.flatten(0, 1)))
-        weight = losses.moving_pixel_weight(image, mean, self._config.pixel_emphasis)
+        weight = losses.moving_pixel_weight(
+            image, mean, self._config.pixel_emphasis, self.model.spec.image.tiles
+        )
         state = self.model.normalise_state(states)
         latents = torch.cat([scene.view(*states.shape[:2], -1), state], -1)
         prediction = losses.multi_step(self.model, latents, actions)

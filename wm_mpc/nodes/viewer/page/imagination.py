@@ -31,6 +31,9 @@ class Imagination:
         self._goal_title = gui.add_html(heading("Goal"))
         blank = np.full((_GOAL_SIDE, _GOAL_SIDE, 3), 44 if dark else 225, np.uint8)
         self._goal = gui.add_image(blank, format="jpeg", jpeg_quality=_QUALITY)
+        self._others_title = gui.add_html(heading("Further cameras"))
+        self._others = gui.add_image(blank, format="jpeg", jpeg_quality=_QUALITY)
+        self._others_title.visible = self._others.visible = False
         self._title = gui.add_html(heading("What the model imagines"))
         self._strip = gui.add_image(blank[:60], format="jpeg", jpeg_quality=_QUALITY)
         self._strip.visible = False
@@ -41,15 +44,16 @@ class Imagination:
     def render(self, view: View) -> None:
         """Show what has changed."""
         if view.goal is not None and self._is_new("goal", view.goal):
-            height, width = view.goal.rgb.shape[:2]
-            scale = _GOAL_SIDE / max(height, width)
-            size = round(width * scale), round(height * scale)
-            self._goal.image = enlarged(view.goal.rgb, size)
+            self._goal.image = _as_large_as_a_goal(view.goal.rgb)
+        if view.others is not None and self._is_new("others", view.others):
+            self._others.image = _as_large_as_a_goal(view.others.rgb)
+            self._others_title.visible = self._others.visible = True
         imagined = view.imagined
         is_due = time.monotonic() - self._strip_at > _STRIP
         if imagined is not None and is_due and self._is_new("imagined", imagined):
             self._strip_at = time.monotonic()
-            camera = view.camera
+            # What is imagined shows all cameras side by side, as the goal does.
+            camera = view.camera if view.others is None or view.goal is None else view.goal
             aspect = 1.0 if camera is None else camera.rgb.shape[1] / camera.rgb.shape[0]
             frames = split_strip(imagined.rgb, aspect)
             self._strip.image = filmstrip(frames, _COLUMNS, _FRAME_SIDE, dark=self._dark)
@@ -68,3 +72,9 @@ class Imagination:
         is_new = self._shown.get(what) != picture.number
         self._shown[what] = picture.number
         return is_new
+
+
+def _as_large_as_a_goal(rgb: np.ndarray) -> np.ndarray:
+    height, width = rgb.shape[:2]
+    scale = _GOAL_SIDE / max(height, width)
+    return enlarged(rgb, (max(1, round(width * scale)), max(1, round(height * scale))))

@@ -1,0 +1,149 @@
+"""Encoders and decoders of several cameras, one pair for each camera, on joined pictures.
+
+They have the interfaces of `KeypointEncoder` and `BlobDecoder`, so the rest of a model does not
+know how many cameras there are. The keypoints of a camera lie in its own picture.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from wm_mpc.model.encoder import BlobDecoder, KeypointEncoder
+from wm_mpc.spec import ImageSpec
+
+
+class CameraEncoders(nn.Module):
+    """Maps joined pictures to keypoints, K in the picture of each camera.
+
+    Args:
+        image: The joined picture of several cameras.
+        keypoints: Number of keypoints of each camera, K.
+        width: Channels of the layers, a multiple of 4.
+
+    Attributes:
+        keypoints: Number of keypoints of all cameras together.
+    """
+
+    def __init__(self, image: ImageSpec, keypoints: int, width: int) -> None:
+        super().__init__()
+        self._tiles = image.tiles
+        self.keypoints = keypoints * len(self._tiles)
+        self.cameras = nn.ModuleList(KeypointEncoder(keypoints, width) for _ in self._tiles)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Find the keypoints.
+
+        Args:
+            image: float (batch, 3, height, width) in [0, 1], joined pictures.
+
+        Returns:
+            (batch, 2 K n), the x of every point of every camera, then the y, each in [-1, 1] of
+            the picture of its camera.
+        """
+        found = [
+            encoder(tile.of_planes(image)).chunk(2, -1)
+            for encoder, tile in zip(self.cameras, self._tiles, strict=True)
+        ]
+        return torch.cat([x for x, _ in found] + [y for _, y in found], -1)
+
+
+class CameraDecoders(nn.Module):
+    """Maps keypoints and the robot state to joined pictures.
+
+    Args:
+        image: The joined picture of several cameras.
+        keypoints: Number of keypoints of each camera, K.
+        state_size: Size of the normalised state.
+        channels: Channels of the layers, a multiple of 4.
+        robot_points: Number of blobs for the robot in each picture.
+        robot_from_state: As for `BlobDecoder`.
+    """
+
+    def __init__(
+        self,
+        image: ImageSpec,
+        keypoints: int,
+        state_size: int,
+        channels: int,
+        robot_points: int,
+        *,
+        robot_from_state: bool,
+    ) -> None:
+        super().__init__()
+        self._tiles, self._height = image.tiles, image.height
+        self.cameras = nn.ModuleList(
+            BlobDecoder(
+                keypoints, state_size, tile.height, tile.width, channels, robot_points,
+                robot_from_state=robot_from_state,
+            )
+            for tile in self._tiles
+        )  # fmt: skip
+
+    def forward(self, points: Tensor, state: Tensor) -> Tensor:
+        """Draw joined pictures.
+
+        Args:
+            points: (batch, 2 K n), as from `CameraEncoders`.
+            state: Normalised states, (batch, state size).
+
+        Returns:
+            float (batch, 3, height, width), about in [0, 1]; 0 below a lower picture.
+        """
+        count = len(self._tiles)
+        x, y = (part.chunk(count, -1) for part in points.chunk(2, -1))
+        drawn = [
+            decoder(torch.cat([x[place], y[place]], -1), state)
+            for place, decoder in enumerate(self.cameras)
+        ]
+        return torch.cat([pad(one, (0, 0, 0, self._height - one.shape[-2])) for one in drawn], -1)
+
+    @torch.no_grad()
+    def set_background(self, pictures: Tensor) -> None:
+        """See `BlobDecoder.set_background`."""
+        for decoder, tile in zip(self.cameras, self._tiles, strict=True):
+            assert isinstance(decoder, BlobDecoder)
+            decoder.set_background(tile.of_planes(pictures))
+
+
+def encoder_of(image: ImageSpec, keypoints: int, width: int) -> KeypointEncoder | CameraEncoders:
+    """Make the encoder of a robot's picture.
+
+    Args:
+        image: The picture of one camera, or the joined picture of several.
+        keypoints: Number of keypoints of each camera.
+        width: Channels of the layers, a multiple of 4.
+    """
+    if image.cameras:
+        return CameraEncoders(image, keypoints, width)
+    return KeypointEncoder(keypoints, width)
+
+
+def decoder_of(
+    image: ImageSpec,
+    keypoints: int,
+    state_size: int,
+    channels: int,
+    robot_points: int,
+    *,
+    robot_from_state: bool,
+) -> BlobDecoder | CameraDecoders:
+    """Make the decoder of a robot's picture.
+
+    Args:
+        image: As for `encoder_of`.
+        keypoints: Number of keypoints of each camera.
+        state_size: Size of the normalised state.
+        channels: Channels of the layers, a multiple of 4.
+        robot_points: Number of blobs for the robot in each picture.
+        robot_from_state: As for `BlobDecoder`.
+    """
+    if image.cameras:
+        return CameraDecoders(
+            image, keypoints, state_size, channels, robot_points, robot_from_state=robot_from_state
+        )
+    return BlobDecoder(
+        keypoints, state_size, image.height, image.width, channels, robot_points,
+        robot_from_state=robot_from_state,
+    )  # fmt: skip
