@@ -20,7 +20,12 @@ CONFIG = ROOT / "config"
 # Of the display or the panel's kind; the message type that it shows.
 RVIZ = {"Image": "Image", "MarkerArray": "MarkerArray", "Odometry": "Odometry"}
 # Published under a name that is not a text in the call.
-OTHERS = {"odom": "Odometry", "joint_states": "JointState", "diagnostics": "DiagnosticArray"}
+OTHERS = {
+    "camera/image_raw": "Image",
+    "odom": "Odometry",
+    "joint_states": "JointState",
+    "diagnostics": "DiagnosticArray",
+}
 FIRST_OF_PATH = re.compile(r"^/([\w/]+)")
 
 
