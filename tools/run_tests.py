@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-MORE = 3  # tests that run at once, beyond the number of cores
+MORE = 1  # tests that run at once, beyond the number of cores
 ROS2_PIP = ["-c", "ros2_pip/pyproject.toml", "--rootdir", "ros2_pip", "ros2_pip/test"]
 
 

@@ -254,7 +254,7 @@ def test_save_replaces_the_old_file(checkpoint, make_model):
     model = make_model(seed=1)
     save_checkpoint(model, checkpoint, {})
     loaded, _ = load_checkpoint(checkpoint)
-    assert torch.equal(loaded.encoder.features[-1].weight, model.encoder.features[-1].weight)
+    assert torch.equal(loaded.encoder.features[-1].weight, model.encoder.features[-1].weight)  # type: ignore[index, union-attr]
 
 
 def test_saved_file_has_the_permissions_of_any_new_file(checkpoint):

@@ -89,7 +89,7 @@ def test_representation_is_shared_or_refused_in_one_line(run, first):
     model, other = (
         load_checkpoint(folder / "wall.safetensors")[0] for folder in (first[0], Path("second"))
     )
-    assert torch.equal(model.encoder.features[-1].weight, other.encoder.features[-1].weight)
+    assert torch.equal(model.encoder.features[-1].weight, other.encoder.features[-1].weight)  # type: ignore[index, union-attr]
     assert not torch.equal(model.dynamics.linear.weight, other.dynamics.linear.weight)  # type: ignore[attr-defined]
     code, _, error = run("--run", "third", "--seed", "4", *donor)
     assert code == 1

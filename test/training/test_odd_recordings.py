@@ -105,7 +105,7 @@ def test_what_is_odd_about_a_recording_is_told(name, turner):
 
 def test_weights_that_are_not_finite_end_a_training(turner, tmp_path):
     trainer = Trainer(turner(), TINY, tmp_path / "run")
-    trainer.model.decoder.background.data[0, 0, 0, 0] = float("nan")
+    trainer.model.decoder.background.data[0, 0, 0, 0] = float("nan")  # type: ignore[operator]
     with pytest.raises(TrainingError, match=r"decoder\.background is not finite after phase rep"):
         check_finite(trainer.model, "representation")
 

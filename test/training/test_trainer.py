@@ -388,7 +388,7 @@ def test_finished_run_is_not_repeated(recording, finished):
 
 def test_other_seed_gives_another_model(recording, finished, tmp_path):
     config = dataclasses.replace(CONFIG, seed=1, **updates(2))
-    other = Trainer(recording, config, tmp_path).run().encoder.features[-1].weight
+    other = Trainer(recording, config, tmp_path).run().encoder.features[-1].weight  # type: ignore[index, union-attr]
     assert not torch.equal(other, finished.model.encoder.features[-1].weight)
 
 
@@ -463,7 +463,7 @@ def test_any_number_of_updates_will_do(recording, tmp_path, numbers):
 def test_loss_that_is_not_finite_ends_the_run(recording, tmp_path):
     trainer = Trainer(recording, CONFIG, tmp_path)
     with torch.no_grad():
-        trainer.model.decoder.background.fill_(torch.nan)
+        trainer.model.decoder.background.fill_(torch.nan)  # type: ignore[operator]
     with pytest.raises(TrainingError, match="loss is nan in update 0 of phase representation"):
         trainer.run()
     assert not (tmp_path / "state.pt").exists()

@@ -132,7 +132,8 @@ inline void goal_cost(
         square += (place[k] - p.goal[k]) * (place[k] - p.goal[k]);
       if (p.goal_state)
         for (int k = 0; k < m.state; ++k)
-          offset += p.state_weights[k] * (state[k] - p.goal_state[k]) * (state[k] - p.goal_state[k]);
+          offset +=
+              p.state_weights[k] * (state[k] - p.goal_state[k]) * (state[k] - p.goal_state[k]);
       const float squared = square + offset;
       const float distance = p.is_root ? std::sqrt(squared + p.smoothing) : squared;
       costs[row] += p.step_weights[step] * distance;
