@@ -9,8 +9,8 @@ import pytest
 
 from wm_mpc.sim.engine import episode_rng
 from wm_mpc.sim.engines import simulate
-from wm_mpc.sim.stick_table import CENTRE, MAX_SPEED, REACH, RIM
-from wm_mpc.sim.tasks.push_t import GOAL_STEPS, POSITION_TOLERANCE, PushT
+from wm_mpc.sim.stick_table import CENTRE, GOAL_STEPS, MAX_SPEED, REACH, RIM
+from wm_mpc.sim.tasks.push_t import POSITION_TOLERANCE, PushT
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def describe_cameras(
     Args:
         topics: Topics by role.
         config: Settings of the import, with several cameras.
-        usual: Side of a picture of which nothing is stated, pixels.
+        usual: Side of a picture whose size is not stated, pixels.
         range_of: Returns the values of a camera that become black and white.
 
     Raises:

@@ -88,7 +88,7 @@ class ImageConfig:
 
         Args:
             camera: The camera.
-            usual: Side of a picture of which nothing is stated, pixels.
+            usual: Side of a picture whose size is not stated, pixels.
         """
         height = camera.height or camera.width or self.height or self.width or usual
         return height, camera.width or (camera.height or self.width or height)

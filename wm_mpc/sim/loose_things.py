@@ -17,7 +17,6 @@ from wm_mpc.sim.task import Explorer
 from wm_mpc.sim.things_explorer import Mover
 
 TOLERANCE = 0.015  # m, Chamfer distance
-GOAL_STEPS = 25  # control steps from a start to its `near` goal
 
 
 class LooseThings(StickTable):
@@ -33,7 +32,6 @@ class LooseThings(StickTable):
 
     count: int
     size: float
-    goal_kinds: tuple[str, ...] = ("near", "random")
     tolerances: Mapping[str, float] = MappingProxyType({"distance": TOLERANCE})
 
     def things(self) -> np.ndarray:
@@ -47,31 +45,6 @@ class LooseThings(StickTable):
             if np.linalg.norm(things - tip, axis=1).min() > self.size + STICK_RADIUS + 0.005:
                 posture: np.ndarray = self._arm.posture_at(*tip)
                 return posture
-
-    def sample_state(self, rng: np.random.Generator) -> np.ndarray:
-        raise NotImplementedError
-
-    def sample_goal(self, rng: np.random.Generator, start: np.ndarray, kind: str) -> np.ndarray:
-        """See `Task.sample_goal`.
-
-        A `near` goal is where the exploration policy has brought the things after `GOAL_STEPS`; a
-        `random` goal is another start.
-        """
-        while True:
-            goal = self.sample_state(rng) if kind == "random" else self._explored(rng, start)
-            self.set_state(start)
-            if not self.is_success(goal):
-                return goal
-
-    def _explored(self, rng: np.random.Generator, start: np.ndarray) -> np.ndarray:
-        self.set_state(start)
-        explore = self.explorer(rng)
-        for _ in range(GOAL_STEPS):
-            action = np.clip(explore(), self.spec.action.low, self.spec.action.high)
-            for _ in range(self._period_steps):
-                self.command(action)
-                self._client.stepSimulation()
-        return self.get_state()
 
     def errors(self, goal: np.ndarray) -> dict[str, float]:
         wanted = goal[-2 * self.count :].reshape(self.count, 2)

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from wm_mpc.sim.panda import JOINTS, PandaStick, robot_description
-from wm_mpc.sim.task import CameraView
+from wm_mpc.sim.task import CameraView, Explorer
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
 CENTRE = np.array([0.51, 0.0])  # m; centre of the workspace
 REACH = 0.22  # m; half side of the square around the centre in which the tip stays
 RIM = 0.25  # m; inner half width of the rim
 MAX_SPEED = 0.25  # m/s per axis
+GOAL_STEPS = 25  # control steps from a start to its `near` goal
 _TIP_HEIGHT = 0.015  # m
 _FRICTION = 0.5  # friction coefficient of the table
 _DRIVE_EVERY = 6  # physics steps between two updates of the joint speeds
@@ -60,6 +61,7 @@ class StickTable:
         field_of_view=24.0,
     )  # fmt: skip
     physics_rate = 240.0
+    goal_kinds: tuple[str, ...] = ("near", "random")
 
     def __init__(self) -> None:
         self._client: Any = None
@@ -97,6 +99,37 @@ class StickTable:
 
     def set_layout(self, layout: np.ndarray) -> None:
         """Do nothing: episodes differ only in the arm and the things on the table."""
+
+    def sample_state(self, rng: np.random.Generator) -> np.ndarray:
+        raise NotImplementedError
+
+    def sample_goal(self, rng: np.random.Generator, start: np.ndarray, kind: str) -> np.ndarray:
+        """See `Task.sample_goal`.
+
+        A `near` goal is where the exploration policy is after `GOAL_STEPS`; a
+        `random` goal is another start.
+        """
+        while True:
+            goal = self.sample_state(rng) if kind == "random" else self._explored(rng, start)
+            self.set_state(start)
+            if not self.is_success(goal):
+                return goal
+
+    def _explored(self, rng: np.random.Generator, start: np.ndarray) -> np.ndarray:
+        self.set_state(start)
+        explore = self.explorer(rng)
+        for _ in range(GOAL_STEPS):
+            action = np.clip(explore(), self.spec.action.low, self.spec.action.high)
+            for _ in range(self._period_steps):
+                self.command(action)
+                self._client.stepSimulation()
+        return self.get_state()
+
+    def is_success(self, goal: np.ndarray) -> bool:
+        raise NotImplementedError
+
+    def explorer(self, rng: np.random.Generator) -> Explorer:
+        raise NotImplementedError
 
     def get_state(self) -> np.ndarray:
         raise NotImplementedError

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from wm_mpc.sim.panda import STICK_RADIUS
-from wm_mpc.sim.stick_table import CENTRE, MAX_SPEED, REACH, RIM, StickTable, stick_robot
+from wm_mpc.sim.stick_table import CENTRE, REACH, RIM, StickTable, stick_robot
 from wm_mpc.sim.task import Explorer
 from wm_mpc.sim.tasks.push_t_explorer import (
     BAR,
@@ -29,7 +29,6 @@ from wm_mpc.sim.tasks.push_t_explorer import (
 
 POSITION_TOLERANCE = 0.025  # m
 ANGLE_TOLERANCE = math.radians(20.0)
-GOAL_STEPS = 25  # control steps from a start to its `near` goal
 _BLOCK_HEIGHT = 0.04  # m
 _BLOCK_MASS = 0.3  # kg
 _FRICTION = 0.5  # friction coefficient of the block
@@ -45,7 +44,6 @@ class PushT(StickTable):
     spec = stick_robot("push_t")
     pose_names: tuple[str, ...] = ("block_x", "block_y", "block_cos", "block_sin")
     scene_pose_names: tuple[str, ...] = pose_names
-    goal_kinds: tuple[str, ...] = ("near", "random")
     tolerances: Mapping[str, float] = MappingProxyType(
         {"distance": POSITION_TOLERANCE, "angle": ANGLE_TOLERANCE}
     )
@@ -100,31 +98,6 @@ class PushT(StickTable):
                 *np.zeros(6),
             ]
         )  # fmt: skip
-
-    def sample_goal(self, rng: np.random.Generator, start: np.ndarray, kind: str) -> np.ndarray:
-        """See `Task.sample_goal`.
-
-        A `near` goal is where the exploration policy is after `GOAL_STEPS`; a `random` goal is
-        anywhere.
-        """
-        while True:
-            if kind == "random":
-                goal = self._state(rng, self._random_block_pose(rng))
-            else:
-                goal = self._explored(rng, start)
-            self.set_state(start)
-            if not self.is_success(goal):
-                return goal
-
-    def _explored(self, rng: np.random.Generator, start: np.ndarray) -> np.ndarray:
-        self.set_state(start)
-        explore = self.explorer(rng)
-        for _ in range(GOAL_STEPS):
-            action = np.clip(explore(), -MAX_SPEED, MAX_SPEED)
-            for _ in range(self._period_steps):
-                self.command(action)
-                self._client.stepSimulation()
-        return self.get_state()
 
     def goal_at(self, x: float, y: float, yaw: float) -> np.ndarray:
         offset = np.array([x, y]) - CENTRE
