@@ -150,5 +150,6 @@ class Scene:
             x, y, z = target
             hidden = (1.0 - TELEPHONE_SHARE) * math.tan(camera.fov / 2.0)
             target = x, y, z - hidden * math.dist(eye, target)
-        camera.up_direction = (0.0, 0.0, 1.0)
-        camera.position, camera.look_at = eye, target
+        with self._client.atomic():  # a new position moves the target, too, until it is set
+            camera.up_direction = (0.0, 0.0, 1.0)
+            camera.position, camera.look_at = eye, target
