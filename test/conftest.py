@@ -31,7 +31,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 _DOMAINS = range(20, 100)
 # Tests of several live processes. Fast DDS now and then loses a service for good
 # (ros2/rmw_fastrtps#792) and a busy machine stalls one for seconds: a second failure counts.
-_LIVE = {"ros", "launch"}
+_LIVE = {"ros", "launch", "live"}
 _LIVE_FOLDERS = {"launch", "nodes"}
 # The files that take longest begin first, so that no process works alone at the end; those that
 # compute between those that wait.
@@ -108,7 +108,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         marks = {mark.name for mark in item.iter_markers()}
         is_live = bool(marks & _LIVE) or item.path.parent.name in _LIVE_FOLDERS
         item.add_marker(pytest.mark.live if is_live else pytest.mark.computing)
-        if has_reruns and (is_live or marks & {"slow", "timing"}):
+        if has_reruns and (is_live or "timing" in marks):
             item.add_marker(pytest.mark.flaky(reruns=1))
     ranks = {here / name: rank for rank, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))

@@ -1,6 +1,7 @@
-"""Run all tests: `make test` calls this.
+"""Run the tests: `make test` calls this, and `make test-all` with `--all`.
 
-1. All but those marked `timing`. Live tests mostly wait, so more run at once than there are cores.
+1. All but those marked `timing`, and without `--all` also but those marked `slow`. Live tests mostly
+   wait, so more run at once than there are cores.
    The tests of a file stay together, for what they share; the longest files come first
    (test/conftest.py).
 2. At the same time, those of the distribution ros2_pip. They have a run of their own, because
@@ -12,6 +13,7 @@ The exit code is 1 if any part failed. After an interrupt, which all parts get, 
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
@@ -20,16 +22,22 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-MORE = 1  # tests that run at once, beyond the number of cores
+MORE = 2  # tests that run at once, beyond the number of cores
 ROS2_PIP = ["-c", "ros2_pip/pyproject.toml", "--rootdir", "ros2_pip", "ros2_pip/test"]
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     """Run the three parts.
+
+    Args:
+        words: command-line options; None: those of the process.
 
     Returns:
         The exit code.
     """
+    parser = argparse.ArgumentParser(description="Run the tests: all, or all but the slow ones.")
+    parser.add_argument("--all", action="store_true", help="also run the tests marked slow")
+    is_whole = parser.parse_args(words).all
     environment = dict(os.environ)
     # What Python and pytest compile is kept: otherwise each process would compile all of it.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -47,7 +55,8 @@ def main() -> int:
         )
         at_once = str(len(os.sched_getaffinity(0)) + MORE)
         parallel = ["-n", at_once, "--dist", "loadfile", "--no-loadscope-reorder"]
-        failed = run(together, *parallel, "-m", "not timing")
+        chosen = "not timing" if is_whole else "not timing and not slow"
+        failed = run(together, *parallel, "-m", chosen)
         failed |= beside.wait() != 0
         print(f"[test] python -m pytest {' '.join(ROS2_PIP)} (at the same time)", flush=True)
         said.seek(0)
@@ -55,6 +64,8 @@ def main() -> int:
         sys.stdout.flush()
     if not interrupts:
         failed |= run(environment, "-m", "timing", *files_with_timing())
+    if not is_whole:
+        print("[test] left out: the tests marked `slow`. `make test-all` runs all.", flush=True)
     return 130 if interrupts else int(failed)
 
 
