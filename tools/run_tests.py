@@ -1,7 +1,8 @@
 """Run the tests: `make test` calls this, and `make test-all` with `--all`.
 
-1. All but those marked `timing`, and without `--all` also but those marked `slow`. Live tests mostly
-   wait, so more run at once than there are cores.
+Without `--all`, those marked `slow` are left out.
+
+1. All but those marked `timing`. Live tests mostly wait, so more run at once than there are cores.
    The tests of a file stay together, for what they share; the longest files come first
    (test/conftest.py).
 2. At the same time, those of the distribution ros2_pip. They have a run of their own, because
@@ -38,6 +39,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run the tests: all, or all but the slow ones.")
     parser.add_argument("--all", action="store_true", help="also run the tests marked slow")
     is_whole = parser.parse_args(words).all
+    but = "" if is_whole else " and not slow"
     environment = dict(os.environ)
     # What Python and pytest compile is kept: otherwise each process would compile all of it.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -55,15 +57,14 @@ def main(words: list[str] | None = None) -> int:
         )
         at_once = str(len(os.sched_getaffinity(0)) + MORE)
         parallel = ["-n", at_once, "--dist", "loadfile", "--no-loadscope-reorder"]
-        chosen = "not timing" if is_whole else "not timing and not slow"
-        failed = run(together, *parallel, "-m", chosen)
+        failed = run(together, *parallel, "-m", f"not timing{but}")
         failed |= beside.wait() != 0
         print(f"[test] python -m pytest {' '.join(ROS2_PIP)} (at the same time)", flush=True)
         said.seek(0)
         sys.stdout.write(said.read())
         sys.stdout.flush()
     if not interrupts:
-        failed |= run(environment, "-m", "timing", *files_with_timing())
+        failed |= run(environment, "-m", f"timing{but}", *files_with_timing())
     if not is_whole:
         print("[test] left out: the tests marked `slow`. `make test-all` runs all.", flush=True)
     return 130 if interrupts else int(failed)

@@ -14,8 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "tools" / "run_tests.py"
-MAIN = {False: "not timing and not slow", True: "not timing"}  # by --all
-PARTS = (MAIN[False], "ros2_pip/test", "timing")
+PARTS = ("not timing and not slow", "ros2_pip/test", "timing and not slow")
+ALL = ("not timing", "ros2_pip/test", "timing")
 # In place of pytest: says what it was asked, waits, and ends with the code for that part.
 PART = """
 import json, os, sys, time
@@ -39,7 +39,8 @@ def start(tmp_path):
     """Starts the script with stand-ins for pytest: (exit code, seconds) by part."""
 
     def start(*options, main=(0, 0.0), ros2_pip=(0, 0.0), timing=(0, 0.0)):
-        plan = dict.fromkeys(MAIN.values(), main) | {"ros2_pip/test": ros2_pip, "timing": timing}
+        plans = (main, ros2_pip, timing)
+        plan = dict(zip(PARTS, plans, strict=True)) | dict(zip(ALL, plans, strict=True))
         part = tmp_path / "part.py"
         part.write_text(PART.format(plan=plan, log=str(tmp_path / "log")))
         code = textwrap.dedent(f"""
@@ -83,7 +84,7 @@ def test_slow_tests_run_only_when_asked_for_and_their_absence_is_said(start, tmp
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     names = {line[0] for line in ran(tmp_path)}
-    assert names == {MAIN[is_whole], "ros2_pip/test", "timing"}
+    assert names == set(ALL if is_whole else PARTS)
     last = said.splitlines()[-1]
     assert ("make test-all" in last) != is_whole
 
@@ -109,7 +110,7 @@ def test_an_interrupt_ends_the_parts_that_run_and_begins_no_other(start, tmp_pat
     process.communicate(timeout=30)
     assert process.returncode == 130
     assert {line[0]: line[3] for line in ran(tmp_path)} == {
-        MAIN[False]: 2, "ros2_pip/test": 2,
+        PARTS[0]: 2, PARTS[1]: 2,
     }  # fmt: skip
 
 
