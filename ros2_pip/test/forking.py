@@ -1,7 +1,8 @@
 """A process that has imported what every ``ros2`` command imports, and forks for each command.
 
-It reads one line of JSON for a command: ``[number, arguments, path of stdout, path of stderr]``, and
-writes ``[number, exit code]`` when the command has ended. Most of a command's time are its imports.
+It reads a line of JSON for each command, ``[number, arguments, path of stdout, path of stderr]``,
+and writes ``[number, exit code]`` when the command has ended. Most of a command's time goes into
+its imports, which are done once here.
 """
 
 from __future__ import annotations

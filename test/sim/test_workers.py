@@ -175,7 +175,8 @@ def descendants(process):
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("text", ["2", pytest.param("ray", marks=[needs_ray, pytest.mark.slow, pytest.mark.live])])
+@pytest.mark.live
+@pytest.mark.parametrize("text", ["2", pytest.param("ray", marks=[needs_ray, pytest.mark.slow])])
 def test_workers_end_with_their_parent_however_it_ends(text, end):
     command = [sys.executable, "-c", SLEEPERS, text]
     with subprocess.Popen(

@@ -31,7 +31,6 @@ from wm_mpc.training import calibration
 from wm_mpc.training.calibration import Gauge, measure_familiarity, renewed_familiarity
 from wm_mpc.training.replay import encode_all
 
-
 pytestmark = pytest.mark.usefixtures("few_pictures")
 
 
