@@ -28,6 +28,7 @@ _STILL = 1e-6  # mean squared difference of pictures that are all the same
 
 # Shipped models draw 0.92 to 0.99 of what moves.
 LEAST_DRAWN = 0.9
+_MOST = 0.5  # share of the keypoints; with fewer on what moves, most of them say nothing
 EXPLAINED = 1.3  # error with actions of other moments, as a multiple of that with the true ones
 
 
@@ -80,8 +81,8 @@ def verdict(metrics: Mapping[str, Any]) -> tuple[bool, str]:
     """Judge a representation by what needs no labels.
 
     Args:
-        metrics: `drawn` and `actions_explain`, as from `diagnostics`; what is missing could not
-            be measured.
+        metrics: `drawn`, `actions_explain` and `points_on_motion`, as from `diagnostics`; what is
+            missing could not be measured.
 
     Returns:
         Whether it is good, and a sentence for people.
@@ -93,7 +94,8 @@ def verdict(metrics: Mapping[str, Any]) -> tuple[bool, str]:
         return False, (
             f"the model draws only {max(0.0, drawn):.0%} of what moves in held-out pictures "
             f"(wanted: {LEAST_DRAWN:.0%}), so it may not see all that matters; try "
-            "representation_starts: 3, more representation_updates, or more episodes"
+            "motion_weight: 0.5, representation_starts: 3, more representation_updates, or more "
+            "episodes"
         )
     if explained < 1.0 - 1.0 / EXPLAINED:
         return False, (
@@ -101,10 +103,17 @@ def verdict(metrics: Mapping[str, Any]) -> tuple[bool, str]:
             f"{explained / (1.0 - explained):.0%}, so the actions explain little of what the model "
             "sees; check that actions and pictures belong to the same moments"
         )
-    return True, (
+    sentence = (
         f"good: the model draws {drawn:.0%} of what moves in held-out pictures, and the "
         f"actions explain {explained:.0%} of the prediction error with other actions"
     )
+    on_motion = metrics.get("points_on_motion", 1.0)
+    if on_motion < _MOST:
+        sentence += (
+            f"; but only {on_motion:.0%} of the keypoints lie on what moves. If something other "
+            "than the robot has to move, train with motion_weight: 0.5"
+        )
+    return True, sentence
 
 
 def _batches(frames: np.ndarray) -> list[np.ndarray]:
