@@ -145,8 +145,9 @@ def test_any_number_of_rows_and_steps(rows, horizon, hidden, rounded):
 @pytest.mark.parametrize("rounded", [False, True], ids=["float", "bfloat16"])
 def test_only_weights_that_bfloat16_holds_are_kept_in_half(rounded):
     struct = native_model(make_model(rounded=rounded)).struct
-    large = (struct.from_embedding, struct.from_hidden)
-    back = (struct.from_embedding_back, struct.from_hidden_back)
+    gru = struct.gru
+    large = (gru.from_embedding, gru.from_hidden)
+    back = (gru.from_embedding_back, gru.from_hidden_back)
     assert [matrix.is_half for matrix in (*large, *back)] == [rounded] * 4
     assert not struct.from_input.is_half
     assert not struct.from_head.is_half

@@ -47,7 +47,7 @@ class TransformerDynamics(nn.Module):
         super().__init__()
         self.context, self.gated = context, gated
         self.embed = nn.Linear(latent_size + action_size, hidden)
-        self.blocks = nn.ModuleList(_Block(hidden, heads, context) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(hidden, heads, context) for _ in range(layers))
         self.head = nn.Sequential(
             nn.LayerNorm(hidden), nn.Linear(hidden, latent_size + bool(gated))
         )
@@ -99,12 +99,20 @@ class TransformerDynamics(nn.Module):
     def _nothing(self, batch: int, like: Tensor) -> list[Tensor]:
         """The cache before the first token."""
         block = self.blocks[0]
-        assert isinstance(block, _Block)
+        assert isinstance(block, Block)
         empty = like.new_zeros(batch, block.heads, 0, block.head_size)
         return [empty] * (2 * len(self.blocks))
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
+    """Attention to the newest tokens, then a network; each adds to its input.
+
+    Args:
+        hidden: Width, a multiple of `heads`.
+        heads: Number of attention heads.
+        context: Number of tokens that a token attends to, itself included.
+    """
+
     def __init__(self, hidden: int, heads: int, context: int) -> None:
         super().__init__()
         self.heads, self.head_size, self.context = heads, hidden // heads, context
