@@ -63,8 +63,10 @@ class TransformerDynamics(nn.Module):
         The carry is the newest latent (batch, latent size), whose action is unknown yet, then keys
         and values of every block, (batch, heads, tokens, hidden / heads).
         """
-        tokens = torch.cat([latents[:, :-1], actions], -1)
-        return latents[:, -1], *self._attend(tokens, self._nothing(len(latents), latents))[1]
+        cache = self._nothing(len(latents), latents)
+        if actions.shape[1]:
+            cache = self._attend(torch.cat([latents[:, :-1], actions], -1), cache)[1]
+        return latents[:, -1], *cache
 
     def step(self, carry: Carry, action: Tensor) -> tuple[Carry, Tensor]:
         """Predict one model step; see `Dynamics.step`. Computes only the new token."""
@@ -86,6 +88,15 @@ class TransformerDynamics(nn.Module):
         """
         tokens = torch.cat([latents, actions], -1)
         return latents + self._attend(tokens, self._nothing(len(latents), latents))[0]
+
+    @torch.no_grad()
+    def round_weights(self) -> None:
+        """Round the matrices of the blocks; see `Dynamics.round_weights`."""
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            for layer in (block.project, block.merge, block.network[1], block.network[3]):
+                assert isinstance(layer, nn.Linear)
+                layer.weight.copy_(layer.weight.bfloat16())
 
     def _attend(self, tokens: Tensor, cache: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Change of the latent after each new token (batch, new, latent + block size), and the new
