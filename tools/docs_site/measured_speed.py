@@ -71,7 +71,8 @@ def dynamics_time() -> str:
                 f"{row['products_ratio']:.2f}",
             )
         )
-    header = ("hidden", "planner", "dynamics", "plan p50, ms", "times the GRU", "its products")
+    header = ("hidden", "planner", "dynamics", "plan p50, ms", "times the GRU",
+              "products, times the GRU")  # fmt: skip
     return table(header, rows)
 
 

@@ -122,8 +122,11 @@ def products(model: WorldModel) -> int:
     """
     matrices = sum(
         weight.numel()
-        for name, weight in model.dynamics.named_parameters()
-        if weight.ndim == 2 and not name.startswith("initial") and "distance" not in name
+        for name, weight in model.named_parameters()
+        if name.startswith("dynamics.")
+        and weight.ndim == 2
+        and not name.startswith("dynamics.initial")
+        and "distance" not in name
     )
     sizes = model.architecture
     if sizes.dynamics != "transformer":
