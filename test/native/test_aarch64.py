@@ -15,7 +15,9 @@ import torch
 from wm_mpc.model.familiarity import image_error
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.native import compiler
-from wm_mpc.native.kernel import NativeModel, _Descent
+from wm_mpc.native.dynamics import weights_of
+from wm_mpc.native.kernel import _Descent
+from wm_mpc.native.model import NativeModel
 from wm_mpc.native.vision import NativeVision
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
@@ -39,7 +41,7 @@ class Library:
             setattr(self, f"wm_mpc_{name}", lambda *_: 0)
 
 
-def make_model(*, rounded):
+def make_model(*, rounded, dynamics):
     spec = RobotSpec(
         "toy",
         ActionSpec(("a", "b"), "velocity", "m/s", (-1.0, -1.0), (1.0, 1.0), (4.0, 2.0)),
@@ -47,14 +49,17 @@ def make_model(*, rounded):
         ImageSpec(17, 33),
         control_period=0.1,
         frame_skip=3,
+        history=2,
     )
     torch.manual_seed(0)
-    model = WorldModel(spec, Architecture(5, 8, 4, hidden=20)).eval().requires_grad_(False)
+    # A window of 3 slides along the plan, and heads of 5 numbers are no whole vectors.
+    sizes = Architecture(5, 8, 4, hidden=20, dynamics=dynamics, context=3)
+    model = WorldModel(spec, sizes).eval().requires_grad_(False)
     parts = (model.dynamics, model.embedding, model.encoder, model.decoder)
     for weight in (weight for part in parts for weight in part.parameters()):
         weight.add_(0.2 * torch.randn_like(weight))  # so that everything matters
     if rounded:
-        model.dynamics.round_weights()  # type: ignore[attr-defined]
+        model.dynamics.round_weights()
     return model
 
 
@@ -89,18 +94,20 @@ def tools(tmp_path_factory):
 
 
 @pytest.mark.parametrize("rounded", [False, True], ids=["float", "bfloat16"])
-def test_plans_and_pictures_on_aarch64_are_those_of_torch(tools, rounded, tmp_path, monkeypatch):
-    model, library = make_model(rounded=rounded), Library()
-    packed = NativeModel(
-        library, model.fused_weights(model.dynamics), model.embedding, model.spec.block_size
-    )
+@pytest.mark.parametrize("dynamics", ["gru", "transformer"])
+def test_plans_and_pictures_on_aarch64_are_those_of_torch(
+    tools, dynamics, rounded, tmp_path, monkeypatch
+):
+    model, library = make_model(rounded=rounded, dynamics=dynamics), Library()
+    packed = NativeModel(library, weights_of(model), model.embedding, model.spec.block_size)
     generator = torch.Generator().manual_seed(1)
-    latents = torch.randn(2, model.latent_size, generator=generator)
-    carry = model.start(latents[:1, None], torch.zeros(1, 0, model.spec.block_size))
+    latents = torch.randn(3, model.latent_size, generator=generator)
+    executed = torch.rand(1, 1, model.spec.block_size, generator=generator) * 2 - 1
+    carry = model.start(latents[None, :2], executed)
     fixed = torch.rand(2, 2, generator=generator)
     monkeypatch.setattr("wm_mpc.planning.objective.native_model", lambda _: packed)
-    cost = GoalCost(model, OBJECTIVE, carry, latents[1], fixed)
-    by_torch = GoalCost(model, OBJECTIVE, carry, latents[1], fixed, native=False)
+    cost = GoalCost(model, OBJECTIVE, carry, latents[-1], fixed)
+    by_torch = GoalCost(model, OBJECTIVE, carry, latents[-1], fixed, native=False)
     actions = torch.rand(ROWS, HORIZON, 6, generator=generator) * 2 - 1
     native = cost._native
     ready, _ = native._ask(actions, OBJECTIVE.step_weights(HORIZON))

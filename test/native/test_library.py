@@ -299,5 +299,6 @@ def test_the_sources_are_installed_with_the_package():
 
     folder = Path(wm_mpc.native.__file__).parent
     assert {path.name for path in folder.iterdir()} >= {
-        "planner.cpp", "objective.h", "rollout.h", "linear.h",
+        "planner.cpp", "objective.h", "model.h", "gru.h", "transformer.h", "attention.h",
+        "linear.h",
     }  # fmt: skip

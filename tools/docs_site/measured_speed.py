@@ -56,6 +56,26 @@ def _contender(task: str, name: str) -> Row:
     return next(row for row in rows if (row["task"], row["contender"]) == (task, name))
 
 
+def dynamics_time() -> str:
+    """Plan times of a transformer against those of a GRU."""
+    rows = []
+    for row in results("benchmark_dynamics")["rows"]:
+        arithmetic = "compiled" if row["backend"] == "native" else "PyTorch"
+        rows.append(
+            (
+                row["hidden"],
+                row["planner"],
+                f"{row['dynamics']}, {arithmetic}",
+                f"{row['processor_ms']['p50']:.1f}",
+                f"{row['ratio']:.2f}",
+                f"{row['products_ratio']:.2f}",
+            )
+        )
+    header = ("hidden", "planner", "dynamics", "plan p50, ms", "times the GRU",
+              "products, times the GRU")  # fmt: skip
+    return table(header, rows)
+
+
 def node() -> str:
     """From the camera to the published plan, stage by stage."""
     found = results("benchmark_node")["sections"]["node"]["rows"]
@@ -142,6 +162,7 @@ def soak() -> str:
 
 MAKERS: dict[str, Callable[..., str]] = {
     "peers": peers,
+    "dynamics_time": dynamics_time,
     "node": node,
     "image_to_plan": image_to_plan,
     "claims": claims,

@@ -20,7 +20,6 @@ from torch import Tensor
 
 import wm_mpc
 from wm_mpc.atomic import replacing
-from wm_mpc.model.dynamics import GruDynamics
 from wm_mpc.model.familiarity import Familiarity
 from wm_mpc.model.tensor_file import TensorFile, TensorFileError
 from wm_mpc.model.world_model import Architecture, WorldModel
@@ -138,7 +137,7 @@ def load_checkpoint(
     Args:
         path: Path of the file.
         exact: Keep all weights as they are, to train or write them again. Otherwise the large
-            weights of recurrent dynamics are rounded to bfloat16 (`GruDynamics.round_weights`).
+            weights of the dynamics are rounded to bfloat16 (`Dynamics.round_weights`).
 
     Returns:
         The model, in evaluation mode and without gradients on its weights, and the metadata.
@@ -160,7 +159,7 @@ def load_checkpoint(
     # Copies are aligned as new tensors are. `to_empty` would import SymPy for that.
     own = {name: tensor.clone() for name, tensor in tensors.items()}
     model.load_state_dict(own, assign=True)
-    if isinstance(model.dynamics, GruDynamics) and not exact:
+    if not exact:
         model.dynamics.round_weights()
         _check_finite(path, model.state_dict(), "a number too large for bfloat16")
     model.eval().requires_grad_(False)

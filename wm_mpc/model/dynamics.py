@@ -47,6 +47,14 @@ class Dynamics(Protocol):
     def parameters(self) -> Iterator[nn.Parameter]:
         """Return the weights to train."""
 
+    def round_weights(self) -> None:
+        """Round the large matrices to bfloat16, to plan with them.
+
+        The relative error is 2^-8 at most. Arithmetic stays in float32. Machine code reads such
+        weights in half the time, and reading them takes much of the time of a plan; see
+        `native/linear.h`.
+        """
+
 
 class GruDynamics(nn.Module):
     """A gated recurrent unit that predicts the change of the latent in one model step.
@@ -100,12 +108,7 @@ class GruDynamics(nn.Module):
 
     @torch.no_grad()
     def round_weights(self) -> None:
-        """Round the large matrices, those between hidden units, to bfloat16.
-
-        The relative error is 2^-8 at most. Arithmetic stays in float32. Machine code reads such
-        weights in half the time, and reading them takes most of the time of a plan; see
-        `native/linear.h`.
-        """
+        """Round the matrices between hidden units; see `Dynamics.round_weights`."""
         for layer in (self.cell.weight_ih, self.cell.weight_hh, self.head[0].weight):
             assert isinstance(layer, Tensor)
             layer.copy_(layer.bfloat16())

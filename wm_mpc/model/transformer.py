@@ -47,7 +47,7 @@ class TransformerDynamics(nn.Module):
         super().__init__()
         self.context, self.gated = context, gated
         self.embed = nn.Linear(latent_size + action_size, hidden)
-        self.blocks = nn.ModuleList(_Block(hidden, heads, context) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(hidden, heads, context) for _ in range(layers))
         self.head = nn.Sequential(
             nn.LayerNorm(hidden), nn.Linear(hidden, latent_size + bool(gated))
         )
@@ -63,8 +63,10 @@ class TransformerDynamics(nn.Module):
         The carry is the newest latent (batch, latent size), whose action is unknown yet, then keys
         and values of every block, (batch, heads, tokens, hidden / heads).
         """
-        tokens = torch.cat([latents[:, :-1], actions], -1)
-        return latents[:, -1], *self._attend(tokens, self._nothing(len(latents), latents))[1]
+        cache = self._nothing(len(latents), latents)
+        if actions.shape[1]:
+            cache = self._attend(torch.cat([latents[:, :-1], actions], -1), cache)[1]
+        return latents[:, -1], *cache
 
     def step(self, carry: Carry, action: Tensor) -> tuple[Carry, Tensor]:
         """Predict one model step; see `Dynamics.step`. Computes only the new token."""
@@ -87,6 +89,15 @@ class TransformerDynamics(nn.Module):
         tokens = torch.cat([latents, actions], -1)
         return latents + self._attend(tokens, self._nothing(len(latents), latents))[0]
 
+    @torch.no_grad()
+    def round_weights(self) -> None:
+        """Round the matrices of the blocks; see `Dynamics.round_weights`."""
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            for layer in (block.project, block.merge, block.network[1], block.network[3]):
+                assert isinstance(layer, nn.Linear)
+                layer.weight.copy_(layer.weight.bfloat16())
+
     def _attend(self, tokens: Tensor, cache: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Change of the latent after each new token (batch, new, latent + block size), and the new
         cache."""
@@ -99,12 +110,20 @@ class TransformerDynamics(nn.Module):
     def _nothing(self, batch: int, like: Tensor) -> list[Tensor]:
         """The cache before the first token."""
         block = self.blocks[0]
-        assert isinstance(block, _Block)
+        assert isinstance(block, Block)
         empty = like.new_zeros(batch, block.heads, 0, block.head_size)
         return [empty] * (2 * len(self.blocks))
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
+    """Attention to the newest tokens, then a network; each adds to its input.
+
+    Args:
+        hidden: Width, a multiple of `heads`.
+        heads: Number of attention heads.
+        context: Number of tokens that a token attends to, itself included.
+    """
+
     def __init__(self, hidden: int, heads: int, context: int) -> None:
         super().__init__()
         self.heads, self.head_size, self.context = heads, hidden // heads, context

@@ -19,7 +19,10 @@ from pathlib import Path
 from wm_mpc.atomic import replacing
 
 _FOLDER = Path(__file__).parent
-_SOURCES = ("planner.cpp", "objective.h", "rollout.h", "vision.h", "linear.h")
+_SOURCES = (
+    "planner.cpp", "objective.h", "gru.h", "transformer.h", "attention.h", "model.h", "vision.h",
+    "linear.h",
+)  # fmt: skip
 FLAGS = (
     "-O3", "-fno-math-errno", "-fno-trapping-math", "-std=c++17", "-shared", "-fPIC",
 )  # fmt: skip

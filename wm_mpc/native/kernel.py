@@ -1,7 +1,7 @@
 """Costs, gradients and descent of one planning problem in machine code; see `planner.cpp`.
 
 Its numbers equal those of PyTorch (`planning/objective.py`, `planning/gradient.py`) except for
-rounding. It supports GRU dynamics whose width is a multiple of the vector length.
+rounding. It supports GRU and transformer dynamics whose width is a multiple of the vector length.
 """
 
 from __future__ import annotations
@@ -10,37 +10,13 @@ import ctypes
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from wm_mpc.model.dynamics import Carry
-from wm_mpc.model.embedding import TemporalEmbedding
-from wm_mpc.model.gru_rollout import FusedWeights
 from wm_mpc.native.descent import Descent
-from wm_mpc.native.packing import Matrix, Packer
+from wm_mpc.native.model import NativeModel
 
 _int, _float, _pointer = ctypes.c_int32, ctypes.c_float, ctypes.c_void_p
-
-
-_SIZES = (
-    "latent", "scene", "state", "block", "hidden", "change", "gated", "embedding", "width",
-)  # fmt: skip
-_MATRICES = (
-    "from_input", "from_input_back", "from_embedding", "from_embedding_back", "from_hidden",
-    "from_hidden_back", "from_head", "from_head_back", "goal_linear", "goal_first", "goal_second",
-    "goal_last", "goal_linear_back", "goal_first_back", "goal_second_back", "goal_last_back",
-)  # fmt: skip
-_BIASES = (
-    "input_bias", "embedding_bias", "hidden_bias", "goal_linear_bias", "goal_first_bias",
-    "goal_second_bias", "goal_last_bias",
-)  # fmt: skip
-
-
-class _Model(ctypes.Structure):
-    _fields_ = (
-        *((name, _int) for name in _SIZES),
-        *((name, Matrix) for name in _MATRICES),
-        *((name, _pointer) for name in _BIASES),
-    )
 
 
 class _Problem(ctypes.Structure):
@@ -48,13 +24,15 @@ class _Problem(ctypes.Structure):
         *(
             (name, _pointer)
             for name in (
-                "latent", "hidden", "goal", "goal_state", "state_weights", "step_weights",
+                "latent", "remembered", "goal", "goal_state", "state_weights", "step_weights",
                 "committed", "largest_change", "previous",
             )
         ),
         *(
             (name, _int)
-            for name in ("horizon", "action", "committed_count", "is_root", "are_moves")
+            for name in (
+                "horizon", "action", "committed_count", "is_root", "are_moves", "tokens",
+            )
         ),
         *(
             (name, _float)
@@ -71,120 +49,12 @@ class _Descent(ctypes.Structure):
     )  # fmt: skip
 
 
-def declare(library: ctypes.CDLL) -> ctypes.CDLL:
-    """Declare the argument types of the functions to ctypes. May be called more than once.
-
-    Args:
-        library: The library.
-
-    Returns:
-        The library.
-    """
-    library.wm_mpc_memory.restype = ctypes.c_int64
-    library.wm_mpc_memory.argtypes = (_pointer, _int, _int, _int)
-    library.wm_mpc_costs.restype = library.wm_mpc_slopes.restype = None
-    library.wm_mpc_costs.argtypes = (_pointer, _pointer, _int, *[_pointer] * 4)
-    library.wm_mpc_slopes.argtypes = (_pointer, _pointer, _int, *[_pointer] * 4)
-    library.wm_mpc_descend.argtypes = (_pointer, _pointer, _pointer, _int, *[_pointer] * 4)
-    return library
-
-
-class NativeModel:
-    """The weights of a world model in the form of the library, and its memory between plans.
-
-    Not thread-safe: call it from one thread.
-
-    Args:
-        library: The library.
-        weights: Weights of the dynamics.
-        embedding: The embedding.
-        block_size: Size of an action block.
-
-    Attributes:
-        library: The library.
-        latent_size: Size of a latent.
-        scene_size: Size of its scene part.
-        struct: The model as the library reads it.
-
-    Raises:
-        ValueError: The library does not support this width.
-    """
-
-    def __init__(
-        self,
-        library: ctypes.CDLL,
-        weights: FusedWeights,
-        embedding: TemporalEmbedding,
-        block_size: int,
-    ) -> None:
-
-        self.library = declare(library)
-        self.latent_size, hidden = len(weights.from_latent), len(weights.from_embedding)
-        lanes = int(library.wm_mpc_lanes())
-        if hidden % lanes:
-            raise ValueError(f"hidden is {hidden}; a multiple of {lanes} is needed")
-        self.scene_size = embedding.linear.in_features
-        self._packer = Packer(int(library.wm_mpc_panel()))
-        self._memory = torch.zeros(0)
-        self.struct = _Model(
-            latent=self.latent_size, scene=self.scene_size,
-            state=self.latent_size - self.scene_size, block=block_size, hidden=hidden,
-            change=weights.from_head.shape[1], gated=weights.gated,
-            embedding=embedding.linear.out_features,
-        )  # fmt: skip
-        self._matrix("from_input", torch.cat([weights.from_latent, weights.from_action]))
-        self._bias("input_bias", weights.action_bias)
-        for name in ("from_embedding", "from_hidden", "from_head"):
-            self._matrix(name, getattr(weights, name))
-        self._bias("embedding_bias", weights.embedding_bias)
-        self._bias("hidden_bias", weights.hidden_bias)
-        self._goal_space(embedding)
-
-    @torch.no_grad()
-    def _goal_space(self, embedding: TemporalEmbedding) -> None:
-        scale = embedding.scale
-        layers = [layer for layer in embedding.curved if isinstance(layer, nn.Linear)]
-        first, second, last = layers
-        self.struct.width = first.out_features
-        self._matrix("goal_linear", scale * embedding.linear.weight.T)
-        self._bias("goal_linear_bias", scale * (embedding.linear.bias + last.bias))
-        self._matrix("goal_first", first.weight.T)
-        self._bias("goal_first_bias", first.bias)
-        self._matrix("goal_second", second.weight.T)
-        self._bias("goal_second_bias", second.bias)
-        self._matrix("goal_last", scale * last.weight.T)
-        self._bias("goal_last_bias", 0.0 * last.bias)
-
-    def _matrix(self, name: str, matrix: Tensor) -> None:
-        """Pack a matrix (inputs, outputs), also transposed."""
-        setattr(self.struct, name, self._packer.matrix(matrix))
-        setattr(self.struct, f"{name}_back", self._packer.matrix(matrix.T))
-
-    def _bias(self, name: str, bias: Tensor) -> None:
-        setattr(self.struct, name, self._packer.columns(bias))
-
-    def memory(self, rows: int, horizon: int, *, with_gradient: bool) -> int:
-        """Return the address of working memory. It is kept, so planning allocates nothing.
-
-        Args:
-            rows: Number of plans.
-            horizon: Number of model steps.
-            with_gradient: Whether gradients are computed, too.
-        """
-        needed = self.library.wm_mpc_memory(
-            ctypes.byref(self.struct), rows, horizon, int(with_gradient)
-        )
-        if len(self._memory) < needed + 16:
-            self._memory = torch.zeros(needed + 16)
-        return self._memory.data_ptr()
-
-
 class NativeCost:
     """One planning problem: a `planning/objective.GoalCost` in machine code.
 
     Args:
         model: The world model.
-        carry: Latent (1, latent size) and hidden state (1, hidden).
+        carry: Result of `WorldModel.start`, batch 1.
         action_size: Size of an action.
         goal: Embedded goal, (embedding size,).
         goal_state: Normalised state of the goal; None if it does not count.
@@ -212,14 +82,14 @@ class NativeCost:
     ) -> None:
 
         self._model = model
-        latent, hidden = carry
+        remembered, tokens = model.remembered(carry)
         self._problem = _Problem(
             action=action_size, committed_count=0 if committed is None else len(committed),
-            **weights,
+            tokens=tokens, **weights,
         )  # fmt: skip
         self._kept: dict[str, Tensor] = {}
         parts = {
-            "latent": latent, "hidden": hidden, "goal": goal, "goal_state": goal_state,
+            "latent": carry[0], "remembered": remembered, "goal": goal, "goal_state": goal_state,
             "state_weights": state_weights,
             "committed": committed, "largest_change": largest_change, "previous": previous,
         }  # fmt: skip

@@ -4,18 +4,19 @@
 #include <cmath>
 #include <limits>
 
-#include "rollout.h"
+#include "model.h"
 
 namespace wm_mpc {
 
 // One planning problem. Actions are normalised: (horizon * frame skip, action size).
 struct Problem {
-  const float *latent, *hidden;  // the start: (latent), (hidden)
+  const float *latent, *remembered;  // the start: (latent), and what else the dynamics carries
   const float *goal, *goal_state;  // goal_state is null if it does not count
   const float *state_weights, *step_weights;
   const float *committed, *largest_change, *previous;  // the last two: null without a rate limit
   // are_moves: the robot is moved by positions, and sequences hold moves (see GoalCost).
   int32_t horizon, action, committed_count, is_root, are_moves;
+  int32_t tokens;  // of the history, for a transformer
   float action_weight, action_rate_weight, smoothing;
 };
 
@@ -69,22 +70,16 @@ struct GoalSpace {
   float *embedded, *open_first, *first, *open_second, *second, *slope, *slope_second, *slope_first;
   float* slope_scene;
 
-  int64_t lay_out(const Model& m, int rows_, float* memory) {
+  void lay_out(const Model& m, int rows_, Memory& memory) {
     rows = rows_;
     embedding_width = padded(m.embedding);
     width = padded(m.width);
     scene_width = padded(m.scene);
-    float* next = memory;
-    auto take = [&](float*& part, int64_t floats) {
-      part = next;
-      next += (floats + 15) / 16 * 16;
-    };
     const int64_t n = rows;
-    for (float** part : {&embedded, &slope}) take(*part, n * embedding_width);
+    for (float** part : {&embedded, &slope}) *part = memory.take(n * embedding_width);
     for (float** part : {&open_first, &first, &open_second, &second, &slope_second, &slope_first})
-      take(*part, n * width);
-    take(slope_scene, n * scene_width);
-    return next - memory;
+      *part = memory.take(n * width);
+    slope_scene = memory.take(n * scene_width);
   }
 };
 

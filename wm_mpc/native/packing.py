@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import math
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+Struct = TypeVar("Struct", bound=ctypes.Structure)
 
 
 class Matrix(ctypes.Structure):
@@ -29,7 +33,7 @@ class Packer:
     def __init__(self, panel: int) -> None:
 
         self._panel = panel
-        self._kept: list[Tensor | ctypes.Array[Matrix]] = []
+        self._kept: list[Tensor | ctypes.Array[Any]] = []
 
     def matrix(self, matrix: Tensor) -> Matrix:
         """Pack a matrix. If bfloat16 holds it exactly, it takes half as many bytes.
@@ -55,7 +59,16 @@ class Packer:
         Args:
             matrices: (inputs, outputs) each.
         """
-        array = (Matrix * len(matrices))(*[self.matrix(matrix) for matrix in matrices])
+        return self.structs(Matrix, [self.matrix(matrix) for matrix in matrices])
+
+    def structs(self, kind: type[Struct], structs: Sequence[Struct]) -> int:
+        """Keep structs, and return the address of their array.
+
+        Args:
+            kind: Type of the structs.
+            structs: The structs.
+        """
+        array = (kind * len(structs))(*structs)
         self._kept.append(array)
         return ctypes.addressof(array)
 

@@ -1,9 +1,11 @@
-// The inner loop of planning for GRU world models: costs of many plans, and descent from a few. It
-// needs no Python, no allocation, and no call per operation. `kernel.py` calls it through ctypes.
+// The inner loop of planning: costs of many plans, and descent from a few. It needs no Python, no
+// allocation, and no call per operation. `kernel.py` calls it through ctypes.
 
 #include <chrono>
 
+#include "gru.h"
 #include "objective.h"
+#include "transformer.h"
 #include "vision.h"
 
 namespace wm_mpc {
@@ -13,35 +15,33 @@ constexpr int kChunk = 64;  // rows evaluated at once without a gradient; they f
 
 struct Workspace {
   Space rollout;
+  Gru gru;
+  Transformer transformer;
+  Dynamics* dynamics;  // the one of the model
   GoalSpace goal;
   float *bound, *slope, *mean, *square, *costs;  // (rows, horizon * block); costs: (rows)
   uint8_t* moved;
 
-  int64_t lay_out(const Model& m, int rows, int horizon, float* memory, bool with_gradient) {
+  // Returns the number of floats in total. Without memory, it does nothing else.
+  int64_t lay_out(const Model& m, int rows, int horizon, float* start, bool with_gradient) {
     const int64_t sequence = (int64_t)horizon * m.block;
-    int64_t used = rollout.lay_out(m, rows, horizon, memory, with_gradient);
-    used += goal.lay_out(m, rows * horizon, memory ? memory + used : nullptr);
-    for (float** part : {&bound, &slope, &mean, &square}) {
-      *part = memory ? memory + used : nullptr;
-      used += rows * sequence;
-    }
-    costs = memory ? memory + used : nullptr;
-    used += rows;
-    moved = memory ? (uint8_t*)(memory + used) : nullptr;
-    used += (rows * sequence + 3) / 4;
-    return used;
+    Memory memory{start};
+    dynamics = m.transformer.blocks ? static_cast<Dynamics*>(&transformer) : &gru;
+    rollout.lay_out(m, rows, horizon, memory, with_gradient);
+    dynamics->lay_out(m, rollout, memory, with_gradient);
+    goal.lay_out(m, rows * horizon, memory);
+    for (float** part : {&bound, &slope, &mean, &square}) *part = memory.take(rows * sequence);
+    costs = memory.take(rows);
+    moved = (uint8_t*)memory.take((rows * sequence + 3) / 4);
+    return memory.used;
   }
 };
 
 void begin(const Model& m, const Problem& p, Workspace& w) {
   Space& s = w.rollout;
-  // All rows begin alike: compute the first one, and copy it.
-  multiply(p.hidden, 0, 1, m.from_hidden, s.outputs, 0, m.hidden_bias, 0);
-  for (int row = 0; row < s.rows; ++row) {
+  for (int row = 0; row < s.rows; ++row)
     std::memcpy(s.input + (int64_t)row * s.input_width, p.latent, 4 * m.latent);
-    std::memcpy(s.hidden + (int64_t)row * s.hidden_width, p.hidden, 4 * m.hidden);
-    if (row) std::memcpy(s.outputs + (int64_t)row * s.outputs_width, s.outputs, 16 * m.hidden);
-  }
+  w.dynamics->begin(m, s, p.remembered, p.tokens);
 }
 
 // Computes the costs of `actions` (rows, horizon, block) and, with a gradient, slopes in `w.slope`.
@@ -58,10 +58,10 @@ void evaluate(
           s.input + ((int64_t)step * s.rows + row) * s.input_width + m.latent,
           w.bound + row * sequence + step * m.block, 4 * m.block);
   }
-  roll_out(m, s, with_gradient ? 1 : 0);
+  w.dynamics->roll_out(m, s, with_gradient ? 1 : 0);
   std::memset(w.costs, 0, 4 * s.rows);
   goal_cost(m, p, s, w.goal, w.costs, with_gradient);
-  if (with_gradient) send_back(m, s);
+  if (with_gradient) w.dynamics->send_back(m, s);
   for (int row = 0; row < s.rows; ++row) {
     float* slope = with_gradient ? w.slope + row * sequence : nullptr;
     for (int step = 0; slope && step < s.horizon; ++step)

@@ -9,10 +9,10 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from wm_mpc.model.dynamics import GruDynamics
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.native.kernel import NativeModel
+from wm_mpc.native.dynamics import COMPILED, weights_of
 from wm_mpc.native.library import library, why_not
+from wm_mpc.native.model import NativeModel
 from wm_mpc.native.vision import NativeVision
 
 Packed = TypeVar("Packed")
@@ -53,11 +53,9 @@ def native_model(model: WorldModel) -> NativeModel | None:
     found = library()
     if found is None or why_not_native(model):
         return None
-    assert isinstance(model.dynamics, GruDynamics)
     known = _of(model)
     if not known.is_present():
-        weights = model.fused_weights(model.dynamics)
-        known.packed = NativeModel(found, weights, model.embedding, model.spec.block_size)
+        known.packed = NativeModel(found, weights_of(model), model.embedding, model.spec.block_size)
     return known.packed
 
 
@@ -110,8 +108,9 @@ def why_not_native(model: WorldModel) -> str:
     Args:
         model: The world model.
     """
-    if not isinstance(model.dynamics, GruDynamics):
-        return f"its dynamics are {model.architecture.dynamics}; only gru is compiled"
+    if not isinstance(model.dynamics, COMPILED):
+        kinds = " and ".join(kind.__name__ for kind in COMPILED)
+        return f"its dynamics are {type(model.dynamics).__name__}; only {kinds} are compiled"
     found = library()
     if found is None:
         return why_not()

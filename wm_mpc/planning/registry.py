@@ -17,7 +17,7 @@ from wm_mpc.planning.planner import Planner
 from wm_mpc.settings.fields import SettingError, check, setting
 
 # Arithmetic of costs and gradients. "native": machine code for this processor if there is a
-# compiler and the model is a GRU, or else PyTorch. "torch": always PyTorch.
+# compiler and the library supports the model's sizes, or else PyTorch. "torch": always PyTorch.
 BACKENDS = ("native", "torch")
 # The very first plan: the only start of a search from one start, and the first mean of a sampling
 # planner. "warm": the shifted last plan (rest at first). "zero": rest. "randn": random actions.

@@ -85,7 +85,7 @@ def _cells(
     for value in values:
         models = [shipped]
         if sweep == "hidden":
-            models = [_untrained(shipped, dynamics, value) for dynamics in DYNAMICS]
+            models = [untrained(shipped, dynamics, value) for dynamics in DYNAMICS]
         for model in models:
             for name in bench.options.planners:
                 for backend in bench.backends(model):
@@ -131,8 +131,14 @@ def with_count(config: PlannerConfig, count: int) -> PlannerConfig:
     )
 
 
-def _untrained(model: WorldModel, dynamics: str, hidden: int) -> WorldModel:
-    """Another, untrained model of the same robot."""
+def untrained(model: WorldModel, dynamics: str, hidden: int) -> WorldModel:
+    """Make another, untrained model of the same robot.
+
+    Args:
+        model: The model.
+        dynamics: Kind of its dynamics.
+        hidden: Width of its dynamics.
+    """
     architecture = dataclasses.replace(model.architecture, dynamics=dynamics, hidden=hidden)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
