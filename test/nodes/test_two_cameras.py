@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +34,7 @@ from .running import RunningNode
 from .test_inputs import MS, T0, Listener, robot
 
 pytestmark = pytest.mark.ros
+ROOT = Path(__file__).resolve().parents[2]
 IMAGE = ImageSpec.of(CameraSpec("front", 16, 16), CameraSpec("side", 16, 20))
 
 
@@ -133,12 +136,14 @@ def test_the_picture_of_one_camera_is_no_goal_for_two(arm):
 
 
 class LiveArm(RunningNode):
-    """The node `mpc` of `reach_two` with an untrained model. A thread publishes what its cameras
-    see; `late` (ms) is how much older the pictures of a camera are, None: it is silent."""
+    """The node `mpc` of `reach_two`. A thread publishes what its cameras
+    see; `late` (ms) is how much older the pictures of a camera are, None: it is silent. The lens of
+    a camera in `covered` lets no light through."""
 
-    def __init__(self, observer, checkpoint):
+    def __init__(self, observer, checkpoint, *, guards_pictures=False):
         create = observer.node.create_publisher
         self.late = {"front": 0, "side": 0}
+        self.covered = set()
         self.task = make_task("reach_two")
         self._cameras = [
             create(Image, camera.topic, qos.SENSOR_DATA) for camera in self.task.spec.images
@@ -150,7 +155,10 @@ class LiveArm(RunningNode):
         with simulate(self.task) as simulation:
             self._seen = simulation.reset(episode_rng(3, "node", 0))
             self._wanted = simulation.goal.observation.image
-        off = {f"surprise.{name}": 0.0 for name in ("image", "slow", "hold")}
+        # The robot stands still, so what its actions do is no matter here.
+        off = {f"surprise.{name}": 0.0 for name in ("slow", "hold", "image")}
+        if guards_pictures:
+            del off["surprise.image"]
         super().__init__(
             observer, Mpc, Mpc.work, {"checkpoint": str(checkpoint), "rate": 10.0, **off}
         )
@@ -171,6 +179,8 @@ class LiveArm(RunningNode):
                 late = self.late[tile.name]
                 if late is not None:
                     picture = np.ascontiguousarray(tile.of(self._seen.image))
+                    if tile.name in self.covered:
+                        picture = np.full_like(picture, 8)
                     camera.publish(rgb_to_image(picture, to_stamp(now - late * MS)))
 
     def status(self):
@@ -210,3 +220,17 @@ def test_a_running_controller_plans_with_both_cameras_and_holds_without_one(obse
         arm.says(StatusCode.PLANNING)
         arm.late["front"] = 700
         arm.says(HoldCode.STALE_IMAGE, "camera 'front' on ", "/camera/image_raw")
+
+
+def test_a_covered_lens_holds_the_shipped_model_and_is_named(observer):
+    shipped = ROOT / "checkpoints" / "reach_two.safetensors"
+    with contextlib.closing(LiveArm(observer, shipped, guards_pictures=True)) as arm:
+        arm.says(StatusCode.PLANNING)
+        for camera in ("side", "front"):
+            arm.covered = {camera}
+            began = time.monotonic()
+            arm.says(HoldCode.SURPRISE_IMAGE, f"camera '{camera}'")
+            # observation_timeout 0.5 s and a period; the busy machine of the test has as much again
+            assert time.monotonic() - began < 1.2
+            arm.covered = set()
+            arm.says(StatusCode.PLANNING)
