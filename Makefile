@@ -2,7 +2,7 @@
 # of a second once it is done.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim collect train ablate evaluate benchmark faults soak test lint format docs clean
+.PHONY: help setup sim collect train ablate evaluate benchmark faults soak test test-all lint format docs clean
 SHELL := bash
 ARGS ?=
 
@@ -11,7 +11,7 @@ run = @echo "[$@] $(strip $(1))"; source tools/env.bash && exec $(1)
 
 help: ## Show this list
 	@echo "make <target> [ARGS=\"...\"]"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Prepare .venv and build the package (PYTHON=... picks the interpreter, ROS=kilted another ROS 2, PIP_ARGS=... goes to pip)
 	@python3 tools/bootstrap.py
@@ -45,14 +45,17 @@ faults: setup ## Break what may break around the running nodes, and look (some 5
 soak: setup ## Half an hour of work with changing goals and parameters: does anything grow?
 	$(call run, ros2 run wm_mpc soak $(ARGS))
 
-# All of them, in three parts (tools/run_tests.py), or those that ARGS names.
+# In three parts (tools/run_tests.py), without those marked slow; or those that ARGS names.
 ifeq ($(strip $(ARGS)),)
 test: setup
 	$(call run, python tools/run_tests.py)
 else
-test: setup ## Run the tests: make test ARGS="test/planning -k cem"
+test: setup ## Run the tests but the slow ones (some 8 minutes), or those of ARGS="test/planning -k cem"
 	$(call run, python -m pytest $(ARGS))
 endif
+
+test-all: setup ## Run all tests, also the slow ones, as CI does
+	$(call run, python tools/run_tests.py --all)
 
 native = $(wildcard wm_mpc/native/*.cpp wm_mpc/native/*.h test/native/*.cpp)
 

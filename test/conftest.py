@@ -31,40 +31,51 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 _DOMAINS = range(20, 100)
 # Tests of several live processes. Fast DDS now and then loses a service for good
 # (ros2/rmw_fastrtps#792) and a busy machine stalls one for seconds: a second failure counts.
-_LIVE = {"ros", "launch"}
+_LIVE = {"ros", "launch", "live"}
 _LIVE_FOLDERS = {"launch", "nodes"}
 # The files that take longest begin first, so that no process works alone at the end; those that
 # compute between those that wait.
 _LONGEST = (
-    "experiments/faults/test_faults.py",
-    "nodes/viewer/test_browser.py",
-    "training/test_trainer.py",
     "sim/test_workers.py",
-    "nodes/test_learner.py",
-    "training/test_processes.py",
+    "training/test_trainer.py",
     "nodes/test_mpc.py",
-    "launch/test_train_launch.py",
-    "docs/test_extending.py",
-    "nodes/test_goals.py",
+    "experiments/faults/test_faults.py",
+    "nodes/test_learner.py",
     "sim/test_tasks.py",
-    "nodes/test_client.py",
+    "nodes/viewer/test_browser.py",
     "training/test_odd_recordings.py",
-    "launch/test_sim_launch.py",
-    "synthesis/test_random_rollouts.py",
-    "launch/test_included.py",
-    "sim/test_imports.py",
-    "nodes/test_any_message.py",
-    "sim/test_two_room.py",
-    "training/test_calibration.py",
-    "experiments/success/test_through_ros.py",
-    "experiments/success/test_run.py",
+    "nodes/test_goals.py",
     "training/test_command.py",
-    "launch/test_robot_launch.py",
-    "training/test_starts.py",
-    "native/test_library.py",
-    "cli/test_cli.py",
-    "data/test_import_variations.py",
     "nodes/test_sim.py",
+    "control/test_trust.py",
+    "launch/test_train_launch.py",
+    "experiments/success/test_run.py",
+    "launch/test_robot_launch.py",
+    "nodes/test_any_message.py",
+    "launch/test_included.py",
+    "model/test_checkpoint_defects.py",
+    "model/test_checkpoint_fuzz.py",
+    "launch/test_sim_launch.py",
+    "sim/test_point_maze.py",
+    "experiments/speed/test_report.py",
+    "training/test_embedding.py",
+    "nodes/test_record.py",
+    "data/test_import_variations.py",
+    "sim/test_push_t.py",
+    "experiments/success/test_through_ros.py",
+    "control/test_receding_horizon.py",
+    "training/test_starts.py",
+    "sim/test_two_room.py",
+    "planning/test_levenberg_marquardt.py",
+    "cli/test_cli.py",
+    "native/test_library.py",
+    "experiments/faults/test_fuzz.py",
+    "sim/test_loose_things.py",
+    # Short without the tests marked slow, long with them
+    "training/test_processes.py",
+    "docs/test_extending.py",
+    "nodes/test_client.py",
+    "sim/test_imports.py",
     "cli/test_ablate.py",
 )
 # One process runs all of these, so that Ray starts once.
@@ -108,7 +119,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         marks = {mark.name for mark in item.iter_markers()}
         is_live = bool(marks & _LIVE) or item.path.parent.name in _LIVE_FOLDERS
         item.add_marker(pytest.mark.live if is_live else pytest.mark.computing)
-        if has_reruns and (is_live or marks & {"slow", "timing"}):
+        if has_reruns and (is_live or "timing" in marks):
             item.add_marker(pytest.mark.flaky(reruns=1))
     ranks = {here / name: rank for rank, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))

@@ -1,4 +1,6 @@
-"""Run all tests: `make test` calls this.
+"""Run the tests: `make test` calls this, and `make test-all` with `--all`.
+
+Without `--all`, those marked `slow` are left out.
 
 1. All but those marked `timing`. Live tests mostly wait, so more run at once than there are cores.
    The tests of a file stay together, for what they share; the longest files come first
@@ -12,6 +14,7 @@ The exit code is 1 if any part failed. After an interrupt, which all parts get, 
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
@@ -20,16 +23,23 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-MORE = 1  # tests that run at once, beyond the number of cores
+MORE = 2  # tests that run at once, beyond the number of cores
 ROS2_PIP = ["-c", "ros2_pip/pyproject.toml", "--rootdir", "ros2_pip", "ros2_pip/test"]
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     """Run the three parts.
+
+    Args:
+        words: command-line options; None: those of the process.
 
     Returns:
         The exit code.
     """
+    parser = argparse.ArgumentParser(description="Run the tests: all, or all but the slow ones.")
+    parser.add_argument("--all", action="store_true", help="also run the tests marked slow")
+    is_whole = parser.parse_args(words).all
+    but = "" if is_whole else " and not slow"
     environment = dict(os.environ)
     # What Python and pytest compile is kept: otherwise each process would compile all of it.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -47,14 +57,16 @@ def main() -> int:
         )
         at_once = str(len(os.sched_getaffinity(0)) + MORE)
         parallel = ["-n", at_once, "--dist", "loadfile", "--no-loadscope-reorder"]
-        failed = run(together, *parallel, "-m", "not timing")
+        failed = run(together, *parallel, "-m", f"not timing{but}")
         failed |= beside.wait() != 0
         print(f"[test] python -m pytest {' '.join(ROS2_PIP)} (at the same time)", flush=True)
         said.seek(0)
         sys.stdout.write(said.read())
         sys.stdout.flush()
     if not interrupts:
-        failed |= run(environment, "-m", "timing", *files_with_timing())
+        failed |= run(environment, "-m", f"timing{but}", *files_with_timing())
+    if not is_whole:
+        print("[test] left out: the tests marked `slow`. `make test-all` runs all.", flush=True)
     return 130 if interrupts else int(failed)
 
 

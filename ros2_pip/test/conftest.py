@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shlex
 import signal
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -190,11 +192,80 @@ def start(environment: dict[str, str]) -> Iterator[Callable[..., Running]]:
         running.stop()
 
 
+class Forked:
+    """Runs ``ros2`` commands in forks of a process that has imported all of it (forking.py)."""
+
+    def __init__(self, environment: dict[str, str], folder: Path) -> None:
+        self._folder = folder
+        self._server = subprocess.Popen(
+            [sys.executable, str(HERE / "forking.py")],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        self._changed = threading.Condition()
+        self._count = 0
+        self._codes: dict[int, int] = {}
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._server.stdout is not None
+        for line in self._server.stdout:
+            number, code = json.loads(line)
+            with self._changed:
+                self._codes[number] = code
+                self._changed.notify_all()
+
+    def run(self, arguments: tuple[str, ...]) -> subprocess.CompletedProcess:
+        """Run a command to its end."""
+        assert self._server.stdin is not None
+        with self._changed:
+            self._count += 1
+            number = self._count
+            paths = [self._folder / f"{number}.{name}" for name in ("out", "err")]
+            for path in paths:
+                path.touch()
+            print(json.dumps([number, arguments, *map(str, paths)]), file=self._server.stdin)
+            ended = self._changed.wait_for(lambda: number in self._codes, 60.0)
+        said = [path.read_text() for path in paths]
+        assert ended, f"ros2 {shlex.join(arguments)} has not ended; it said: {said}"
+        return subprocess.CompletedProcess(list(arguments), self._codes[number], *said)
+
+    def close(self) -> None:
+        """End the process."""
+        self._server.communicate(timeout=PATIENCE)
+
+
 @pytest.fixture(scope="session")
-def ros2(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess]:
-    """Run ``ros2`` to its end; the result has returncode, stdout and stderr."""
+def forked(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A process that forks for each command; it starts when the first command comes."""
+    started: list[Forked] = []
+    folder = tmp_path_factory.mktemp("said")
+    lock = threading.Lock()
+
+    def run(arguments: tuple[str, ...]) -> subprocess.CompletedProcess:
+        with lock:
+            if not started:
+                started.append(Forked(environment, folder))
+        return started[0].run(arguments)
+
+    yield run
+    for each in started:
+        each.close()
+
+
+@pytest.fixture(scope="session")
+def ros2(environment: dict[str, str], forked: Any) -> Callable[..., subprocess.CompletedProcess]:
+    """Run ``ros2`` to its end; the result has returncode, stdout and stderr.
+
+    With an environment of its own, it is a new process, as for a person (and in `start`).
+    """
 
     def run(*arguments: str, **extra: str) -> subprocess.CompletedProcess:
+        if not extra:
+            return forked(arguments)
         return subprocess.run(
             [*ROS2, *arguments],
             env={**environment, **extra},

@@ -111,6 +111,7 @@ def in_this_process(command, check):
     return subprocess.CompletedProcess(command, train.main(command[3:]))
 
 
+@pytest.mark.slow
 def test_one_encoder_serves_all_seeds(brief_recording, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(ablate, "subprocess", types.SimpleNamespace(run=in_this_process))

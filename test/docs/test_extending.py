@@ -318,6 +318,7 @@ def disc(copy_with, tmp_path_factory):
     return root, folder
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_environment_that_was_added_is_recorded_learned_and_evaluated(disc):
     _, folder = disc
@@ -325,6 +326,7 @@ def test_environment_that_was_added_is_recorded_learned_and_evaluated(disc):
     assert provenance["synthesis"] == ["random", "online", "adversarial"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.ros
 def test_environment_that_was_added_runs_behind_topics(disc, domain_id):
@@ -345,6 +347,7 @@ def test_environment_that_was_added_runs_behind_topics(disc, domain_id):
     assert re.match(r"episodes 2  success \d  mean steps \S+  mean plan \S+", done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_phase_that_was_added_trains_the_decoder_and_resumes(copy_with, tmp_path):
     root = copy_with("phase")
@@ -382,6 +385,7 @@ def update_docs(root):
     subprocess.run(command, cwd=root, env=environment(root), check=True, timeout=120)
 
 
+@pytest.mark.slow
 @pytest.mark.ros
 def test_parameter_that_was_added_is_declared_documented_and_a_launch_argument(
     repository, domain_id

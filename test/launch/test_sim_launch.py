@@ -165,6 +165,7 @@ def test_simulation_killed_makes_the_controller_hold_and_returns_unnoticed(robot
 
 
 @pytest.mark.timing
+@pytest.mark.slow
 def test_the_page_of_the_viewer_is_there_within_three_seconds(robot, browser):
     """One page at a time: a browser without a graphics card draws them on the processor."""
     opened = re.search(r"viewer: open (http://\S+) in a browser", robot.launched.output)

@@ -12,7 +12,11 @@ from wm_mpc.native import compiler
 COMPILER = shutil.which("g++")
 # 4, 8 and 16 floats at a time. Tuned for AMD, gcc copies in pieces of 16 bytes: a product that
 # copied its operands took ten times as long there, with the same results.
-PROCESSORS = ("x86-64-v2", "haswell", "znver2", "znver3", "skylake-avx512")
+PROCESSORS = (
+    "znver3",
+    *(pytest.param(name, marks=pytest.mark.slow)
+      for name in ("x86-64-v2", "haswell", "znver2", "skylake-avx512")),
+)  # fmt: skip
 
 
 @pytest.mark.skipif(COMPILER is None, reason="there is no g++")

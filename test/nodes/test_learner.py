@@ -393,6 +393,7 @@ def test_kill_of_the_node_leaves_no_training(observer, dataset, settings, tmp_pa
         node.wait()
 
 
+@pytest.mark.slow
 def test_live_learner_learns_from_the_running_robot_and_the_controller_takes_it_up(
     observer, tmp_path
 ):

@@ -453,7 +453,7 @@ def test_hold_service_stops_and_releases(mpc):
 @pytest.mark.timing
 @pytest.mark.parametrize("how", ["hold", "clear_goals"])
 def test_a_person_who_stops_the_robot_does_not_wait_for_the_next_plan(start_mpc, how):
-    mpc = start_mpc(rate=0.2)  # Hz
+    mpc = start_mpc(rate=0.5)  # Hz
     mpc.start()
     if how == "hold":
         assert mpc.observer.call(SetBool, "mpc/hold", SetBool.Request(data=True)).success

@@ -14,11 +14,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "tools" / "run_tests.py"
-PARTS = ("not timing", "ros2_pip/test", "timing")
+PARTS = ("not timing and not slow", "ros2_pip/test", "timing and not slow")
+ALL = ("not timing", "ros2_pip/test", "timing")
 # In place of pytest: says what it was asked, waits, and ends with the code for that part.
 PART = """
 import json, os, sys, time
-name = next(name for name in {parts} if name in sys.argv)
+name = next(name for name in {plan} if name in sys.argv)
 code, pause = {plan}[name]
 print("summary of", name, flush=True)
 began = time.time()
@@ -37,17 +38,18 @@ sys.exit(code)
 def start(tmp_path):
     """Starts the script with stand-ins for pytest: (exit code, seconds) by part."""
 
-    def start(**plan):
-        chosen = {name: plan.get(name.split("/")[0].replace(" ", "_"), (0, 0.0)) for name in PARTS}
+    def start(*options, main=(0, 0.0), ros2_pip=(0, 0.0), timing=(0, 0.0)):
+        plans = (main, ros2_pip, timing)
+        plan = dict(zip(PARTS, plans, strict=True)) | dict(zip(ALL, plans, strict=True))
         part = tmp_path / "part.py"
-        part.write_text(PART.format(parts=PARTS, plan=chosen, log=str(tmp_path / "log")))
+        part.write_text(PART.format(plan=plan, log=str(tmp_path / "log")))
         code = textwrap.dedent(f"""
             import runpy, sys
             names = runpy.run_path({str(SCRIPT)!r})
             main = names["main"]
             command = lambda *words: [sys.executable, {str(part)!r}, *words]
             main.__globals__["pytest"] = command
-            sys.exit(main())
+            sys.exit(main({list(options)}))
         """)
         return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
 
@@ -62,7 +64,7 @@ def ran(tmp_path):
 
 def test_two_parts_run_at_once_and_the_third_alone(start, tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # the main part itself has set it
-    process = start(not_timing=(0, 1.0), ros2_pip=(0, 1.5), timing=(0, 0.1))
+    process = start(main=(0, 1.0), ros2_pip=(0, 1.5), timing=(0, 0.1))
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     main, beside, alone = ran(tmp_path)
@@ -76,7 +78,18 @@ def test_two_parts_run_at_once_and_the_third_alone(start, tmp_path, monkeypatch)
     ]
 
 
-@pytest.mark.parametrize("failing", ["not_timing", "ros2_pip", "timing"])
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_slow_tests_run_only_when_asked_for_and_their_absence_is_said(start, tmp_path, is_whole):
+    process = start(*(["--all"] if is_whole else []))
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    names = {line[0] for line in ran(tmp_path)}
+    assert names == set(ALL if is_whole else PARTS)
+    last = said.splitlines()[-1]
+    assert ("make test-all" in last) != is_whole
+
+
+@pytest.mark.parametrize("failing", ["main", "ros2_pip", "timing"])
 def test_a_part_that_fails_stops_no_other_and_is_not_forgotten(start, tmp_path, failing):
     process = start(**{failing: (5, 0.0)})
     process.communicate(timeout=60)
@@ -85,7 +98,7 @@ def test_a_part_that_fails_stops_no_other_and_is_not_forgotten(start, tmp_path, 
 
 
 def test_an_interrupt_ends_the_parts_that_run_and_begins_no_other(start, tmp_path):
-    process = start(not_timing=(0, 60.0), ros2_pip=(0, 60.0))
+    process = start(main=(0, 60.0), ros2_pip=(0, 60.0))
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     deadline = time.monotonic() + 30
     while len(pids := children.read_text().split()) < 2:
@@ -96,7 +109,9 @@ def test_an_interrupt_ends_the_parts_that_run_and_begins_no_other(start, tmp_pat
         os.kill(pid, signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 130
-    assert {line[0]: line[3] for line in ran(tmp_path)} == {"not timing": 2, "ros2_pip/test": 2}
+    assert {line[0]: line[3] for line in ran(tmp_path)} == {
+        PARTS[0]: 2, PARTS[1]: 2,
+    }  # fmt: skip
 
 
 def test_every_file_with_a_test_that_runs_alone_is_found():

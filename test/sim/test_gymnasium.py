@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 gymnasium = pytest.importorskip("gymnasium")
 
@@ -95,6 +96,25 @@ def test_episode_is_as_the_robot_is_described(simulation):
     assert episode.states.shape == (STEPS + 1, 2)
     assert episode.poses.shape == (STEPS + 1, 4)
     assert np.abs(episode.actions).max() <= disc.SPEED + 1e-6
+
+
+def test_an_environment_that_draws_with_torch_has_one_thread():
+    """Else a picture of two_room took 0.35 s beside another busy process, in place of 2 ms."""
+    used = []
+
+    def render(self):
+        used.append(torch.get_num_threads())
+        return disc_environment.PushDisc.render(self)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with simulate(of_world(render=render)) as simulation:
+            record_episode(simulation, 0, 0, 2)
+        assert set(used) == {1}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_picture_is_scaled_by_area(simulation):

@@ -160,7 +160,7 @@ def test_goals_lie_where_their_kind_says(kind):
 
 
 def test_explorer_goes_everywhere_and_meets_walls(simulation):
-    episodes = [record_episode(simulation, 3072, index, 100) for index in range(8)]
+    episodes = [record_episode(simulation, 3072, index, 100) for index in range(5)]
     places = np.concatenate([episode.poses for episode in episodes])
     plan = Plan.of(environment_of(simulation).maze)
     visited = {plan.cell(place) for place in places}

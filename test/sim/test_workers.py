@@ -175,6 +175,7 @@ def descendants(process):
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.live
 @pytest.mark.parametrize("text", ["2", pytest.param("ray", marks=[needs_ray, pytest.mark.slow])])
 def test_workers_end_with_their_parent_however_it_ends(text, end):
     command = [sys.executable, "-c", SLEEPERS, text]
@@ -224,6 +225,7 @@ if "--mode=specific-server" in sys.orig_argv and not mark.exists():
 
 
 @needs_ray
+@pytest.mark.live
 @pytest.mark.slow
 def test_cluster_is_used_over_the_network(tmp_path):
     """As with `ray://host:10001`; the cluster is one of this machine, closed to others.

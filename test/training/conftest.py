@@ -9,6 +9,7 @@ import pytest
 
 from wm_mpc.data.episodes import Dataset, Episode, Recording
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
+from wm_mpc.training import calibration
 
 
 def draw(yaw, height=24, width=24):
@@ -65,3 +66,10 @@ class Turner:
 def turner(tmp_path):
     (tmp_path / "recordings").mkdir()
     return Turner(tmp_path / "recordings")
+
+
+@pytest.fixture
+def few_pictures(monkeypatch):
+    """What light does not explain is measured on few pictures, as it is not what the test is about:
+    on all, it takes longer than a tiny training."""
+    monkeypatch.setattr(calibration, "_PICTURES", 8)

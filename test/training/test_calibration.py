@@ -31,6 +31,8 @@ from wm_mpc.training import calibration
 from wm_mpc.training.calibration import Gauge, measure_familiarity, renewed_familiarity
 from wm_mpc.training.replay import encode_all
 
+pytestmark = pytest.mark.usefixtures("few_pictures")
+
 
 @pytest.fixture
 def model(recording):
@@ -283,7 +285,8 @@ def test_an_older_description_knows_nothing_about_light():
         Familiarity(1.0, 1.0, 1.0, 10, unexplained=-0.1)
 
 
-def test_ordinary_light_is_below_the_usual_error_nine_times_in_ten(model, recording):
+def test_ordinary_light_is_below_the_usual_error_nine_times_in_ten(model, recording, monkeypatch):
+    monkeypatch.setattr(calibration, "_PICTURES", 500)
     frames = np.arange(len(recording.images))
     usual = calibration.measure_unexplained(model, recording, frames)
     errors = calibration.unexplained_errors(model, recording, frames, seed=0)

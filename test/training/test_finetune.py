@@ -45,6 +45,7 @@ def moved(model, tmp_path_factory):
     return Recording(dataset)
 
 
+@pytest.mark.slow
 def test_a_moved_camera_is_found_and_predictions_come_true_again(model, moved):
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     tuned, comparison = fine_tune(model, moved, QUICK)

@@ -22,6 +22,7 @@ from wm_mpc.training.preparation import check_finite, data_notes
 from wm_mpc.training.replay import encode_all
 from wm_mpc.training.trainer import Trainer
 
+pytestmark = pytest.mark.usefixtures("few_pictures")
 TINY = TrainConfig(
     horizon=2,
     representation_batch=4,

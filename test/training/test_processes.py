@@ -19,6 +19,7 @@ from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.trainer import Trainer
 
+pytestmark = pytest.mark.live
 SETTINGS = """
 horizon: 2
 representation_updates: 30
@@ -128,7 +129,6 @@ def test_run_killed_at_random_moments_ends_like_an_uninterrupted_one(
         assert torch.equal(killed[name], tensor), name
 
 
-@pytest.mark.slow
 def test_kill_loses_at_most_a_checkpoint_interval(start, tmp_path):
     """While updates are made, the saved state is never older than the interval and an update."""
     process, path = start("run"), tmp_path / "run" / "state.pt"

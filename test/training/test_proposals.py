@@ -23,7 +23,7 @@ SPEC = RobotSpec(
     control_period=0.1,
     frame_skip=1,
 )
-CONFIG = TrainConfig(proposals_updates=400, proposals_rate=3e-3)
+CONFIG = TrainConfig(proposals_updates=200, proposals_rate=6e-3)
 LENGTH, EPISODES, STEPS = 30, 20, 3
 TRAIN = np.arange(2, EPISODES)
 

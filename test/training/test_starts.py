@@ -194,6 +194,11 @@ def finished_model(whole):
     ("metrics", "is_good", "said"),
     [
         ({"drawn": 0.97, "actions_explain": 0.9}, True, "draws 97% of what moves"),
+        (
+            {"drawn": 0.97, "actions_explain": 0.9, "points_on_motion": 0.22},
+            True,
+            "only 22% of the keypoints lie on what moves",
+        ),
         ({"drawn": 0.89, "actions_explain": 0.9}, False, "representation_starts: 3"),
         ({"drawn": -4.92, "actions_explain": 0.9}, False, "draws only 0% of what moves"),
         ({"drawn": 0.97, "actions_explain": 0.2}, False, "grows by only 25%"),

@@ -22,6 +22,7 @@ from wm_mpc.training.phases.registry import PHASES
 from wm_mpc.training.replay import encode_all
 from wm_mpc.training.trainer import Trainer
 
+pytestmark = pytest.mark.usefixtures("few_pictures")
 CONFIG = TrainConfig(
     horizon=3,
     representation_updates=41,

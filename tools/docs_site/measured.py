@@ -17,6 +17,7 @@ AGAINST_CEM = {
     "push_t": "push_t/cem",
     "reach": "reach",
     "reach_joints": "reach_joints",
+    "reach_two": "reach_two",
 }
 WHAT = {
     "wall": "a base drives through a door",
@@ -24,6 +25,7 @@ WHAT = {
     "push_t": "an arm pushes a T-shaped block over a table",
     "reach": "an arm brings its tip to a place in space",
     "reach_joints": "the same arm, moved by joint positions",
+    "reach_two": "the arm of `reach`, seen by two cameras that need each other",
 }
 SYNTHESIS = ("none", "random", "online", "adversarial", "all")
 Row = dict[str, Any]

@@ -47,7 +47,8 @@ CODES = {
 }
 ADVICE = Path(__file__).with_name("advice.yaml")
 CLAIMS = "wm_mpc.experiments.speed.claims"
-TASKS = ("wall", "maze", "push_t", "reach", "reach_joints")  # in the order in which pages name them
+TASKS = ("wall", "maze", "push_t", "reach", "reach_joints", "reach_two")  # as pages order them
+PUBLIC = ("two_room", "point_maze")  # shipped, in environments that others wrote
 
 
 def find(where: str) -> Any:
@@ -320,7 +321,7 @@ def codes(kind: str) -> str:
 def shipped() -> str:
     """The checkpoints that come with the package."""
     rows = []
-    for task in TASKS:
+    for task in TASKS + PUBLIC:
         path = ROOT / "checkpoints" / f"{task}.safetensors"
         about = find(CHECKPOINTS)(path)
         action, image, made = about["action"], about["image"], about["provenance"]

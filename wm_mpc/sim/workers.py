@@ -9,11 +9,9 @@ safe.
 from __future__ import annotations
 
 import abc
-import contextlib
 import pickle
 import re
 import reprlib
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +21,7 @@ from typing import Any, TypeVar
 from wm_mpc.sim.engine import Simulation
 from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
+from wm_mpc.sim.torch_threads import one_torch_thread
 from wm_mpc.sim.worker_process import Failure, WorkerProcess
 
 Job = TypeVar("Job")
@@ -189,7 +188,7 @@ class LocalWorkers(Workers):
             return handle.result()
         function, job = handle
         try:
-            with _one_torch_thread():
+            with one_torch_thread():
                 return function(job)
         except Exception as error:
             return Failure.of(error)
@@ -222,21 +221,6 @@ class LocalWorkers(Workers):
             for process in self._processes:
                 process.kill()
         self._threads.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Use one thread, like worker processes: sums over several threads round differently."""
-    torch: Any = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def check_workers(text: str) -> str:

@@ -81,6 +81,12 @@ class TrainConfig:
     pixel_emphasis: float = setting(
         20.0, "Extra weight of pixels that differ from the mean image", low=0
     )
+    motion_weight: float = setting(
+        0.0,
+        "Weight of what pulls keypoints to pixels that differ from the mean image, in phase 1; 0: "
+        "nothing does",
+        low=0,
+    )
     embedding_updates: int = setting(
         4000, "Updates of phase 2: the distance to a goal, from how far frames are apart", low=1
     )
@@ -177,6 +183,8 @@ class TrainConfig:
         settings = self.to_dict()
         if not self.augmentation.is_on:
             del settings["augmentation"]
+        if self.motion_weight == 0:
+            del settings["motion_weight"]
         if self.representation_starts == 1:
             del settings["representation_starts"], settings["representation_start_updates"]
         return settings
@@ -221,5 +229,5 @@ _REPRESENTATION = {
     "representation_batch", "representation_rate", "prediction_weight", "pixel_emphasis", "ema",
     "whitening", "embedding_updates", "embedding_rate", "embedding_lags",
     "proposals_updates", "proposals_rate", "augmentation", "representation_starts",
-    "representation_start_updates",
+    "representation_start_updates", "motion_weight",
 }  # fmt: skip

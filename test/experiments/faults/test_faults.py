@@ -23,7 +23,7 @@ from wm_mpc.experiments.faults.table import FAULTS
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.ros import qos
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow]
+pytestmark = pytest.mark.ros
 
 
 def _silence(rig):
@@ -50,6 +50,7 @@ def brief(monkeypatch):
     monkeypatch.setattr(run, "FAULTS", shorter)
 
 
+@pytest.mark.slow
 def test_a_part_of_the_table_holds_and_is_saved(tmp_path, domain_id, capsys, brief):
     wanted = "covered|0.06 s ahead|mpc killed|two controllers|hold latency, robot"
     arguments = ["--only", wanted, "--ros-domain", str(domain_id), "--out", str(tmp_path)]
@@ -103,6 +104,7 @@ def test_an_arm_that_is_sent_to_zero_fails_its_line(tmp_path, domain_id):
     assert "nothing came on joint_trajectory" in told
 
 
+@pytest.mark.slow
 def test_time_jumps_a_full_disk_and_hold_latencies_alone(tmp_path, domain_id, capsys, brief):
     wanted = "clock jumps|disk|hold latency, arm"
     arguments = ["--only", wanted, "--ros-domain", str(domain_id), "--out", str(tmp_path)]

@@ -26,7 +26,7 @@ from ...nodes.running import RunningMpc
 from ...nodes.running_sim import RunningSim
 from ...nodes.test_mpc import SPEC, velocities
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow]
+pytestmark = pytest.mark.ros
 EXAMPLES = settings(
     max_examples=60, deadline=None, derandomize=True, database=None,
     phases=[Phase.generate],  # what nodes have been through cannot be taken back to shrink it

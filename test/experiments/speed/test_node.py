@@ -13,6 +13,7 @@ from wm_mpc.experiments.success.through_ros import Domain, LaunchError, ros_envi
 pytestmark = pytest.mark.ros
 
 
+@pytest.mark.slow
 def test_node_tells_every_stage_from_camera_to_plan(options, domain_id, tmp_path):
     bench, recording = Workbench(options), tmp_path / "recording.npz"
     node._record(bench, "wall", recording)

@@ -56,6 +56,7 @@ def test_two_episodes_through_the_nodes_make_a_cell(over_ros, tmp_path, domain_i
     assert Evaluation(over_ros, 2, out=tmp_path, ros_domain=domain_id).run()["complete"]
 
 
+@pytest.mark.slow
 @pytest.mark.ros
 @pytest.mark.launch
 @needs_ros2
@@ -73,6 +74,7 @@ def test_episodes_over_ros_are_those_of_the_other_loops(over_ros, tmp_path, doma
         assert one.errors["distance"] == pytest.approx(other.errors["distance"], abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.ros
 @pytest.mark.launch
 @needs_ros2

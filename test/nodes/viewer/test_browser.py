@@ -25,7 +25,7 @@ from wm_mpc.ros.status import from_diagnostics
 
 from .conftest import Tab
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
 
 
 def value_of(looker, name):
@@ -72,6 +72,7 @@ def test_nothing_listens_beyond_this_computer(address):
     assert own == {f"0100007F:{port:04X}"}
 
 
+@pytest.mark.slow
 def test_camera_and_imagined_pictures_change(planning):
     page = planning.page
     stage = {"x": 400, "y": 120, "width": 480, "height": 560}
@@ -91,6 +92,7 @@ def test_camera_and_imagined_pictures_change(planning):
     planning.until(lambda: sources()[1] != pictures[1], "another imagined picture")
 
 
+@pytest.mark.slow
 def test_a_new_goal_changes_its_picture(planning):
     image = planning.page.locator("img[src^=blob]").first
     before = image.get_attribute("src")
@@ -131,6 +133,7 @@ def test_a_slider_changes_a_parameter(planning, looker):
     planning.until(lambda: value_of(looker, "planner.horizon") == int(wanted), "the new horizon")
 
 
+@pytest.mark.slow
 def test_a_value_that_others_set_is_shown(planning, looker):
     changed = Parameter("planner.horizon", value=6).to_parameter_msg()
     request = SetParameters.Request(parameters=[changed])
@@ -138,6 +141,7 @@ def test_a_value_that_others_set_is_shown(planning, looker):
     planning.until(lambda: planning.box("planner.horizon").input_value() == "6", "the value 6")
 
 
+@pytest.mark.slow
 def test_a_refused_value_shows_its_reason_and_the_old_value(planning, looker):
     before = value_of(looker, "goal.timeout")
     planning.enter("goal.timeout", "-5")
@@ -173,6 +177,7 @@ def test_hold_stops_the_robot_and_every_browser_shows_it(planning, heard, browse
     planning.page.get_by_role("button", name="Hold", exact=True).wait_for()
 
 
+@pytest.mark.slow
 def test_a_recording_is_made_from_the_page(planning, folder):
     before = set(folder.glob("recordings/*"))
     planning.show("Model")
@@ -190,6 +195,7 @@ def test_a_recording_is_made_from_the_page(planning, folder):
     planning.show("Goals")
 
 
+@pytest.mark.slow
 def test_the_scene_in_space_shows_the_robot_where_it_is(planning, heard):
     page, switch = planning.page, planning.page.get_by_label("3-D scene")
     page.set_viewport_size({"width": 640, "height": 480})  # a processor draws it

@@ -6,6 +6,7 @@ its own topic.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
@@ -77,37 +78,38 @@ class Decoder:
         key = (channel.type, channel.definition)
         if key not in self._stores:
             try:
-                self._stores[key] = _store_of(channel)
+                self._stores[key] = _store_of(*key, channel.definition_format)
             except Exception as error:  # a parser's
                 first = (str(error) or type(error).__name__).splitlines()[0]
                 self._stores[key] = f"the definition of {channel.type} cannot be read: {first}"
         return self._stores[key]
 
 
-def _store_of(channel: Channel) -> Any:
+@functools.lru_cache(maxsize=256)  # to define a type takes as long as to read a short recording
+def _store_of(kind: str, definition: str, definition_format: str) -> Any:
     latest = get_typestore(Stores.LATEST)
-    if not channel.definition.strip():  # bags from before ROS 2 Iron may have none
-        if channel.type not in latest.types:
+    if not definition.strip():  # bags from before ROS 2 Iron may have none
+        if kind not in latest.types:
             raise ValueError("there is none, and ROS 2 itself does not have the type")
         return latest
     store = get_typestore(Stores.EMPTY)
-    store.register(_types(channel))
+    store.register(_types(kind, definition, definition_format))
     try:
-        store.get_msgdef(channel.type)
+        store.get_msgdef(kind)
     except KeyError:  # of a nested type, which some recorders leave out
         known = {name: found for name, found in latest.fielddefs.items() if name not in store.types}
         store.register(known)
         store.cache.clear()
-        store.get_msgdef(channel.type)
+        store.get_msgdef(kind)
     return store
 
 
-def _types(channel: Channel) -> Any:
-    if channel.definition_format not in ("ros2idl", "omgidl"):
-        return get_types_from_msg(channel.definition, channel.type)
-    if not channel.definition.startswith(f"{_SEPARATOR}IDL: "):
-        return get_types_from_idl(channel.definition)
+def _types(kind: str, definition: str, definition_format: str) -> Any:
+    if definition_format not in ("ros2idl", "omgidl"):
+        return get_types_from_msg(definition, kind)
+    if not definition.startswith(f"{_SEPARATOR}IDL: "):
+        return get_types_from_idl(definition)
     types: Any = {}
-    for part in channel.definition.split(_SEPARATOR)[1:]:
+    for part in definition.split(_SEPARATOR)[1:]:
         types.update(get_types_from_idl(part.split("\n", 1)[1]))
     return types

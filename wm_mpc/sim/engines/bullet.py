@@ -10,7 +10,7 @@ import ctypes
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pybullet
@@ -47,6 +47,15 @@ def _stdout_to_stderr() -> Iterator[None]:
         os.close(stdout)
 
 
+class _Client(BulletClient):
+    """A client that does nothing while Python ends: pybullet's names are gone by then, and each
+    client that is still open would print an error."""
+
+    def __del__(self, is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_ending():
+            super().__del__()
+
+
 class BulletSimulation(GoalKeeper):
     """A task in its own PyBullet instance; see `wm_mpc.sim.engine.Simulation`.
 
@@ -75,7 +84,7 @@ class BulletSimulation(GoalKeeper):
         self.task = task
         self.goal_kind = goal_kind_of(task, goals)
         with _stdout_to_stderr():
-            self.client = BulletClient(pybullet.GUI if gui else pybullet.DIRECT)
+            self.client = _Client(pybullet.GUI if gui else pybullet.DIRECT)
         self.physics_steps = round(task.spec.control_period * task.physics_rate)
         if self.physics_steps < 1 or not np.isclose(
             self.physics_steps / task.physics_rate, task.spec.control_period

@@ -11,6 +11,7 @@ import numpy as np
 
 from wm_mpc.sim.engine import EngineError
 from wm_mpc.sim.gymnasium_task import GymnasiumTask
+from wm_mpc.sim.torch_threads import one_torch_thread
 from wm_mpc.spec import ImageSpec, RobotSpec
 
 _PROPORTIONS = 0.02  # largest share by which the proportions of a picture may differ
@@ -20,12 +21,15 @@ _PROPORTIONS = 0.02  # largest share by which the proportions of a picture may d
 def raising(task: str, doing: str) -> Iterator[None]:
     """Turn whatever an environment, or the code of its task, raises into an EngineError.
 
+    Meanwhile torch, with which some environments draw, has one thread.
+
     Args:
         task: Name of the task.
         doing: Name of the method.
     """
     try:
-        yield
+        with one_torch_thread():
+            yield
     except EngineError:
         raise
     except ModuleNotFoundError as error:

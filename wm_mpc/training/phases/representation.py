@@ -12,6 +12,7 @@ from wm_mpc.model import losses
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.augmentation import Augmentation
 from wm_mpc.training.images import images_to_float, mean_image
+from wm_mpc.training.motion import distance_to_motion
 from wm_mpc.training.phases.phase import Phase, PhaseInputs
 from wm_mpc.training.preparation import renew_dynamics
 from wm_mpc.training.readout import fit_scene_map_to
@@ -80,11 +81,16 @@ class RepresentationPhase(Phase):
         state = self.model.normalise_state(states)
         latents = torch.cat([scene.view(*states.shape[:2], -1), state], -1)
         prediction = losses.multi_step(self.model, latents, actions)
-        return {
+        terms = {
             "reconstruction": 100.0
             * losses.reconstruction(self.model, latents.flatten(0, 1), image, weight),
             "prediction": self._config.prediction_weight * prediction,
         }
+        if self._config.motion_weight > 0:
+            points = scene @ self.model.scene_unmap + self.model.scene_mean
+            far = distance_to_motion(points, image, mean, self.model.spec.image.tiles)
+            terms["still_points"] = self._config.motion_weight * far
+        return terms
 
     def finish(self) -> None:
         """Fit the scene's coordinates, and restart the dynamics in them."""
