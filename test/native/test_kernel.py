@@ -23,6 +23,7 @@ from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no C++ compiler here")
+torch.set_num_threads(1)  # threads of so small products wait for each other
 
 OBJECTIVES = {
     "default": ObjectiveConfig(),
