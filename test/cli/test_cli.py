@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -70,6 +71,18 @@ def test_help_explains_every_program_and_touches_nothing(folder):
     for option in ("--task", "--episodes", "--seed", "--checkpoint", "--synthesis", "--config"):
         assert option in result.stdout
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "10000"), ("5", "5")])
+def test_waiting_threads_give_their_core_away_unless_somebody_says_otherwise(given, used):
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    if given:
+        environment["GOMP_SPINCOUNT"] = given
+    code = "import os, wm_mpc.cli; print(os.environ['GOMP_SPINCOUNT'])"
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == used
 
 
 def test_collect_train_evaluate(folder, capsys):
