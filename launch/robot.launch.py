@@ -61,6 +61,13 @@ TOPICS = (
     *((f"{name}_topic", name, f"Topic of output {name}.") for name in OUTPUTS),
 )
 OTHERS = (
+    (
+        "camera_topics",
+        "",
+        "Topics of further cameras, as camera=topic, separated by commas, such as "
+        "side=/left/image_raw; or topic=topic, where the checkpoint has another topic than "
+        "<camera>/image_raw.",
+    ),
     ("params_file", "", "Parameters of the nodes (YAML); see config/robot_example.yaml."),
     ("output", "", f"Outputs besides planned_actions, separated by commas: {', '.join(OUTPUTS)}."),
     ("namespace", "", "Namespace of the nodes, and of all topics that do not begin with a slash."),
@@ -102,7 +109,21 @@ def remappings(given):
     names = {name: given[name] for name, _, _ in TOPICS}
     if names["image_topic"] and not names["compressed_topic"]:
         names["compressed_topic"] = names["image_topic"].rstrip("/") + "/compressed"
-    return [(old, names[name]) for name, old, _ in TOPICS if names[name]]
+    renamed = [(old, names[name]) for name, old, _ in TOPICS if names[name]]
+    return [*renamed, *further_cameras(given)]
+
+
+def further_cameras(given):
+    """Topics of the model's further cameras by their new names. Raises RuntimeError."""
+    renamed = []
+    for entry in filter(None, given["camera_topics"].replace(" ", "").split(",")):
+        camera, equals, topic = entry.partition("=")
+        if not (camera and equals and topic):
+            raise RuntimeError(
+                f"camera_topics has {entry!r}; accepted: camera=topic, such as side=/left/image_raw"
+            )
+        renamed.append((camera if "/" in camera else f"{camera}/image_raw", topic))
+    return renamed
 
 
 def start(given, context):

@@ -111,6 +111,17 @@ def test_arguments_win_over_the_file_and_the_file_over_the_defaults(launch, obse
     assert not graph.get_subscriptions_info_by_topic("/camera/image_raw/compressed")
 
 
+def test_further_cameras_have_topics_of_their_own(launch, observer):
+    launch(
+        "model:=reach_two", "image_topic:=/front/image", "camera_topics:=side=/left/image",
+        "image_transport:=compressed", "namespace:=arm",
+    )  # fmt: skip
+    graph = observer.node
+    for topic in ("/front/image/compressed", "/left/image/compressed"):
+        wait_until(lambda topic=topic: graph.get_subscriptions_info_by_topic(topic), topic, 40.0)
+    assert not graph.get_subscriptions_info_by_topic("/arm/side/image_raw/compressed")
+
+
 def test_a_live_learner_begins_with_the_model_and_its_checkpoints_are_used(
     launch, observer, tmp_path, monkeypatch
 ):
@@ -133,9 +144,10 @@ def test_a_live_learner_begins_with_the_model_and_its_checkpoints_are_used(
         (("model:=wall", "rate:=fast"), "rate is 'fast'; a number is needed"),
         (("model:=wall", "network:=world"), "network"),
         (("model:=wall", "params_file:=/nothere.yaml"), "params_file is '/nothere.yaml'; there is"),
+        (("model:=wall", "camera_topics:=/left"), "camera_topics has '/left'; accepted: camera="),
         (("model:=wall", "learner:=no"), "learner is 'no'; accepted: true, false, live"),
     ],
-    ids=["no model", "output", "rate", "network", "params_file", "learner"],
+    ids=["no model", "output", "rate", "network", "params_file", "cameras", "learner"],
 )
 def test_a_wrong_argument_is_named(launch, arguments, reason):
     launched = launch(*arguments)
