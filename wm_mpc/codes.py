@@ -54,7 +54,7 @@ class HoldCode(Code):
     JUMP = "hold.jump"  # a plan would make a position robot jump
     NOT_FOLLOWING = "hold.not_following"  # a position robot stays too far behind its commands
     NO_PLAN = "hold.no_plan"  # the planner found no plan
-    FAULT = "hold.fault"  # a fault of this package
+    FAULT = "hold.fault"  # a fault of this package, or of an added planner
 
 
 class StatusCode(Code):

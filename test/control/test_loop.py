@@ -364,6 +364,7 @@ def test_a_fault_of_ours(loop, monkeypatch):
     code, reason = held(loop)
     assert code is HoldCode.FAULT
     assert "ZeroDivisionError" in reason
+    assert "(test_loop.py, line " in reason
 
 
 # ------------------------------------------------------------------------------ it is surprised

@@ -237,7 +237,7 @@ def test_what_is_no_goal_is_refused_and_nothing_is_lost(scene, tmp_path):
     cv2.imwrite(str(tiny), np.zeros((8, 8, 3), np.uint8))
     code, output = scene.send(tiny, "--append", "--timeout", 5)
     assert code == 1
-    assert "send_goal: not all goals were taken (the log of mpc says why)" in output
+    assert "send_goal: not all goals were taken; goals refused: 1; last: goal image is " in output
     assert scene.outcomes() == {1: "executing", 2: "waiting"}
     text = tmp_path / "text.png"
     text.write_text("no picture")

@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from wm_mpc.nodes.mpc.outputs import registry
+from wm_mpc.nodes.mpc.outputs.output import Output
 from wm_mpc.nodes.mpc.outputs.registry import OUTPUTS, OutputSettings
 from wm_mpc.ros.launch_arguments import outputs
 from wm_mpc.settings.fields import SettingError, entries, setting
@@ -43,3 +44,28 @@ def test_a_further_setting_that_looks_like_an_output_is_refused(monkeypatch):
     monkeypatch.setattr(registry, "OUTPUTS", {"shout": Kind})
     with pytest.raises(TypeError, match="output shout: a further setting is true or false"):
         registry._with_outputs(Settings)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "base", "accepted"),
+    [(False, "plain", False), (True, "plain", True), (False, "live", True)],
+)
+def test_a_further_setting_that_would_do_nothing_is_refused(monkeypatch, fixed, base, accepted):
+    class Plain(Output):
+        text, settings = "the plan", {"scale": setting(1.0, "Factor", only_inactive=fixed)}
+
+    class Live(Plain):
+        settings = Plain.settings
+
+        def use(self, settings):
+            pass
+
+    class Settings:
+        __annotations__ = {}
+
+    monkeypatch.setattr(registry, "OUTPUTS", {"shout": {"plain": Plain, "live": Live}[base]})
+    if accepted:
+        assert registry._with_outputs(Settings).__annotations__["shout_scale"] is float
+    else:
+        with pytest.raises(TypeError, match=r"output shout: .* neither made with only_inactive"):
+            registry._with_outputs(Settings)

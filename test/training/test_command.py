@@ -83,6 +83,13 @@ def test_history_and_episodes_are_overridden(run):
     assert metadata["provenance"]["data"]["episodes"] == 3
 
 
+def test_a_dataset_of_another_task_is_refused(run):
+    code, _, error = run("--task", "push_t")
+    assert code == 1
+    assert "is of task wall, and --task is push_t; leave --task out" in error
+    assert not Path("runs").exists()
+
+
 def test_representation_is_shared_or_refused_in_one_line(run, first):
     donor = ("--representation", str(first[0]))
     assert run("--run", "second", "--synthesis", "adversarial", *donor)[0] == 0

@@ -37,7 +37,9 @@ def results(folder: str) -> dict[str, Any]:
 
 
 def percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    """Nothing but all is called 100 percent, and nothing but nothing 0."""
+    digits = 1 if share not in (0.0, 1.0) and round(share, 2) in (0.0, 1.0) else 0
+    return f"{100 * share:.{digits}f} %"
 
 
 def interval(row: Row) -> str:

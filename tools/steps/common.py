@@ -56,7 +56,10 @@ def run_logged(command, log, environment):
                 try:
                     process.wait(TELL_EVERY)
                 except subprocess.TimeoutExpired:
-                    newest = tail(path.read_text(errors="replace"), 1).strip() or "no output yet"
+                    # A warning of pip about something old would look like a failure.
+                    lines = path.read_text(errors="replace").splitlines()
+                    kept = [line for line in lines if not line.startswith("WARNING")]
+                    newest = tail("\n".join(kept), 1).strip() or "no output yet"
                     say(f"  {time.monotonic() - began:.0f} s: {newest[:100]}")
         except BaseException:
             process.kill()

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -246,7 +248,9 @@ class ControlLoop:
         except PlanningError as error:
             return Hold(HoldCode.NO_PLAN, str(error), True)
         except Exception as error:  # our own faults must stop the robot, too
-            return Hold(HoldCode.FAULT, f"planner fault: {error!r}", True)
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(place.filename).name}, line {place.lineno}"
+            return Hold(HoldCode.FAULT, f"planner fault: {error!r} ({where})", True)
 
     def _decide(self, settings: ControlSettings) -> Send | SendAgain:
         if self.held_by_person:

@@ -59,7 +59,9 @@ class Camera:
     def picture(self, timeout: float, stopped: Stopped) -> np.ndarray:
         """uint8 (height, width, 3) rgb, as large as it came. timeout: s. Raises ClientError."""
         if not wait_until(lambda: self._message is not None, timeout, stopped):
-            raise ClientError(f"no picture came on {self.topic}")
+            raise ClientError(
+                f"no picture came on {self.topic}; does the camera, or the simulation, run?"
+            )
         message = self._message
         try:
             read = image_to_rgb if isinstance(message, Image) else compressed_to_rgb

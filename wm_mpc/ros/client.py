@@ -174,10 +174,10 @@ class Client:
             self._images.publish(message)
             stamps.append(stamp)
             self._sent = stamp
-        self._until(
-            lambda: all(stamp in self._reports for stamp in stamps),
-            f"not all goals were taken (the log of mpc says why){self._unreadable}",
-        )
+        if not wait_until(
+            lambda: all(stamp in self._reports for stamp in stamps), self._timeout, self._stopped
+        ):
+            raise ClientError(f"not all goals were taken{self._refusals()}{self._unreadable}")
         return [self._reports[stamp] for stamp in stamps]
 
     def wait(self, timeout: float | None = None) -> GoalReport:
@@ -291,6 +291,11 @@ class Client:
         for status in mpc_statuses(message):
             if status.node == full:
                 self._status = time.monotonic(), status
+
+    def _refusals(self) -> str:
+        """What the controller says of goals that it refused, for an error."""
+        said = "" if self._status is None else self._status[1].values.get("goals refused", "")
+        return f"; goals refused: {said}" if said else " (the log of mpc says why)"
 
     def _is_fresh(self) -> bool:
         """Whether the newest status is of now, and not of before the last request."""

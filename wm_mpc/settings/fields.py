@@ -169,6 +169,16 @@ def entries(kind: type, prefix: str = "") -> Iterator[tuple[str, Any, Setting]]:
             yield from entries(inner, f"{prefix}{field.name}.")
 
 
+def described(field: Any) -> Setting:
+    """Return the description of a field that `setting` made.
+
+    Args:
+        field: The field.
+    """
+    entry: Setting = field.metadata[_KEY]
+    return entry
+
+
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
     """Return the values of all settings by dotted name; the reverse of
     `wm_mpc.settings.build.nested`.

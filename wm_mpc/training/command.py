@@ -16,7 +16,7 @@ from wm_mpc.resources import share_directory
 from wm_mpc.sim.worker_arguments import add_workers
 from wm_mpc.synthesis.registry import METHODS
 from wm_mpc.training.compute import ACCELERATORS, PRECISIONS
-from wm_mpc.training.config import TrainConfig
+from wm_mpc.training.config import ConfigError, TrainConfig
 
 _TASK = "wall"  # where neither --task nor --dataset is given
 
@@ -32,7 +32,9 @@ def parser() -> argparse.ArgumentParser:
     )
     files = parser.add_argument_group("files")
     files.add_argument(
-        "--task", help=f"names the default directories; default: the task of --dataset, or {_TASK}"
+        "--task",
+        help="names the default directories and the default settings; default: the task of "
+        f"--dataset, or {_TASK}",
     )
     files.add_argument(
         "--dataset", type=Path, metavar="DIR", help="episodes to train on; default: ./data/<task>"
@@ -98,12 +100,21 @@ def settle_task(options: argparse.Namespace) -> None:
 
     Args:
         options: Parsed options of `parser`; changed in place.
+
+    Raises:
+        ConfigError: The dataset is of another task.
     """
-    if options.task is None:
-        options.task = _TASK
-        if options.dataset is not None:
-            with contextlib.suppress(DatasetError):  # reported when it is opened
-                options.task = Dataset(options.dataset).spec.task
+    if options.dataset is not None:
+        with contextlib.suppress(DatasetError):  # reported when it is opened
+            recorded = Dataset(options.dataset).spec.task
+            options.task = options.task or recorded
+            if options.task != recorded:
+                raise ConfigError(
+                    f"{options.dataset} is of task {recorded}, and --task is {options.task}; leave "
+                    "--task out. To train with the settings of another task, give its file to "
+                    "--config"
+                )
+    options.task = options.task or _TASK
 
 
 def settings(options: argparse.Namespace) -> TrainConfig:

@@ -37,5 +37,6 @@ def load_to_plan(path: Path, settings: ControlSettings) -> WorldModel:
                 rest=middle if action.rest_is_measured else None,
             )
     except PlanningError as error:
-        raise CheckpointError(f"{path} cannot be planned with: {error}") from None
+        reason = f"{path} cannot be planned with (planner.type is {planner.type}): {error}"
+        raise CheckpointError(reason) from None
     return model

@@ -61,8 +61,9 @@ class Output(Protocol):
         streams: Whether it sends one action at a time. If so, `send` is called in each control
             step, with an action that is known. If not, it is called for each plan and each hold.
         settings: Further settings `output.<name>_<key>` by key, made by
-            `wm_mpc.settings.fields.setting` with `only_inactive`: publishers are made for them.
-            None is a bool; launch files take those for outputs.
+            `wm_mpc.settings.fields.setting`. What `__init__` reads, such as a type of message, has
+            `only_inactive`; `use` reads all others. None is a bool; launch files take those for
+            outputs.
         publisher: Of its topic.
     """
 

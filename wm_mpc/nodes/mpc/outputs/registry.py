@@ -13,7 +13,7 @@ from wm_mpc.nodes.mpc.outputs.cmd_vel import CmdVel
 from wm_mpc.nodes.mpc.outputs.commands import Commands
 from wm_mpc.nodes.mpc.outputs.joint_trajectory import JointTrajectories
 from wm_mpc.nodes.mpc.outputs.output import Output
-from wm_mpc.settings.fields import check, setting
+from wm_mpc.settings.fields import check, described, setting
 
 # In the order in which they are sent, but those that stream before the others.
 OUTPUTS: dict[str, type[Output]] = {
@@ -30,6 +30,12 @@ def _with_outputs(kind: type) -> type:
         fields |= {f"{name}_{key}": field for key, field in output.settings.items()}
         if any(isinstance(field.default, bool) for field in output.settings.values()):
             raise TypeError(f"output {name}: a further setting is true or false, like the output")
+        fixed = all(described(field).only_inactive for field in output.settings.values())
+        if not fixed and output.use is Output.use:
+            raise TypeError(
+                f"output {name}: a further setting is neither made with only_inactive=True nor "
+                "read in a method `use`, so a change of it would do nothing"
+            )
         for field_name, field in fields.items():
             kind.__annotations__[field_name] = type(field.default)
             setattr(kind, field_name, field)
