@@ -29,10 +29,19 @@ def test_each_tenth_has_a_line_with_the_time_that_is_left(log):
         clock.seconds += 1.0
         lines.update()
     printed = out.getvalue().splitlines()
-    assert len(printed) == 10
-    assert printed[0] == "train: 10 %, 00:20, 03:00 left"
+    assert len(printed) == 11
+    assert printed[0] == "train: 5 %, 00:10, 03:10 left"  # soon
+    assert printed[1] == "train: 10 %, 00:20, 03:00 left"
     assert printed[-1] == "train: 100 %, 03:20, 00:00 left"
     assert "\r" not in out.getvalue()
+
+
+def test_long_work_soon_prints_how_long_it_takes(log):
+    lines, out, clock = log
+    for _ in range(3):
+        clock.seconds += 6.0
+        lines.update()
+    assert out.getvalue() == "train: 1 %, 00:12, 19:48 left\n"
 
 
 def test_short_work_prints_nothing(log):

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 _LEAST = 5.0  # s between two lines, so that short work prints none
+_FIRST = 10.0  # s until the first line, however little is done by then
 
 
 class Lines:
@@ -39,7 +40,7 @@ class Lines:
         self._total, self._what, self._initial = total, what, initial
         self._out, self._clock, self._values = out, clock, ""
         self._started = self._printed = clock()
-        self._tenth = self._tenths()
+        self._tenth, self._says = self._tenths(), False
 
     def _tenths(self) -> int:
         return int(10 * min(1.0, self.n / self._total)) if self._total else 0
@@ -62,14 +63,17 @@ class Lines:
             self.refresh()
 
     def refresh(self) -> None:
-        """Print a line if another tenth is done, and the last line is long enough ago."""
+        """Print a line if another tenth is done, and the last line is long enough ago. The first
+        one also comes when some of the first tenth is done."""
         now, tenth = self._clock(), self._tenths()
-        if tenth > self._tenth and now - self._printed >= _LEAST:
-            self._tenth, self._printed = tenth, now
+        begins = not self._says and now - self._started >= _FIRST and self.n > self._initial
+        if (begins and self._total) or (tenth > self._tenth and now - self._printed >= _LEAST):
+            self._tenth, self._printed, self._says = tenth, now, True
+            share = 10 * tenth if tenth or not self._total else int(100 * self.n / self._total)
             spent = now - self._started
             left = spent * ((self._total or 0) - self.n) / max(1e-9, self.n - self._initial)
             print(
-                f"{self._what}: {10 * tenth} %, {tqdm.format_interval(spent)}, "
+                f"{self._what}: {share} %, {tqdm.format_interval(spent)}, "
                 f"{tqdm.format_interval(max(0.0, left))} left{self._values}",
                 file=self._out, flush=True,
             )  # fmt: skip
