@@ -9,7 +9,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from wm_mpc.ros.launch_arguments import ParameterArgument, values_of
+from wm_mpc.ros.launch_arguments import ParameterArgument, known_parameters, values_of
+from wm_mpc.ros.launch_models import check_model, shipped_models
 from wm_mpc.ros.launching import (
     Together,
     description,
@@ -20,10 +21,14 @@ from wm_mpc.ros.launching import (
     viewer,
 )
 
+WITHOUT = sorted({*known_parameters()["sim"]["task"]["choices"]} - {*shipped_models()})
 # Each stands for parameters of the nodes.
 PARAMETERS = (
     ParameterArgument(
-        "task", ("sim:task",), "push_t", more="Its shipped world model has the same name"
+        "task",
+        ("sim:task",),
+        "push_t",
+        more=f"Its shipped world model has the same name; {', '.join(WITHOUT)} have none",
     ),
     ParameterArgument("planner", ("mpc:planner.type",)),
     ParameterArgument("episodes", ("sim:episodes",), more="A summary follows"),
@@ -64,6 +69,7 @@ OTHERS: tuple[tuple[str, Any, str], ...] = (
 
 
 def start(given, context):
+    check_model(given["task"], given["model"])
     sim, mpc = (values_of(PARAMETERS, given, node) for node in ("sim", "mpc"))
     respawn = truth("respawn", given["respawn"])
     together = Together(given, respawn=respawn)

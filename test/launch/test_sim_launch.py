@@ -198,6 +198,22 @@ def test_unknown_task_ends_with_an_error_that_names_it(launch):
     assert "no_such_task" in launched.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("model:=/nope.safetensors",), "model is '/nope.safetensors'; accepted: a file, or one"),
+        (("task:=granular",), "task granular has no shipped model; those with one: maze, "),
+        (("task:=push_t", "model:=wall"), "model wall is of task wall, and task is push_t"),
+    ],
+    ids=["no file", "no model", "of another task"],
+)
+def test_a_model_that_does_not_fit_is_refused_before_anything_starts(launch, arguments, reason):
+    launched = launch(*arguments)
+    assert launched.wait(60.0) != 0
+    assert reason in launched.output
+    assert "process started" not in launched.output
+
+
 def test_show_args_explains_every_argument():
     result = subprocess.run(
         ["ros2", "launch", "wm_mpc", "sim.launch.py", "--show-args"],

@@ -127,6 +127,14 @@ def test_episode_does_not_count_before_the_first_plan(start_sim):
     sim.wait_until(lambda: sim.episode()["finished"] == "1", "the end of the episode")
 
 
+def test_a_goal_stays_when_the_simulation_draws_none_of_its_own(start_sim):
+    sim = start_sim(settle=0.0, episode_steps=2, own_goals=False)
+    sim.plan(sim.stamp, (0.0, 0.0), points=100)
+    sim.wait_until(lambda: int(sim.episode()["steps"]) > 6, "more steps than an episode has")
+    assert sim.episode()["finished"] == "0"
+    assert sim.episode()["episode"] == "1"
+
+
 @pytest.mark.timing
 def test_robot_holds_when_plans_stop(start_sim):
     sim = start_sim(settle=0.0, plan_timeout=0.3)

@@ -32,6 +32,7 @@ class LooseThings(StickTable):
 
     count: int
     size: float
+    explorations = 3  # many cubes move little at a time
     tolerances: Mapping[str, float] = MappingProxyType({"distance": TOLERANCE})
 
     def things(self) -> np.ndarray:

@@ -7,6 +7,7 @@ forward, y to the left, z up.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -52,9 +53,13 @@ class StickTable:
 
     There is no layout: episodes differ only in the arm and the things on the table. A task adds the
     things. Its `set_state` calls `_begin` and its `get_state` asks `_given`.
+
+    Attributes:
+        explorations: How often a near goal is drawn from the start itself; see `sample_goal`.
     """
 
     engine = "bullet"
+    explorations: float = math.inf
     spec: RobotSpec
     view = CameraView(
         position=(1.19, 0.0, 1.2), target=(0.5, 0.0, 0.02), up=(-1.0, 0.0, 0.0),
@@ -107,10 +112,14 @@ class StickTable:
         """See `Task.sample_goal`.
 
         A `near` goal is where the exploration policy is after `GOAL_STEPS`; a
-        `random` goal is another start.
+        `random` goal is another start. If the start is at all of the first `explorations` near
+        goals, the last exploration goes on.
         """
+        goal, count = start, 0
         while True:
-            goal = self.sample_state(rng) if kind == "random" else self._explored(rng, start)
+            begin = start if count < self.explorations else goal
+            goal = self.sample_state(rng) if kind == "random" else self._explored(rng, begin)
+            count += 1
             self.set_state(start)
             if not self.is_success(goal):
                 return goal

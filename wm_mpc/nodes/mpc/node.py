@@ -140,7 +140,8 @@ class Mpc(ManagedNode):
             path = resolve_checkpoint(settings.checkpoint)
             model = load_to_plan(path, settings)
         except CheckpointError as error:
-            self._status.report(ERROR, StatusCode.FAILED, f"cannot configure: {error}")
+            again = f"mend it, then: ros2 lifecycle set {self.get_fully_qualified_name()} configure"
+            self._status.report(ERROR, StatusCode.FAILED, f"cannot configure: {error}; {again}")
             return TransitionCallbackReturn.FAILURE
         self._take(path, model, settings)
         self._configured = settings.checkpoint

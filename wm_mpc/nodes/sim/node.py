@@ -232,7 +232,8 @@ class Sim(Node):
         counts = decision.started and stamp >= self._begins_at
         self._steps += counts
         success = counts and self._simulation.is_success()
-        if success or self._steps >= settings.episode_steps or not self._simulation.can_step:
+        is_over = success or self._steps >= settings.episode_steps
+        if (is_over and settings.own_goals) or not self._simulation.can_step:
             self._conclude(success)
         self._publish_episode(decision.status, success)
 

@@ -54,6 +54,11 @@ class SimSettings:
     episode_steps: int = setting(
         100, "Control steps after which an episode ends without success", low=1
     )
+    own_goals: bool = setting(
+        True,
+        "Begin a new episode, with a new goal, when the goal is reached or its steps are over; "
+        "false: the goal stays until somebody gives another",
+    )
     lockstep: bool = setting(
         False, "Wait for the plan of each observation before the next control step", read_only=True
     )
