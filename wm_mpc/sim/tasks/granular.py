@@ -20,6 +20,7 @@ _MASS = 0.01  # kg
 _FRICTION = 0.5  # friction coefficient of the cubes
 _ARM = 14  # numbers of the arm in a state
 _BODY = 13  # numbers of a cube: position, orientation, velocities
+_FILTER = (1, -1)  # group and mask of what moves, as PyBullet sets them
 _APART = 2.9 * HALF  # m; least distance of two cubes at the start
 
 
@@ -105,10 +106,12 @@ class Granular(LooseThings):
 
     def set_state(self, state: np.ndarray) -> None:
         client = self._client
-        # Move the cubes far away for a moment, so that PyBullet forgets earlier contacts.
-        for number, cube in enumerate(self._cubes):
-            client.resetBasePositionAndOrientation(cube, _far(number), (0, 0, 0, 1))
-        client.performCollisionDetection()
+        # A filter, even the same one, makes PyBullet forget a body's contacts and put it behind the
+        # others. Else the solver would go through contacts in an order that depends on the past.
+        for joint in range(client.getNumJoints(self._arm.body)):
+            client.setCollisionFilterGroupMask(self._arm.body, joint, *_FILTER)
+        for cube in self._cubes:
+            client.setCollisionFilterGroupMask(cube, -1, *_FILTER)
         self._arm.reset(state[:7], state[7:_ARM])
         bodies = state[_ARM : _ARM + _BODY * CUBES].reshape(CUBES, _BODY)
         for cube, body in zip(self._cubes, bodies, strict=True):
