@@ -14,6 +14,7 @@ import numpy as np
 LOW, HIGH = 40.0, 472.0  # pixels; the agent is kept inside
 _CENTRE = np.full(2, 256.0)
 _RIM = 130.0  # pixels from the centre; a block farther out is pushed inwards
+_CAREFUL = 0.85  # share of the pushes that are slow; a fast one throws the block across the table
 _AGENT = 15.0  # pixels, its radius
 _MIDDLE = np.array([0.0, 45.0])  # the block's centre of mass in its own frame
 # The two boxes of the block in its own frame, pixels: centre and half size.
@@ -70,18 +71,20 @@ class NoisyPusher:
 
     def _choose(self, block: np.ndarray) -> None:
         rng = self._rng
-        self._speed = float(rng.uniform(0.15, 1.1))
+        careful = rng.random() < _CAREFUL
         self._noise = float(rng.choice([0.02, 0.1, 0.3]))
         kind = rng.random()
-        if kind < 0.62:
+        if kind < 0.55:
             self._mode, self._left = "push", int(rng.integers(4, 18))
             centre, half = _BOXES[int(rng.integers(2))]
             self._target = centre + rng.uniform(-1.0, 1.0, 2) * half
-        elif kind < 0.88:
+        elif kind < 0.85:
             self._go_round(block)
         else:
             self._mode, self._left = "wander", int(rng.integers(3, 12))
             self._target = rng.uniform(LOW, HIGH, 2)
+        slow = careful and self._mode == "push"
+        self._speed = float(rng.uniform(0.05, 0.5) if slow else rng.uniform(0.15, 1.1))
 
     def _go_round(self, middle: np.ndarray) -> None:
         """Head for a place beside the block, preferably between it and the rim."""
