@@ -11,6 +11,7 @@ import time
 import numpy as np
 import PIL.Image
 import pytest
+import rclpy.parameter
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
@@ -317,6 +318,50 @@ def test_new_goal_keeps_the_robot_where_it_is(start_sim, observer):
     sim.wait_until(lambda: len(sim.goals) > 1, "the goal")
     assert np.linalg.norm(position(sim.goals[-1]) - goal) > 1e-3
     np.testing.assert_allclose(sim.position(), before, atol=1e-9)
+
+
+def set_parameter(observer, name, value):
+    """As `ros2 param set /sim` does."""
+    request = SetParameters.Request(
+        parameters=[rclpy.parameter.Parameter(name, value=value).to_parameter_msg()]
+    )
+    return observer.call(SetParameters, "/sim/set_parameters", request).results[0]
+
+
+def test_without_own_goals_nothing_replaces_the_goal_of_a_person(start_sim, observer):
+    """Neither the end of the steps, nor the robot at the goal of the simulation, nor a reset."""
+    sim = start_sim(lockstep=True, seed=3, episode_steps=2)
+    assert set_parameter(observer, "own_goals", False).successful
+    observer.call(Trigger, "/sim/new_goal")  # which a person asks for all the same
+    sim.wait_until(lambda: len(sim.goals) == 2, "the goal")
+    for _ in range(30):
+        sim.answer(tuple(np.clip(3.0 * (position(sim.goals[-1]) - sim.position()), -1.0, 1.0)))
+    observer.call(Trigger, "/sim/reset")
+    for _ in range(3):
+        sim.answer((0.0, 0.0))
+    said = sim.episode()
+    assert (said["episode"], said["steps"], said["finished"]) == ("2", "0", "0")
+    assert "distance" not in said
+    assert len(sim.goals) == 2
+
+
+def test_own_goals_again_begin_an_episode_with_one(start_sim, observer):
+    sim = start_sim(lockstep=True, seed=3, episode_steps=2)
+    set_parameter(observer, "own_goals", False)
+    sim.answer((0.0, 0.0))
+    set_parameter(observer, "own_goals", True)
+    sim.answer((0.0, 0.0))
+    sim.wait_until(lambda: len(sim.goals) == 2, "the goal")
+    for _ in range(3):
+        sim.answer((0.0, 0.0))
+    sim.wait_until(lambda: sim.episode()["finished"] == "1", "the end of the episode")
+
+
+def test_a_run_of_some_episodes_needs_own_goals(start_sim, observer):
+    start_sim(lockstep=True, episodes=3)
+    result = set_parameter(observer, "own_goals", False)
+    assert not result.successful
+    assert "own_goals is false and episodes is 3" in result.reason
 
 
 def test_request_in_lockstep_makes_old_answers_invalid(start_sim, observer):

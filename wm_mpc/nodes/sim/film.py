@@ -83,9 +83,10 @@ class Film:
             caption: One line of text.
             wait: Rather than leave it out when the encoder is behind.
         """
-        goal = self._simulation.goal
-        if self._recorder is None or goal is None:
+        if self._recorder is None:
             return
+        goal = self._simulation.goal
+        wanted = np.zeros_like(observation.image) if goal is None else goal.observation.image
         has_plan = actions is not None and len(actions) > 0
         if actions is None:
             actions = np.zeros((0, self._simulation.task.spec.action.size))
@@ -93,7 +94,7 @@ class Film:
         self._recorder.add(
             Picture(
                 observation.image,
-                goal.observation.image,
+                wanted,
                 actions,
                 self._paths if has_plan else [],
                 caption,

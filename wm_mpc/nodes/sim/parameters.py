@@ -54,6 +54,11 @@ class SimSettings:
     episode_steps: int = setting(
         100, "Control steps after which an episode ends without success", low=1
     )
+    own_goals: bool = setting(
+        True,
+        "Draw goals, and judge whether the robot reaches them; false: your goal stays, and no "
+        "episode ends by itself",
+    )
     lockstep: bool = setting(
         False, "Wait for the plan of each observation before the next control step", read_only=True
     )
@@ -99,6 +104,11 @@ class SimSettings:
             raise SettingError(
                 "driver is explorer and lockstep is true; lockstep waits for plans, and nobody "
                 "plans (accepted: one of the two)"
+            )
+        if self.episodes and not self.own_goals:
+            raise SettingError(
+                f"own_goals is false and episodes is {self.episodes}; no episode would ever end "
+                "(accepted: own_goals true, or episodes 0)"
             )
         if self.record and not self.record.lower().endswith(SUFFIXES):
             raise SettingError(f"record is {self.record!r}; accepted: a .gif, a .mp4 or empty")
