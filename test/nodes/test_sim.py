@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import random
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -457,6 +460,35 @@ def test_interrupt_ends_the_node_within_a_second(sim_process, observer, tmp_path
         assert "Traceback" not in stderr
         if not lockstep:  # where there was no step without a plan
             assert PIL.Image.open(film).info["duration"] >= 200, "the film is complete all the same"
+
+
+SLOW_GOALS = """
+import time, sys
+from wm_mpc.nodes.sim import node
+from wm_mpc.sim.tasks.wall import Wall
+def sample_goal(*_):
+    print("drawing", flush=True)
+    while True:
+        time.sleep(0.01)
+Wall.sample_goal = sample_goal
+sys.exit(node.main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_node_while_it_draws_a_goal(domain_id, number):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_GOALS], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env=os.environ | {"ROS_DOMAIN_ID": str(domain_id)},
+    )  # fmt: skip
+    try:
+        assert any("drawing" in line for line in process.stdout)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert "Traceback" not in stderr
 
 
 @pytest.mark.parametrize(

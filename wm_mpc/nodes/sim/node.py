@@ -11,6 +11,7 @@ plan that arrives during the period acts from t_{k+1} on.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections import deque
@@ -33,7 +34,7 @@ from wm_mpc.nodes.sim.topics import Topics, mean_plan_ms, planar_pose, rest_posi
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import MessageError
 from wm_mpc.ros.parameters import declare
-from wm_mpc.ros.running import Stopped, run
+from wm_mpc.ros.running import BrokenOff, Stopped, breaking_off, run
 from wm_mpc.ros.status import TOPIC
 from wm_mpc.ros.timing import OwnClock, SystemPacer, from_seconds
 from wm_mpc.settings.fields import SettingError
@@ -194,7 +195,8 @@ class Sim(Node):
         self._rng = episode_rng(settings.seed, settings.episode_stream, self._number)
         self._number += 1
         self._steps = 0
-        self._simulation.reset(self._rng, goal=self._is_referee)
+        with breaking_off():  # a goal that is hard to draw takes minutes
+            self._simulation.reset(self._rng, goal=self._is_referee)
         settle = 0 if self._lockstep else from_seconds(settings.settle)
         self._begins_at = stamp + settle
         self._inbox.begin_episode(self._begins_at, rest_position(self._simulation))
@@ -294,7 +296,8 @@ class Sim(Node):
         if self._begin_next:
             return
         try:
-            self._simulation.new_goal(self._rng)
+            with breaking_off():
+                self._simulation.new_goal(self._rng)
         except EngineError as error:
             self.get_logger().warning(f"new_goal: {error}; the old goal stays")
         else:
@@ -318,7 +321,8 @@ class Sim(Node):
 
 def _work(node: Sim, stopped: Stopped) -> None:
     try:
-        node.run(stopped)
+        with contextlib.suppress(BrokenOff):
+            node.run(stopped)
         if node.is_over():
             print(node.summary(stopped), flush=True)
     finally:
