@@ -65,7 +65,7 @@ def breaking_off() -> Iterator[None]:
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def broken_off(number: int, frame: FrameType | None) -> None:
-        before = previous[number]
+        before = previous[signal.Signals(number)]
         if callable(before):
             before(number, frame)
         raise BrokenOff
