@@ -148,7 +148,7 @@ def test_a_live_learner_begins_with_the_model_and_its_checkpoints_are_used(
         (("model:=/nope.safetensors",), "model is '/nope.safetensors'; there is no such file"),
         (("model:=wall", "learner:=no"), "learner is 'no'; accepted: true, false, live"),
     ],
-    ids=["no model", "output", "rate", "network", "params_file", "cameras", "learner"],
+    ids=["no model", "output", "rate", "network", "params_file", "cameras", "model", "learner"],
 )
 def test_a_wrong_argument_is_named(launch, arguments, reason):
     launched = launch(*arguments)
