@@ -209,7 +209,9 @@ def test_unknown_task_ends_with_an_error_that_names_it(launch):
         (("tsak:=wall",), "there is no launch argument tsak; did you mean task?"),
     ],
 )
-def test_an_argument_that_does_not_fit_ends_the_launch_before_a_node_starts(launch, arguments, says):
+def test_an_argument_that_does_not_fit_ends_the_launch_before_a_node_starts(
+    launch, arguments, says
+):
     launched = launch(*arguments)
     assert launched.wait() != 0
     assert says in launched.output

@@ -426,7 +426,7 @@ class GoalSeeker:
 
 def test_run_ends_with_one_line_and_code_0(sim_process, observer, tmp_path):
     GoalSeeker(observer)
-    film = tmp_path / "film.gif"
+    film = tmp_path / "films" / "film.gif"
     process = sim_process(lockstep=True, episodes=4, episode_steps=30, record=film)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -437,6 +437,7 @@ def test_run_ends_with_one_line_and_code_0(sim_process, observer, tmp_path):
     assert "episode 1: reached the goal in " in stderr
     assert "episode 3: did not reach the goal in 30 steps" in stderr
     assert film.read_bytes().startswith(b"GIF89a")
+    assert f"record: made the folder {film.parent}, which was not there" in stderr
 
 
 @pytest.mark.timing

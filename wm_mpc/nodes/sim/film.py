@@ -45,9 +45,12 @@ class Film:
 
     def subscribe(self, node: Node) -> None:
         """Listen to what the controller thinks, if there is a film at all."""
-        if not self.is_on:
+        if self._recorder is None:
             return
         self._namespace, self._logger = node.get_namespace(), node.get_logger()
+        if self._recorder.made_folder:
+            folder = self._recorder.path.parent.absolute()
+            self._logger.info(f"record: made the folder {folder}, which was not there")
         node.create_subscription(MarkerArray, "mpc/plan_markers", self._on_markers, qos.STATUS)
         node.create_subscription(
             Image, "mpc/imagined/image_raw", self._on_imagined, qos.SENSOR_DATA

@@ -96,7 +96,11 @@ class SimSettings:
         60.0,
     )
     disturbance: DisturbanceSettings = section(DisturbanceSettings)
-    record: str = setting("", "Film to write, a .gif or .mp4; empty: none", read_only=True)
+    record: str = setting(
+        "",
+        "Film to write, a .gif or .mp4, in a folder that is made if it is missing; empty: none",
+        read_only=True,
+    )
 
     def __post_init__(self) -> None:
         check(self)
