@@ -4,6 +4,7 @@ from launch.actions import DeclareLaunchArgument, LogInfo
 from launch_ros.actions import Node
 
 from wm_mpc.ros.launch_arguments import ParameterArgument, outputs, values_of
+from wm_mpc.ros.launch_models import check_model
 from wm_mpc.ros.launching import (
     Together,
     description,
@@ -145,6 +146,8 @@ def start(given, context):
     }
     files = parameter_files(given)
     parameters, learning = parameters_of_mpc(given), {}
+    if parameters.get("autostart", True):  # else it may come later
+        check_model(given["model"])
     learner = given["learner"].lower()
     if learner not in ("true", "false", "live"):
         raise RuntimeError(f"learner is {given['learner']!r}; accepted: true, false, live")

@@ -9,8 +9,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from wm_mpc.ros.launch_arguments import ParameterArgument, known_parameters, values_of
-from wm_mpc.ros.launch_models import check_model, shipped_models
+from wm_mpc.ros.launch_arguments import ParameterArgument, values_of
+from wm_mpc.ros.launch_models import check_model_of, shipped_models, simulated_tasks
 from wm_mpc.ros.launching import (
     Together,
     description,
@@ -21,14 +21,15 @@ from wm_mpc.ros.launching import (
     viewer,
 )
 
-WITHOUT = sorted({*known_parameters()["sim"]["task"]["choices"]} - {*shipped_models()})
+NO_MODEL = ", ".join(task for task in simulated_tasks() if task not in shipped_models())
 # Each stands for parameters of the nodes.
 PARAMETERS = (
     ParameterArgument(
         "task",
         ("sim:task",),
         "push_t",
-        more=f"Its shipped world model has the same name; {', '.join(WITHOUT)} have none",
+        more="Its shipped world model has the same name"
+        + (f"; {NO_MODEL} have none, and need the argument model" if NO_MODEL else ""),
     ),
     ParameterArgument("planner", ("mpc:planner.type",)),
     ParameterArgument("episodes", ("sim:episodes",), more="A summary follows"),
@@ -44,7 +45,12 @@ PARAMETERS = (
         ("sim:seed", "mpc:seed"),
         text="Seed of starts, goals and the random numbers of the planner",
     ),
-    ParameterArgument("model", ("mpc:checkpoint",), LaunchConfiguration("task")),
+    ParameterArgument(
+        "model",
+        ("mpc:checkpoint",),
+        LaunchConfiguration("task"),
+        more="It is of the same task, or of a robot of yours",
+    ),
     ParameterArgument("auto_reload", ("mpc:auto_reload",)),
     ParameterArgument(
         "record", ("sim:record",), more="It shows camera, goal and plan side by side"
@@ -69,12 +75,14 @@ OTHERS: tuple[tuple[str, Any, str], ...] = (
 
 
 def start(given, context):
-    check_model(given["task"], given["model"])
     sim, mpc = (values_of(PARAMETERS, given, node) for node in ("sim", "mpc"))
     respawn = truth("respawn", given["respawn"])
     together = Together(given, respawn=respawn)
+    check_model_of(given["task"], given["model"])
     # The sim is the clock unless it runs in plain real time.
     mpc["use_sim_time"] = sim["lockstep"] or sim["real_time_factor"] != 1.0
+    # Without a controller, no episode would ever end.
+    mpc["exit_on_failure"] = sim["episodes"] > 0 and not respawn
     common: dict[str, Any] = {
         "package": "wm_mpc",
         "output": "screen",

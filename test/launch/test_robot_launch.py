@@ -145,9 +145,10 @@ def test_a_live_learner_begins_with_the_model_and_its_checkpoints_are_used(
         (("model:=wall", "network:=world"), "network"),
         (("model:=wall", "params_file:=/nothere.yaml"), "params_file is '/nothere.yaml'; there is"),
         (("model:=wall", "camera_topics:=/left"), "camera_topics has '/left'; accepted: camera="),
+        (("model:=/nope.safetensors",), "model is '/nope.safetensors'; there is no such file"),
         (("model:=wall", "learner:=no"), "learner is 'no'; accepted: true, false, live"),
     ],
-    ids=["no model", "output", "rate", "network", "params_file", "cameras", "learner"],
+    ids=["no model", "output", "rate", "network", "params_file", "cameras", "model", "learner"],
 )
 def test_a_wrong_argument_is_named(launch, arguments, reason):
     launched = launch(*arguments)

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
@@ -29,6 +30,7 @@ pytestmark = [
     pytest.mark.ros,
     pytest.mark.skipif(shutil.which("ros2") is None, reason="no ros2 command: run make setup"),
 ]
+CHECKPOINT = Path(__file__).resolve().parents[2] / "checkpoints" / "wall.safetensors"
 browser = viewer.browser  # the fixture
 PAGE = 3.0  # s
 SUMMARY = re.compile(
@@ -199,19 +201,33 @@ def test_unknown_task_ends_with_an_error_that_names_it(launch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "reason"),
+    ("arguments", "says"),
     [
-        (("model:=/nope.safetensors",), "model is '/nope.safetensors'; accepted: a file, or one"),
-        (("task:=granular",), "task granular has no shipped model; those with one: maze, "),
-        (("task:=push_t", "model:=wall"), "model wall is of task wall, and task is push_t"),
+        (("task:=wall", "model:=/nope.safetensors"), "model is '/nope.safetensors'; there is no"),
+        (("task:=granular",), "task is 'granular', which has no shipped model"),
+        (("task:=push_t", "model:=wall"), "model 'wall' is of task wall, task is push_t"),
+        (("tsak:=wall",), "there is no launch argument tsak; did you mean task?"),
     ],
-    ids=["no file", "no model", "of another task"],
 )
-def test_a_model_that_does_not_fit_is_refused_before_anything_starts(launch, arguments, reason):
+def test_an_argument_that_does_not_fit_ends_the_launch_before_a_node_starts(
+    launch, arguments, says
+):
     launched = launch(*arguments)
-    assert launched.wait(60.0) != 0
-    assert reason in launched.output
-    assert "process started" not in launched.output
+    assert launched.wait() != 0
+    assert says in launched.output
+    assert not launched.pids()
+
+
+def test_a_controller_that_cannot_start_ends_a_run_of_some_episodes(launch, tmp_path):
+    """A file with a good header and nothing behind it passes the launch file, not the node."""
+    size = int.from_bytes((shipped := CHECKPOINT.read_bytes())[:8], "little")
+    path = tmp_path / "cut.safetensors"
+    path.write_bytes(shipped[: 8 + size])
+    launched = launch("task:=wall", f"model:={path}", "episodes:=1", "lockstep:=true")
+    assert launched.wait() != 0
+    assert "cannot configure" in launched.output
+    assert "ros2 lifecycle set /mpc configure" in launched.output
+    assert "mpc-2 died with exit code 1" in launched.output
 
 
 def test_show_args_explains_every_argument():

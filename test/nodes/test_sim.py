@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import random
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
 import PIL.Image
 import pytest
+import rclpy.parameter
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
@@ -125,14 +129,6 @@ def test_episode_does_not_count_before_the_first_plan(start_sim):
     assert sim.episode() | {"steps": "0", "finished": "0"} == sim.episode()
     sim.plan(sim.stamp, (0.0, 0.0), points=30)
     sim.wait_until(lambda: sim.episode()["finished"] == "1", "the end of the episode")
-
-
-def test_a_goal_stays_when_the_simulation_draws_none_of_its_own(start_sim):
-    sim = start_sim(settle=0.0, episode_steps=2, own_goals=False)
-    sim.plan(sim.stamp, (0.0, 0.0), points=100)
-    sim.wait_until(lambda: int(sim.episode()["steps"]) > 6, "more steps than an episode has")
-    assert sim.episode()["finished"] == "0"
-    assert sim.episode()["episode"] == "1"
 
 
 @pytest.mark.timing
@@ -327,6 +323,50 @@ def test_new_goal_keeps_the_robot_where_it_is(start_sim, observer):
     np.testing.assert_allclose(sim.position(), before, atol=1e-9)
 
 
+def set_parameter(observer, name, value):
+    """As `ros2 param set /sim` does."""
+    request = SetParameters.Request(
+        parameters=[rclpy.parameter.Parameter(name, value=value).to_parameter_msg()]
+    )
+    return observer.call(SetParameters, "/sim/set_parameters", request).results[0]
+
+
+def test_without_own_goals_nothing_replaces_the_goal_of_a_person(start_sim, observer):
+    """Neither the end of the steps, nor the robot at the goal of the simulation, nor a reset."""
+    sim = start_sim(lockstep=True, seed=3, episode_steps=2)
+    assert set_parameter(observer, "own_goals", False).successful
+    observer.call(Trigger, "/sim/new_goal")  # which a person asks for all the same
+    sim.wait_until(lambda: len(sim.goals) == 2, "the goal")
+    for _ in range(30):
+        sim.answer(tuple(np.clip(3.0 * (position(sim.goals[-1]) - sim.position()), -1.0, 1.0)))
+    observer.call(Trigger, "/sim/reset")
+    for _ in range(3):
+        sim.answer((0.0, 0.0))
+    said = sim.episode()
+    assert (said["episode"], said["steps"], said["finished"]) == ("2", "0", "0")
+    assert "distance" not in said
+    assert len(sim.goals) == 2
+
+
+def test_own_goals_again_begin_an_episode_with_one(start_sim, observer):
+    sim = start_sim(lockstep=True, seed=3, episode_steps=2)
+    set_parameter(observer, "own_goals", False)
+    sim.answer((0.0, 0.0))
+    set_parameter(observer, "own_goals", True)
+    sim.answer((0.0, 0.0))
+    sim.wait_until(lambda: len(sim.goals) == 2, "the goal")
+    for _ in range(3):
+        sim.answer((0.0, 0.0))
+    sim.wait_until(lambda: sim.episode()["finished"] == "1", "the end of the episode")
+
+
+def test_a_run_of_some_episodes_needs_own_goals(start_sim, observer):
+    start_sim(lockstep=True, episodes=3)
+    result = set_parameter(observer, "own_goals", False)
+    assert not result.successful
+    assert "own_goals is false and episodes is 3" in result.reason
+
+
 def test_request_in_lockstep_makes_old_answers_invalid(start_sim, observer):
     sim = start_sim(lockstep=True)
     stamp = sim.answer((0.3, 0.3))
@@ -386,7 +426,7 @@ class GoalSeeker:
 
 def test_run_ends_with_one_line_and_code_0(sim_process, observer, tmp_path):
     GoalSeeker(observer)
-    film = tmp_path / "film.gif"
+    film = tmp_path / "films" / "film.gif"
     process = sim_process(lockstep=True, episodes=4, episode_steps=30, record=film)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -397,6 +437,7 @@ def test_run_ends_with_one_line_and_code_0(sim_process, observer, tmp_path):
     assert "episode 1: reached the goal in " in stderr
     assert "episode 3: did not reach the goal in 30 steps" in stderr
     assert film.read_bytes().startswith(b"GIF89a")
+    assert f"record: made the folder {film.parent}, which was not there" in stderr
 
 
 @pytest.mark.timing
@@ -420,6 +461,35 @@ def test_interrupt_ends_the_node_within_a_second(sim_process, observer, tmp_path
         assert "Traceback" not in stderr
         if not lockstep:  # where there was no step without a plan
             assert PIL.Image.open(film).info["duration"] >= 200, "the film is complete all the same"
+
+
+SLOW_GOALS = """
+import time, sys
+from wm_mpc.nodes.sim import node
+from wm_mpc.sim.tasks.wall import Wall
+def sample_goal(*_):
+    print("drawing", flush=True)
+    while True:
+        time.sleep(0.01)
+Wall.sample_goal = sample_goal
+sys.exit(node.main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_node_while_it_draws_a_goal(domain_id, number):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_GOALS], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env=os.environ | {"ROS_DOMAIN_ID": str(domain_id)},
+    )  # fmt: skip
+    try:
+        assert any("drawing" in line for line in process.stdout)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert "Traceback" not in stderr
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,11 @@ def test_each_failed_transition_is_logged(status, log):
     assert len(log.said) == 3
 
 
+def test_a_failed_transition_says_what_to_do_next(status, log):
+    status.report(ERROR, StatusCode.FAILED, "cannot configure: damaged")
+    assert "ros2 lifecycle set /mpc configure" in log.said[0]
+
+
 def test_what_comes_back_is_logged_again(status, log):
     for level, code in ((OK, StatusCode.PLANNING), (WARN, HoldCode.NO_GOAL)) * 2:
         status.report(level, code, code.value)

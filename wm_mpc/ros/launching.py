@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -215,20 +216,42 @@ class Together:
 
 
 def unknown_arguments(names: Sequence[str], context: LaunchContext) -> list[Action]:
-    """A line of log for each argument on the command line that looks like a mistyped one of ours.
+    """Treat arguments on the command line that our launch file does not know.
 
-    `ros2 launch` itself ignores what no launch file declares.
+    `ros2 launch` itself ignores what no launch file declares. Where our file is the one that was
+    started, such an argument is a mistake. In the bring-up of somebody else it may be meant for
+    another file: then each is a line of log.
+
+    Args:
+        names: Of the arguments of our launch file.
+        context: Of the launch.
+
+    Raises:
+        RuntimeError: There is one, and our file was started, not included.
     """
     words = [word.partition(":=")[0] for word in context.argv if ":=" in word]
-    unknown = [word for word in dict.fromkeys(words) if word not in names]
-    lines: list[Action] = []
-    for word in unknown:
+    lines = []
+    for word in dict.fromkeys(words):
+        if word in names:
+            continue
         near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
         hint = f"; did you mean {near[0]}?" if near else ""
-        lines.append(
-            LogInfo(
-                msg=f"WARNING: there is no launch argument {word} here, so it changes nothing of "
-                f"wm_mpc{hint} (--show-args lists them)"
-            )
+        lines.append((word, f"{hint} (--show-args lists them)"))
+    if lines and _was_started(context):
+        raise RuntimeError("; ".join(f"there is no launch argument {w}{rest}" for w, rest in lines))
+    return [
+        LogInfo(
+            msg=f"WARNING: there is no launch argument {word} here, so it changes nothing of "
+            f"wm_mpc{rest}"
         )
-    return lines
+        for word, rest in lines
+    ]
+
+
+def _was_started(context: LaunchContext) -> bool:
+    """Whether the command line names our launch file: by `wm_mpc` and its name, or by its path."""
+    path = context.get_locals_as_dict().get("current_launch_file_path", "")
+    words = [word for word in sys.argv[1:] if ":=" not in word]
+    if os.path.basename(path) in words and "wm_mpc" in words:
+        return True
+    return any(os.path.isfile(word) and os.path.samefile(word, path) for word in words if path)

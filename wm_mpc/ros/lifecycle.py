@@ -53,6 +53,15 @@ class ManagedNode(LifecycleNode):
         except InvalidHandle:
             return "finalized"
 
+    def start_up(self) -> bool:
+        """Configure and activate, unless somebody was faster; whether it is active now."""
+        with self.transitions:
+            if self.state == "unconfigured":
+                self.trigger_configure()
+            if self.state == "inactive":
+                self.trigger_activate()
+            return self.state == "active"
+
     def destroy_node(self) -> None:
         """As rclpy's, and the lifecycle services leave the graph at once."""
         super().destroy_node()

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 from typing import Any, TypeVar
 
 import rclpy
@@ -42,6 +43,37 @@ def stop_on_signals() -> Iterator[Stopped]:
     }
     try:
         yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class BrokenOff(BaseException):
+    """A signal came while something ran that may take long. No `except Exception` stops it."""
+
+
+@contextlib.contextmanager
+def breaking_off() -> Iterator[None]:
+    """Within the block, SIGINT and SIGTERM raise BrokenOff at once, besides what they do otherwise.
+
+    For what may take long and cannot ask whether to stop. Only the main thread hears signals;
+    elsewhere the block is nothing special.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def broken_off(number: int, frame: FrameType | None) -> None:
+        before = previous[signal.Signals(number)]
+        if callable(before):
+            before(number, frame)
+        raise BrokenOff
+
+    try:
+        for number in previous:
+            signal.signal(number, broken_off)
+        yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -47,6 +47,7 @@ class Recorder:
 
     Attributes:
         path: Path of the file.
+        made_folder: Whether its folder was not there before.
         pictures: Number of pictures written.
         dropped: Number of pictures left out.
 
@@ -64,6 +65,7 @@ class Recorder:
         strip: bool = False,
     ) -> None:
         self.path = pathlib.Path(path).expanduser()
+        self.made_folder = not self.path.parent.exists()
         self.pictures = 0
         self.dropped = 0
         self._view, self._action, self._strip = view, action, strip

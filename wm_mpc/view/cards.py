@@ -48,7 +48,8 @@ def _state_facts(view: View, rate: float | None) -> Iterable[tuple[str, str]]:
         yield "Plans", f"{status.plans}, {status.overruns} control steps missed"
     if view.episode is not None:
         errors = ", ".join(f"{name} {value:.3f}" for name, value in view.episode.errors.items())
-        yield "True error", errors
+        if errors:  # none where the simulation judges no goals
+            yield "True error", errors
         yield "Episodes", f"{view.episode.successes} of {view.episode.finished} reached"
     if rate is not None:
         yield "Pictures", f"{rate:.3g} per second, as this computer is busy"

@@ -40,6 +40,7 @@ from wm_mpc.ros.lifecycle import ManagedNode, reported
 from wm_mpc.ros.parameters import declare
 from wm_mpc.ros.running import Stopped, run
 from wm_mpc.ros.status import ERROR, WARN
+from wm_mpc.settings.fields import SettingError
 from wm_mpc.spec import LARGEST_JUMP, RobotSpec
 
 _LOOK = 1.0  # s between two diagnostics
@@ -80,8 +81,9 @@ class Mpc(ManagedNode):
     def work(self, stopped: Stopped) -> None:
         """The planning loop; returns when `stopped()`, with the robot at rest."""
         try:
-            if self._settings.values().autostart:
-                self._start()
+            settings = self._settings.values()
+            if settings.autostart and not self.start_up() and settings.exit_on_failure:
+                raise SettingError("mpc could not start, and exit_on_failure is true")
             while not stopped():
                 try:
                     self._plan_once()
@@ -94,13 +96,6 @@ class Mpc(ManagedNode):
             if has_lock:
                 self.transitions.release()
             self._reloader.close()
-
-    def _start(self) -> None:
-        with self.transitions:
-            if self.state == "unconfigured":  # nobody was faster
-                self.trigger_configure()
-            if self.state == "inactive":
-                self.trigger_activate()
 
     def _is_active(self) -> bool:
         """Whether it is active, or about to be: what can be set only while it is not is fixed."""
@@ -140,8 +135,7 @@ class Mpc(ManagedNode):
             path = resolve_checkpoint(settings.checkpoint)
             model = load_to_plan(path, settings)
         except CheckpointError as error:
-            again = f"mend it, then: ros2 lifecycle set {self.get_fully_qualified_name()} configure"
-            self._status.report(ERROR, StatusCode.FAILED, f"cannot configure: {error}; {again}")
+            self._status.report(ERROR, StatusCode.FAILED, f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
         self._take(path, model, settings)
         self._configured = settings.checkpoint

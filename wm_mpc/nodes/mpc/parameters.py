@@ -63,6 +63,9 @@ class MpcSettings(ControlSettings, ModelSettings):
         False, "Change to each checkpoint that is announced on learner/checkpoint"
     )
     autostart: bool = setting(True, "Configure and activate at start-up", read_only=True)
+    exit_on_failure: bool = setting(
+        False, "Exit with an error when autostart does not succeed", read_only=True
+    )
     lockstep: bool = setting(
         False,
         "Answer each observation with a plan, and take as long as that needs",

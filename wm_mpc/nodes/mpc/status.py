@@ -76,6 +76,12 @@ class Status:
         if complaints:
             level, message = max(level, WARN), "; ".join([message, *complaints.values()])
             warnings = [*warnings, *complaints]
+        if code is StatusCode.FAILED:
+            command = f"ros2 lifecycle set {self._node.get_fully_qualified_name()}"
+            message += (
+                f"; change the parameter that is wrong, then: {command} configure, and: {command} "
+                "activate"
+            )
         codes = level, code, frozenset(warnings)
         is_news = codes != (self._now[0], self._code, frozenset(self._warnings))
         self._code, self._warnings, self._now = code, tuple(warnings), (level, message)

@@ -45,9 +45,12 @@ class Film:
 
     def subscribe(self, node: Node) -> None:
         """Listen to what the controller thinks, if there is a film at all."""
-        if not self.is_on:
+        if self._recorder is None:
             return
         self._namespace, self._logger = node.get_namespace(), node.get_logger()
+        if self._recorder.made_folder:
+            folder = self._recorder.path.parent.absolute()
+            self._logger.info(f"record: made the folder {folder}, which was not there")
         node.create_subscription(MarkerArray, "mpc/plan_markers", self._on_markers, qos.STATUS)
         node.create_subscription(
             Image, "mpc/imagined/image_raw", self._on_imagined, qos.SENSOR_DATA
@@ -83,9 +86,10 @@ class Film:
             caption: One line of text.
             wait: Rather than leave it out when the encoder is behind.
         """
-        goal = self._simulation.goal
-        if self._recorder is None or goal is None:
+        if self._recorder is None:
             return
+        goal = self._simulation.goal
+        wanted = np.zeros_like(observation.image) if goal is None else goal.observation.image
         has_plan = actions is not None and len(actions) > 0
         if actions is None:
             actions = np.zeros((0, self._simulation.task.spec.action.size))
@@ -93,7 +97,7 @@ class Film:
         self._recorder.add(
             Picture(
                 observation.image,
-                goal.observation.image,
+                wanted,
                 actions,
                 self._paths if has_plan else [],
                 caption,

@@ -11,10 +11,11 @@ plan that arrives during the period acts from t_{k+1} on.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -33,7 +34,7 @@ from wm_mpc.nodes.sim.topics import Topics, mean_plan_ms, planar_pose, rest_posi
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import MessageError
 from wm_mpc.ros.parameters import declare
-from wm_mpc.ros.running import Stopped, run
+from wm_mpc.ros.running import BrokenOff, Stopped, breaking_off, run
 from wm_mpc.ros.status import TOPIC
 from wm_mpc.ros.timing import OwnClock, SystemPacer, from_seconds
 from wm_mpc.settings.fields import SettingError
@@ -91,6 +92,7 @@ class Sim(Node):
         self._steps = 0  # that count, in the present episode
         self._begins_at = 0  # ns, when its steps begin to count
         self._begin_next = True
+        self._is_referee = True  # of the present episode
         self._subscribe()
 
     def _make_clock(self, is_time_source: bool, factor: float) -> OwnClock | SystemPacer:
@@ -142,6 +144,7 @@ class Sim(Node):
     def run(self, stopped: Stopped) -> None:
         """Step until `stopped()` or until the wanted number of episodes is over."""
         while not stopped() and not self.is_over():
+            self._take_up_or_leave_goals()
             while self._commands:
                 self._commands.popleft()()
             if self._begin_next:
@@ -176,20 +179,31 @@ class Sim(Node):
             self.get_logger().info(message)
         self._simulation.close()
 
+    def _take_up_or_leave_goals(self) -> None:
+        """As `own_goals` says, which a person may have changed."""
+        has_goals = self._settings.values().own_goals
+        if has_goals and not self._is_referee and not self._begin_next:
+            # Others may have set a goal meanwhile: not the one that would be judged.
+            self._abandon("own_goals is true again")
+        self._is_referee = has_goals
+
     def _begin_episode(self, stamp: int) -> None:
         """stamp: ns, of its first observation."""
         settings = self._settings.values()
+        self._take_up_or_leave_goals()
         self._begin_next = False
         self._rng = episode_rng(settings.seed, settings.episode_stream, self._number)
         self._number += 1
         self._steps = 0
-        self._simulation.reset(self._rng)
+        with breaking_off():  # a goal that is hard to draw takes minutes
+            self._simulation.reset(self._rng, goal=self._is_referee)
         settle = 0 if self._lockstep else from_seconds(settings.settle)
         self._begins_at = stamp + settle
         self._inbox.begin_episode(self._begins_at, rest_position(self._simulation))
         if self._driver is not None:
             self._driver.begin_episode(self._rng)
-        self._publish_goal()
+        if self._is_referee:
+            self._publish_goal()
 
     def _publish_goal(self) -> None:
         # In lockstep the planner must have the goal before the observation it is to answer.
@@ -225,32 +239,35 @@ class Sim(Node):
             decision = self._inbox.decide(stamp, settings.plan_timeout)
         else:
             decision = self._driver.decide(stamp)
-        caption = f"episode {self._number}   step {self._steps}   {self._distance()}"
-        self._film.add(observation, decision.remaining, caption, wait=self._lockstep)
+        self._film.add(observation, decision.remaining, self._caption(), wait=self._lockstep)
         self._simulation.advance(decision.action)
 
-        counts = decision.started and stamp >= self._begins_at
+        counts = self._is_referee and decision.started and stamp >= self._begins_at
         self._steps += counts
         success = counts and self._simulation.is_success()
-        is_over = success or self._steps >= settings.episode_steps
-        if (is_over and settings.own_goals) or not self._simulation.can_step:
+        is_late = self._is_referee and self._steps >= settings.episode_steps
+        if success or is_late or not self._simulation.can_step:
             self._conclude(success)
         self._publish_episode(decision.status, success)
 
-    def _distance(self) -> str:
-        return errors_text(self._simulation.errors())
+    def _errors(self) -> Mapping[str, float]:
+        """True distances to the goal; none where somebody else's goal may have replaced it."""
+        return self._simulation.errors() if self._is_referee else {}
+
+    def _caption(self) -> str:
+        return f"episode {self._number}   step {self._steps}   {errors_text(self._errors())}"
 
     def _conclude(self, success: bool) -> None:
+        if not self._is_referee:
+            self._abandon("the simulated world has ended")
+            return
         self._begin_next = True
         self._board.add(success, self._steps)
         self.get_logger().info(
-            self._board.episode_line(self._number, success, self._steps, self._simulation.errors())
+            self._board.episode_line(self._number, success, self._steps, self._errors())
         )
         if self._film.is_on:
-            outcome = "reached" if success else "not reached"
-            caption = (
-                f"episode {self._number}   step {self._steps}   {self._distance()}   {outcome}"
-            )
+            caption = f"{self._caption()}   {'reached' if success else 'not reached'}"
             observation = self._simulation.observe()
             self._film.add(observation, None, caption, wait=self._lockstep)
 
@@ -262,24 +279,25 @@ class Sim(Node):
             self._number,
             success,
             self._steps,
-            self._simulation.errors(),
+            self._errors(),
             self._board.finished,
             self._board.successes,
             self._clock_of_steps.overruns,
         )
-        self._topics.publish_episode(status, has_ended=self._begin_next)
+        self._topics.publish_episode(status, has_ended=self._begin_next and self._is_referee)
 
     # ------------------------------------------------------------------------------- commands
 
-    def _abandon(self) -> None:
-        self.get_logger().info(f"episode {self._number}: abandoned on request")
+    def _abandon(self, why: str = "on request") -> None:
+        self.get_logger().info(f"episode {self._number}: abandoned, {why}")
         self._begin_next = True
 
     def _draw_goal(self) -> None:
         if self._begin_next:
             return
         try:
-            self._simulation.new_goal(self._rng)
+            with breaking_off():
+                self._simulation.new_goal(self._rng)
         except EngineError as error:
             self.get_logger().warning(f"new_goal: {error}; the old goal stays")
         else:
@@ -303,7 +321,8 @@ class Sim(Node):
 
 def _work(node: Sim, stopped: Stopped) -> None:
     try:
-        node.run(stopped)
+        with contextlib.suppress(BrokenOff):
+            node.run(stopped)
         if node.is_over():
             print(node.summary(stopped), flush=True)
     finally:

@@ -56,8 +56,8 @@ class SimSettings:
     )
     own_goals: bool = setting(
         True,
-        "Begin a new episode, with a new goal, when the goal is reached or its steps are over; "
-        "false: the goal stays until somebody gives another",
+        "Draw goals, and judge whether the robot reaches them; false: your goal stays, and no "
+        "episode ends by itself",
     )
     lockstep: bool = setting(
         False, "Wait for the plan of each observation before the next control step", read_only=True
@@ -96,7 +96,11 @@ class SimSettings:
         60.0,
     )
     disturbance: DisturbanceSettings = section(DisturbanceSettings)
-    record: str = setting("", "Film to write, a .gif or .mp4; empty: none", read_only=True)
+    record: str = setting(
+        "",
+        "Film to write, a .gif or .mp4, in a folder that is made if it is missing; empty: none",
+        read_only=True,
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -104,6 +108,11 @@ class SimSettings:
             raise SettingError(
                 "driver is explorer and lockstep is true; lockstep waits for plans, and nobody "
                 "plans (accepted: one of the two)"
+            )
+        if self.episodes and not self.own_goals:
+            raise SettingError(
+                f"own_goals is false and episodes is {self.episodes}; no episode would ever end "
+                "(accepted: own_goals true, or episodes 0)"
             )
         if self.record and not self.record.lower().endswith(SUFFIXES):
             raise SettingError(f"record is {self.record!r}; accepted: a .gif, a .mp4 or empty")
