@@ -65,13 +65,15 @@ class Lines:
     def refresh(self) -> None:
         """Print a line if another tenth is done, and the last line is long enough ago. The first
         one also comes when some of the first tenth is done."""
+        if not self._total:
+            return
         now, tenth = self._clock(), self._tenths()
         begins = not self._says and now - self._started >= _FIRST and self.n > self._initial
-        if (begins and self._total) or (tenth > self._tenth and now - self._printed >= _LEAST):
+        if begins or (tenth > self._tenth and now - self._printed >= _LEAST):
             self._tenth, self._printed, self._says = tenth, now, True
-            share = 10 * tenth if tenth or not self._total else int(100 * self.n / self._total)
+            share = 10 * tenth or int(100 * self.n / self._total)
             spent = now - self._started
-            left = spent * ((self._total or 0) - self.n) / max(1e-9, self.n - self._initial)
+            left = spent * (self._total - self.n) / max(1e-9, self.n - self._initial)
             print(
                 f"{self._what}: {share} %, {tqdm.format_interval(spent)}, "
                 f"{tqdm.format_interval(max(0.0, left))} left{self._values}",

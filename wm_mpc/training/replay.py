@@ -98,15 +98,11 @@ def encode_all(
     """
     # One block for all. Small blocks that stay, between large ones that go, would keep the memory
     # of the large ones (10 GB for 400,000 frames).
-    latents: Tensor | None = None
     device = model.state_mean.device
+    latents = torch.empty(len(images), model.latent_size, device=device)
     for first in range(0, len(images), batch):
         chosen = slice(first, first + batch)
         image = torch.from_numpy(np.array(images[chosen])).to(device)
-        part = model.encode(image, torch.from_numpy(states[chosen]).to(device))
-        if latents is None:
-            latents = part.new_empty(len(images), part.shape[-1])
-        latents[chosen] = part
+        latents[chosen] = model.encode(image, torch.from_numpy(states[chosen]).to(device))
         progress(min(first + batch, len(images)), len(images))
-    assert latents is not None
     return latents

@@ -65,6 +65,11 @@ class OutputSettings:
 
     @property
     def fixed(self) -> tuple[Any, ...]:
-        """The further settings. Publishers are made for them."""
-        further = [f"{name}_{key}" for name, output in OUTPUTS.items() for key in output.settings]
+        """The further settings that publishers are made for."""
+        further = [
+            f"{name}_{key}"
+            for name, output in OUTPUTS.items()
+            for key, field in output.settings.items()
+            if described(field).only_inactive
+        ]
         return tuple(getattr(self, name) for name in further)
