@@ -205,6 +205,16 @@ class Observer:
         assert response is not None, f"no answer from {name}"
         return response
 
+    def set(self, node: str, name: str, value: Any) -> Any:
+        """Set a parameter of a node through its service, as `ros2 param set` does; the result."""
+        from rcl_interfaces.msg import Parameter as Message
+        from rcl_interfaces.srv import SetParameters
+        from rclpy.parameter import Parameter
+
+        message = Message(name=name, value=Parameter(name, value=value).get_parameter_value())
+        request = SetParameters.Request(parameters=[message])
+        return self.call(SetParameters, f"{node}/set_parameters", request).results[0]
+
     def _ask(self, service_type: type, name: str, request: Any, timeout: float) -> Any:
         """The response; None when there is no such service or no answer within the timeout (s)."""
         client = self.node.create_client(service_type, name)

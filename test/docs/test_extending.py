@@ -429,6 +429,45 @@ def test_output_that_was_added_is_sent_by_the_node(copy_with, observer):
     assert list(heard[0].velocity) == [0.0, 0.0]
 
 
+@pytest.mark.ros
+def test_setting_of_an_added_output_changes_while_it_is_sent(copy_with, observer):
+    """With the lines of the page; the values at rest are 0, so the factor is sent as the frame."""
+    pytest.importorskip("rclpy")
+    from sensor_msgs.msg import JointState
+    from std_srvs.srv import SetBool
+
+    from wm_mpc.ros import qos
+
+    root = copy_with("output")
+    (lines,) = re.findall(r"```python\n(settings: ClassVar.*?)```", page("output"), re.DOTALL)
+    path = root / "wm_mpc/nodes/mpc/outputs/joint_command.py"
+    text = path.read_text(encoding="utf-8")
+    text = text.replace("from typing import Any\n", "from typing import Any, ClassVar\n")
+    text = text.replace(
+        "from wm_mpc.spec", "from wm_mpc.settings.fields import setting\nfrom wm_mpc.spec"
+    )
+    text = text.replace(
+        "    def __init__", textwrap.indent(lines, "    ") + "\n    def __init__", 1
+    )
+    text = text.replace(
+        "        # The kind",
+        "        message.header.frame_id = str(self._scale)\n        # The kind",
+    )
+    path.write_text(text, encoding="utf-8")
+    heard = observer.listen(JointState, "joint_command", qos.COMMAND)
+    given = ("output.joint_command:=true", "output.joint_command_scale:=3.0")
+    with node(root, observer.domain_id, *given, "planner.backend:=torch"):
+        observer.wait_until(lambda: observer.node.count_publishers("joint_command"), "it", 60.0)
+        assert observer.call(SetBool, "mpc/hold", SetBool.Request(data=True)).success
+        observer.wait_until(lambda: heard, "a hold")
+        assert {message.header.frame_id for message in heard} == {"3.0"}
+        assert observer.set("mpc", "output.joint_command_scale", 2.0).successful
+        observer.wait_until(lambda: heard[-1].header.frame_id == "2.0", "the new factor")
+        refused = observer.set("mpc", "output.joint_command_scale", 11.0)
+        assert not refused.successful
+        assert "output.joint_command_scale" in refused.reason
+
+
 @contextlib.contextmanager
 def node(root, domain_id, *parameters):
     given = [word for parameter in parameters for word in ("-p", parameter)]

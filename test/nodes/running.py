@@ -10,8 +10,6 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.srv import ChangeState, GetState
 from nav_msgs.msg import Odometry
-from rcl_interfaces.msg import Parameter as ParameterMessage
-from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from trajectory_msgs.msg import JointTrajectory
@@ -195,11 +193,7 @@ class RunningMpc(RunningNode):
 
     def set(self, name, value):
         """Set a parameter through the service, as `ros2 param set` does."""
-        message = ParameterMessage(
-            name=name, value=Parameter(name, value=value).get_parameter_value()
-        )
-        request = SetParameters.Request(parameters=[message])
-        return self.observer.call(SetParameters, "mpc/set_parameters", request).results[0]
+        return self.observer.set("mpc", name, value)
 
     def change_state(self, transition):
         request = ChangeState.Request()

@@ -118,6 +118,17 @@ def velocity(twist):
     return [twist.twist.linear.x, twist.twist.linear.y]
 
 
+def test_a_setting_of_an_output_counts_from_the_next_message(start):
+    outputs = start("wall")
+    outputs.use("cmd_vel")
+    outputs.move()
+    outputs.wait_until(lambda: outputs.twists, "a twist")
+    assert {twist.header.frame_id for twist in outputs.twists} == {"odom"}
+    outputs.use("cmd_vel", frame_id="base_link")
+    outputs.wait_until(lambda: outputs.twists[-1].header.frame_id == "base_link", "the new frame")
+    assert any(velocity(outputs.twists[-1])), "the plan goes on"
+
+
 @pytest.mark.parametrize("end", ["close", "switched off"])
 def test_the_last_word_on_a_stream_is_to_rest(start, end):
     outputs = start("wall")
