@@ -84,7 +84,10 @@ def cell(folder: str, entry: str, *conditions: str) -> str:
         return f"{row['plan_ms_p50']:.1f} ms"
     if entry == "episodes":
         return str(row["episodes"])
-    raise ValueError(f"{entry!r}; known: success, interval, plan, episodes")
+    if entry == "training":
+        (model,) = results(folder)["checkpoints"]
+        return f"{model['provenance']['training_seconds'] / 60:.0f} minutes"
+    raise ValueError(f"{entry!r}; known: success, interval, plan, episodes, training")
 
 
 def reach() -> str:
