@@ -1,4 +1,4 @@
-"""Remembers where the robot is now as a picture, and brings the robot back there."""
+"""Drives to the place in a picture, waits there for a moment, and drives back."""
 
 from __future__ import annotations
 
@@ -8,25 +8,28 @@ import time
 from wm_mpc.client import Client, ClientError
 
 
-def main() -> int:
+def main(there: str) -> int:
     with Client() as client:
-        here = client.take_picture()  # a file will do, too: client.set_goal("shelf.png")
-        time.sleep(1.0)  # the robot goes on to the goal it has
+        here = client.take_picture()
+        for name, picture in (("there", there), ("back", here)):
+            client.set_goal(picture)  # a file, or an array (height, width, 3)
+            goal = client.wait(timeout=60.0)
+            print(f"{name}: {goal.code} after {goal.seconds:.1f} s")
+            if not goal.is_reached:
+                print("the controller says:", client.status.sentence)
+                return 1
 
-        client.hold()
-        print("holding:", client.status.code)
-        client.resume()
-
-        client.set_goal(here)
-        goal = client.wait(timeout=60.0)
-        print("goal:", goal.code, f"after {goal.seconds:.1f} s")
-        if not goal.is_reached:
-            print("the controller says:", client.status.sentence)
-        return 0 if goal.is_reached else 1
+            client.hold()
+            print("holding:", client.status.code)
+            time.sleep(1.0)
+            client.resume()
+    return 0
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: drive.py PICTURE")
     try:
-        sys.exit(main())
+        sys.exit(main(sys.argv[1]))
     except ClientError as error:
         sys.exit(f"drive: {error}")

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -50,10 +51,10 @@ class Robot:
         self._stack.callback(end)
         return process
 
-    def run(self, path):
+    def run(self, path, *arguments):
         return subprocess.run(
-            [sys.executable, str(path)], env=self._environment, cwd=ROOT, capture_output=True,
-            text=True, timeout=120.0,
+            [sys.executable, str(path), *map(str, arguments)], env=self._environment, cwd=ROOT,
+            capture_output=True, text=True, timeout=120.0,
         )  # fmt: skip
 
     def close(self):
@@ -74,7 +75,7 @@ def until(condition, seconds=40.0):
 
 
 @pytest.mark.slow
-def test_a_program_drives_the_robot(robot, domain_id):
+def test_a_program_drives_the_robot(robot, domain_id, tmp_path):
     with Client(domain_id=domain_id, timeout=40.0) as client:
         until(lambda: client.status.is_planning, 60.0)
         here = client.take_picture()
@@ -84,10 +85,12 @@ def test_a_program_drives_the_robot(robot, domain_id):
         back = client.wait(timeout=60.0)
         assert back.is_reached, back
         # From here on the goal of the simulation is never reached, so that it draws no other.
-        ended = robot.run(ROOT / "docs" / "examples" / "drive.py")
+        cv2.imwrite(str(tmp_path / "here.png"), here[..., ::-1])
+        ended = robot.run(ROOT / "docs" / "examples" / "drive.py", tmp_path / "here.png")
         assert ended.returncode == 0, ended.stdout + ended.stderr
-        assert "holding: hold.person" in ended.stdout
-        assert "goal: goal.reached after" in ended.stdout
+        assert ended.stdout.count("holding: hold.person") == 2
+        assert "there: goal.reached after" in ended.stdout
+        assert "back: goal.reached after" in ended.stdout
 
         # A picture that the camera will never see is a goal that is never reached.
         noise = np.random.default_rng(0).integers(0, 255, here.shape, np.uint8)

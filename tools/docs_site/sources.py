@@ -34,6 +34,7 @@ LAUNCHED = ("mpc", "sim", "learner")
 PARAMETERS_JSON = ROOT / "wm_mpc" / "ros" / "parameters.json"
 TRAINING = "wm_mpc.training.config:TrainConfig"
 PHASES = "wm_mpc.training.phases.registry:PHASES"
+METRICS = "wm_mpc.training.summary:MEANINGS"
 METHODS = "wm_mpc.synthesis.registry:METHODS"
 OUTPUTS = "wm_mpc.nodes.mpc.outputs.registry:OUTPUTS"
 CHECKPOINTS = "wm_mpc.model.checkpoint:read_metadata"
@@ -318,6 +319,12 @@ def codes(kind: str) -> str:
 # ------------------------------------------------------------------------ checkpoints, examples
 
 
+def metrics() -> str:
+    """What `train` measures at its end."""
+    rows = [(f"`{name}`", meaning) for name, meaning in find(METRICS).items()]
+    return table(("name", "meaning"), rows)
+
+
 def shipped() -> str:
     """The checkpoints that come with the package."""
     rows = []
@@ -380,6 +387,7 @@ MAKERS: dict[str, Callable[..., str]] = {
     "launch": launch,
     "options": options,
     "codes": codes,
+    "metrics": metrics,
     "shipped": shipped,
     "example": example,
     "aim": aim,

@@ -7,7 +7,7 @@ from typing import Any
 
 from wm_mpc.reports.page import Report
 
-_MEANINGS = {
+MEANINGS = {
     "open_loop_error": "error of predicted latents on held-out episodes, by model steps ahead",
     "persistence_error": "the same for predicting no change",
     "effective_rank": "how many directions of the latent space are in use",
@@ -44,7 +44,7 @@ def markdown(results: Mapping[str, Any]) -> str:
     if synthesis := results.get("synthesis"):
         notes.append(f"data synthesis: {', '.join(synthesis)}")
     rows = [
-        f"| {name} | {_text(value)} | {_MEANINGS.get(name, '')} |"
+        f"| {name} | {_text(value)} | {MEANINGS.get(name, '')} |"
         for name, value in results["metrics"].items()
     ]
     return "\n".join(
