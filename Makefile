@@ -2,9 +2,32 @@
 # of a second once it is done.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim collect train ablate evaluate benchmark faults soak test test-all lint format docs clean
+targets := help setup sim collect train ablate evaluate benchmark faults soak test test-all lint format docs clean
+.PHONY: $(targets)
 SHELL := bash
 ARGS ?=
+
+# `make sim task:=wall` would set a variable that nothing reads, and run another task. Such words
+# belong into ARGS: `task:=wall` for the launch file, `--task wall` for programs.
+known = ARGS PYTHON ROS PIP_ARGS SHELL
+given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+foreign := $(filter-out $(known),$(given))
+upper := $(shell echo '$(foreign)' | grep -o '\<[A-Z0-9_]*\>')
+lower := $(filter-out $(upper),$(foreign))
+as_word = $(if $(filter sim,$(MAKECMDGOALS)),$1:=$(value $1),--$(subst _,-,$1) $(value $1))
+ifneq ($(lower),)
+$(error $(firstword $(lower)) is no variable of this Makefile; write \
+ARGS="$(strip $(ARGS) $(foreach name,$(lower),$(call as_word,$(name))))")
+endif
+ifneq ($(upper),)
+$(error $(firstword $(upper)) is no variable of this Makefile; for the environment, write \
+$(foreach name,$(upper),$(name)=$(value $(name))) make $(MAKECMDGOALS))
+endif
+# `make train wall` would first train for hours.
+ifneq ($(filter-out $(targets),$(MAKECMDGOALS)),)
+$(error $(firstword $(filter-out $(targets),$(MAKECMDGOALS))) is no target of this Makefile; words \
+for a program go into ARGS="...")
+endif
 
 # exec leaves nothing between make and the program: Ctrl-C reaches it, and make waits for it.
 run = @echo "[$@] $(strip $(1))"; source tools/env.bash && exec $(1)

@@ -101,7 +101,7 @@ def start(given, context):
 
 
 def files_of(given):
-    """The parameter file. An unknown task has none of its own: the sim says which are known."""
+    """The parameter file. Not every task has one of its own."""
     own = Path(get_package_share_directory("wm_mpc"), "config", f"{given['task']}.yaml")
     is_own = Path(given["params_file"]) == own
     return [] if is_own and not own.exists() else parameter_files(given)

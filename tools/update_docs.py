@@ -21,7 +21,7 @@ MAKERS = {**sources.MAKERS, **measured.MAKERS, **measured_speed.MAKERS, **worlds
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--check", action="store_true", help="write nothing; code 1 if outdated")
     options = parser.parse_args(arguments)
     # First what launch files read, since the pages have tables of their arguments.

@@ -142,6 +142,10 @@ def test_collecting_tells_how_often_an_object_moves(capsys):
         (collect, "--dataset other --steps 9", "was recorded with {'seed': 0, 'steps': 5}"),
         (collect, "--dataset other --seed 1 --steps 5", "choose another --dataset"),
         (train, "--config train.yaml --dataset nothing", "no dataset at nothing"),
+        (train, "--task wal", "no dataset at data/wal; did you mean wall\\?$"),
+        (train, "--task my_robt", "no dataset at data/my_robt; did you mean my_robot\\?$"),
+        (train, "--task reach", "no dataset at data/reach; to record one: .*collect --task reach$"),
+        (train, "--task zzz", "no dataset at data/zzz .*; collect and import_bag make one$"),
         (train, "--config none.yaml", "cannot read .*none.yaml"),
         (train, "--config bad.yaml", "unknown setting speed"),
         (
@@ -172,6 +176,7 @@ def test_collecting_tells_how_often_an_object_moves(capsys):
 )
 def test_mistake_is_one_clear_line(folder, capfd, program, arguments, message):
     (folder / "bad.yaml").write_text("speed: 3")
+    (folder / "data/my_robot").mkdir(parents=True)
     run(collect, "--dataset other --episodes 1 --steps 5 --workers 1")
     capfd.readouterr()
     code = run(program, arguments)
@@ -187,7 +192,10 @@ def test_mistake_is_one_clear_line(folder, capfd, program, arguments, message):
 @pytest.mark.parametrize(
     ("program", "arguments", "message"),
     [
-        (collect, "--task moon", "invalid choice: 'moon'"),
+        (collect, "--task moon", "invalid choice: 'moon'; accepted: granular, "),
+        (collect, "--episode 3", "unrecognized arguments: --episode 3; did you mean --episodes?"),
+        (collect, "--episode=3", "unrecognized arguments: --episode=3; did you mean --episodes?"),
+        (evaluate, "--task walls", "invalid choice: 'walls'; did you mean wall?; accepted: gran"),
         (collect, "--episodes 0", "0 is not above zero"),
         (collect, "--seed -1", "-1 is negative"),
         (
@@ -202,11 +210,16 @@ def test_mistake_is_one_clear_line(folder, capfd, program, arguments, message):
         (evaluate, "--train-seeds 0,x", "invalid numbers value: '0,x'"),
     ],
 )
-def test_option_out_of_range_is_refused_by_name(capsys, program, arguments, message):
+def test_option_that_does_not_fit_is_refused_by_name_in_one_line(
+    capsys, program, arguments, message
+):
     assert run(program, arguments) == 2
     err = capsys.readouterr().err
     assert message in err
     assert arguments.split()[0] in err
+    assert err.startswith(f"{program.__name__.rsplit('.', 1)[-1]}: ")
+    assert err.endswith("(--help explains the options)\n")
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize("program", [collect, train])

@@ -12,7 +12,7 @@ from wm_mpc.codes import HoldCode
 from wm_mpc.control.frozen_camera import FrozenCamera
 from wm_mpc.control.goals import GoalQueue, GoalStatus
 from wm_mpc.control.holds import HoldError
-from wm_mpc.control.loop import ControlLoop, Hold, Send, SendAgain
+from wm_mpc.control.loop import GOALS_GONE, STOPPED, ControlLoop, Hold, Send, SendAgain
 from wm_mpc.control.observation_check import ObservationCheck
 from wm_mpc.control.observing import Ahead
 from wm_mpc.control.settings import ControlSettings, SurpriseSettings
@@ -315,11 +315,12 @@ def test_a_person(loop):
     assert isinstance(step(loop), Send)
 
 
-def test_a_person_who_stops_the_robot_while_it_is_planned(loop):
+@pytest.mark.parametrize("why", [STOPPED, GOALS_GONE])
+def test_a_person_who_stops_the_robot_while_it_is_planned(loop, why):
     loop.begin()
     decision = loop.decide(SETTINGS)
-    loop.stop(START, np.zeros(2))
-    assert loop.may_send().code is HoldCode.PERSON
+    loop.stop(START, np.zeros(2), why)
+    assert loop.may_send() is why
     assert isinstance(decision, Send)
     assert isinstance(step(loop), Send)  # from the next decision on it plans again
     assert loop.may_send() is None

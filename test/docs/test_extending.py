@@ -455,14 +455,14 @@ def test_setting_of_an_added_output_changes_while_it_is_sent(copy_with, observer
     )
     path.write_text(text, encoding="utf-8")
     heard = observer.listen(JointState, "joint_command", qos.COMMAND)
-    given = ("output.joint_command:=true", "output.joint_command_scale:=3.0")
+    given = ("output.joint_command:=true", "output.joint_command_scale:=0.5")
     with node(root, observer.domain_id, *given, "planner.backend:=torch"):
         observer.wait_until(lambda: observer.node.count_publishers("joint_command"), "it", 60.0)
         assert observer.call(SetBool, "mpc/hold", SetBool.Request(data=True)).success
         observer.wait_until(lambda: heard, "a hold")
-        assert {message.header.frame_id for message in heard} == {"3.0"}
-        assert observer.set("mpc", "output.joint_command_scale", 2.0).successful
-        observer.wait_until(lambda: heard[-1].header.frame_id == "2.0", "the new factor")
+        assert {message.header.frame_id for message in heard} == {"0.5"}
+        assert observer.set("mpc", "output.joint_command_scale", 0.25).successful
+        observer.wait_until(lambda: heard[-1].header.frame_id == "0.25", "the new factor")
         refused = observer.set("mpc", "output.joint_command_scale", 11.0)
         assert not refused.successful
         assert "output.joint_command_scale" in refused.reason

@@ -194,18 +194,15 @@ def test_interrupt_ends_everything_within_three_seconds(robot):
     assert "Traceback" not in launched.output
 
 
-def test_unknown_task_ends_with_an_error_that_names_it(launch):
-    launched = launch("task:=no_such_task")
-    assert launched.wait(60.0) != 0
-    assert "no_such_task" in launched.output
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("task:=wall", "model:=/nope.safetensors"), "model is '/nope.safetensors'; there is no"),
         (("task:=granular",), "task is 'granular', which has no shipped model"),
         (("task:=push_t", "model:=wall"), "model 'wall' is of task wall, task is push_t"),
+        (("task:=wal",), "task is 'wal'; did you mean wall?; accepted: granular, maze"),
+        (("planner:=adamm",), "planner is 'adamm'; did you mean adam?; accepted: adam, cem"),
+        (("params_file:=/nope.yaml",), "params_file is '/nope.yaml'; there is no such file"),
         (("tsak:=wall",), "there is no launch argument tsak; did you mean task?"),
     ],
 )

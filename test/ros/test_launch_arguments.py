@@ -83,10 +83,12 @@ def test_one_argument_can_stand_for_parameters_of_several_nodes():
     [
         ("mpc:rate", "fast", "one is 'fast'; a number is needed"),
         ("sim:episodes", "2.5", "one is '2.5'; a whole number is needed"),
+        ("mpc:planner.type", "adamm", "one is 'adamm'; did you mean adam\\?; accepted: adam, cem"),
+        ("sim:task", "moon", "one is 'moon'; accepted: granular, maze"),
         ("sim:gui", "perhaps", "one is 'perhaps'; accepted: true, false"),
     ],
 )
-def test_a_value_of_another_type_is_named(parameter, given, reason):
+def test_a_value_that_does_not_fit_is_named(parameter, given, reason):
     node = parameter.partition(":")[0]
     with pytest.raises(RuntimeError, match=reason):
         ParameterArgument("one", (parameter,)).values({"one": given}, node)

@@ -79,5 +79,5 @@ def test_a_model_of_a_robot_that_is_no_simulated_task_is_taken(tmp_path):
     check_model_of("wall", of_task(tmp_path, "my_wall"))
 
 
-def test_a_task_that_is_not_known_is_for_the_simulation_to_refuse():
+def test_a_task_that_is_not_known_is_for_the_launch_argument_to_refuse():
     check_model_of("no_such_task", "no_such_task")

@@ -15,10 +15,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from wm_mpc.arguments import seed
+from wm_mpc.arguments import Parser, seed
 from wm_mpc.atomic import replacing
 from wm_mpc.data.episodes import Dataset, DatasetError
-from wm_mpc.directories import data_directory
+from wm_mpc.interrupts import one_interrupt
 from wm_mpc.sim.worker_arguments import add_workers
 from wm_mpc.synthesis.registry import METHODS, rollout_methods
 from wm_mpc.training import command
@@ -103,7 +103,7 @@ def plan_trainings(
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="ablate",
         description="Train variants of a world model that differ only in their data "
         "synthesis. All make the same updates on the same number of windows, from the same number "
@@ -141,6 +141,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+@one_interrupt()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 
@@ -158,7 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         seeds = [seed(text) for text in options.seeds.split(",")]
-        dataset = Dataset(options.dataset or data_directory(options.task))
+        dataset = command.open_dataset(options)
         chosen = ["--task", options.task]
         if options.config:
             chosen += ["--config", str(options.config)]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wm_mpc.arguments import positive, seed
+from wm_mpc.arguments import Parser, positive, seed
 from wm_mpc.atomic import write
 from wm_mpc.experiments.adaptation.adaptation import adapt
 from wm_mpc.experiments.common.machine import describe_machine, today
@@ -31,7 +31,7 @@ one process, without ROS, and saves results.json, .md, .html and the model in --
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="adapt", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from wm_mpc.arguments import positive, seed
+from wm_mpc.arguments import Parser, positive, seed
 from wm_mpc.experiments.common.variants import Checkpoint, check_fits, open_checkpoint
 from wm_mpc.experiments.speed.sections import SECTIONS, BenchmarkRun
 from wm_mpc.experiments.speed.tables import markdown
 from wm_mpc.experiments.speed.workbench import MEASURED_BACKENDS, Options
+from wm_mpc.interrupts import one_interrupt
 from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.planning.registry import PLANNERS
 from wm_mpc.provenance import code_version, recorded_command
@@ -76,7 +77,7 @@ def _known(text: str, known: Iterable[str], what: str) -> list[str]:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     listed = "\n".join(f"  {name:9} {text}" for name, text in SECTIONS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="benchmark",
         description=DESCRIPTION,
         epilog=EPILOGUE.format(sections=listed),
@@ -135,6 +136,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+@one_interrupt()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 

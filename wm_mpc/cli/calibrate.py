@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wm_mpc.arguments import Parser
 from wm_mpc.data.episodes import Dataset, DatasetError, Recording
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from wm_mpc.model.familiarity import Familiarity, familiarity_notes
@@ -28,7 +29,7 @@ older checkpoints, and for a robot that has changed.
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="calibrate", description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip

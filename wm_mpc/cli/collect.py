@@ -6,10 +6,11 @@ import argparse
 import functools
 import sys
 
-from wm_mpc.arguments import positive, seed
+from wm_mpc.arguments import Parser, positive, seed
 from wm_mpc.cli.bars import bar
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.directories import data_directory
+from wm_mpc.interrupts import one_interrupt
 from wm_mpc.provenance import code_version, recorded_command
 from wm_mpc.sim.collection import collect, moving_share
 from wm_mpc.sim.engines import engine_of
@@ -23,7 +24,7 @@ _MEASURED_SECONDS = 0.7  # of the bare engine, before and after collection, for 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="collect",
         description="Record exploration episodes of a simulated task. After an interruption, the "
         "same command continues.",
@@ -45,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+@one_interrupt()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 

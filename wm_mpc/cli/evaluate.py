@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from wm_mpc.arguments import positive, seed
+from wm_mpc.arguments import Parser, positive, seed
 from wm_mpc.cli.bars import bar
 from wm_mpc.data.disturbances import DisturbanceError, describe_kinds, parse_disturbances
 from wm_mpc.experiments.common.journal import JournalError
@@ -24,6 +24,7 @@ from wm_mpc.experiments.common.variants import (
 from wm_mpc.experiments.success.evaluation import Evaluation
 from wm_mpc.experiments.success.tables import markdown
 from wm_mpc.experiments.success.through_ros import LaunchError
+from wm_mpc.interrupts import one_interrupt
 from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.provenance import code_version, recorded_command
 from wm_mpc.resources import resolve_checkpoint
@@ -82,7 +83,7 @@ def numbers(text: str) -> list[int]:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="evaluate",
         description=DESCRIPTION,
         epilog=EPILOGUE.replace("{KINDS}", "\n".join(f"  {line}" for line in describe_kinds())),
@@ -176,6 +177,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+@one_interrupt()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 

@@ -6,15 +6,17 @@ import argparse
 import sys
 from pathlib import Path
 
+from wm_mpc.arguments import Parser
 from wm_mpc.cli.bars import advancing
 from wm_mpc.data.episodes import Dataset, DatasetError
+from wm_mpc.interrupts import one_interrupt
 
 _INSTALL = "install it: pip install 'wm_mpc[lerobot]', or pip install pyarrow av"
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="export_lerobot",
         usage="export_lerobot DATASET FOLDER [options]",
         description="Write a dataset as a LeRobot dataset of layout v3.0, with lossless images. "
@@ -32,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+@one_interrupt()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 

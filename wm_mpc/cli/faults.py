@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wm_mpc.arguments import seed
+from wm_mpc.arguments import Parser, seed
 from wm_mpc.atomic import write
 from wm_mpc.experiments.common.machine import describe_machine, today
 from wm_mpc.experiments.success.through_ros import LaunchError, free_domain
+from wm_mpc.interrupts import one_interrupt
 from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.provenance import code_version, recorded_command
 from wm_mpc.reports.page import Report, save_page
@@ -30,7 +31,7 @@ and saves results.json, results.md and results.html in --out. Exits with code 1 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="faults", description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
@@ -53,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+@one_interrupt()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 

@@ -14,12 +14,14 @@ from wm_mpc.cli.import_bag_options import parser, settings
 from wm_mpc.data.bag_config import ONLY_LEROBOT, BagConfig, BagConfigError
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.directories import data_directory
+from wm_mpc.interrupts import one_interrupt
 from wm_mpc.provenance import code_version, program, recorded_command
 
 # Makes a progress bar of (total, what, unit); yields the function that advances it.
 Bar = Callable[[int | None, str, str], contextlib.AbstractContextManager[Callable[[int], Any]]]
 
 
+@one_interrupt()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from wm_mpc.arguments import Parser
 from wm_mpc.cli.import_options import COMMON, Option, add_groups, names, numbers, settings_of
 from wm_mpc.data.bag_config import POINTS, RULES, STAMPS, BagConfig
 from wm_mpc.spec import ACTION_KINDS
@@ -105,7 +106,7 @@ _GROUPS: dict[str, tuple[Option, ...]] = {
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="import_bag",
         usage="import_bag BAG [BAG ...] [options]",
         description=_DESCRIPTION,

@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from wm_mpc.arguments import Parser
 from wm_mpc.cli.bars import advancing
 from wm_mpc.cli.import_bag import Bar
 from wm_mpc.cli.import_options import COMMON, Option, add_groups, names, numbers, settings_of
 from wm_mpc.data.bag_config import ONLY_BAGS, RULES, BagConfig, BagConfigError
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.directories import data_directory
+from wm_mpc.interrupts import one_interrupt
 from wm_mpc.provenance import code_version, program, recorded_command
 from wm_mpc.spec import ACTION_KINDS
 
@@ -76,7 +78,7 @@ _GROUPS: dict[str, tuple[Option, ...]] = {
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="import_lerobot",
         usage="import_lerobot FOLDER [options]",
         description=_DESCRIPTION,
@@ -99,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+@one_interrupt()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 

@@ -22,6 +22,7 @@ from wm_mpc.cli.import_options import settings_of
 from wm_mpc.data.bag_config import BagConfigError
 from wm_mpc.data.episodes import Dataset, DatasetError, Recording
 from wm_mpc.directories import data_directory, runs_directory
+from wm_mpc.interrupts import one_interrupt
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
 from wm_mpc.provenance import recorded_command
 from wm_mpc.reports.page import save_page
@@ -134,6 +135,7 @@ def parser(
     return parser
 
 
+@one_interrupt()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wm_mpc.arguments import Parser
 from wm_mpc.atomic import write
 from wm_mpc.cli import adapt, faults, soak
 from wm_mpc.experiments.speed import tables as speed
@@ -54,7 +55,7 @@ class ReportError(ValueError):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="report", description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip

@@ -11,11 +11,12 @@ from safetensors import SafetensorError
 
 from wm_mpc.cli.bars import bar
 from wm_mpc.data.dataset_lock import writing
-from wm_mpc.data.episodes import Dataset, DatasetError, Recording
-from wm_mpc.directories import data_directory, runs_directory
+from wm_mpc.data.episodes import DatasetError, Recording
+from wm_mpc.directories import runs_directory
+from wm_mpc.interrupts import one_interrupt
 from wm_mpc.provenance import program, recorded_command
 from wm_mpc.sim.workers import JobError, WorkersError, make_workers
-from wm_mpc.training.command import parser, settings, settle_task
+from wm_mpc.training.command import open_dataset, parser, settings, settle_task
 from wm_mpc.training.compute import Compute, ComputeError
 from wm_mpc.training.config import ConfigError
 from wm_mpc.training.directory import TrainingError
@@ -53,6 +54,7 @@ def _title(stage: str) -> str:
     return f"phase {names.index(stage) + 1} of {len(names)}: {stage}"
 
 
+@one_interrupt()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 
@@ -90,7 +92,7 @@ def _train(
     try:
         settle_task(options)
         config = settings(options)
-        dataset = Dataset(options.dataset or data_directory(options.task))
+        dataset = open_dataset(options)
         fabric = compute.launch()
         with fabric.rank_zero_first():  # rank 0 prepares the images for the others
             recording = Recording(dataset)

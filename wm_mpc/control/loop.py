@@ -120,8 +120,8 @@ class ControlLoop:
         self._next: tuple[WorldModel, RecedingHorizon] | None = None
         self._used_goal: tuple[int, int] | None = None  # number and revision
         self._answer: SendAgain | None = None  # the last plan
-        # Since the last decision: when, rest, and why not by a person.
-        self._stopped: tuple[int, np.ndarray | None, Hold | None] | None = None
+        # Since the last decision: when, rest, and why.
+        self._stopped: tuple[int, np.ndarray | None, Hold] | None = None
 
     @property
     def model(self) -> WorldModel:
@@ -139,13 +139,13 @@ class ControlLoop:
         """
         self._next = model, RecedingHorizon(model, seed, self.executed)
 
-    def stop(self, stamp: int, rest: np.ndarray | None, why: Hold | None = None) -> None:
+    def stop(self, stamp: int, rest: np.ndarray | None, why: Hold) -> None:
         """Note that the robot was stopped. A plan in progress must not be sent.
 
         Args:
             stamp: When the robot was stopped, ns.
             rest: The action (action size,) of rest; None if unknown.
-            why: Reason; None: a person stopped it.
+            why: Reason.
         """
         self._stopped = stamp, rest, why
 
@@ -184,11 +184,7 @@ class ControlLoop:
         """Return None if the last decision may still be sent, or else the reason to hold."""
         if self.held_by_person:
             return _HELD
-        if self._stopped is not None:
-            return self._stopped[2] or Hold(
-                HoldCode.PERSON, "somebody held the robot or cleared its goals meanwhile"
-            )
-        return None
+        return None if self._stopped is None else self._stopped[2]
 
     def sent(self, decision: Send) -> None:
         """Note that a plan was sent.
@@ -334,3 +330,6 @@ class ControlLoop:
 
 
 _HELD = Hold(HoldCode.PERSON, "a person asked for it (service ~/hold)")
+# For `ControlLoop.stop`, where it is over by the time that the plan in progress is made.
+STOPPED = Hold(HoldCode.PERSON, "somebody held the robot meanwhile")
+GOALS_GONE = Hold(HoldCode.PERSON, "the goals of this plan were cleared or replaced meanwhile")

@@ -16,6 +16,7 @@ from typing import Any
 
 from launch.actions import DeclareLaunchArgument
 
+from wm_mpc.nearest import did_you_mean
 from wm_mpc.ros.launching import Given, value
 
 _TABLES = Path(__file__).with_name("parameters.json")
@@ -95,9 +96,13 @@ class ParameterArgument:
 
     def values(self, given: Given, node: str) -> dict[str, Any]:
         """The parameters of a node that the argument stands for, by name. Raises RuntimeError when
-        what was given is of another type."""
+        what was given is of another type, or none of the choices."""
+        text, choices = given[self.name], self._known.get("choices")
+        if choices and text not in choices:
+            hint = did_you_mean(text, choices)
+            raise RuntimeError(f"{self.name} is {text!r}{hint}; accepted: {', '.join(choices)}")
         names = [p.partition(":")[2] for p in self.parameters if p.partition(":")[0] == node]
-        return {name: value(self.name, given[self.name], self.kind) for name in names}
+        return {name: value(self.name, text, self.kind) for name in names}
 
 
 def values_of(arguments: tuple[ParameterArgument, ...], given: Given, node: str) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def check_model_of(task: str, model: str) -> None:
     """Refuse a world model with which a simulated task cannot run.
 
     A model of a robot that is no simulated task passes: it may be learned from a recording of the
-    simulation. So does a task that is not known here; the node `sim` says which are.
+    simulation. So does a task that is not known here: the launch argument refuses it.
 
     Args:
         task: Name of the task.

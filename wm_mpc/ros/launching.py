@@ -6,7 +6,6 @@ its arguments end with it, its handlers listen to its own nodes, and its environ
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +24,7 @@ from launch.events.process import ProcessExited, ShutdownProcess
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from wm_mpc.nearest import did_you_mean
 from wm_mpc.ros.overrides import COMMON_PARAMETERS
 
 Given = Mapping[str, str]
@@ -234,9 +234,7 @@ def unknown_arguments(names: Sequence[str], context: LaunchContext) -> list[Acti
     for word in dict.fromkeys(words):
         if word in names:
             continue
-        near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        lines.append((word, f"{hint} (--show-args lists them)"))
+        lines.append((word, f"{did_you_mean(word, names)} (--show-args lists them)"))
     if lines and _was_started(context):
         raise RuntimeError("; ".join(f"there is no launch argument {w}{rest}" for w, rest in lines))
     return [

@@ -38,10 +38,11 @@ class ParameterError(SettingError):
     """A value a parameter does not accept; the message names it and what would be accepted."""
 
 
-class UnknownParameterError(ParameterNotDeclaredException):
-    """A parameter that the node does not have. The message names it and the nearest one.
+class RefusedError(ParameterNotDeclaredException):
+    """A parameter that the node does not have, or a value of another type than the parameter's.
 
-    The parameter services of rclpy answer with the message.
+    Of what is raised before rclpy's own checks, its parameter services answer with the message for
+    this class of errors only.
     """
 
     def __init__(self, message: str) -> None:
@@ -169,6 +170,14 @@ class Parameters(Generic[Settings]):
             for p in parameters
         ]
 
+    def _check_types(self, parameters: list[RosParameter]) -> None:
+        """Before rclpy does, which would not say what is accepted. Raises RefusedError."""
+        for parameter in self._known(parameters):
+            entry, value = self._table[parameter.name], parameter.value
+            is_set = parameter.type_ != RosParameter.Type.NOT_SET
+            if is_set and type(value) is not type(entry.default):
+                raise RefusedError(f"{entry.name} is {value!r}; accepted: {entry.accepted()}")
+
     def _accept(self, parameters: list[RosParameter]) -> SetParametersResult:
         present, _ = self._now
         changes: dict[str, Value] = {}
@@ -233,8 +242,10 @@ def declare(
     def before_types(given: list[RosParameter]) -> list[RosParameter]:
         unknown = [each.name for each in given if not node.has_parameter(each.name)]
         if unknown:
-            raise UnknownParameterError(overrides.unknown_names(node, unknown))
-        return parameters._convert(given)
+            raise RefusedError(overrides.unknown_names(node, unknown))
+        converted = parameters._convert(given)
+        parameters._check_types(converted)
+        return converted
 
     node.add_pre_set_parameters_callback(before_types)
     node.add_on_set_parameters_callback(parameters._accept)

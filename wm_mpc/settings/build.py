@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import functools
 import math
 import os
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from wm_mpc.nearest import did_you_mean
 from wm_mpc.settings.fields import SettingError
 
 Config = TypeVar("Config")
@@ -58,7 +58,7 @@ def build(
 
 
 def unknown(name: str, known: Iterable[str], where: str = "") -> str:
-    """Say that a setting is unknown; suggest the nearest one, and list all.
+    """Say that a setting is unknown; suggest the nearest one, or list all if none is near.
 
     Args:
         name: The unknown name.
@@ -66,10 +66,9 @@ def unknown(name: str, known: Iterable[str], where: str = "") -> str:
         where: Beginning of all names, for example "planner.".
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.7)
-    hint = f" (did you mean {where}{near[0]}?)" if near else ""
+    hint = did_you_mean(name, names, where)
     listed = ", ".join(f"{where}{entry}" for entry in names)
-    return f"unknown setting {where}{name}{hint}; known: {listed}"
+    return f"unknown setting {where}{name}{hint or f'; known: {listed}'}"
 
 
 @contextlib.contextmanager

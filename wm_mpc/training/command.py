@@ -10,9 +10,12 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from wm_mpc.arguments import positive, seed
+from wm_mpc.arguments import Parser, positive, seed
 from wm_mpc.data.episodes import Dataset, DatasetError
+from wm_mpc.directories import data_directory
+from wm_mpc.nearest import did_you_mean
 from wm_mpc.resources import share_directory
+from wm_mpc.sim.tasks import TASKS
 from wm_mpc.sim.worker_arguments import add_workers
 from wm_mpc.synthesis.registry import METHODS
 from wm_mpc.training.compute import ACCELERATORS, PRECISIONS
@@ -23,7 +26,7 @@ _TASK = "wall"  # where neither --task nor --dataset is given
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="train",
         description="Train a world model on recorded episodes, and close the gap between "
         "training and planning by data synthesis. After an interruption, the same command "
@@ -115,6 +118,32 @@ def settle_task(options: argparse.Namespace) -> None:
                     "--config"
                 )
     options.task = options.task or _TASK
+
+
+def open_dataset(options: argparse.Namespace) -> Dataset:
+    """Open the dataset that parsed options select.
+
+    Args:
+        options: Parsed options, after `settle_task`.
+
+    Raises:
+        DatasetError: There is no dataset, or it cannot be used.
+    """
+    if options.dataset is not None:
+        return Dataset(options.dataset)
+    task, path = options.task, data_directory(options.task)
+    try:
+        return Dataset(path)
+    except DatasetError:
+        if (path / "dataset.json").exists():
+            raise
+        if task in TASKS:
+            hint = f"; to record one: ros2 run wm_mpc collect --task {task}"
+        else:
+            hint = did_you_mean(task, {*TASKS, *(entry.name for entry in path.parent.glob("*"))})
+        if not hint:
+            raise
+        raise DatasetError(f"no dataset at {path}{hint}") from None
 
 
 def settings(options: argparse.Namespace) -> TrainConfig:

@@ -6,7 +6,6 @@ ratios. `python -m wm_mpc.experiments.speed.dynamics --help`.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wm_mpc.arguments import positive
+from wm_mpc.arguments import Parser, positive
 from wm_mpc.atomic import write
 from wm_mpc.control.receding_horizon import ControlPlan
 from wm_mpc.experiments.common.machine import describe_machine, today
@@ -158,7 +157,7 @@ def report(measured: Mapping[str, Any]) -> str:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of `python -m wm_mpc.experiments.speed.dynamics`; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m wm_mpc.experiments.speed.dynamics",
         description="Compare the plan time of a transformer with that of a GRU of the same width, "
         "compiled and in PyTorch. All take turns, and processor time counts.",

@@ -7,7 +7,6 @@ on the machine happens to all. `python -m wm_mpc.experiments.speed.viewer_cost -
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import re
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from wm_mpc.arguments import positive
+from wm_mpc.arguments import Parser, positive
 from wm_mpc.atomic import write
 from wm_mpc.experiments.speed.browser import BROWSERS, check, opened, show_scene, spent
 from wm_mpc.experiments.speed.measuring import StolenTime
@@ -230,7 +229,7 @@ def _nobody() -> Iterator[None]:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of `python -m wm_mpc.experiments.speed.viewer_cost`; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m wm_mpc.experiments.speed.viewer_cost",
         description="Measure what an open browser costs the controller on the same computer: "
         "image to plan with and without one, in turns in one run, and the processor time of each "

@@ -14,11 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from wm_mpc.arguments import Parser
 from wm_mpc.nodes.learner.training import events_to, take_stdout, watch_stdin
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="live_training")
+    parser = Parser(prog="live_training")
     add = parser.add_argument
     add("--checkpoint", type=Path, required=True, help="the present model")
     add("--first", type=Path, required=True, help="the model before the first round")

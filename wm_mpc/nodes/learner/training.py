@@ -48,8 +48,8 @@ def main(arguments: list[str]) -> int:
 
 def _train(arguments: list[str], send: Callable[..., None], stop: threading.Event) -> int:
     from wm_mpc.data.dataset_lock import writing
-    from wm_mpc.data.episodes import Dataset, DatasetError, Recording
-    from wm_mpc.directories import data_directory, runs_directory
+    from wm_mpc.data.episodes import DatasetError, Recording
+    from wm_mpc.directories import runs_directory
     from wm_mpc.provenance import recorded_command
     from wm_mpc.sim.workers import JobError, WorkersError, make_workers
     from wm_mpc.training import command
@@ -73,7 +73,7 @@ def _train(arguments: list[str], send: Callable[..., None], stop: threading.Even
         command.settle_task(options)
         run = options.run or runs_directory(options.task)
         config = command.settings(options)
-        recording = Recording(Dataset(options.dataset or data_directory(options.task)))
+        recording = Recording(command.open_dataset(options))
         with writing(run, "learner", "run"), make_workers(options.workers) as workers:
             trainer = Trainer(
                 recording,

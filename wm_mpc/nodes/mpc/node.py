@@ -20,6 +20,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
 from wm_mpc.codes import HoldCode, StatusCode, WarningCode
+from wm_mpc.control.loop import Hold
 from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.model.familiarity import angles_complaint, describe_familiarity, familiarity_complaint
 from wm_mpc.model.world_model import WorldModel
@@ -114,14 +115,13 @@ class Mpc(ManagedNode):
 
     def _on_loop_error(self, error: Exception) -> None:
         self.callback_errors.caught("planning loop", error)
-        self._status.report(
-            ERROR, HoldCode.FAULT, f"holding: fault of the planning loop: {error!r}"
-        )
+        fault = Hold(HoldCode.FAULT, f"fault of the planning loop: {error!r}", True)
+        self._status.report(ERROR, fault.code, f"holding: {fault.reason}")
         time.sleep(0.05)
         session = self._session
         if session is not None:
             try:
-                session.hold_at_once()
+                session.hold_at_once(fault)
             except Exception as second:
                 self.callback_errors.caught("hold after a fault", second)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from wm_mpc.codes import HoldCode, StatusCode, WarningCode
-from wm_mpc.control.loop import ControlLoop, Hold, Send, SendAgain
+from wm_mpc.control.loop import GOALS_GONE, STOPPED, ControlLoop, Hold, Send, SendAgain
 from wm_mpc.control.schedule import PlanSchedule, StandingClock
 from wm_mpc.control.settings import ControlSettings
 from wm_mpc.model.world_model import WorldModel
@@ -74,7 +74,7 @@ class Session:
         self._pictures.use(model)
         self._used_image = self._inputs.image_number
         self._inputs.begin(self._on_image, self._handover.over)
-        goals.when_none(self.hold_at_once)
+        goals.when_none(lambda: self.hold_at_once(GOALS_GONE))
 
     def _on_image(self) -> None:
         self._schedule.arrived(self._world.now())
@@ -104,13 +104,13 @@ class Session:
     def held_by_person(self, asked: bool) -> None:
         self._loop.held_by_person = asked
 
-    def hold_at_once(self) -> None:
-        """A person wants it, whatever is being planned: that will not be sent. In lockstep the
-        robot stands until it gets an answer, which will be to hold."""
+    def hold_at_once(self, why: Hold = STOPPED) -> None:
+        """Hold, whatever is being planned: that will not be sent. In lockstep the robot stands
+        until it gets an answer, which will be to hold. why: by default, a person wants it."""
         decided = self._world.now()
         with undisturbed(), self._lock:
             if not self._closed and not self._lockstep:
-                self._loop.stop(*self._stand_still(decided))
+                self._loop.stop(*self._stand_still(decided), why)
 
     def _watch(self) -> None:
         """Once in each control period, whatever is being planned: hold a robot moved by positions

@@ -18,6 +18,7 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from wm_mpc.arguments import Parser
 from wm_mpc.ros.running import Stopped, own_arguments, run
 from wm_mpc.ros.topics import image_topic
 
@@ -112,7 +113,7 @@ class Record(Node):
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="record",
         description="Record topics into a rosbag2 directory (MCAP) until Ctrl-C. A topic may "
         "appear later than this node. `ros2 bag record` of ROS 2 does the same.",

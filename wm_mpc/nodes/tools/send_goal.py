@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from rclpy.node import Node
 
+from wm_mpc.arguments import Parser
 from wm_mpc.codes import GoalCode
 from wm_mpc.ros.client import Client
 from wm_mpc.ros.client_errors import ClientError
@@ -40,7 +41,7 @@ class SendGoal(Node):
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="send_goal",
         description="Give a running mpc pictures to reach, one after another. Pictures are as its "
         "camera takes them; larger ones are scaled down.",

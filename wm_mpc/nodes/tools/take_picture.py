@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 from rclpy.node import Node
 
+from wm_mpc.arguments import Parser
 from wm_mpc.model.checkpoint import CheckpointError, read_metadata
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.ros.camera import camera_of
@@ -29,7 +30,7 @@ class TakePicture(Node):
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="take_picture",
         description="Save what the camera sees. The picture is a goal for "
         "send_goal: put things where you want them, take the picture, and put them back.",
