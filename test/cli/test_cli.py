@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -220,6 +221,18 @@ def test_option_that_does_not_fit_is_refused_by_name_in_one_line(
     assert err.startswith(f"{program.__name__.rsplit('.', 1)[-1]}: ")
     assert err.endswith("(--help explains the options)\n")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("program", ["adapt", "calibrate"])
+def test_interruption_of_a_program_that_cannot_go_on(monkeypatch, capsys, tmp_path, program):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    module = importlib.import_module(f"wm_mpc.cli.{program}")
+    monkeypatch.setattr(module, "resolve_checkpoint", interrupted)
+    given = {"adapt": ["--out"], "calibrate": ["--dataset"]}[program]
+    assert module.main(["--checkpoint", "wall", *given, str(tmp_path)]) == 130
+    assert capsys.readouterr().err == f"\n{program}: interrupted; no checkpoint was written\n"
 
 
 @pytest.mark.parametrize("program", [collect, train])

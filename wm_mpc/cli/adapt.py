@@ -15,6 +15,7 @@ from wm_mpc.arguments import Parser, positive, seed
 from wm_mpc.atomic import write
 from wm_mpc.experiments.adaptation.adaptation import adapt
 from wm_mpc.experiments.common.machine import describe_machine, today
+from wm_mpc.interrupts import one_interrupt
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from wm_mpc.provenance import code_version, recorded_command
 from wm_mpc.reports.page import Report, save_page
@@ -79,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+@one_interrupt()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 
@@ -108,6 +110,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (CheckpointError, FineTuneError, ValueError) as error:
         print(f"adapt: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nadapt: interrupted; no checkpoint was written", file=sys.stderr)
+        return 130
     results = {
         "command": recorded_command("adapt", arguments),
         "date": today(),

@@ -13,6 +13,7 @@ import numpy as np
 
 from wm_mpc.arguments import Parser
 from wm_mpc.data.episodes import Dataset, DatasetError, Recording
+from wm_mpc.interrupts import one_interrupt
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from wm_mpc.model.familiarity import Familiarity, familiarity_notes
 from wm_mpc.model.world_model import WorldModel
@@ -59,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+@one_interrupt()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 
@@ -92,6 +94,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (CheckpointError, DatasetError) as error:
         print(f"calibrate: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ncalibrate: interrupted; no checkpoint was written", file=sys.stderr)
+        return 130
     print(f"checkpoint  {out}")
     for name, value in model.familiarity.to_dict().items():
         print(f"{name:12}{value}")
