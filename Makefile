@@ -10,7 +10,8 @@ ARGS ?=
 # `make sim task:=wall` would set a variable that nothing reads, and run another task. Such words
 # belong into ARGS: `task:=wall` for the launch file, `--task wall` for programs.
 known = ARGS PYTHON ROS PIP_ARGS SHELL
-given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+# A makefile that calls this one hands on its own variables.
+given := $(if $(filter 0,$(MAKELEVEL)),$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
 foreign := $(filter-out $(known),$(given))
 upper := $(shell echo '$(foreign)' | grep -o '\<[A-Z0-9_]*\>')
 lower := $(filter-out $(upper),$(foreign))
