@@ -13,7 +13,7 @@ known = ARGS PYTHON ROS PIP_ARGS SHELL
 # A makefile that calls this one hands on its own variables.
 given := $(if $(filter 0,$(MAKELEVEL)),$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
 foreign := $(filter-out $(known),$(given))
-upper := $(shell echo '$(foreign)' | grep -o '\<[A-Z0-9_]*\>')
+upper := $(if $(foreign),$(shell echo '$(foreign)' | grep -o '\<[A-Z0-9_]*\>'))
 lower := $(filter-out $(upper),$(foreign))
 as_word = $(if $(filter sim,$(MAKECMDGOALS)),$1:=$(value $1),--$(subst _,-,$1) $(value $1))
 ifneq ($(lower),)

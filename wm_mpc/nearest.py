@@ -6,13 +6,26 @@ import difflib
 from collections.abc import Iterable
 
 
-def did_you_mean(name: str, known: Iterable[str], where: str = "") -> str:
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that is most like a mistyped one; None if none is near.
+
+    Args:
+        name: The mistyped name.
+        known: Names that exist.
+        cutoff: How alike they have to be, from 0 to 1 (`difflib.SequenceMatcher.ratio`).
+    """
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return found[0] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str], where: str = "", cutoff: float = 0.7) -> str:
     """Return the end of an error, such as "; did you mean wall?"; empty if no name is near.
 
     Args:
         name: The mistyped name.
         known: Names that exist.
         where: Beginning of all names, for example "planner.".
+        cutoff: As for `nearest`.
     """
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
-    return f"; did you mean {where}{near[0]}?" if near else ""
+    near = nearest(name, known, cutoff)
+    return f"; did you mean {where}{near}?" if near else ""

@@ -14,12 +14,9 @@ import time
 import numpy as np
 import PIL.Image
 import pytest
-import rclpy.parameter
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
@@ -323,18 +320,10 @@ def test_new_goal_keeps_the_robot_where_it_is(start_sim, observer):
     np.testing.assert_allclose(sim.position(), before, atol=1e-9)
 
 
-def set_parameter(observer, name, value):
-    """As `ros2 param set /sim` does."""
-    request = SetParameters.Request(
-        parameters=[rclpy.parameter.Parameter(name, value=value).to_parameter_msg()]
-    )
-    return observer.call(SetParameters, "/sim/set_parameters", request).results[0]
-
-
 def test_without_own_goals_nothing_replaces_the_goal_of_a_person(start_sim, observer):
     """Neither the end of the steps, nor the robot at the goal of the simulation, nor a reset."""
     sim = start_sim(lockstep=True, seed=3, episode_steps=2)
-    assert set_parameter(observer, "own_goals", False).successful
+    assert observer.set("sim", "own_goals", False).successful
     observer.call(Trigger, "/sim/new_goal")  # which a person asks for all the same
     sim.wait_until(lambda: len(sim.goals) == 2, "the goal")
     for _ in range(30):
@@ -350,9 +339,9 @@ def test_without_own_goals_nothing_replaces_the_goal_of_a_person(start_sim, obse
 
 def test_own_goals_again_begin_an_episode_with_one(start_sim, observer):
     sim = start_sim(lockstep=True, seed=3, episode_steps=2)
-    set_parameter(observer, "own_goals", False)
+    observer.set("sim", "own_goals", False)
     sim.answer((0.0, 0.0))
-    set_parameter(observer, "own_goals", True)
+    observer.set("sim", "own_goals", True)
     sim.answer((0.0, 0.0))
     sim.wait_until(lambda: len(sim.goals) == 2, "the goal")
     for _ in range(3):
@@ -362,7 +351,7 @@ def test_own_goals_again_begin_an_episode_with_one(start_sim, observer):
 
 def test_a_run_of_some_episodes_needs_own_goals(start_sim, observer):
     start_sim(lockstep=True, episodes=3)
-    result = set_parameter(observer, "own_goals", False)
+    result = observer.set("sim", "own_goals", False)
     assert not result.successful
     assert "own_goals is false and episodes is 3" in result.reason
 
@@ -382,9 +371,7 @@ def test_request_in_lockstep_makes_old_answers_invalid(start_sim, observer):
 
 def test_invalid_parameter_is_rejected_with_reason(start_sim, observer):
     sim = start_sim()
-    value = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=-1.0)
-    request = SetParameters.Request(parameters=[Parameter(name="plan_timeout", value=value)])
-    result = observer.call(SetParameters, "/sim/set_parameters", request).results[0]
+    result = observer.set("sim", "plan_timeout", -1.0)
     assert not result.successful
     assert "plan_timeout" in result.reason
     assert "-1.0" in result.reason

@@ -234,7 +234,7 @@ def unknown_arguments(names: Sequence[str], context: LaunchContext) -> list[Acti
     for word in dict.fromkeys(words):
         if word in names:
             continue
-        lines.append((word, f"{did_you_mean(word, names)} (--show-args lists them)"))
+        lines.append((word, f"{did_you_mean(word, names, cutoff=0.6)} (--show-args lists them)"))
     if lines and _was_started(context):
         raise RuntimeError("; ".join(f"there is no launch argument {w}{rest}" for w, rest in lines))
     return [

@@ -9,7 +9,6 @@ all of its nodes (`COMMON_PARAMETERS`).
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import importlib
 import os
@@ -21,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from wm_mpc.nearest import nearest
 from wm_mpc.settings.fields import entries
 
 # In the environment: names, and paths of files, that a bring-up gives to every node; one per line.
@@ -230,7 +230,7 @@ def check_sections(file: File, name: str, full_name: str, known: Collection[str]
     strange = [
         section
         for section in rest
-        if section.node not in _tables and (name in section.node or _near(section.node, [name]))
+        if section.node not in _tables and (name in section.node or nearest(section.node, [name]))
     ]
     mistyped = [section.pattern for section in strange]
     ours = [s.pattern for s in strange if s.names and all(each in known for each in s.names)]
@@ -253,11 +253,6 @@ def check_sections(file: File, name: str, full_name: str, known: Collection[str]
     )
 
 
-def _near(name: str, names: Iterable[str]) -> str | None:
-    found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
-    return found[0] if found else None
-
-
 def _who_knows(parameter: str, name: str) -> str | None:
     """Another node of this package that has the parameter."""
     others = (node for node in _tables if node != name)
@@ -269,7 +264,7 @@ def _hint(parameter: str, known: Sequence[str], name: str) -> str:
     if other:
         return f", which is one of {other}"
     last = {each.rpartition(".")[2]: each for each in known}
-    near = _near(parameter, known) or last.get(_near(parameter.rpartition(".")[2], last) or "")
+    near = nearest(parameter, known) or last.get(nearest(parameter.rpartition(".")[2], last) or "")
     if near:
         return f"; did you mean {near}?"
     return "" if known else "; it has none of its own"
