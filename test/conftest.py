@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -119,10 +119,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         marks = {mark.name for mark in item.iter_markers()}
         is_live = bool(marks & _LIVE) or item.path.parent.name in _LIVE_FOLDERS
         item.add_marker(pytest.mark.live if is_live else pytest.mark.computing)
+        if "ray_workers" in _asked_for(item):
+            item.add_marker(pytest.mark.slow)  # Ray takes 20 s to start
         if has_reruns and (is_live or "timing" in marks):
             item.add_marker(pytest.mark.flaky(reruns=1))
     ranks = {here / name: rank for rank, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
+def _asked_for(item: pytest.Item) -> set[str]:
+    """The fixtures of a test, and those that its parameters name."""
+    names = set(getattr(item, "fixturenames", ()))
+    values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return names | {value for value in values if isinstance(value, str)}
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
@@ -138,6 +147,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return "with Ray" if file in _WITH_RAY else file
 
     return Scheduling(config, log)
+
+
+def mostly_slow(values: Iterable[Any], fast: int = 1) -> list[Any]:
+    """For `parametrize`: all but the first values are marked slow."""
+    first, rest = list(values)[:fast], list(values)[fast:]
+    return [*first, *(pytest.param(*each, marks=pytest.mark.slow) for each in map(_as_tuple, rest))]
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def free_domain() -> Iterator[int]:

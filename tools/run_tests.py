@@ -7,7 +7,7 @@ Without `--all`, those marked `slow` are left out.
    (test/conftest.py).
 2. At the same time, those of the distribution ros2_pip. They have a run of their own, because
    their folder would hide the package of that name. Their output comes when both have ended.
-3. Then alone: the tests that judge milliseconds.
+3. Then alone: those marked `timing`, which judge milliseconds or draw in a browser.
 
 The exit code is 1 if any part failed. After an interrupt, which all parts get, it is 130.
 """

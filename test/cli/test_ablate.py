@@ -66,6 +66,7 @@ def test_unknown_variant_is_named(capsys):
     assert "unknown variants ['magic']; known: none, random" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_variants_share_an_encoder_and_are_trained_once(
     brief_recording, tmp_path, monkeypatch, capfd
 ):

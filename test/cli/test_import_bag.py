@@ -16,6 +16,8 @@ from wm_mpc.cli import import_bag, train
 from wm_mpc.data.episodes import Dataset
 from wm_mpc.model.checkpoint import load_checkpoint
 
+from ..conftest import mostly_slow
+
 ROOT = Path(__file__).parents[2]
 TINY = """
 horizon: 2
@@ -236,7 +238,7 @@ def test_a_missing_library_is_one_line(run, monkeypatch):
     assert error.endswith("install it: pip install rosbags")
 
 
-@pytest.mark.parametrize("synthesis", ["none", "adversarial"])
+@pytest.mark.parametrize("synthesis", mostly_slow(["adversarial", "none"]))
 def test_a_model_is_trained_on_a_recording(run, tmp_path, capsys, synthesis):
     assert run(f"bag {OPTIONS} --frame-skip 2")[0] == 0
     (tmp_path / "train.yaml").write_text(TINY)
@@ -249,6 +251,7 @@ def test_a_model_is_trained_on_a_recording(run, tmp_path, capsys, synthesis):
     assert (tmp_path / "runs/slider/report.png").exists()
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_on_a_robot_that_is_only_seen(run, tmp_path):
     assert run("bag --no-state --image-size 32x32 --max-steps 30 --frame-skip 2")[0] == 0
     (tmp_path / "train.yaml").write_text(TINY)

@@ -59,6 +59,7 @@ def run(tmp_path, monkeypatch, capsys):
 LIMITS = ("--action-low=-0.3,-0.3", "--action-high=0.3,0.3", "--max-steps", "60")
 
 
+@pytest.mark.slow
 def test_a_recording_becomes_a_checkpoint_and_a_verdict_and_the_same_command_goes_on(
     run, bags, tmp_path
 ):

@@ -228,6 +228,7 @@ def test_a_base_that_does_the_opposite_or_nothing_is_held(base, number, factor, 
         assert EFFECT in said[held.index(True)]
 
 
+@pytest.mark.slow
 def test_a_base_at_half_speed_is_slowed_and_never_held(base):
     said = [
         text for number in range(6) for text in drive(base, times(0.5), number=number, steps=60)

@@ -10,6 +10,8 @@ from wm_mpc.data.bag import BagError
 from wm_mpc.ros.controller import to_controller
 from wm_mpc.spec import ActionSpec
 
+from ..conftest import mostly_slow
+
 START, PERIOD, STEPS = 1000.0, 0.1, 200
 TYPES = get_typestore(Stores.ROS2_JAZZY).types
 TOPIC = "/arm_controller/joint_trajectory"
@@ -194,8 +196,10 @@ def own_output(bags, kind, *, known=True, late=0.002):
 
 @pytest.mark.parametrize(
     ("kind", "known", "late"),
-    [("velocity", True, 0.002), ("velocity", False, 0.002), ("velocity", True, 0.04),
-     ("position", True, 0.002), ("effort", False, 0.002)],
+    mostly_slow(
+        [("velocity", True, 0.002), ("position", True, 0.002), ("velocity", False, 0.002),
+         ("velocity", True, 0.04), ("effort", False, 0.002)], 2,
+    ),
 )  # fmt: skip
 def test_what_mpc_sends_to_a_controller_is_read_back(imported, bags, kind, known, late):
     messages, rows = own_output(bags, kind, known=known, late=late)

@@ -297,6 +297,7 @@ def test_page_and_contributing_promise_the_number_of_files_that_the_example_touc
     assert promised(name) == (len(touched), len(touched))
 
 
+@pytest.mark.slow
 def test_planner_passes_its_tests_and_task_is_recorded_and_synthesis_method_trains_once_added(
     copy_with, tmp_path
 ):
@@ -410,6 +411,7 @@ def test_parameter_that_was_added_is_declared_documented_and_a_launch_argument(
     assert row in (root / "docs/reference/launch.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.ros
 def test_output_that_was_added_is_sent_by_the_node(copy_with, observer):
     pytest.importorskip("rclpy")
@@ -429,6 +431,7 @@ def test_output_that_was_added_is_sent_by_the_node(copy_with, observer):
     assert list(heard[0].velocity) == [0.0, 0.0]
 
 
+@pytest.mark.slow
 @pytest.mark.ros
 def test_setting_of_an_added_output_changes_while_it_is_sent(copy_with, observer):
     """With the lines of the page; the values at rest are 0, so the factor is sent as the frame."""

@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from ..conftest import wait_until
+from ..conftest import mostly_slow, wait_until
 
 pytestmark = [
     pytest.mark.launch,
@@ -91,7 +91,7 @@ def leaves_the_rest_as_it_is(launched):
     assert "the argument output, set for other nodes" in launched.output
 
 
-@pytest.mark.parametrize("name", BRING_UPS)
+@pytest.mark.parametrize("name", mostly_slow(BRING_UPS))
 def test_an_include_leaves_the_rest_of_a_bring_up_as_it_is(
     launch_path, monkeypatch, tmp_path, name
 ):
@@ -110,6 +110,7 @@ def test_an_include_leaves_the_rest_of_a_bring_up_as_it_is(
     assert launched.wait(40.0) == 0
 
 
+@pytest.mark.slow
 def test_a_node_of_one_of_two_robots_is_restarted_and_the_other_never_notices(
     launch_path, monkeypatch, tmp_path
 ):
@@ -135,6 +136,7 @@ def test_a_node_of_one_of_two_robots_is_restarted_and_the_other_never_notices(
     assert launched.wait(40.0) == 0
 
 
+@pytest.mark.slow
 def test_a_simulation_that_is_over_ends_its_controller_and_nothing_else(launch_path, tmp_path):
     text = HEAD + 'ours("sim", task="wall", lockstep="true", episodes="1", respawn="true"),'
     text += 'shell("driver", "exec sleep 60"),])'

@@ -48,6 +48,7 @@ def robot(domain_id):
         process.kill()
 
 
+@pytest.mark.slow
 def test_a_robot_with_names_of_its_own_is_driven_to_its_goals(launch, robot, observer):
     episodes = observer.listen(DiagnosticStatus, "sim/episode", qos.STATUS)
     # Not the robot's profile, which keeps one message: a busy observer would miss what an empty
@@ -111,6 +112,7 @@ def test_arguments_win_over_the_file_and_the_file_over_the_defaults(launch, obse
     assert not graph.get_subscriptions_info_by_topic("/camera/image_raw/compressed")
 
 
+@pytest.mark.slow
 def test_further_cameras_have_topics_of_their_own(launch, observer):
     launch(
         "model:=reach_two", "image_topic:=/front/image", "camera_topics:=side=/left/image",
@@ -122,6 +124,7 @@ def test_further_cameras_have_topics_of_their_own(launch, observer):
     assert not graph.get_subscriptions_info_by_topic("/arm/side/image_raw/compressed")
 
 
+@pytest.mark.slow
 def test_a_live_learner_begins_with_the_model_and_its_checkpoints_are_used(
     launch, observer, tmp_path, monkeypatch
 ):

@@ -150,6 +150,7 @@ def trained(dataset, tmp_path_factory):
         yield trained
 
 
+@pytest.mark.slow
 def test_interrupt_ends_everything_soon(trained):
     """In three seconds on an idle machine: test/nodes/test_learner.py measures it alone."""
     assert trained.left == []
@@ -157,11 +158,13 @@ def test_interrupt_ends_everything_soon(trained):
     assert trained.seconds < 15.0, trained.launches[0].output
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_where_it_was_interrupted(trained):
     assert min(trained.listener.updates("dynamics", trained.first)) >= trained.done
     assert not trained.listener.updates("representation", trained.first)
 
 
+@pytest.mark.slow
 def test_training_ends_by_itself_with_a_checkpoint_announced(trained):
     assert trained.listener.checkpoints[-1].data == str(trained.path)
     _, metadata = load_checkpoint(trained.path)
@@ -182,6 +185,7 @@ def test_failure_is_an_error_of_the_launch_with_its_reason(launch, dataset, tmp_
     assert "synthesis is ['magic']; accepted: random, online" in launched.output
 
 
+@pytest.mark.slow
 def test_a_learner_may_wait_for_its_start_and_outlive_its_training(launch, observer):
     """What then happens: test/nodes/test_learner.py."""
     launched = launch("autostart:=false", "exit_when_done:=false")

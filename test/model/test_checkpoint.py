@@ -265,6 +265,7 @@ def test_saved_file_has_the_permissions_of_any_new_file(checkpoint):
     assert stat.S_IMODE(checkpoint.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)
 
 
+@pytest.mark.slow
 def test_loading_imports_no_compiler_and_no_algebra(checkpoint):
     """TorchDynamo and SymPy: a second before a node can plan. `torch.eye` of the device "meta" and
     `to_empty` import them."""

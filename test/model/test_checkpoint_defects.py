@@ -20,6 +20,8 @@ import torch
 
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, read_metadata
 
+from ..conftest import mostly_slow
+
 SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints"
 WALL = SHIPPED / "wall.safetensors"
 
@@ -103,6 +105,7 @@ def test_sizes_that_do_not_fit_the_tensors_are_refused_before_any_memory_is_take
     refusal(path)
 
 
+@pytest.mark.slow
 def test_a_small_file_that_claims_to_be_huge_takes_no_memory(tmp_path):
     """In a process of its own, which may have some MB more than it takes to get there."""
     names = []
@@ -322,7 +325,7 @@ STRANGE = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", mostly_slow(range(4)))
 def test_any_change_of_the_description_is_read_or_refused(seed, tmp_path):
     """Nothing but a CheckpointError; what is read is of the same tensors."""
     rng = random.Random(seed)

@@ -18,6 +18,8 @@ from wm_mpc.model.familiarity import Familiarity
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
+from ..conftest import mostly_slow
+
 ROUNDS = 60  # damaged files of each kind
 PEAK = 64 * 1024  # kB that reading such files may take at any moment; each has 60 kB
 
@@ -42,7 +44,7 @@ def small_model(dynamics):
     return model
 
 
-@pytest.fixture(scope="module", params=["gru", "transformer"])
+@pytest.fixture(scope="module", params=mostly_slow(["gru", "transformer"]))
 def whole(request, tmp_path_factory):
     """The bytes of a good file."""
     path = tmp_path_factory.mktemp("whole") / "toy.safetensors"
@@ -275,7 +277,7 @@ DAMAGES = (
 MAY_BE_READ = {flipped, other_keys, other_entries, other_familiarity, other_numbers, other_text}
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("damage", mostly_slow(DAMAGES, 4), ids=lambda damage: damage.__name__)
 def test_any_damage_is_read_whole_or_is_one_checkpoint_error(damage, whole, tmp_path):
     rng = random.Random(damage.__name__)
     path = tmp_path / "odd.safetensors"

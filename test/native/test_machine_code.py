@@ -19,6 +19,7 @@ PROCESSORS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(COMPILER is None, reason="there is no g++")
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the processors are x86-64")
 @pytest.mark.parametrize("processor", PROCESSORS)

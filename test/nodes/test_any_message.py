@@ -16,6 +16,7 @@ import pytest
 import rclpy
 from rclpy.parameter import Parameter
 
+from ..conftest import mostly_slow
 from .odd_messages import NUMBERS, odd, whole_picture
 
 pytestmark = pytest.mark.ros
@@ -123,7 +124,7 @@ def feed(domain_id):
 
 @pytest.mark.parametrize(
     ("checkpoint", "transport", "messages"),
-    [("wall", "raw", 1000), ("wall", "compressed", 400), ("push_t", "raw", 400)],
+    mostly_slow([("push_t", "raw", 400), ("wall", "raw", 1000), ("wall", "compressed", 400)]),
 )
 def test_no_message_on_any_topic_makes_a_callback_or_a_step_fail(
     feed, checkpoint, transport, messages

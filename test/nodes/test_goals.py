@@ -185,6 +185,7 @@ def test_pictures_are_reached_one_after_another(scene):
     assert scene.outcomes() == {1: "reached", 2: "reached"}
 
 
+@pytest.mark.slow
 def test_a_picture_that_was_taken_is_what_the_camera_sees(scene, tmp_path):
     images = scene.observer.listen(Image, "camera/image_raw", qos.SENSOR_DATA)
     path = tmp_path / "taken.png"

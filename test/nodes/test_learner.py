@@ -23,7 +23,7 @@ from wm_mpc.data.episodes import Dataset
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.ros import qos
 
-from ..conftest import Observer, free_domain
+from ..conftest import Observer, free_domain, mostly_slow
 from .running import RunningNode
 
 pytestmark = pytest.mark.ros
@@ -312,7 +312,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("parameters", "reason"), MISTAKES)
+@pytest.mark.parametrize(("parameters", "reason"), mostly_slow(MISTAKES))
 def test_mistake_is_named_and_the_node_lives_on(start_learner, settings, parameters, reason):
     learner = start_learner(**({"config": settings(1), "autostart": False} | parameters))
     response = learner.call("start")
@@ -324,6 +324,7 @@ def test_mistake_is_named_and_the_node_lives_on(start_learner, settings, paramet
     assert "nothing to stop" in learner.call("stop").message
 
 
+@pytest.mark.slow
 def test_mended_mistake_lets_training_start(start_learner, settings, tmp_path):
     path = Path(settings(ENDLESS))
     good = path.read_text()
@@ -367,6 +368,7 @@ def test_end_of_the_node_is_quick_and_leaves_nothing(training):
     assert not is_alive(pid)
 
 
+@pytest.mark.slow
 def test_kill_of_the_node_leaves_no_training(observer, dataset, settings, tmp_path):
     environment = os.environ | {
         "ROS_DOMAIN_ID": str(observer.domain_id),
@@ -431,6 +433,7 @@ def test_live_learner_learns_from_the_running_robot_and_the_controller_takes_it_
         assert int(told("live rounds")) >= 1
 
 
+@pytest.mark.slow
 def test_live_learner_names_a_checkpoint_that_is_missing(observer, tmp_path):
     command = [sys.executable, "-m", "wm_mpc.nodes.learner", "--ros-args", "-p", "mode:=live"]
     command += ["-p", "checkpoint:=nothing", "-p", f"run:={tmp_path}"]

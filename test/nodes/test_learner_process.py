@@ -144,6 +144,7 @@ def test_working_directory_cannot_replace_its_modules(start, tmp_path, monkeypat
         assert next_event(events)["event"] == "finished"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["while it imports", "while it trains"])
 def test_real_training_ends_when_its_parent_is_killed(moment, tmp_path):
     wait = "time.sleep(0.2)" if moment == "while it imports" else "begun.wait()"

@@ -477,6 +477,7 @@ def test_a_hold_does_not_wait_for_pictures_that_are_drawn(mpc, monkeypatch):
     drawn.set()
 
 
+@pytest.mark.slow
 def test_what_was_being_planned_when_a_person_stopped_the_robot_is_not_sent(start_mpc):
     """Not even if the person lets it go on before that search is over."""
     slow = {"planner.iterations": 1000, "planner.restarts": 64, "planner.samples": 64}

@@ -453,6 +453,7 @@ class World:
         assert self.fastest <= 1.002 * LIMIT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("follows", ["commands", "joint_trajectory"])
 @pytest.mark.parametrize("period", [0.1, 0.5, 0.02])
 @pytest.mark.parametrize("speed", [1.0, 0.15, 0.0])  # rad/s: free, slower than its limit, blocked

@@ -112,6 +112,7 @@ def test_what_was_recorded_is_imported_with_the_same_numbers(
     assert (spec.action.names, spec.control_period) == (("vx", "vy"), 0.1)
 
 
+@pytest.mark.slow
 def test_recording_ends_by_itself(observer, record, tmp_path):
     publisher = observer.node.create_publisher(Twist, "/cmd_vel", 10)
     process = record("--output", "bag", "--duration", "6", "/cmd_vel")

@@ -182,6 +182,7 @@ def test_what_goes_wrong_while_waiting_is_raised(node, monkeypatch):
         GuardedExecutor(Errors(), node.context).spin_once()
 
 
+@pytest.mark.slow
 def test_the_end_comes_at_once_though_topics_go_right_before_it(node):
     """Then both executors are collecting what there is. Threads change often, so that it shows."""
     group, before = UrgentCallbackGroup(), sys.getswitchinterval()

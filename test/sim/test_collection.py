@@ -80,6 +80,7 @@ def test_same_seed_gives_same_episodes_with_any_workers(uninterrupted, tmp_path,
     assert sum(done) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_killed_collection_continues_to_the_same_dataset(uninterrupted, tmp_path, workers):
     """Killed again and again, at moments that nobody chose, until it is through."""

@@ -76,6 +76,7 @@ def test_stick_moves_what_it_is_driven_through(simulation):
     assert moved.max() > 0.01
 
 
+@pytest.mark.slow
 def test_exploration_keeps_things_where_the_stick_gets_behind_them(simulation):
     explore = simulation.explorer(np.random.default_rng(1))
     moved = 0
@@ -87,6 +88,7 @@ def test_exploration_keeps_things_where_the_stick_gets_behind_them(simulation):
     assert np.median(np.abs(simulation.task.things() - CENTRE).max(1)) < RIM - 0.04
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["near", "random"])
 def test_goal_is_not_reached_at_the_start_and_is_reached_at_itself(simulation, kind):
     start = simulation.state()

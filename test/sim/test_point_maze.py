@@ -24,12 +24,14 @@ from wm_mpc.sim.tasks import make_task
 from wm_mpc.sim.tasks.point_maze import MAX_FORCE, PointMaze, PointMazeMedium
 from wm_mpc.sim.tasks.point_maze_explorer import Plan, Traveller
 
+from ..conftest import mostly_slow
+
 NAMES = ("point_maze", "point_maze_medium")
 PUBLIC = {"point_maze": "PointMaze_UMaze", "point_maze_medium": "PointMaze_Medium"}
 CORNERS = {"point_maze": (1.0, 1.0), "point_maze_medium": (2.5, 2.5)}
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=mostly_slow(NAMES))
 def simulation(request, mujoco_draws):
     with simulate(make_task(request.param)) as simulation:
         yield simulation
@@ -159,6 +161,7 @@ def test_goals_lie_where_their_kind_says(kind):
             assert simulation.is_success()
 
 
+@pytest.mark.slow
 def test_explorer_goes_everywhere_and_meets_walls(simulation):
     episodes = [record_episode(simulation, 3072, index, 100) for index in range(5)]
     places = np.concatenate([episode.poses for episode in episodes])

@@ -59,6 +59,7 @@ def test_tip_stays_in_its_workspace_at_its_height(simulation, direction):
         assert tip[2] == pytest.approx(0.015, abs=0.004)
 
 
+@pytest.mark.slow
 def test_joints_stay_inside_their_limits(simulation):
     rng = np.random.default_rng(0)
     arm = simulation.task._arm
@@ -97,6 +98,7 @@ def test_rim_keeps_block_on_table(simulation):
     assert simulation.task.get_state()[16] < 0.04  # m, still flat on the table
 
 
+@pytest.mark.slow
 def test_starts_and_goals_are_free_and_apart(simulation):
     for index in range(10):
         for kind in PushT.goal_kinds:
@@ -155,6 +157,7 @@ def test_restored_state_continues_exactly(simulation):
         np.testing.assert_allclose(simulation.task.get_state(), states[first + 10], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_exploration_moves_the_block_in_most_windows(simulation):
     shares = []
     for index in range(4):

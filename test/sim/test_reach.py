@@ -133,6 +133,7 @@ def test_every_axis_is_seen_by_the_camera(simulation):
     assert reddish.sum() >= 6  # the ball at the tip
 
 
+@pytest.mark.slow
 def test_exploration_fills_the_workspace(simulation):
     tips = []
     for number in range(10):

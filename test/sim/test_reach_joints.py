@@ -156,6 +156,7 @@ def test_every_axis_is_seen_by_the_camera(simulation):
         assert (simulation.observe().image != picture).any(-1).sum() > 20
 
 
+@pytest.mark.slow
 def test_exploration_keeps_the_rate_limit_from_where_the_joints_are_and_fills_the_workspace(
     simulation,
 ):

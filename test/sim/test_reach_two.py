@@ -41,6 +41,7 @@ def changes(simulation, camera, axis):
     return float(np.mean(found))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("camera", ["front", "side"])
 def test_neither_camera_sees_how_far_away_the_tip_is(simulation, camera):
     depth = changes(simulation, camera, DEPTH[camera])
@@ -48,6 +49,7 @@ def test_neither_camera_sees_how_far_away_the_tip_is(simulation, camera):
         assert depth < 0.35 * changes(simulation, camera, axis), axis
 
 
+@pytest.mark.slow
 def test_both_cameras_together_see_every_axis(simulation):
     for axis in AXES:
         assert max(changes(simulation, camera, axis) for camera in DEPTH) > 10.0

@@ -15,7 +15,14 @@ from wm_mpc.sim.tasks import TASKS, make_task
 STEPS = 40
 
 
-@pytest.fixture(scope="module", params=sorted(TASKS))
+# These take longest; each has tests of its own, too.
+LONG = {"granular", "point_maze_medium", "reacher", "rope"}
+ALL = [
+    pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in sorted(TASKS)
+]
+
+
+@pytest.fixture(scope="module", params=ALL)
 def simulation(request):
     worlds = {
         "two_room": ("stable_worldmodel",),
@@ -85,6 +92,7 @@ def test_restored_state_continues_exactly_as_recorded(simulation, episodes, firs
         np.testing.assert_array_equal(images, episode.images[first:], str(number))
 
 
+@pytest.mark.slow
 def test_rollouts_do_not_depend_on_what_was_simulated_before(simulation, episodes):
     """Else results would depend on how jobs are shared out among workers."""
     with simulate(make_task(simulation.task.spec.task)) as fresh:

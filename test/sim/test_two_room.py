@@ -145,6 +145,7 @@ def test_goal_in_free_space_is_where_a_person_wants_it(simulation):
     assert simulation.goal.pose == pytest.approx([0.6, -0.5], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_worker_processes_record_it(two_workers, simulation):
     recorded = dict(two_workers.map(functools.partial(_record, "two_room", 3072, 12), range(3)))
     for index, episode in recorded.items():
@@ -153,6 +154,7 @@ def test_worker_processes_record_it(two_workers, simulation):
         assert np.array_equal(episode.simulator_states, same.simulator_states)
 
 
+@pytest.mark.slow
 def test_only_what_is_needed_is_loaded():
     program = (
         "import sys\n"

@@ -27,6 +27,8 @@ from wm_mpc.sim.workers import (
     make_workers,
 )
 
+from ..conftest import mostly_slow
+
 # Not by importing it: it is to be imported by our own module, which sets it up before.
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 SLEEPERS = """
@@ -126,6 +128,7 @@ def test_job_that_kills_its_process_is_named_and_others_go_on():
         assert list(workers.map(eval, ["1", "2", "3"])) == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_workers_calculate_with_one_thread(workers):
     """Two threads round differently, and there is a worker for every core. Those who run the tests
     may ask for one thread as well, but not of all libraries."""
@@ -174,7 +177,7 @@ def descendants(process):
     return found - {process}
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("end", mostly_slow([signal.SIGKILL, signal.SIGINT, signal.SIGTERM]))
 @pytest.mark.live
 @pytest.mark.parametrize("text", ["2", pytest.param("ray", marks=[needs_ray, pytest.mark.slow])])
 def test_workers_end_with_their_parent_however_it_ends(text, end):

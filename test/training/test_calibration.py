@@ -285,6 +285,7 @@ def test_an_older_description_knows_nothing_about_light():
         Familiarity(1.0, 1.0, 1.0, 10, unexplained=-0.1)
 
 
+@pytest.mark.slow
 def test_ordinary_light_is_below_the_usual_error_nine_times_in_ten(model, recording, monkeypatch):
     monkeypatch.setattr(calibration, "_PICTURES", 500)
     frames = np.arange(len(recording.images))

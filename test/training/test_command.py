@@ -75,6 +75,7 @@ def test_picture_is_in_tensorboard(first):
     assert events.Tags()["scalars"]
 
 
+@pytest.mark.slow
 def test_history_and_episodes_are_overridden(run):
     assert run("--run", "first", "--history", "2", "--episodes", "2")[0] == 0
     model, metadata = load_checkpoint("first/wall.safetensors")

@@ -15,6 +15,8 @@ from wm_mpc.training.optimisation import Optimisation
 from wm_mpc.training.phases.embedding import EmbeddingPhase
 from wm_mpc.training.phases.phase import PhaseInputs
 
+from ..conftest import mostly_slow
+
 SPEC = RobotSpec(
     "toy",
     ActionSpec(("a",), "velocity", "m/s", (-1.0,), (1.0,)),
@@ -111,13 +113,16 @@ def detour(model):
     return distance(model, 0.0, PATH) / max(distance(model, a, a + GAP) for a in starts)
 
 
+@pytest.mark.slow
 def test_ends_of_two_arms_are_far_apart_however_near_they_look(model, phase):
     assert detour(model) == pytest.approx(1.0, rel=1e-4)  # untrained: as near as they look
     train(phase, 200)
     assert detour(model) > 4.0
 
 
-@pytest.mark.parametrize("start", [0.0, 0.75 * ARM], ids=["along an arm", "round the bend"])
+@pytest.mark.parametrize(
+    "start", mostly_slow([0.0, 0.75 * ARM]), ids=["along an arm", "round the bend"]
+)
 def test_what_takes_longer_is_farther_up_to_the_longest_lag(model, phase, start):
     train(phase, 200)
     distances = [distance(model, start, start + lag * STEP) for lag in CONFIG.embedding_lags]
@@ -131,6 +136,7 @@ def test_two_random_frames_have_a_mean_squared_distance_of_one(model, recording,
     assert torch.cdist(embedded, embedded).square().mean().item() == pytest.approx(1.0, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("apart", [True, False])
 def test_furniture_is_no_distance(tmp_path, latents, apart):
     """A coordinate that tells episodes apart, and nothing else, is of use only if it may be."""

@@ -57,6 +57,7 @@ def test_a_moved_camera_is_found_and_predictions_come_true_again(model, moved):
     assert not any(weight.requires_grad for weight in tuned.parameters())
 
 
+@pytest.mark.slow
 def test_it_is_the_same_every_time(model, moved):
     first, second = (
         fine_tune(model, moved, FineTuneConfig(updates=3, batch=8))[0].state_dict()
@@ -65,6 +66,7 @@ def test_it_is_the_same_every_time(model, moved):
     assert all(torch.equal(weight, second[name]) for name, weight in first.items())
 
 
+@pytest.mark.slow
 def test_dynamics_alone_leave_the_rest_as_it_is(model, moved):
     tuned, _ = fine_tune(model, moved, FineTuneConfig(updates=3, batch=8), replay=moved)
     changed = {
@@ -75,6 +77,7 @@ def test_dynamics_alone_leave_the_rest_as_it_is(model, moved):
     assert changed == {"dynamics"}
 
 
+@pytest.mark.slow
 def test_dynamics_stay_half_of_those_before_the_first_round(model, moved):
     """Whatever earlier rounds have made of them."""
     later = copy.deepcopy(model)
@@ -88,6 +91,7 @@ def test_dynamics_stay_half_of_those_before_the_first_round(model, moved):
         torch.testing.assert_close(kept.dynamics.state_dict()[name], expected)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_worse_model_is_refused(model, moved, monkeypatch):
     def spoil(tuned, *_):
         with torch.no_grad():
@@ -100,6 +104,7 @@ def test_a_worse_model_is_refused(model, moved, monkeypatch):
     assert comparison.after > comparison.before
 
 
+@pytest.mark.slow
 def test_held_out_episodes_stay_held_out_as_more_come(moved):
     learn, held_out = split(moved)
     assert len(held_out) >= 1
@@ -107,6 +112,7 @@ def test_held_out_episodes_stay_held_out_as_more_come(moved):
     assert all(moved.indices[number] % 5 == 4 for number in held_out)
 
 
+@pytest.mark.slow
 def test_error_is_one_for_a_model_that_predicts_no_change(moved):
     model = WorldModel(moved.spec, Architecture(4, 4, 4, hidden=16)).eval().requires_grad_(False)
     model.dynamics.head[-1].weight.zero_()  # type: ignore[attr-defined]
@@ -149,6 +155,7 @@ def test_command_refuses_an_unknown_checkpoint(tmp_path, capsys):
     assert "adapt: no checkpoint 'nothing'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_recorded_robot_never_leaves_its_limits(moved):
     actions = moved.actions[~np.isnan(moved.actions).any(1)]
     assert np.abs(actions).max() <= max(moved.spec.action.high)

@@ -22,6 +22,8 @@ from wm_mpc.training.preparation import check_finite, data_notes
 from wm_mpc.training.replay import encode_all
 from wm_mpc.training.trainer import Trainer
 
+from ..conftest import mostly_slow
+
 pytestmark = pytest.mark.usefixtures("few_pictures")
 TINY = TrainConfig(
     horizon=2,
@@ -57,7 +59,7 @@ RECORDINGS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("changes", RECORDINGS.values(), ids=RECORDINGS)
+@pytest.mark.parametrize("changes", mostly_slow(RECORDINGS.values(), 3), ids=RECORDINGS)
 def test_every_checkpoint_is_finite_and_says_how_wrong_it_usually_is(changes, turner, tmp_path):
     announced = []
 
@@ -123,6 +125,7 @@ def command(recording, folder, **settings):
     ]
 
 
+@pytest.mark.slow
 def test_train_says_at_its_end_that_no_goal_will_count_as_reached(turner, tmp_path, capsys):
     assert train.main(command(turner(picture=grey), tmp_path)) == 0
     said = capsys.readouterr().err
@@ -149,6 +152,7 @@ def test_train_says_at_its_end_that_nothing_could_be_measured(turner, tmp_path, 
     assert "no goal counts as reached" in checkpoint_complaint(model)
 
 
+@pytest.mark.slow
 def test_a_yaw_across_pi_is_learned_as_an_angle(turner, tmp_path, capsys):
     """A recording from before angles: the model made of it turns through pi all the same."""
     recording = turner(episodes=12)

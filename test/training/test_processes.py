@@ -129,6 +129,7 @@ def test_run_killed_at_random_moments_ends_like_an_uninterrupted_one(
         assert torch.equal(killed[name], tensor), name
 
 
+@pytest.mark.slow
 def test_kill_loses_at_most_a_checkpoint_interval(start, tmp_path):
     """While updates are made, the saved state is never older than the interval and an update."""
     process, path = start("run"), tmp_path / "run" / "state.pt"

@@ -78,6 +78,7 @@ def test_plans_lead_to_the_goal(mover, distance):
     assert (reached * np.sign(distance)).max(1).values.mean() > 0.3
 
 
+@pytest.mark.slow
 def test_different_ways_to_one_goal_are_different_plans(recording):
     """Where both directions lead to the scene that is seen, both are proposed."""
     model = trained(recording, lambda way: way.abs())

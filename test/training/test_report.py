@@ -69,6 +69,7 @@ def test_robot_explained_is_all_of_the_variance_that_matters(model):
     assert share == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("horizon", [3, 50])
 def test_picture_is_written(model, recording, tmp_path, horizon):
     episodes = np.array([2, 3])

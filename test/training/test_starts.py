@@ -19,6 +19,8 @@ from wm_mpc.training.schedule import Schedule
 from wm_mpc.training.starts import Starts
 from wm_mpc.training.trainer import Trainer
 
+from ..conftest import mostly_slow
+
 ONE = TrainConfig(
     horizon=3,
     synthesis=(),
@@ -60,6 +62,7 @@ def scores(monkeypatch, values):
     monkeypatch.setattr(starts_module, "drawing", lambda *_: {"drawn": next(left)})
 
 
+@pytest.mark.slow
 def test_first_start_is_the_run_without_starts(brief_recording, tmp_path, monkeypatch):
     alone = train(brief_recording, ONE, tmp_path / "alone").model
     scores(monkeypatch, [0.9, 0.1, 0.2])
@@ -91,7 +94,8 @@ def whole(brief_recording, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("stage", "update"), [("start 1 of 3", 0), ("start 3 of 3", 0), ("representation", 3)]
+    ("stage", "update"),
+    mostly_slow([("start 3 of 3", 0), ("start 1 of 3", 0), ("representation", 3)]),
 )
 def test_interrupted_run_ends_like_an_uninterrupted_one(
     brief_recording, whole, tmp_path, stage, update

@@ -132,6 +132,7 @@ def test_later_phases_leave_a_finished_part_alone(short_run, part):
         assert torch.equal(finished[name], tensor), name
 
 
+@pytest.mark.slow
 def test_run_that_is_interrupted_again_and_again_ends_like_an_uninterrupted_one(
     recording, short, tmp_path
 ):
@@ -168,6 +169,7 @@ def test_run_that_is_interrupted_again_and_again_ends_like_an_uninterrupted_one(
     assert trainer.history == short.history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -239,6 +241,7 @@ def test_checkpoints_are_announced_complete(recording, tmp_path):
     assert torch.equal(weights[3], trainer.model.dynamics.linear.weight)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_average_lags_behind_the_weights(recording, tmp_path):
     """Of a rising sequence it is lower, and a run without one keeps the last weights."""
     models = [
@@ -254,6 +257,7 @@ def test_average_lags_behind_the_weights(recording, tmp_path):
     assert change[0] == 0.0 < change[1] < change[2]
 
 
+@pytest.mark.slow
 def test_representation_of_another_run_is_taken_as_if_trained(recording, finished, tmp_path):
     stages = set()
     trainer = Trainer(
@@ -356,6 +360,7 @@ def test_scene_latents_have_unit_variance(recording, finished):
     assert scene[:, kept].var(0).mean().item() == pytest.approx(1.0, rel=0.3)
 
 
+@pytest.mark.slow
 def test_curves_are_in_tensorboard_once_each(recording, tmp_path):
     config = dataclasses.replace(SHORT, checkpoint_interval=1e-9)
     with pytest.raises(InterruptionError):
@@ -450,7 +455,13 @@ def test_states_are_normalised_by_the_training_episodes(finished):
 
 
 @pytest.mark.parametrize(
-    "numbers", [(1, 1, 1, 1), (2, 2, 2, 2), (19, 21, 20, 21), (20, 19, 21, 19)]
+    "numbers",
+    [
+        (1, 1, 1, 1),
+        (2, 2, 2, 2),
+        pytest.param((19, 21, 20, 21), marks=pytest.mark.slow),
+        pytest.param((20, 19, 21, 19), marks=pytest.mark.slow),
+    ],
 )
 def test_any_number_of_updates_will_do(recording, tmp_path, numbers):
     wanted = {f"{phase}_updates": number for phase, number in zip(PHASES, numbers, strict=True)}

@@ -65,6 +65,7 @@ def test_a_part_of_the_table_holds_and_is_saved(tmp_path, domain_id, capsys, bri
     assert (tmp_path / "results.md").read_text().count("| yes |") == 5
 
 
+@pytest.mark.slow
 @pytest.mark.flaky(reruns=3)  # each step is judged: where both cores are busy, plans come late
 def test_an_arm_begins_where_it_is_and_is_not_led_away(tmp_path, domain_id, capsys, brief):
     wanted = "arm started|reactivated|blocked|familiarity"
@@ -130,6 +131,7 @@ def test_hold_latencies_of_the_robot_need_no_fault(tmp_path, monkeypatch):
     assert asked == [(False, True)]
 
 
+@pytest.mark.slow
 def test_lines_fail_when_what_must_happen_does_not(tmp_path, domain_id, monkeypatch):
     monkeypatch.setattr(run, "_RECOVERY", 3.0)
     monkeypatch.setattr(run, "_RESTART", 0.0)

@@ -120,6 +120,7 @@ def assert_inside(plans):
             assert (actions <= SPEC.action.high).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["raw", "compressed"])
 def test_mpc_survives_whatever_comes(observer, transport):
     image = (Image, "camera/image_raw", qos.SENSOR_DATA)

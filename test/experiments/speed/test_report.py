@@ -14,6 +14,8 @@ from wm_mpc.experiments.speed.sections import SECTIONS, BenchmarkRun
 from wm_mpc.experiments.speed.tables import markdown
 from wm_mpc.experiments.success.through_ros import LaunchError
 
+from ...conftest import mostly_slow
+
 STAGES = ("receive", "wait", "convert", "encode", "plan", "publish", "overhead", "image to plan")
 
 
@@ -155,13 +157,16 @@ def test_report_has_every_claim_and_every_section(options, sections, tmp_path):
         assert f"{title}" in text
 
 
-@pytest.mark.parametrize("without", [None, "latency", "peers", "success", "node", "limit"])
+@pytest.mark.parametrize(
+    "without", mostly_slow([None, "latency", "peers", "success", "node", "limit"])
+)
 def test_picture_is_drawn_of_whatever_was_measured(options, sections, tmp_path, without):
     sections = copy.deepcopy(sections)
     sections.pop(without, None)
     assert draw(results_of(options, sections, tmp_path)).startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_interrupted_run_goes_on_and_a_missing_ros_is_no_obstacle(
     options, sections, tmp_path, monkeypatch
 ):

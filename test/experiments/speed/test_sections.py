@@ -66,6 +66,7 @@ def test_operations_are_those_pytorch_counts(bench):
     assert mine.operations() == theirs.get_total_flops()
 
 
+@pytest.mark.slow
 def test_limit_is_the_time_of_the_products_alone(bench):
     row = limit._row(bench, "wall", "adam", Pace(0.0, 3, 3))
     assert row["limit_at_highest_rate_ms"] <= row["limit_ms"]
@@ -73,6 +74,7 @@ def test_limit_is_the_time_of_the_products_alone(bench):
     assert sum(entry["count"] for entry in row["shapes"]) == row["products"]
 
 
+@pytest.mark.slow
 def test_budget_tells_the_overrun_and_finds_no_fault_in_our_plans(bench, monkeypatch):
     monkeypatch.setattr(budget, "BUDGETS", (0.005, 0.01))
     monkeypatch.setattr(bench, "quick_share", lambda rounds: rounds // 4)

@@ -20,6 +20,7 @@ def measured(trips):
     return found | summary(trips)
 
 
+@pytest.mark.slow
 def test_a_ratio_compares_with_the_stretches_without_a_browser():
     trips = {WITHOUT: stretches(20.0), PAGE: stretches(21.0), SCENE: stretches(30.0)}
     found = summary(trips)
@@ -29,6 +30,7 @@ def test_a_ratio_compares_with_the_stretches_without_a_browser():
     assert WITHOUT not in found["ratio"]
 
 
+@pytest.mark.slow
 def test_what_changes_for_both_does_not_widen_the_interval():
     def width(trips):
         row = summary(trips)["ratio"][PAGE]["p50"]

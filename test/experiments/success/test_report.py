@@ -82,6 +82,7 @@ def test_ceiling_is_labelled_in_the_table_and_explained(described):
     assert "a new plan every 5 control steps" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loops", [("closed",), ("open", "closed"), ("open", "closed", "ros")])
 def test_picture_is_drawn_whatever_was_measured(described, tmp_path, loops):
     planners = ("adam", "cem", "true_simulator")

@@ -40,6 +40,7 @@ def command(folder):
     return [sys.executable, "-m", "wm_mpc.cli.evaluate", *ARGUMENTS, "--out", str(folder)]
 
 
+@pytest.mark.slow
 def test_killed_evaluation_continues_and_ends_as_an_uninterrupted_one(tmp_path, capsys):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = subprocess.Popen(command(killed), stderr=subprocess.DEVNULL)
@@ -109,6 +110,7 @@ def test_all_cells_face_the_same_episodes(benchmark):
     assert np.ptp(distances[:, 0]) > 0.11
 
 
+@pytest.mark.slow
 def test_workers_change_times_only(benchmark):
     small = dataclasses.replace(benchmark, loops=("open",))
     jobs = [(episode, small.cells()) for episode in range(3)]
@@ -119,6 +121,7 @@ def test_workers_change_times_only(benchmark):
     assert by_cell(run_jobs(small, jobs, workers=2)) == by_cell(run_jobs(small, jobs))
 
 
+@pytest.mark.slow
 def test_ceiling_reaches_the_goals_of_the_wall_task(benchmark):
     ceiling = dataclasses.replace(
         benchmark, checkpoints=(), planners=("true_simulator",), loops=("closed",), steps=60,

@@ -33,6 +33,7 @@ def over_ros(benchmark):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.ros
 @pytest.mark.launch
 @needs_ros2

@@ -170,7 +170,7 @@ class Tab:
         if "blob:" not in error:
             self.errors.append(error)
 
-    def until(self, condition: Any, what: str, timeout: float = 20.0) -> Any:
+    def until(self, condition: Any, what: str, timeout: float = 30.0) -> Any:
         """As `wait_until`, with time for the browser's events."""
         deadline = time.monotonic() + timeout
         while not (value := condition()):

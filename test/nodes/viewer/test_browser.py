@@ -1,6 +1,7 @@
 """The page in a real browser, of a real simulation that a real controller drives.
 
-The tests share one launch and one page, in this order; the last one kills the controller.
+A browser without a graphics card takes a whole core, so they run alone (`timing`).
+They share one launch and one page, in this order; the last one kills the controller.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.parameter import Parameter, parameter_value_to_python
+from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.codes import GoalCode, HoldCode
@@ -25,7 +27,7 @@ from wm_mpc.ros.status import from_diagnostics
 
 from .conftest import Tab
 
-pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timing, pytest.mark.timeout(240)]
 
 
 def value_of(looker, name):
@@ -54,8 +56,14 @@ def heard(looker, launched):
 
 
 @pytest.fixture
-def planning(tab, heard):
-    """The page, when it says that the controller plans."""
+def planning(tab, heard, looker):
+    """The page, when it says that the controller plans. No test inherits what one that failed has
+    left: a hold, another tab of the page, another size."""
+    tab.until(lambda: tab.code() in ("planning", HoldCode.PERSON), "planning or a hold", 40.0)
+    if tab.code() == HoldCode.PERSON:
+        assert looker.call(SetBool, "mpc/hold", SetBool.Request(data=False)).success
+    tab.page.set_viewport_size({"width": 1280, "height": 800})
+    tab.show("Goals")
     tab.until(lambda: tab.code() == "planning", "planning", 40.0)
     return tab
 
@@ -72,7 +80,6 @@ def test_nothing_listens_beyond_this_computer(address):
     assert own == {f"0100007F:{port:04X}"}
 
 
-@pytest.mark.slow
 def test_camera_and_imagined_pictures_change(planning):
     page = planning.page
     stage = {"x": 400, "y": 120, "width": 480, "height": 560}
@@ -92,7 +99,6 @@ def test_camera_and_imagined_pictures_change(planning):
     planning.until(lambda: sources()[1] != pictures[1], "another imagined picture")
 
 
-@pytest.mark.slow
 def test_a_new_goal_changes_its_picture(planning):
     image = planning.page.locator("img[src^=blob]").first
     before = image.get_attribute("src")
@@ -133,16 +139,16 @@ def test_a_slider_changes_a_parameter(planning, looker):
     planning.until(lambda: value_of(looker, "planner.horizon") == int(wanted), "the new horizon")
 
 
-@pytest.mark.slow
 def test_a_value_that_others_set_is_shown(planning, looker):
     changed = Parameter("planner.horizon", value=6).to_parameter_msg()
     request = SetParameters.Request(parameters=[changed])
     looker.call(SetParameters, "mpc/set_parameters", request)
+    planning.show("Tune")
     planning.until(lambda: planning.box("planner.horizon").input_value() == "6", "the value 6")
 
 
-@pytest.mark.slow
 def test_a_refused_value_shows_its_reason_and_the_old_value(planning, looker):
+    planning.show("Tune")
     before = value_of(looker, "goal.timeout")
     planning.enter("goal.timeout", "-5")
     refusal = planning.page.locator(".wm-said.wm-bad")
@@ -155,7 +161,6 @@ def test_a_refused_value_shows_its_reason_and_the_old_value(planning, looker):
         lambda: float(planning.box("goal.timeout").input_value()) == before, "the old value"
     )
     assert value_of(looker, "goal.timeout") == before
-    planning.show("Goals")
 
 
 def test_hold_stops_the_robot_and_every_browser_shows_it(planning, heard, browser, address):
@@ -177,7 +182,6 @@ def test_hold_stops_the_robot_and_every_browser_shows_it(planning, heard, browse
     planning.page.get_by_role("button", name="Hold", exact=True).wait_for()
 
 
-@pytest.mark.slow
 def test_a_recording_is_made_from_the_page(planning, folder):
     before = set(folder.glob("recordings/*"))
     planning.show("Model")
@@ -192,10 +196,8 @@ def test_a_recording_is_made_from_the_page(planning, folder):
     )
     (recording,) = set(folder.glob("recordings/*")) - before
     assert list(recording.glob("*.mcap"))
-    planning.show("Goals")
 
 
-@pytest.mark.slow
 def test_the_scene_in_space_shows_the_robot_where_it_is(planning, heard):
     page, switch = planning.page, planning.page.get_by_label("3-D scene")
     page.set_viewport_size({"width": 640, "height": 480})  # a processor draws it
@@ -213,7 +215,6 @@ def test_the_scene_in_space_shows_the_robot_where_it_is(planning, heard):
         position = heard["odom"][-1].pose.pose.position
         return math.dist(place(), (position.x, position.y)) < 0.15
 
-    planning.show("Goals")
     switch.check()
     parts = {"/ground", "/robot/body", "/plan/0"}
     planning.until(lambda: parts <= names(), f"{parts} in the scene")
@@ -225,7 +226,6 @@ def test_the_scene_in_space_shows_the_robot_where_it_is(planning, heard):
     switch.uncheck()
     page.locator(".wm-stage").wait_for(state="visible")
     planning.until(lambda: not parts & names(), "an empty scene")
-    page.set_viewport_size({"width": 1280, "height": 800})
 
 
 def test_nothing_went_wrong_in_the_browser(planning):

@@ -48,6 +48,7 @@ def test_without_viser_the_rest_runs(domain_id, tmp_path, monkeypatch):
         launched.close()
 
 
+@pytest.mark.slow
 def test_the_launch_of_a_robot_has_a_viewer_that_ends_with_it(domain_id, tmp_path):
     launched = Launched(domain_id, tmp_path, *ROBOT)
     try:
