@@ -175,6 +175,7 @@ def test_training_ends_by_itself_with_a_checkpoint_announced(trained):
     assert "Traceback" not in trained.launches[1].output
 
 
+@pytest.mark.slow
 def test_controller_plans_with_what_was_just_trained(trained):
     assert trained.used == str(trained.path)
 

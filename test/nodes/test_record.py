@@ -129,6 +129,7 @@ def test_recording_ends_by_itself(observer, record, tmp_path):
     assert speeds == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_what_was_latched_before_is_recorded(observer, record, tmp_path):
     publisher = observer.node.create_publisher(Empty, "/started", qos.LATCHED)
     publisher.publish(Empty())

@@ -53,6 +53,7 @@ def search(cost, proposals=None, *, budget=math.inf, **settings):
     return planner.plan(cost, proposals, budget=budget, generator=generator)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [(0.3, -0.2), (2.0, -0.2), (2.0, 2.0)])
 def test_known_optimum_is_found_inside_and_on_the_limits(squares, place):
     cost = squares(place)

@@ -76,7 +76,8 @@ def test_collection_without_pybullet_names_what_is_missing(tmp_path):
         "install pybullet" in done.stderr  # fmt: skip
 
 
-@pytest.mark.parametrize("simulated", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("simulated", [True, False])
 def test_training_from_a_recording_needs_no_pybullet(recording, tmp_path, simulated):
     """Of a recording of a simulation it says that gradients were not compared with it."""
     from wm_mpc.data.episodes import Dataset

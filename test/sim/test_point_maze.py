@@ -146,6 +146,7 @@ def test_target_is_not_in_the_picture(u_maze):
     assert np.array_equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("mujoco_draws")
 @pytest.mark.parametrize("kind", ["near", "after_50", "target"])
 def test_goals_lie_where_their_kind_says(kind):

@@ -312,6 +312,7 @@ def test_missing_ray_says_how_to_install_it(monkeypatch):
         make_workers("ray")
 
 
+@pytest.mark.slow
 @needs_ray
 def test_cluster_that_does_not_answer_is_named():
     use = "from wm_mpc.sim.workers import make_workers; make_workers('127.0.0.1:1')"

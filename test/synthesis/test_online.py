@@ -97,6 +97,7 @@ def test_same_seed_same_rollouts(model, recording):
     assert not np.array_equal(first.actions, rollouts_of(model, recording, (1, 3)).actions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["two_workers", "ray_workers"])
 def test_rollouts_do_not_depend_on_the_workers(model, recording, monkeypatch, workers, request):
     monkeypatch.setattr(online, "_CHUNK", 1)

@@ -91,6 +91,7 @@ def test_a_dataset_of_another_task_is_refused(run):
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_representation_is_shared_or_refused_in_one_line(run, first):
     donor = ("--representation", str(first[0]))
     assert run("--run", "second", "--synthesis", "adversarial", *donor)[0] == 0

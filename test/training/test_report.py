@@ -86,6 +86,7 @@ def test_picture_is_written(model, recording, tmp_path, horizon):
     assert picture.std() > 10
 
 
+@pytest.mark.slow
 def test_picture_does_without_a_simulator(model, recording, tmp_path, monkeypatch):
     """A dataset of a real robot: no plans are drawn; the same picture otherwise."""
     episodes = np.array([2, 3])

@@ -126,6 +126,7 @@ def test_a_longer_control_period_takes_every_second_frame(run, tmp_path, kind):
     )
 
 
+@pytest.mark.slow
 def test_train_takes_it(run, tmp_path):
     run(f"{RECORDED / 'v30_video'} --min-steps 3 --frame-skip 1 --image-size 32")
     (tmp_path / "tiny.yaml").write_text(

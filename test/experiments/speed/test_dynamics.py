@@ -12,6 +12,7 @@ from wm_mpc.native.library import library
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gru", "transformer"])
 @pytest.mark.parametrize("gate", [True, False])
 def test_products_are_those_that_a_step_multiplies(kind, gate):

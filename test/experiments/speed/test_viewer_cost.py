@@ -42,6 +42,7 @@ def test_what_changes_for_both_does_not_widen_the_interval():
     assert width(slower) < 0.03 < width(uneven)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("middle", "verdict"), [(20.2, "holds"), (22.0, "does not hold")])
 def test_the_report_says_whether_the_page_is_cheap_enough(middle, verdict):
     text = report(measured({WITHOUT: stretches(20.0), PAGE: stretches(middle)}))
