@@ -199,8 +199,18 @@ class Observer:
         self.node = rclpy.create_node("observer", context=self.context)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
+
+    def _spin(self) -> None:
+        """Until the end; also after a test has destroyed a publisher that was being waited for."""
+        from rclpy.exceptions import InvalidHandle
+
+        while True:
+            try:
+                return self._executor.spin()
+            except InvalidHandle:
+                continue
 
     wait_until = staticmethod(wait_until)
 

@@ -289,11 +289,12 @@ def test_robot_that_does_not_move_as_predicted_is_slowed_down(mpc):
         """Of the points that are not under way already."""
         return np.abs(velocities(plan)[3:]).max()
 
-    assert fastest(mpc.plans[-1]) > limit
+    mpc.wait_until(lambda: fastest(mpc.plans[-1]) > limit, "a fast plan")
     assert mpc.set("surprise.pace", 0.25).successful
     assert mpc.set("surprise.slow", 0.01).successful
     mpc.wait_until(lambda: mpc.value("validator") == "DEGRADED", "a degraded plan")
-    assert mpc.message().startswith("planning, degraded: predictions have")
+    said = "planning, degraded: predictions have"
+    mpc.wait_until(lambda: mpc.message().startswith(said), "the reason")
     assert max(fastest(plan) for plan in mpc.wait_for_plans(5)) <= limit
     assert mpc.set("surprise.slow", 0.0).successful
     mpc.wait_until(lambda: mpc.message() == "planning", "the usual pace")

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import rclpy
@@ -88,6 +89,26 @@ def test_topics_come_and_go_while_callbacks_run(node, observer, group):
             heard.hears(number)
             node.destroy_subscription(heard.subscription)
         assert not ended()
+
+
+def test_publishers_come_and_go_while_it_waits(node):
+    """rclpy raises when what it is about to wait for has just been destroyed."""
+    executor = GuardedExecutor(Errors(), node.context)
+    executor.add_node(node)
+    node.create_timer(0.001, lambda: None)
+    ended = threading.Event()
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns far more often
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            spun = pool.submit(lambda: [executor.spin_once(0.1) for _ in iter(ended.is_set, True)])
+            for number in range(3000):
+                other = node.create_publisher(Int32, f"other_{number % 7}", 1)
+                node.destroy_publisher(other)
+            ended.set()
+            spun.result(5.0)
+    finally:
+        sys.setswitchinterval(usual)
 
 
 @pytest.mark.parametrize("group", [None, UrgentCallbackGroup()], ids=["patient", "urgent"])

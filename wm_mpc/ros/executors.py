@@ -26,7 +26,8 @@ _BRAKE = 0.001  # s after an error, so that endless errors leave time for the re
 
 class GuardedExecutor(SingleThreadedExecutor):
     """Goes on when a callback raises: the error is handed to `errors`, and what the callback was to
-    handle is dropped. What goes wrong while it waits is raised, as ever."""
+    handle is dropped. What goes wrong while it waits is raised, except that something was destroyed
+    meanwhile."""
 
     def __init__(self, errors: CallbackErrors, context: Context) -> None:
         super().__init__(context=context)
@@ -45,7 +46,11 @@ class GuardedExecutor(SingleThreadedExecutor):
             super().spin_once(timeout_sec)
         except Exception as error:
             if not self._taken:
-                raise
+                if not isinstance(error, InvalidHandle):
+                    raise
+                # Another thread has just destroyed what was to be waited for.
+                time.sleep(_BRAKE)
+                return
             entity = self._taken[0]
             is_unread = _release(entity)
             # An entity that another thread has just destroyed has nothing to say any more.
