@@ -75,6 +75,7 @@ def until(condition, seconds=40.0):
 
 
 @pytest.mark.slow
+@pytest.mark.timing
 def test_a_program_drives_the_robot(robot, domain_id, tmp_path):
     with Client(domain_id=domain_id, timeout=40.0) as client:
         until(lambda: client.status.is_planning, 60.0)
@@ -140,7 +141,7 @@ def _with_a_node_of_our_own(domain_id, picture):
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=domain_id)
     node = rclpy.create_node("mine", context=context, namespace="/somewhere")
-    with spinning(node), Client("/", node=node) as root, Client(node=node, timeout=1.0) as own:
+    with spinning(node), Client("/", node=node) as root, Client(node=node, timeout=5.0) as own:
         with pytest.raises(ClientError, match=r"in the namespace /somewhere; there is one in: /$"):
             own.set_goal(picture)
         with pytest.raises(ClientError, match=r"no goal was sent with this client"):

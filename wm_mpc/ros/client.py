@@ -26,6 +26,7 @@ from wm_mpc.ros import qos
 from wm_mpc.ros.camera import camera_of
 from wm_mpc.ros.client_errors import ClientError
 from wm_mpc.ros.client_goals import GoalState, GoalStates, image_of
+from wm_mpc.ros.client_status import NewestStatus
 from wm_mpc.ros.messages import rgb_to_image
 from wm_mpc.ros.running import Stopped, spinning, wait_until
 from wm_mpc.ros.status import TOPIC, from_diagnostics, mpc_statuses
@@ -34,8 +35,7 @@ from wm_mpc.spec import RobotSpec
 
 Picture: TypeAlias = "np.ndarray | str | Path"
 _APPEND = "goal/append/image"
-_FRESH = 3.0  # s, for which a status counts as that of now; one comes each second
-_SETTLED = 0.3  # s after a request, from which on a status tells of it
+_TOLD = 2.0  # s, for which a hold waits for a status that tells it
 
 
 class Client:
@@ -73,8 +73,7 @@ class Client:
         self._lock = threading.Lock()
         self._reports: dict[int, GoalReport] = {}  # by stamp, of all goals ever heard of
         self._listed: tuple[GoalReport, ...] | None = None  # the newest message
-        self._status: tuple[float, MpcStatus] | None = None  # when it came (s), and what it says
-        self._asked = 0.0, ""  # when the last request was answered (s), and the code then
+        self._newest = NewestStatus()
         self._unreadable = ""  # what it says of goals, for an error
         self._sent = 0  # stamp of the last goal
         self._services: dict[str, Any] = {}
@@ -238,18 +237,25 @@ class Client:
 
     def hold(self) -> None:
         """Hold at once, and until `resume`. Raises ClientError."""
-        self._ask(SetBool, "hold", SetBool.Request(data=True))
+        self._set_hold(True)
 
     def resume(self) -> None:
         """End what `hold` began. Raises ClientError."""
-        self._ask(SetBool, "hold", SetBool.Request(data=False))
+        self._set_hold(False)
+
+    def _set_hold(self, wanted: bool) -> None:
+        sent = time.monotonic()
+        self._ask(SetBool, "hold", SetBool.Request(data=wanted))
+        # It obeys already. An older status may still come; one that is not active tells no hold.
+        patience = min(self._timeout, _TOLD)
+        wait_until(lambda: self._newest.tells_hold(wanted, sent), patience, self._stopped)
 
     @property
     def status(self) -> MpcStatus:
         """What the controller does now. Raises ClientError when it says nothing."""
-        self._until(self._is_fresh, f"{self._controller()} says nothing on {TOPIC}")
-        assert self._status is not None
-        return self._status[1]
+        self._until(self._newest.is_fresh, f"{self._controller()} says nothing on {TOPIC}")
+        assert self._newest.status is not None
+        return self._newest.status
 
     def take_picture(
         self, *, compressed: bool = False, robot: RobotSpec | None = None
@@ -290,20 +296,13 @@ class Client:
         full = str(self._node.resolve_service_name(self._name(self._mpc))).strip("/")
         for status in mpc_statuses(message):
             if status.node == full:
-                self._status = time.monotonic(), status
+                self._newest.hear(status)
 
     def _refusals(self) -> str:
         """What the controller says of goals that it refused, for an error."""
-        said = "" if self._status is None else self._status[1].values.get("goals refused", "")
+        status = self._newest.status
+        said = "" if status is None else status.values.get("goals refused", "")
         return f"; goals refused: {said}" if said else " (the log of mpc says why)"
-
-    def _is_fresh(self) -> bool:
-        """Whether the newest status is of now, and not of before the last request."""
-        if self._status is None:
-            return False
-        (came, status), (asked, before) = self._status, self._asked
-        is_after = came >= asked + (_SETTLED if status.code == before else 0.0)
-        return is_after and time.monotonic() - came <= _FRESH
 
     def _until(self, condition: Callable[[], Any], otherwise: str) -> None:
         if not wait_until(condition, self._timeout, self._stopped):
@@ -318,8 +317,7 @@ class Client:
 
     def _check_presence(self) -> None:
         """Raises ClientError when the controller has ended."""
-        came = 0.0 if self._status is None else self._status[0]
-        if not self._takes_goals() and time.monotonic() - came > _FRESH:
+        if not self._takes_goals() and not self._newest.is_recent():
             raise ClientError(f"{self._controller()} has gone")
 
     def _elsewhere(self) -> str:
@@ -341,6 +339,5 @@ class Client:
         self._until(client.service_is_ready, f"there is no service {client.srv_name}")
         answer = client.call_async(request)
         self._until(answer.done, f"the service {client.srv_name} does not answer")
-        before = "" if self._status is None else self._status[1].code
-        self._asked = time.monotonic(), before
+        self._newest.answered()
         return answer.result()
