@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wm_mpc.model.familiarity import Familiarity
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
 from wm_mpc.sim.tasks.maze import Maze
@@ -68,6 +69,21 @@ def test_state_weight_adds_the_distance_of_the_robot_state(model, carry, goal, a
     extra = 3.0 * (state - goal[model.scene_size :]).square().mean(-1)
     expected = GoalCost(model, LAST, carry, goal)(actions) + extra
     assert torch.allclose(weighted(actions), expected)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_without_a_weight_of_ours_the_place_weighs_what_the_checkpoint_says(
+    model, carry, goal, actions, native, monkeypatch
+):
+    def costs(weight):
+        config = dataclasses.replace(LAST, state_weight=weight)
+        return GoalCost(model, config, carry, goal, native=native)(actions)
+
+    assert torch.equal(costs(-1.0), costs(0.0))  # it says nothing
+    says = Familiarity(1.0, 1.0, 1.0, 100, place_weight=0.7)
+    monkeypatch.setattr(model, "familiarity", says)
+    assert torch.equal(costs(-1.0), costs(0.7))
+    assert not torch.equal(costs(-1.0), costs(0.0))
 
 
 @pytest.mark.parametrize("native", [False, True])
@@ -211,7 +227,7 @@ def test_plan_of_a_single_action_has_no_rate_cost():
         ({"mode": "first"}, r"cost\.mode is 'first'; accepted: last, all"),
         ({"discount": 0.0}, r"cost\.discount is 0\.0"),
         ({"discount": 1.5}, r"cost\.discount is 1\.5"),
-        ({"state_weight": -1.0}, r"cost\.state_weight is -1\.0"),
+        ({"state_weight": -1.5}, r"cost\.state_weight is -1\.5"),
         ({"action_weight": float("nan")}, r"cost\.action_weight is nan"),
         ({"action_rate_weight": -0.1}, r"cost\.action_rate_weight is -0\.1"),
     ],

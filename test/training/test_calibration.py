@@ -102,6 +102,7 @@ class Still:
         self.dataset, self.spec = recording.dataset, recording.spec
         self.images = np.full_like(recording.images, 90)
         self.states = np.full_like(recording.states, 0.25)
+        self.episode_of = recording.episode_of
         self._recording = recording
 
     def window_starts(self, *arguments):

@@ -211,7 +211,7 @@ class ControlLoop:
         usual = self._model.familiarity
         if usual is None or not usual.step > 0.0:
             return math.nan
-        weight = settings.cost.state_weight
+        weight = settings.cost.place_weight(self._model)
         return self._controller.goal_distance(decision.plan.latents[0], weight) / usual.step
 
     # ------------------------------------------------------------------------------- decisions

@@ -41,6 +41,8 @@ class Familiarity:
             if nobody measured it.
         camera_images: `image` of each camera, if there are several; `image` is then the largest.
         camera_unexplained: `unexplained` of each camera, likewise; empty if nobody measured it.
+        place_weight: Weight of the robot's measured place in the distance to a goal
+            (`training/place_weight.py`); 0 if nobody measured it, or it is not needed.
 
     Raises:
         SpecError: A value is out of range.
@@ -55,6 +57,7 @@ class Familiarity:
     unexplained: float = 0.0
     camera_images: tuple[float, ...] = ()
     camera_unexplained: tuple[float, ...] = ()
+    place_weight: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("camera_images", "camera_unexplained"):
@@ -65,7 +68,7 @@ class Familiarity:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0.0):
                 raise SpecError(f"familiarity.{name} is {value}; a number above 0 is needed")
-        for name in ("step", "unexplained"):
+        for name in ("step", "unexplained", "place_weight"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0.0):
                 raise SpecError(f"familiarity.{name} is {value}; a number of 0 or more is needed")
@@ -107,6 +110,7 @@ class Familiarity:
                 float(data.get("unexplained", 0.0)),  # not in older files
                 tuple(map(float, data.get("camera_images", ()))),
                 tuple(map(float, data.get("camera_unexplained", ()))),
+                float(data.get("place_weight", 0.0)),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SpecError(f"familiarity is not readable: {error!r}") from None
@@ -203,7 +207,7 @@ def familiarity_complaint(model: WorldModel) -> str:
 
 
 def describe_familiarity(model: WorldModel) -> str:
-    """Say on how many moments the familiarity was measured, for diagnostics.
+    """Say on how many moments the familiarity was measured, and the weight of the place.
 
     Args:
         model: The world model.
@@ -212,7 +216,8 @@ def describe_familiarity(model: WorldModel) -> str:
     if found is None:
         return "not measured"
     few = f", fewer than {ENOUGH}: checks are laxer" if found.moments < ENOUGH else ""
-    return f"measured on {found.moments} moments{few}"
+    weighs = f"; the place weighs {found.place_weight:.2g}" if found.place_weight > 0.0 else ""
+    return f"measured on {found.moments} moments{few}{weighs}"
 
 
 def checkpoint_complaint(model: WorldModel) -> str:

@@ -47,8 +47,11 @@ class ObjectiveConfig:
         choices=DISTANCES,
     )
     state_weight: float = setting(
-        0.0, "Weight of the robot's measured place in the goal distance", "", 0.0, 100.0
-    )
+        -1.0,
+        "Weight of the robot's measured place in the goal distance; below 0: the checkpoint's, as "
+        "its training measured it",
+        "", -1.0, 100.0,
+    )  # fmt: skip
     action_weight: float = setting(
         0.01, "Weight of the squared actions; higher is gentler", "", 0.0, 100.0
     )
@@ -59,6 +62,17 @@ class ObjectiveConfig:
 
     def __post_init__(self) -> None:
         check(self, "cost.")
+
+    def place_weight(self, model: WorldModel) -> float:
+        """Return the weight of the place in the goal distance.
+
+        Args:
+            model: The world model, which says it if `state_weight` is below 0. One that does not
+                say it gives it no weight.
+        """
+        if self.state_weight >= 0.0:
+            return self.state_weight
+        return 0.0 if model.familiarity is None else model.familiarity.place_weight
 
     def step_weights(self, horizon: int) -> Tensor:
         """Return the weights (horizon,) of the model steps. They sum to 1.
@@ -141,7 +155,8 @@ class GoalCost:
         self._binding = Binding(model.spec, committed, previous)
         # Without a measured place, there is nothing to compare.
         measures = bool(model.spec.state.place_columns)
-        self._use_state = use_state and measures and config.state_weight > 0.0
+        self._place_weight = config.place_weight(model)
+        self._use_state = use_state and measures and self._place_weight > 0.0
         self._native = self._in_machine_code() if native else None
 
     def _in_machine_code(self) -> NativeCost | None:
@@ -158,7 +173,7 @@ class GoalCost:
             committed=self._binding.committed,
             largest_change=self._binding.largest_change,
             previous=self._binding.previous,
-            state_weights=config.state_weight * self._model.place_shares,
+            state_weights=self._place_weight * self._model.place_shares,
             action_weight=config.action_weight,
             action_rate_weight=config.action_rate_weight,
             smoothing=_SMOOTHING,
@@ -225,7 +240,7 @@ class GoalCost:
         parts = [self._model.embed(predicted) - self._goal]
         if self._use_state:
             offset = self._model.split(predicted)[1] - self._goal_state
-            parts.append(offset * (config.state_weight * self._model.place_shares).sqrt())
+            parts.append(offset * (self._place_weight * self._model.place_shares).sqrt())
         terms = torch.cat(parts, -1)
         weights = self._weights(terms.shape[1]).expand(batch, -1)
         if config.distance == "root":
@@ -272,9 +287,7 @@ class GoalCost:
             Costs (batch,).
         """
         wanted = self._goal_state if self._use_state else None
-        distance = squared_distance(
-            self._model, latents, self._goal, wanted, self._config.state_weight
-        )
+        distance = squared_distance(self._model, latents, self._goal, wanted, self._place_weight)
         if self._config.distance == "root":
             distance = (distance + _SMOOTHING).sqrt()
         return distance @ self._weights(actions.shape[1]) + self._action_cost(actions)

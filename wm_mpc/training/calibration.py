@@ -18,6 +18,7 @@ from wm_mpc.model.lighting import CameraLighting
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.augmentation import Augmentation, AugmentationConfig
 from wm_mpc.training.diagnostics import predict
+from wm_mpc.training.place_weight import place_weight
 from wm_mpc.training.replay import encode_all
 
 _MOST = 4096  # moments
@@ -73,6 +74,7 @@ class Gauge:
         if not self.moments:
             return
         frames, self._actions = recording.window(chosen, past)
+        self._episodes = torch.from_numpy(recording.episode_of[frames[:, -1]])
         flat = frames.reshape(-1)
         latents = encode_all(model, recording.images[flat], recording.states[flat])
         self._latents = latents.view(*frames.shape, -1)
@@ -123,6 +125,7 @@ class Gauge:
             unexplained=max(self._unexplained),
             camera_images=images if are_several else (),
             camera_unexplained=self._unexplained if are_several else (),
+            place_weight=place_weight(model, seen, self._episodes),
         )
 
 

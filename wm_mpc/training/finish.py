@@ -66,6 +66,8 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
     print(f"checkpoint  {checkpoint}\nreport      {page}")
     for name, value in metrics.items():
         print(f"{name:18}{value}")
+    if model.familiarity is not None:
+        print(f"{'place_weight':18}{model.familiarity.place_weight:.3g}")
     is_good, sentence = verdict(metrics)
     if is_good:
         print(f"{'representation':18}{sentence}")

@@ -37,6 +37,7 @@ class Checkpoint:
         path: The file.
         sha256: Hash of the file.
         provenance: How it was made.
+        place_weight: Weight of the robot's place, as its training measured it.
     """
 
     task: str
@@ -45,6 +46,7 @@ class Checkpoint:
     path: Path
     sha256: str
     provenance: Mapping[str, Any]
+    place_weight: float = 0.0
 
     def describe(self) -> dict[str, Any]:
         """Return its identity and provenance for the results, without its path."""
@@ -87,6 +89,7 @@ def open_checkpoint(path: Path, variant: str | None = None) -> Checkpoint:
     metadata = read_metadata(path)
     provenance = metadata.get("provenance") or {}
     seed = provenance.get("seed")
+    measured = metadata.get("familiarity") or {}
     return Checkpoint(
         str(metadata.get("task", "")),
         variant or variant_of(provenance),
@@ -94,6 +97,7 @@ def open_checkpoint(path: Path, variant: str | None = None) -> Checkpoint:
         path,
         hashlib.sha256(path.read_bytes()).hexdigest(),
         provenance,
+        float(measured.get("place_weight", 0.0)),
     )
 
 

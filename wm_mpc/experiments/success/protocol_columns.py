@@ -52,6 +52,8 @@ def _proprioception(benchmark: Benchmark, cell: Cell, names: Sequence[str]) -> s
     if not names:
         return "none"
     weight = benchmark.settings.objective.state_weight
+    if weight < 0.0:
+        weight = benchmark.checkpoint_of(cell).place_weight
     return f"{', '.join(names)}; weight {weight:g}"
 
 
