@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     print(f"checkpoint  {out}")
     for name, value in model.familiarity.to_dict().items():
-        print(f"{name:12}{value}")
+        print(f"{name:14}{value}")
     for line in familiarity_notes(model.familiarity):
         print(f"calibrate: WARNING: {line}", file=sys.stderr)
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,9 +10,13 @@ import pytest
 
 from wm_mpc.cli import evaluate
 from wm_mpc.experiments.common import swm
+from wm_mpc.experiments.common.records import Cell
 from wm_mpc.experiments.common.swm import Recording, starts
+from wm_mpc.experiments.success.protocol_columns import protocol_columns
 from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks.wall import Wall
+
+from .conftest import record
 
 
 def theirs(lengths, offset, count, seed):
@@ -116,3 +121,20 @@ def test_line_says_how_it_was_measured(tmp_path, capsys, monkeypatch):
 def test_what_does_not_fit_is_refused(options, message, capsys):
     assert evaluate.main(["--task", "wall", *options.split()]) != 0
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("setting", "said"), [(-1.0, "0.123"), (0.0, "0"), (2.5, "2.5")])
+def test_line_says_how_much_the_place_counts(described, setting, said):
+    checkpoints = [
+        dataclasses.replace(each, place_weight=0.12345) for each in described.checkpoints
+    ]
+    objective = dataclasses.replace(described.settings.objective, state_weight=setting)
+    benchmark = dataclasses.replace(
+        described,
+        checkpoints=tuple(checkpoints),
+        settings=dataclasses.replace(described.settings, objective=objective),
+        offset=25,
+    )
+    cell = Cell("none", 0, "adam", "closed")
+    columns = protocol_columns(benchmark, cell, [record(cell, 0, extra={"data": "held out"})])
+    assert columns["proprioception"] == f"vx, vy; weight {said}"

@@ -13,7 +13,8 @@ from wm_mpc.experiments.common.variants import (
     open_checkpoint,
     variant_of,
 )
-from wm_mpc.model.checkpoint import CheckpointError, save_checkpoint
+from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from wm_mpc.model.familiarity import Familiarity
 from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.sim.tasks.wall import Wall
@@ -48,6 +49,15 @@ def test_variant_is_named_after_its_synthesis(synthesis, name):
 
 def test_default_is_the_shipped_checkpoint_of_the_task():
     assert found() == [("all", 0, "wall")]
+
+
+def test_weight_of_the_place_is_that_of_the_checkpoint(save):
+    path = save("plain")
+    assert open_checkpoint(path).place_weight == 0.0
+    model, _ = load_checkpoint(path)
+    model.familiarity = Familiarity(1.0, 1.0, 1.0, 100, place_weight=0.25)
+    save_checkpoint(model, path, {})
+    assert open_checkpoint(path).place_weight == 0.25
 
 
 def test_variants_come_in_the_order_given(save, tmp_path):

@@ -54,7 +54,7 @@ def _proprioception(benchmark: Benchmark, cell: Cell, names: Sequence[str]) -> s
     weight = benchmark.settings.objective.state_weight
     if weight < 0.0:
         weight = benchmark.checkpoint_of(cell).place_weight
-    return f"{', '.join(names)}; weight {weight:g}"
+    return f"{', '.join(names)}; weight {weight:.3g}"
 
 
 def _data(benchmark: Benchmark, cell: Cell) -> str:
