@@ -16,8 +16,6 @@ from wm_mpc.cli import import_bag, train
 from wm_mpc.data.episodes import Dataset
 from wm_mpc.model.checkpoint import load_checkpoint
 
-from ..conftest import mostly_slow
-
 ROOT = Path(__file__).parents[2]
 TINY = """
 horizon: 2
@@ -238,7 +236,8 @@ def test_a_missing_library_is_one_line(run, monkeypatch):
     assert error.endswith("install it: pip install rosbags")
 
 
-@pytest.mark.parametrize("synthesis", mostly_slow(["adversarial", "none"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("synthesis", ["none", "adversarial"])
 def test_a_model_is_trained_on_a_recording(run, tmp_path, capsys, synthesis):
     assert run(f"bag {OPTIONS} --frame-skip 2")[0] == 0
     (tmp_path / "train.yaml").write_text(TINY)

@@ -180,6 +180,7 @@ def test_controller_plans_with_what_was_just_trained(trained):
     assert trained.used == str(trained.path)
 
 
+@pytest.mark.slow
 def test_failure_is_an_error_of_the_launch_with_its_reason(launch, dataset, tmp_path):
     launched = launch(*arguments_of(tmp_path, dataset, 1), "synthesis:=magic")
     assert launched.wait() == 1

@@ -279,6 +279,7 @@ def test_services_answer_at_once_while_it_trains(training):
     assert statistics.median(seconds) < 0.1
 
 
+@pytest.mark.slow
 def test_other_callbacks_go_on_while_a_start_is_pending(start_learner, settings):
     """A start is answered when training has begun, which takes seconds."""
     learner = start_learner(config=settings(ENDLESS), autostart=False)

@@ -60,6 +60,7 @@ for name in {names}:
 """
 
 
+@pytest.mark.slow
 def test_commands_explain_themselves_without_pybullet():
     names = ["train", "evaluate", "benchmark", "import_bag", "collect"]
     done = without(PACKAGES, HELP.format(names=names))

@@ -19,8 +19,6 @@ from wm_mpc.training.schedule import Schedule
 from wm_mpc.training.starts import Starts
 from wm_mpc.training.trainer import Trainer
 
-from ..conftest import mostly_slow
-
 ONE = TrainConfig(
     horizon=3,
     synthesis=(),
@@ -93,9 +91,10 @@ def whole(brief_recording, tmp_path_factory):
     return train(brief_recording, THREE, tmp_path_factory.mktemp("whole"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "update"),
-    mostly_slow([("start 3 of 3", 0), ("start 1 of 3", 0), ("representation", 3)]),
+    [("start 1 of 3", 0), ("start 3 of 3", 0), ("representation", 3)],
 )
 def test_interrupted_run_ends_like_an_uninterrupted_one(
     brief_recording, whole, tmp_path, stage, update

@@ -124,6 +124,7 @@ def test_finished_model_wants_no_more_gradients(finished):
     assert not any(parameter.requires_grad for parameter in finished.model.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", FINISHED)
 def test_later_phases_leave_a_finished_part_alone(short_run, part):
     finished = short_run.parts[part]
@@ -202,6 +203,7 @@ def assert_same_model(first, second):
         assert torch.equal(second.model.state_dict()[name], tensor), name
 
 
+@pytest.mark.slow
 def test_run_that_is_stopped_continues_where_it_was(recording, short, tmp_path):
     """`stopped` is asked in all phases and between them; whenever it says so, nothing is lost."""
     trainer, before = Trainer(recording, SHORT, tmp_path), 0

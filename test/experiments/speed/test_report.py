@@ -14,8 +14,6 @@ from wm_mpc.experiments.speed.sections import SECTIONS, BenchmarkRun
 from wm_mpc.experiments.speed.tables import markdown
 from wm_mpc.experiments.success.through_ros import LaunchError
 
-from ...conftest import mostly_slow
-
 STAGES = ("receive", "wait", "convert", "encode", "plan", "publish", "overhead", "image to plan")
 
 
@@ -157,9 +155,8 @@ def test_report_has_every_claim_and_every_section(options, sections, tmp_path):
         assert f"{title}" in text
 
 
-@pytest.mark.parametrize(
-    "without", mostly_slow([None, "latency", "peers", "success", "node", "limit"])
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("without", [None, "latency", "peers", "success", "node", "limit"])
 def test_picture_is_drawn_of_whatever_was_measured(options, sections, tmp_path, without):
     sections = copy.deepcopy(sections)
     sections.pop(without, None)
