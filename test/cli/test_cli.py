@@ -86,6 +86,7 @@ def test_waiting_threads_give_their_core_away_unless_somebody_says_otherwise(giv
     assert said.stdout.strip() == used
 
 
+@pytest.mark.slow
 def test_collect_train_evaluate(folder, capsys):
     assert run(collect, "--episodes 2 --steps 60 --workers 1 --seed 2") == 0
     assert re.fullmatch(

@@ -16,7 +16,7 @@ STEPS = 40
 
 
 # These take longest; each has tests of its own, too.
-LONG = {"granular", "point_maze_medium", "reacher", "rope"}
+LONG = {"granular", "point_maze_medium", "pusht", "reach_two", "reacher", "rope", "two_room"}
 ALL = [
     pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in sorted(TASKS)
 ]
