@@ -53,11 +53,11 @@ def test_a_place_that_the_scene_does_not_tell_counts_as_much_as_the_scene(model)
     assert distance_of_places == pytest.approx(spread(model.embed(latents)), rel=1e-3)
 
 
-def test_half_told_is_half_the_weight(model):
+def test_a_scene_that_shows_one_of_two_coordinates_leaves_half_the_weight(model):
     place = torch.randn(MOMENTS, 2)
-    told = torch.cat([place[:, :1], torch.randn(MOMENTS, 1)], 1)  # x, and nothing of y
+    scene = torch.cat([place[:, :1], torch.randn(MOMENTS, 1)], 1)  # it shows x, but not y
     ratio = 1.0 / float(model.place_shares[0])  # of the spreads
-    weight = place_weight(model, moments(model, told, place), EPISODES)
+    weight = place_weight(model, moments(model, scene, place), EPISODES)
     assert 0.4 * ratio < weight < 0.7 * ratio
 
 

@@ -93,8 +93,7 @@ def whole(brief_recording, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("stage", "update"),
-    [("start 1 of 3", 0), ("start 3 of 3", 0), ("representation", 3)],
+    ("stage", "update"), [("start 1 of 3", 0), ("start 3 of 3", 0), ("representation", 3)]
 )
 def test_interrupted_run_ends_like_an_uninterrupted_one(
     brief_recording, whole, tmp_path, stage, update

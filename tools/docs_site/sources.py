@@ -49,12 +49,8 @@ CODES = {
 ADVICE = Path(__file__).with_name("advice.yaml")
 CLAIMS = "wm_mpc.experiments.speed.claims"
 TASKS = ("wall", "maze", "push_t", "reach", "reach_joints", "reach_two")  # as pages order them
-PUBLIC = (
-    "two_room",
-    "point_maze",
-    "point_maze_medium",
-    "pusht",
-)  # shipped, in environments that others wrote
+# Shipped, in environments that others wrote
+PUBLIC = ("two_room", "point_maze", "point_maze_medium", "pusht")
 
 
 def find(where: str) -> Any:

@@ -70,9 +70,16 @@ class ObjectiveConfig:
             model: The world model, which says it if `state_weight` is below 0. One that does not
                 say it gives it no weight.
         """
-        if self.state_weight >= 0.0:
-            return self.state_weight
-        return 0.0 if model.familiarity is None else model.familiarity.place_weight
+        found = model.familiarity
+        return self.place_weight_or(0.0 if found is None else found.place_weight)
+
+    def place_weight_or(self, measured: float) -> float:
+        """Return `state_weight`, or the weight that the training measured if it is below 0.
+
+        Args:
+            measured: `Familiarity.place_weight` of the checkpoint.
+        """
+        return measured if self.state_weight < 0.0 else self.state_weight
 
     def step_weights(self, horizon: int) -> Tensor:
         """Return the weights (horizon,) of the model steps. They sum to 1.

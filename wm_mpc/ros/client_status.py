@@ -46,12 +46,11 @@ class NewestStatus:
         return self.came >= self._answered + after and self.is_recent()
 
     def tells_hold(self, wanted: bool, since: float) -> bool:
-        """Whether a status that came after a moment tells that a person holds the robot, or, if
-        `wanted` is false, that nobody does.
+        """Whether a status has come since a moment and says what is wanted.
 
         Args:
-            wanted: Which of the two.
+            wanted: True: a person holds the robot. False: nobody does.
             since: The moment on the monotonic clock, s.
         """
-        told = self.status is not None and self.status.code == HoldCode.PERSON
-        return self.came >= since and told is wanted
+        is_held = self.status is not None and self.status.code == HoldCode.PERSON
+        return self.came >= since and is_held == wanted

@@ -51,9 +51,8 @@ def _proprioception(benchmark: Benchmark, cell: Cell, names: Sequence[str]) -> s
         return "-"
     if not names:
         return "none"
-    weight = benchmark.settings.objective.state_weight
-    if weight < 0.0:
-        weight = benchmark.checkpoint_of(cell).place_weight
+    measured = benchmark.checkpoint_of(cell).place_weight
+    weight = benchmark.settings.objective.place_weight_or(measured)
     return f"{', '.join(names)}; weight {weight:.3g}"
 
 
