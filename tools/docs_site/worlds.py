@@ -13,30 +13,31 @@ ALL = "all"
 
 
 def worlds(*folders: str) -> str:
-    """Evaluations by `--protocol swm`, a line for each planner and kind of starts."""
+    """Evaluations by `--protocol swm`, a line for each planner. A planner with a world model has
+    another line, without the pairs whose start state is at the goal."""
     rows = []
     for folder in folders:
         for row in results(folder)["cells"]:
-            if row["starts"] != ALL and not row["solved_at_start"]:
-                continue  # the same pairs again
-            solved = f"{row['solved_at_start']} at the goal"
             policy = row["variant"] == "-"
+            if row["starts"] != ALL and (policy or not row["solved_at_start"]):
+                continue  # only a model is of interest here, and only if the pairs are others
+            solved = f"{row['solved_at_start']} at the goal"
             rows.append(
                 (
-                    f"[`{row['task']}`](../results/{folder}/results.md)",
+                    f"[`{folder}`](../results/{folder}/results.md)",
                     f"{row['offset']} / {row['budget']}",
                     f"{ALL}, {solved}" if row["starts"] == ALL else row["starts"],
                     row["planner"] + (" (sees the true state)" if row["privileged"] else ""),
                     "" if policy else row["replan"],
-                    "" if policy else row["proprioception"],
+                    "" if policy else row["proprioception"].replace("; weight ", "; "),
                     "" if policy else row["data"],
                     _successes(row),
                     interval(row),
                     "" if row["plan_ms_p50"] is None else f"{row['plan_ms_p50']:.1f}",
                 )
             )
-    header = ("world", "offset / budget", "starts", "planner", "steps between plans",
-              "measured state", "data", "success", "95 % interval", "plan p50, ms")  # fmt: skip
+    header = ("run", "offset / budget", "start states", "planner", "steps between plans",
+              "measured state; place weight", "data", "success", "95 % interval", "plan p50, ms")  # fmt: skip
     return table(header, rows)
 
 

@@ -56,7 +56,7 @@ def _conditions(results: Mapping[str, Any]) -> str:
         ) + ".",
     ]  # fmt: skip
     if not results["complete"]:
-        lines.insert(0, "**Not finished**: the same command continues.")
+        lines.insert(0, f"Only these sections were measured: {', '.join(results['sections']) or 'none'}.")
     if results["quick"]:
         lines.append("`--quick`: few runs; the p99 of fewer than a hundred is about their maximum.")
     return "\n".join(f"- {line}" for line in lines)
