@@ -74,7 +74,7 @@ ifeq ($(strip $(ARGS)),)
 test: setup
 	$(call run, python tools/run_tests.py)
 else
-test: setup ## Run the tests but the slow ones (some 8 minutes), or those of ARGS="test/planning -k cem"
+test: setup ## Run all tests except the slow ones (some 8 minutes), or those of ARGS="test/planning -k cem"
 	$(call run, python -m pytest $(ARGS))
 endif
 

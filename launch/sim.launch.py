@@ -43,7 +43,7 @@ PARAMETERS = (
     ParameterArgument(
         "seed",
         ("sim:seed", "mpc:seed"),
-        text="Seed of starts, goals and the random numbers of the planner",
+        text="Seed of start states, goals and the random numbers of the planner",
     ),
     ParameterArgument(
         "model",

@@ -37,7 +37,7 @@ def main(words: list[str] | None = None) -> int:
         The exit code.
     """
     parser = argparse.ArgumentParser(
-        description="Run the tests: all, or all but the slow ones.", allow_abbrev=False
+        description="Run the tests: all, or all except the slow ones.", allow_abbrev=False
     )
     parser.add_argument("--all", action="store_true", help="also run the tests marked slow")
     is_whole = parser.parse_args(words).all

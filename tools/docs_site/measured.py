@@ -84,10 +84,12 @@ def cell(folder: str, entry: str, *conditions: str) -> str:
         return f"{row['plan_ms_p50']:.1f} ms"
     if entry == "episodes":
         return str(row["episodes"])
+    if entry == "place_weight":
+        return row["proprioception"].rpartition("; weight ")[2]
     if entry == "training":
         (model,) = results(folder)["checkpoints"]
         return f"{model['provenance']['training_seconds'] / 60:.0f} minutes"
-    raise ValueError(f"{entry!r}; known: success, interval, plan, episodes, training")
+    raise ValueError(f"{entry!r}; known: success, interval, plan, episodes, place_weight, training")
 
 
 def reach() -> str:

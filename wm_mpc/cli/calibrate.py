@@ -23,7 +23,8 @@ from wm_mpc.training.calibration import measure_familiarity, unexplained_of_came
 DESCRIPTION = """\
 Measure how wrong a world model usually is, on recorded episodes it was NOT trained on, and write
 the result to the checkpoint. The node mpc compares later errors with it and slows down or holds if
-they are far larger (parameters surprise.*). `train` measures this itself; use this command for
+they are far larger (parameters surprise.*). It also measures the place weight (place_weight), which
+counts where cost.state_weight is below 0. `train` measures all this itself; use this command for
 older checkpoints, and for a robot that has changed.
 """
 

@@ -120,7 +120,7 @@ def parser() -> argparse.ArgumentParser:
     add("--episodes", type=positive, default=50, help="episodes of each cell; default: 50")
     add("--goals", help="kind of goals; default: the first that the task has")
     add("--protocol", choices=("own", NAME), default="own",
-        help="how starts and goals are drawn (see below); default: own")  # fmt: skip
+        help="how start states and goals are drawn (see below); default: own")  # fmt: skip
     add("--offset", type=positive, metavar="N",
         help=f"with --protocol {NAME}: control steps from start to goal in the recorded episode; "
         f"default: {OFFSET}")  # fmt: skip

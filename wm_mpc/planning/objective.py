@@ -48,8 +48,8 @@ class ObjectiveConfig:
     )
     state_weight: float = setting(
         -1.0,
-        "Weight of the robot's measured place in the goal distance; below 0: the checkpoint's, as "
-        "its training measured it",
+        "Place weight: how much the robot's measured place counts in the goal distance; below 0: "
+        "as the checkpoint says, or 0 if it does not say it",
         "", -1.0, 100.0,
     )  # fmt: skip
     action_weight: float = setting(

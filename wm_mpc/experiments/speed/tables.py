@@ -56,7 +56,8 @@ def _conditions(results: Mapping[str, Any]) -> str:
         ) + ".",
     ]  # fmt: skip
     if not results["complete"]:
-        lines.insert(0, f"Only these sections were measured: {', '.join(results['sections']) or 'none'}.")
+        measured = ", ".join(results["sections"]) or "none"
+        lines.insert(0, f"Only these sections were measured: {measured}.")
     if results["quick"]:
         lines.append("`--quick`: few runs; the p99 of fewer than a hundred is about their maximum.")
     return "\n".join(f"- {line}" for line in lines)
@@ -171,7 +172,7 @@ def _peers(section: Any) -> list[str]:
     count = len(section["rows"][0]["costs"]) if section["rows"] else 0
     versions = ", ".join(f"{name} {version}" for name, version in section["versions"].items())
     return [
-        f"The first plan for each of {count} held-out starts and goals, without encoding. One "
+        f"The first plan for each of {count} held-out start states and goals, without encoding. One "
         "function gives all costs. The other libraries do not know limits, so their cost contains "
         "them. Our fused PyTorch rollout computes it, which is faster than step by step, or our "
         "machine code (native) where the name says so. Every MPPI uses the same number of samples "

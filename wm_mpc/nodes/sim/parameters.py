@@ -42,7 +42,9 @@ class SimSettings:
     """Of the node `sim`. Raises SettingError when they are not accepted."""
 
     task: str = setting("wall", "Robot and scene", choices=tuple(sorted(TASKS)), read_only=True)
-    seed: int = setting(0, "Seed of the starts and goals of all episodes", low=0, read_only=True)
+    seed: int = setting(
+        0, "Seed of the start states and goals of all episodes", low=0, read_only=True
+    )
     goals: str = setting("", "How goals are drawn; empty: the default of the task", read_only=True)
     episode_stream: str = setting(
         "node",
