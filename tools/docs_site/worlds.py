@@ -37,7 +37,8 @@ def worlds(*folders: str) -> str:
                 )
             )
     header = ("run", "offset / budget", "start states", "planner", "steps between plans",
-              "measured state; place weight", "data", "success", "95 % interval", "plan p50, ms")  # fmt: skip
+              "measured state; place weight", "data", "success", "95 % interval",
+              "plan p50, ms")  # fmt: skip
     return table(header, rows)
 
 

@@ -172,12 +172,13 @@ def _peers(section: Any) -> list[str]:
     count = len(section["rows"][0]["costs"]) if section["rows"] else 0
     versions = ", ".join(f"{name} {version}" for name, version in section["versions"].items())
     return [
-        f"The first plan for each of {count} held-out start states and goals, without encoding. One "
-        "function gives all costs. The other libraries do not know limits, so their cost contains "
-        "them. Our fused PyTorch rollout computes it, which is faster than step by step, or our "
-        "machine code (native) where the name says so. Every MPPI uses the same number of samples "
-        "and iterations. lowest seen: the lowest cost of all plans that a solver looked at, not "
-        f"only of its result. {versions}.",
+        f"The first plan for each of {count} held-out start states and goals, without encoding. "
+        "One function gives all costs. The other libraries have no action limits: for them, a plan "
+        "outside the limits costs as much as the nearest plan inside. Our fused PyTorch rollout "
+        "computes the cost, which is faster than step by step, or our machine code (native) where "
+        "the name says so. Every MPPI uses the same number of samples and iterations. lowest seen: "
+        "the lowest cost of all plans that a solver looked at, not only of its result. "
+        f"{versions}.",
         _table(["task", "planner", "search p50 / p99 ms", "cost", "lowest seen"], rows),
         *([f"Not installed: {', '.join(section['missing'])}. To include it: {INSTALL}."]
           if section["missing"] else []),
