@@ -21,6 +21,13 @@ ROOT = Path(__file__).resolve().parents[2]
 FOREIGN = {"bash", "cd", "colcon", "export", "git", "pip", "python", "python3", "rosdep", "source",
            "tensorboard"}  # fmt: skip
 SEPARATORS = ("&&", "|", ";", "&")
+# What a page adds is not there yet. A shipped thing of its kind stands for it in the commands.
+SHIPPED = {
+    "docs/extend/environment.md": "wall",
+    "docs/extend/output.md": "commands",
+    "docs/extend/synthesis.md": "adversarial",
+    "docs/extend/task.md": "wall",
+}
 
 
 def commands(text):
@@ -39,6 +46,14 @@ def commands(text):
                         yield line, part
                     start = end + 1
             line += 1
+
+
+def with_shipped(name, text, words):
+    """The words of a command, with something shipped for what the page adds to a registry."""
+    if name not in SHIPPED:
+        return words
+    (added,) = re.findall(r'^"(\w+)": ', text, re.MULTILINE)
+    return [re.sub(rf"\b{added}\b", SHIPPED[name], word) for word in words]
 
 
 def check(words):
@@ -189,11 +204,19 @@ def test_commands_in_the_pages_are_accepted(pages):
         for line, words in commands(text):
             count += 1
             try:
-                check(words)
+                check(with_shipped(name, text, words))
             except Exception as error:
                 faults.append(f"{name}:{line}: {shlex.join(words)}: {error!r}")
     assert faults == []
     assert count > 60
+
+
+def test_only_what_a_page_adds_is_replaced():
+    text = '```python\n"field": Field,\n```\n'
+    words = ["make", "ARGS=--task field --dataset fields"]
+    page = "docs/extend/task.md"
+    assert with_shipped(page, text, words) == ["make", "ARGS=--task wall --dataset fields"]
+    assert with_shipped("docs/index.md", text, words) == words
 
 
 @pytest.mark.parametrize(
