@@ -155,6 +155,12 @@ def test_report_has_every_claim_and_every_section(options, sections, tmp_path):
         assert f"{title}" in text
 
 
+def test_report_names_the_sections_of_a_benchmark_of_some(options, sections, tmp_path):
+    results = results_of(options, {"peers": sections["peers"]}, tmp_path)
+    assert "- Only these sections were measured: peers.\n" in markdown(results)
+    assert "sections were measured" not in markdown({**results, "complete": True})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("without", [None, "latency", "peers", "success", "node", "limit"])
 def test_picture_is_drawn_of_whatever_was_measured(options, sections, tmp_path, without):
