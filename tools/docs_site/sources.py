@@ -50,7 +50,7 @@ ADVICE = Path(__file__).with_name("advice.yaml")
 CLAIMS = "wm_mpc.experiments.speed.claims"
 TASKS = ("wall", "maze", "push_t", "reach", "reach_joints", "reach_two")  # as pages order them
 # Shipped, in environments that others wrote
-PUBLIC = ("two_room", "point_maze", "point_maze_medium", "pusht")
+PUBLIC = ("two_room", "point_maze", "point_maze_medium", "pusht", "reacher")
 
 
 def find(where: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from wm_mpc.cli import evaluate
 from wm_mpc.experiments.common import swm
 from wm_mpc.experiments.common.records import Cell
 from wm_mpc.experiments.common.swm import Recording, starts
-from wm_mpc.experiments.success.protocol_columns import protocol_columns
+from wm_mpc.experiments.success.protocol_columns import _limit, protocol_columns
 from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks.wall import Wall
+from wm_mpc.spec import StateSpec
 
 from .conftest import record
 
@@ -138,3 +140,11 @@ def test_line_says_how_much_the_place_counts(described, setting, said):
     cell = Cell("none", 0, "adam", "closed")
     columns = protocol_columns(benchmark, cell, [record(cell, 0, extra={"data": "held out"})])
     assert columns["proprioception"] == f"vx, vy; weight {said}"
+
+
+def test_a_limit_of_a_joint_has_the_unit_of_the_joint():
+    state = StateSpec(names=("wrist", "rail"), unit=("rad", "m"), source="joint_states")
+    assert _limit("wrist", 0.05, state) == "wrist 0.05 rad"
+    assert _limit("rail", 0.05, state) == "rail 0.05 m"
+    assert _limit("distance", 0.1, state) == "distance 0.1 m"
+    assert _limit("angle", math.radians(20), state) == "angle 20 degrees"

@@ -13,6 +13,7 @@ from typing import Any
 
 from wm_mpc.experiments.common.protocol import Benchmark, Cell, Record
 from wm_mpc.sim.tasks import make_task
+from wm_mpc.spec import StateSpec
 
 ALL = "all"
 AWAY = "not at the goal"
@@ -32,14 +33,19 @@ def protocol_columns(benchmark: Benchmark, cell: Cell, records: Sequence[Record]
         "goals": f"{benchmark.offset} steps later",
         "offset": benchmark.offset,
         "budget": benchmark.steps,
-        "tolerance": ", ".join(_limit(name, value) for name, value in task.tolerances.items()),
+        "tolerance": ", ".join(
+            _limit(name, value, task.spec.state) for name, value in task.tolerances.items()
+        ),
         "proprioception": _proprioception(benchmark, cell, task.spec.state.names),
         "data": _data(benchmark, cell),
         "held_out": records[0].extra["data"],
     }
 
 
-def _limit(name: str, value: float) -> str:
+def _limit(name: str, value: float, state: StateSpec) -> str:
+    """A limit with its unit: that of the measured entry of the same name, else degrees or m."""
+    if name in state.names:
+        return f"{name} {value:.3g} {state.unit[state.names.index(name)]}"
     if "angle" in name or "yaw" in name:
         return f"{name} {math.degrees(value):.3g} degrees"
     return f"{name} {value:.3g} m"
