@@ -52,5 +52,8 @@ def resolve_checkpoint(name: str) -> Path:
     if path.is_file():
         return path
     stems = [path.stem for path in sorted(folder.glob("*.safetensors"))]
+    plain = name.removesuffix(".safetensors")
+    if plain != name and plain in stems:
+        raise CheckpointError(f"no checkpoint {name!r}: it is no file; the shipped one is {plain}")
     shipped = ", ".join(stems) or "none"
     raise CheckpointError(f"no checkpoint {name!r}: it is no file, and shipped ones are: {shipped}")

@@ -157,6 +157,7 @@ def test_collecting_tells_how_often_an_object_moves(capsys):
         ),
         (train, "--config train.yaml --dataset other", "at least 2 are needed"),
         (evaluate, "--checkpoint none", "no checkpoint 'none': .*shipped ones are: .*wall"),
+        (evaluate, "--checkpoint wall.safetensors", "it is no file; the shipped one is wall"),
         (evaluate, "--checkpoint train.yaml", "train.yaml is damaged or not a .safetensors"),
         (evaluate, "--planners adam,magic", r"unknown planners \['magic'\]; known: adam, "),
         (
