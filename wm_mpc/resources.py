@@ -53,7 +53,7 @@ def resolve_checkpoint(name: str) -> Path:
         return path
     stems = [path.stem for path in sorted(folder.glob("*.safetensors"))]
     plain = name.removesuffix(".safetensors")
-    if plain != name and plain in stems:
+    if plain in stems:
         raise CheckpointError(f"no checkpoint {name!r}: it is no file; the shipped one is {plain}")
     shipped = ", ".join(stems) or "none"
     raise CheckpointError(f"no checkpoint {name!r}: it is no file, and shipped ones are: {shipped}")
