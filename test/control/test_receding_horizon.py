@@ -442,3 +442,58 @@ def test_learned_init_without_learned_plans_is_rest():
     )
     plan = controller.plan(image, state, 0.0, planner=config, objective=ObjectiveConfig())
     np.testing.assert_allclose(plan.actions, 0.0, atol=1e-6)
+
+
+def test_haste_moves_the_first_model_step_forward():
+    """Committed actions stay; the limits hold."""
+    slow = plan(make_controller())
+    quick = plan(make_controller(), config=dataclasses.replace(SEARCHING, hasten=0.9))
+    assert not np.array_equal(quick.actions[:SKIP], slow.actions[:SKIP])
+    assert np.array_equal(quick.actions[SKIP:], slow.actions[SKIP:])
+    assert np.all((quick.actions >= LOW) & (quick.actions <= HIGH))
+    committed = np.array([[0.3, -1.0]])
+    quick = plan(
+        make_controller(), config=dataclasses.replace(SEARCHING, hasten=0.9), committed=committed
+    )
+    assert np.allclose(quick.actions[0], committed[0])
+
+
+@pytest.mark.parametrize("is_left", [False, True])
+def test_detour_only_if_a_plan_leaves_the_scene_away_from_its_goal(monkeypatch, is_left):
+    """The first search finds nothing for the scene, and the second one does."""
+    answers = [is_left, False]
+    monkeypatch.setattr("wm_mpc.control.search.leaves_scene", lambda *arguments: answers.pop(0))
+    controller = make_controller()
+    found = plan(controller, config=dataclasses.replace(SEARCHING, detour=40))
+    assert found.is_detour is is_left
+    assert len(answers) == (0 if is_left else 1)
+    usual = plan(make_controller())
+    assert np.array_equal(found.actions, usual.actions) is not is_left
+
+
+def test_no_detour_if_there_is_none_or_no_time(monkeypatch):
+    monkeypatch.setattr("wm_mpc.control.search.leaves_scene", lambda *arguments: True)
+    config = dataclasses.replace(SEARCHING, detour=40)
+    usual = plan(make_controller())
+    for budget in (np.inf, 1e-9):
+        found = plan(make_controller(), config=config, budget=budget)
+        assert not found.is_detour
+    assert np.array_equal(plan(make_controller(), config=config).actions, usual.actions)
+
+
+def test_a_detour_tells_its_cost_with_the_place(monkeypatch):
+    """So costs of one episode can be compared."""
+    answers = [True, False, True, False]
+    monkeypatch.setattr("wm_mpc.control.search.leaves_scene", lambda *arguments: answers.pop(0))
+    config = dataclasses.replace(SEARCHING, detour=40)
+    without, with_place = (
+        make_controller().plan(
+            picture(0), np.array([0.1]), 0.0, planner=config,
+            objective=dataclasses.replace(OBJECTIVE, state_weight=weight),
+        )
+        for weight in (0.0, 5.0)
+    )  # fmt: skip
+    assert with_place.is_detour
+    assert without.is_detour
+    assert np.array_equal(with_place.actions, without.actions)  # the place did not count
+    assert with_place.result.cost > without.result.cost

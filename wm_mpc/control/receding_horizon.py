@@ -9,6 +9,7 @@ with them, so it allows for its own latency.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import time
 from collections import deque
@@ -18,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wm_mpc.control.first_plans import FirstPlans, Start
+from wm_mpc.control.first_plans import Start
+from wm_mpc.control.search import PlanSearch
 from wm_mpc.control.seeing import Seeing
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.model.dynamics import Carry
@@ -26,8 +28,8 @@ from wm_mpc.model.lighting import Light
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import native_vision
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig, squared_distance
-from wm_mpc.planning.planner import Planner, PlanResult, PlanStatus
-from wm_mpc.planning.registry import PlannerConfig, make_planner
+from wm_mpc.planning.planner import PlanResult, PlanStatus
+from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.units import SECOND
 
 
@@ -48,6 +50,7 @@ class ControlPlan:
         encode_seconds: Wall time of encoding, s.
         plan_seconds: Wall time of planning, s.
         goal: (latent size,), the latent of the goal; None if it is not known.
+        is_detour: Whether the robot leaves its place of the goal, to set the scene right first.
     """
 
     actions: np.ndarray
@@ -57,6 +60,7 @@ class ControlPlan:
     encode_seconds: float
     plan_seconds: float
     goal: Tensor | None = None
+    is_detour: bool = False
 
 
 class RecedingHorizon:
@@ -86,9 +90,7 @@ class RecedingHorizon:
         self._history: deque[tuple[float, Tensor]] = deque()  # time, latent
         self._executes_all = executed is None
         self._executed = Timeline.of(self.spec) if executed is None else executed
-        self._first_plans = FirstPlans(model, self._generator)
-        # Kept while the settings stay, because a planner may remember how long it takes.
-        self._planner: tuple[PlannerConfig, Planner] | None = None
+        self._plan_search = PlanSearch(model, self._generator)
         self._afterwards = 0.0  # s, from the end of the last search to the finished plan
 
     @torch.no_grad()
@@ -221,29 +223,17 @@ class RecedingHorizon:
         if committed is not None and len(committed):
             fixed = torch.from_numpy(self.spec.normalise_action(committed))
         before = self._applied(stamp, -1, resting)
-        cost = GoalCost(
-            self.model,
-            objective,
-            carry,
-            self._goal,
-            fixed,
-            previous=before,
-            use_state=self._goal_has_state,
-            native=planner.backend == "native",
-            embedded_goal=self._embedded_goal,
-        )
+        cost_of = functools.partial(
+            GoalCost, self.model, objective, carry, self._goal, fixed, previous=before,
+            native=planner.backend == "native", embedded_goal=self._embedded_goal,
+        )  # fmt: skip
+        cost = cost_of(use_state=self._goal_has_state)
         shifted = self._shifted(stamp, planner) if planner.warm_start else None
         start = Start(latent, self._goal, resting, before, shifted)
-        proposals = self._first_plans.proposals(start, planner, cost)
-        if self._planner is None or self._planner[0] != planner:
-            self._planner = planner, make_planner(planner)
-        if searching is not None:
-            searching()
-        left = budget - (time.perf_counter() - encoded) - min(self._afterwards, 0.1 * budget)
-        result = self._planner[1].plan(cost, proposals, budget=left, generator=self._generator)
-        if planner.keep > 0.0 and shifted is not None:
-            rest_of_last = proposals[0 if planner.init == "warm" else 1]
-            result = _kept(result, cost, rest_of_last, planner.keep)
+        end = encoded + budget - min(self._afterwards, 0.1 * budget)
+        scene_cost = functools.partial(cost_of, use_state=False)
+        search = self._plan_search.find(start, planner, cost, scene_cost, end, searching)
+        result = search.result
         found = time.perf_counter()
         with torch.no_grad():
             actions = cost.bind(result.actions[None])
@@ -264,6 +254,7 @@ class RecedingHorizon:
             encoded - started,
             time.perf_counter() - encoded,
             self._goal,
+            search.is_detour,
         )
 
     def _applied(self, stamp: float, number: int, rest: Tensor) -> Tensor:
@@ -312,19 +303,3 @@ class RecedingHorizon:
     def _seen(self, stamp: float) -> Tensor:
         """The latent observed nearest to a time. The oldest one stands for earlier times."""
         return min(self._history, key=lambda entry: abs(entry[0] - stamp))[1]
-
-
-@torch.no_grad()
-def _kept(result: PlanResult, cost: GoalCost, last: Tensor, margin: float) -> PlanResult:
-    """The rest of the last plan, unless the new one is better by a margin.
-
-    Plans from one control step to the next differ by chance. A robot that follows each for one step
-    only goes to and fro.
-    """
-    if result.status is PlanStatus.FAILED:
-        return result
-    price = float(cost(last[None])[0])
-    if not math.isfinite(price) or result.cost < (1.0 - margin) * price:
-        return result
-    others = torch.cat([result.actions[None], result.candidates])
-    return dataclasses.replace(result, actions=last, cost=price, candidates=others)

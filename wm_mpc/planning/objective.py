@@ -189,6 +189,21 @@ class GoalCost:
         )
 
     @property
+    def committed(self) -> int:
+        """Number of first actions that the robot executes whatever the plan is."""
+        fixed = self._binding.committed
+        return 0 if fixed is None else len(fixed)
+
+    @torch.no_grad()
+    def scene_distance(self, latent: Tensor) -> float:
+        """Measure how far a scene is from its goal, wherever the robot is.
+
+        Args:
+            latent: (latent size,).
+        """
+        return float(squared_distance(self._model, latent, self._goal, None, 0.0).sqrt())
+
+    @property
     def can_descend(self) -> bool:
         """Whether machine code computes and descends the costs."""
         return self._native is not None

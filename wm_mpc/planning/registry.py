@@ -155,6 +155,22 @@ class PlannerConfig:
         0.0,
         0.9,
     )
+    hasten: float = setting(
+        0.0,
+        "What a plan does in its first model step is done as early as its cost allows, which may "
+        "grow by this share; 0: as planned",
+        "",
+        0.0,
+        0.9,
+    )
+    detour: int = setting(
+        0,
+        "If a plan leaves the scene away from its goal, search again for one that sets it right, "
+        "wherever the robot goes meanwhile, from so many first plans; 0: never",
+        "",
+        0,
+        10000,
+    )
     backend: str = setting(
         "native",
         "Arithmetic of planning: compiled for this processor where that is possible, or PyTorch",

@@ -40,6 +40,8 @@ class Statistics:
             values["cost"] = f"{plan.result.cost:.5g}"
             values["iterations"] = plan.result.iterations
             values["plan status"] = plan.result.status.value
+            if plan.is_detour:
+                values["detour"] = "the robot leaves its place to set the scene right"
         for part in (self.inputs, self.trust):
             values |= {} if part is None else part.values()
         return values

@@ -1,0 +1,114 @@
+"""One search for a plan: first plans, the planner, and what becomes of the plan that it finds."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from wm_mpc.control.first_plans import FirstPlans, Start
+from wm_mpc.control.plan_choice import hastened, kept, leaves_scene
+from wm_mpc.model.world_model import WorldModel
+from wm_mpc.planning.objective import GoalCost
+from wm_mpc.planning.planner import Planner, PlanResult, PlanStatus
+from wm_mpc.planning.registry import PlannerConfig, make_planner
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        result: The plan, with its cost by the whole cost function.
+        is_detour: Whether the robot leaves its place of the goal, to set the scene right first.
+    """
+
+    result: PlanResult
+    is_detour: bool = False
+
+
+class PlanSearch:
+    """Searches for plans through one world model.
+
+    Args:
+        model: The world model.
+        generator: Source of random numbers of first plans and planners.
+    """
+
+    def __init__(self, model: WorldModel, generator: torch.Generator) -> None:
+        self._model, self._generator = model, generator
+        self._first_plans = FirstPlans(model, generator)
+        # Kept while the settings stay, because a planner may remember how long it takes.
+        self._planners: dict[PlannerConfig, Planner] = {}
+
+    def find(
+        self,
+        start: Start,
+        config: PlannerConfig,
+        cost: GoalCost,
+        scene_cost: Callable[[], GoalCost],
+        end: float,
+        searching: Callable[[], None] | None = None,
+    ) -> Found:
+        """Search for a plan.
+
+        Args:
+            start: Where the plan begins.
+            config: Settings of the planner.
+            cost: The cost function.
+            scene_cost: Makes the cost function without the robot's place.
+            end: When the search must end, a time of `time.perf_counter`; infinite for no limit.
+            searching: Called when there are first plans and the search itself begins.
+        """
+        proposals = self._first_plans.proposals(start, config, cost)
+        if searching is not None:
+            searching()
+        result = self._search(config, cost, proposals, end)
+        if config.keep > 0.0 and start.shifted is not None:
+            rest_of_last = proposals[0 if config.init == "warm" else 1]
+            result = kept(result, cost, rest_of_last, config.keep)
+        if config.detour and leaves_scene(self._model, result, cost, start.latent):
+            has_time = end - time.perf_counter() >= result.seconds
+            of_scene = scene_cost()
+            detour = self._detour(start, config, of_scene, end) if has_time else None
+            if detour is not None:
+                detour = self._hastened(detour, config, of_scene)
+                with torch.no_grad():
+                    price = float(cost(detour.actions[None])[0])
+                return Found(dataclasses.replace(detour, cost=price), is_detour=True)
+        return Found(self._hastened(result, config, cost))
+
+    def _hastened(self, result: PlanResult, config: PlannerConfig, cost: GoalCost) -> PlanResult:
+        if config.hasten <= 0.0:
+            return result
+        size = self._model.spec.action.size
+        return hastened(result, cost, size, config.hasten, cost.committed)
+
+    def _search(
+        self, config: PlannerConfig, cost: GoalCost, proposals: Tensor, end: float
+    ) -> PlanResult:
+        if config not in self._planners:
+            if len(self._planners) > 1:
+                self._planners.clear()
+            self._planners[config] = make_planner(config)
+        left = math.inf if math.isinf(end) else end - time.perf_counter()
+        planner = self._planners[config]
+        return planner.plan(cost, proposals, budget=left, generator=self._generator)
+
+    def _detour(
+        self, start: Start, config: PlannerConfig, cost: GoalCost, end: float
+    ) -> PlanResult | None:
+        """Search for a plan that sets the scene right, wherever the robot is meanwhile.
+
+        None if there is none.
+        """
+        samples = max(config.detour, config.elites)
+        wide = dataclasses.replace(config, samples=samples, restarts=2 * config.restarts)
+        proposals = self._first_plans.proposals(start, wide, cost)
+        result = self._search(wide, cost, proposals, end)
+        is_none = leaves_scene(self._model, result, cost, start.latent)
+        return None if is_none or result.status is PlanStatus.FAILED else result
