@@ -44,6 +44,7 @@ class PlanSearch:
         self._first_plans = FirstPlans(model, generator)
         # Kept while the settings stay, because a planner may remember how long it takes.
         self._planners: dict[PlannerConfig, Planner] = {}
+        self._hastening = 0.0  # s that it took last time; the search leaves it free
 
     def find(
         self,
@@ -67,6 +68,7 @@ class PlanSearch:
         proposals = self._first_plans.proposals(start, config, cost)
         if searching is not None:
             searching()
+        end -= self._hastening
         result = self._search(config, cost, proposals, end)
         if config.keep > 0.0 and start.shifted is not None:
             rest_of_last = proposals[0 if config.init == "warm" else 1]
@@ -85,8 +87,11 @@ class PlanSearch:
     def _hastened(self, result: PlanResult, config: PlannerConfig, cost: GoalCost) -> PlanResult:
         if config.hasten <= 0.0:
             return result
+        began = time.perf_counter()
         size = self._model.spec.action.size
-        return hastened(result, cost, size, config.hasten, cost.committed)
+        result = hastened(result, cost, size, config.hasten, cost.committed)
+        self._hastening = time.perf_counter() - began
+        return result
 
     def _search(
         self, config: PlannerConfig, cost: GoalCost, proposals: Tensor, end: float
