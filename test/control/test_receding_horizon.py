@@ -471,14 +471,46 @@ def test_detour_only_if_a_plan_leaves_the_scene_away_from_its_goal(monkeypatch, 
     assert np.array_equal(found.actions, usual.actions) is not is_left
 
 
-def test_no_detour_if_there_is_none_or_no_time(monkeypatch):
+def test_no_detour_if_there_is_none(monkeypatch):
     monkeypatch.setattr("wm_mpc.control.search.leaves_scene", lambda *arguments: True)
-    config = dataclasses.replace(SEARCHING, detour=40)
-    usual = plan(make_controller())
-    for budget in (np.inf, 1e-9):
-        found = plan(make_controller(), config=config, budget=budget)
-        assert not found.is_detour
-    assert np.array_equal(plan(make_controller(), config=config).actions, usual.actions)
+    found = plan(make_controller(), config=dataclasses.replace(SEARCHING, detour=40))
+    assert not found.is_detour
+    assert not found.lacked_time
+    assert np.array_equal(found.actions, plan(make_controller()).actions)
+
+
+def test_a_detour_that_had_no_time_is_said(monkeypatch):
+    answers = [True, False]
+    monkeypatch.setattr("wm_mpc.control.search.leaves_scene", lambda *arguments: answers.pop(0))
+    found = plan(make_controller(), config=dataclasses.replace(SEARCHING, detour=40), budget=1e-9)
+    assert not found.is_detour
+    assert found.lacked_time
+    assert answers == [False]  # nothing was searched
+
+
+def test_most_starts_leave_room_for_no_more_in_a_detour(monkeypatch):
+    answers = [True, False]
+    monkeypatch.setattr("wm_mpc.control.search.leaves_scene", lambda *arguments: answers.pop(0))
+    config = dataclasses.replace(SEARCHING, restarts=1024, iterations=1, detour=40)
+    assert plan(make_controller(), config=config).is_detour
+
+
+def test_haste_leaves_a_resting_robot_at_rest():
+    """Its rest is not the middle of its limits."""
+    slow = plan(make_controller(), config=IDLE)
+    quick = plan(make_controller(), config=dataclasses.replace(IDLE, hasten=0.1))
+    assert np.allclose(slow.actions, REST, atol=1e-6)
+    assert np.allclose(quick.actions, REST, atol=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{"hasten": 0.5}, {"detour": 40}])
+def test_haste_and_detours_of_a_position_robot_keep_its_limits(monkeypatch, changes):
+    answers = [True, False]
+    monkeypatch.setattr("wm_mpc.control.search.leaves_scene", lambda *arguments: answers.pop(0))
+    config = dataclasses.replace(SEARCHING, **changes)
+    found = plan(make_controller(kind="position"), config=config, state=PLACE)
+    assert np.all((found.actions >= LOW - 1e-6) & (found.actions <= HIGH + 1e-6))
+    assert found.is_detour is ("detour" in changes)
 
 
 def test_a_detour_tells_its_cost_with_the_place(monkeypatch):

@@ -75,7 +75,7 @@ class FirstPlans:
             noise[0] = 0.0
             rows.append(shifted + noise)
         else:
-            rows.append(self._still(start).expand(1, steps, size))
+            rows.append(self.still(start).expand(1, steps, size))
         wanted = max(config.restarts, config.samples) - len(rows[0])
         if config.learned_start and wanted > 0:
             rows.append(self._learned(start, (3 * wanted + 3) // 4, steps))
@@ -88,8 +88,12 @@ class FirstPlans:
             proposals = torch.cat([self._first(start, config, proposals[:1], cost), proposals])
         return proposals
 
-    def _still(self, start: Start) -> Tensor:
-        """Standing still (action size,), in the form that a planner searches."""
+    def still(self, start: Start) -> Tensor:
+        """Return standing still (action size,), in the form that a planner searches.
+
+        Args:
+            start: Where the plan begins.
+        """
         return torch.zeros_like(start.rest) if self._spec.rest_is_measured else start.rest
 
     @torch.no_grad()
@@ -98,7 +102,7 @@ class FirstPlans:
         steps = warm.shape[1] * self._spec.frame_skip
         if config.init == "randn":
             return torch.randn(warm.shape, generator=self._generator).clamp(-1.0, 1.0)
-        rest = self._still(start).expand(1, steps, -1).reshape(warm.shape)
+        rest = self.still(start).expand(1, steps, -1).reshape(warm.shape)
         if config.init == "learned":
             learned = self._learned(start, self._model.architecture.proposals, steps)
             if len(learned):
@@ -118,7 +122,7 @@ class FirstPlans:
         if not len(blocks):
             return torch.zeros(0, steps, size)
         plans = self._as_searched(blocks.reshape(len(blocks), -1, size), start.before)
-        rest = self._still(start).expand(len(plans), steps, -1)
+        rest = self.still(start).expand(len(plans), steps, -1)
         plans = torch.cat([plans, rest], 1)[torch.arange(most) % len(plans), :steps]
         noise = 0.25 * torch.randn(plans.shape, generator=self._generator)
         noise[: len(blocks)] = 0.0

@@ -39,9 +39,7 @@ def kept(result: PlanResult, cost: GoalCost, last: Tensor, margin: float) -> Pla
 
 
 @torch.no_grad()
-def hastened(
-    result: PlanResult, cost: GoalCost, size: int, margin: float, committed: int = 0
-) -> PlanResult:
+def hastened(result: PlanResult, cost: GoalCost, still: Tensor, margin: float) -> PlanResult:
     """Do what a plan does in its first model step as soon as possible, if that costs little more.
 
     The cost looks at the ends of model steps only, so when a plan moves within a model step is
@@ -51,37 +49,39 @@ def hastened(
     Args:
         result: The plan.
         cost: Its cost function.
-        size: Size of an action. The blocks of the plan have some of them, one after another.
+        still: The action that stands still, in the form that planners search, (action size,).
         margin: Largest increase of the cost, as a share of it.
-        committed: So many first actions are executed whatever the plan is, and stay as they are.
 
     Returns:
         The same way, in as few control steps as the limits of the actions and the margin allow.
+        Committed actions stay as they are; if they fill the first model step, so does the plan.
     """
+    size, committed = len(still), cost.committed
     block = result.actions[0].reshape(-1, size)[committed:]
     if result.status is PlanStatus.FAILED or len(block) < 2:
         return result
     plans = result.actions.repeat(len(block) - 1, 1, 1)
     for index, plan in enumerate(plans):
-        plan[0, committed * size :] = _in_steps(block, index + 1).reshape(-1)
+        plan[0, committed * size :] = _in_steps(block, still, index + 1).reshape(-1)
     for plan, price in zip(plans, cost(plans).tolist(), strict=True):
         if price <= (1.0 + margin) * result.cost:
             return dataclasses.replace(result, actions=plan, cost=price)
     return result
 
 
-def _in_steps(block: Tensor, steps: int) -> Tensor:
+def _in_steps(block: Tensor, still: Tensor, steps: int) -> Tensor:
     """The way of a block (actions, action size) in `steps` actions, or more if the limits ask for
-    it."""
-    count, size = block.shape
-    way = torch.cat([torch.zeros(1, size), block.cumsum(0)])
+    it. Then it stands still."""
+    moves = block - still
+    count, size = moves.shape
+    way = torch.cat([torch.zeros(1, size), moves.cumsum(0)])
     gone, actions = torch.zeros(size), []
     for number in range(1, count + 1):
         at = min(number * count / steps, float(count))
         whole = min(int(at), count - 1)
-        wanted = way[whole] + (at - whole) * block[whole]
-        actions.append((wanted - gone).clamp(-1.0, 1.0))
-        gone = gone + actions[-1]
+        wanted = way[whole] + (at - whole) * moves[whole]
+        actions.append((wanted - gone + still).clamp(-1.0, 1.0))
+        gone = gone + actions[-1] - still
     return torch.stack(actions)
 
 
@@ -89,7 +89,7 @@ def _in_steps(block: Tensor, steps: int) -> Tensor:
 def leaves_scene(model: WorldModel, result: PlanResult, cost: GoalCost, present: Tensor) -> bool:
     """Whether the scene is away from its goal, and a plan leaves it so.
 
-    This is a local minimum: the robot is at its place of the goal, and each way to push the thing
+    This is a local minimum: the robot is where the goal shows it, and each way to push the thing
     first leads away from there.
 
     Args:

@@ -50,7 +50,9 @@ class ControlPlan:
         encode_seconds: Wall time of encoding, s.
         plan_seconds: Wall time of planning, s.
         goal: (latent size,), the latent of the goal; None if it is not known.
-        is_detour: Whether the robot leaves its place of the goal, to set the scene right first.
+        is_detour: Whether it is from the second search, in which the robot's measured place does
+            not count (`planner.detour`).
+        lacked_time: Whether that search was left out, because the first one took the time.
     """
 
     actions: np.ndarray
@@ -61,6 +63,7 @@ class ControlPlan:
     plan_seconds: float
     goal: Tensor | None = None
     is_detour: bool = False
+    lacked_time: bool = False
 
 
 class RecedingHorizon:
@@ -255,6 +258,7 @@ class RecedingHorizon:
             time.perf_counter() - encoded,
             self._goal,
             search.is_detour,
+            search.lacked_time,
         )
 
     def _applied(self, stamp: float, number: int, rest: Tensor) -> Tensor:

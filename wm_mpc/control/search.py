@@ -15,7 +15,7 @@ from wm_mpc.control.plan_choice import hastened, kept, leaves_scene
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.objective import GoalCost
 from wm_mpc.planning.planner import Planner, PlanResult, PlanStatus
-from wm_mpc.planning.registry import PlannerConfig, make_planner
+from wm_mpc.planning.registry import MOST_RESTARTS, PlannerConfig, make_planner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +24,14 @@ class Found:
 
     Attributes:
         result: The plan, with its cost by the whole cost function.
-        is_detour: Whether the robot leaves its place of the goal, to set the scene right first.
+        is_detour: Whether it is from the second search, in which the robot's measured place does
+            not count.
+        lacked_time: Whether that search was left out, because the first one took the time.
     """
 
     result: PlanResult
     is_detour: bool = False
+    lacked_time: bool = False
 
 
 class PlanSearch:
@@ -61,35 +64,38 @@ class PlanSearch:
             start: Where the plan begins.
             config: Settings of the planner.
             cost: The cost function.
-            scene_cost: Makes the cost function without the robot's place.
+            scene_cost: Makes the cost function without the robot's measured place.
             end: When the search must end, a time of `time.perf_counter`; infinite for no limit.
             searching: Called when there are first plans and the search itself begins.
         """
         proposals = self._first_plans.proposals(start, config, cost)
         if searching is not None:
             searching()
-        end -= self._hastening
+        if config.hasten > 0.0:
+            end -= min(self._hastening, 0.1 * max(0.0, end - time.perf_counter()))
         result = self._search(config, cost, proposals, end)
         if config.keep > 0.0 and start.shifted is not None:
             rest_of_last = proposals[0 if config.init == "warm" else 1]
             result = kept(result, cost, rest_of_last, config.keep)
+        lacks_time = False
         if config.detour and leaves_scene(self._model, result, cost, start.latent):
-            has_time = end - time.perf_counter() >= result.seconds
-            of_scene = scene_cost()
-            detour = self._detour(start, config, of_scene, end) if has_time else None
+            lacks_time = end - time.perf_counter() < result.seconds
+            detour = None if lacks_time else self._detour(start, config, scene_cost(), end)
             if detour is not None:
-                detour = self._hastened(detour, config, of_scene)
                 with torch.no_grad():
                     price = float(cost(detour.actions[None])[0])
-                return Found(dataclasses.replace(detour, cost=price), is_detour=True)
-        return Found(self._hastened(result, config, cost))
+                seconds = result.seconds + detour.seconds
+                detour = dataclasses.replace(detour, cost=price, seconds=seconds)
+                return Found(detour, is_detour=True)
+        return Found(self._hastened(result, start, config, cost), lacked_time=lacks_time)
 
-    def _hastened(self, result: PlanResult, config: PlannerConfig, cost: GoalCost) -> PlanResult:
+    def _hastened(
+        self, result: PlanResult, start: Start, config: PlannerConfig, cost: GoalCost
+    ) -> PlanResult:
         if config.hasten <= 0.0:
             return result
         began = time.perf_counter()
-        size = self._model.spec.action.size
-        result = hastened(result, cost, size, config.hasten, cost.committed)
+        result = hastened(result, cost, self._first_plans.still(start), config.hasten)
         self._hastening = time.perf_counter() - began
         return result
 
@@ -107,13 +113,17 @@ class PlanSearch:
     def _detour(
         self, start: Start, config: PlannerConfig, cost: GoalCost, end: float
     ) -> PlanResult | None:
-        """Search for a plan that sets the scene right, wherever the robot is meanwhile.
+        """Search for a plan that sets the scene right, wherever the robot goes meanwhile.
 
         None if there is none.
         """
-        samples = max(config.detour, config.elites)
-        wide = dataclasses.replace(config, samples=samples, restarts=2 * config.restarts)
+        samples = max(config.detour, config.samples)
+        restarts = min(2 * config.restarts, MOST_RESTARTS)
+        wide = dataclasses.replace(config, samples=samples, restarts=restarts)
         proposals = self._first_plans.proposals(start, wide, cost)
         result = self._search(wide, cost, proposals, end)
-        is_none = leaves_scene(self._model, result, cost, start.latent)
-        return None if is_none or result.status is PlanStatus.FAILED else result
+        if result.status is PlanStatus.FAILED:
+            return None
+        if leaves_scene(self._model, result, cost, start.latent):
+            return None
+        return self._hastened(result, start, config, cost)

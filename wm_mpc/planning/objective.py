@@ -196,7 +196,7 @@ class GoalCost:
 
     @torch.no_grad()
     def scene_distance(self, latent: Tensor) -> float:
-        """Measure how far a scene is from its goal, wherever the robot is.
+        """Measure how far a scene is from its goal, without the measured place of the robot.
 
         Args:
             latent: (latent size,).

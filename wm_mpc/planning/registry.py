@@ -24,6 +24,7 @@ BACKENDS = ("native", "torch")
 # "learned": the cheapest learned first plan (rest if the model has none). The other first plans
 # stay the same.
 INITS = ("warm", "zero", "randn", "learned")
+MOST_RESTARTS = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +109,7 @@ class PlannerConfig:
         0.5, "Share of the step size that is gone at the last iteration", "", 0.0, 1.0
     )
     restarts: int = setting(
-        8, "Number of starts that a gradient planner improves at once", "", 1, 1024
+        8, "Number of starts that a gradient planner improves at once", "", 1, MOST_RESTARTS
     )
     samples: int = setting(
         128,
@@ -165,8 +166,8 @@ class PlannerConfig:
     )
     detour: int = setting(
         0,
-        "If a plan leaves the scene away from its goal, search again for one that sets it right, "
-        "wherever the robot goes meanwhile, from so many first plans; 0: never",
+        "If a plan leaves the scene away from its goal, search again from so many first plans, and "
+        "the robot's measured place does not count; 0: never",
         "",
         0,
         10000,

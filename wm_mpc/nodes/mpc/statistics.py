@@ -15,6 +15,7 @@ class Statistics:
         self.latency, self.encoding = LatencyTracker(500), LatencyTracker(500)
         self.stages = StageTimes()
         self.plans = self.overruns = self.holds = 0
+        self.detours_without_time = 0
         self.last_plan: ControlPlan | None = None
         self.no_rest = ""  # why a position robot is sent nothing at all; empty where it rests
         self.trust: Trust | None = None
@@ -41,7 +42,9 @@ class Statistics:
             values["iterations"] = plan.result.iterations
             values["plan status"] = plan.result.status.value
             if plan.is_detour:
-                values["detour"] = "the robot leaves its place to set the scene right"
+                values["detour"] = "from the second search; the measured place does not count"
+        if self.detours_without_time:
+            values["detours without time"] = self.detours_without_time
         for part in (self.inputs, self.trust):
             values |= {} if part is None else part.values()
         return values
