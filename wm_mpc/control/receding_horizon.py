@@ -237,7 +237,6 @@ class RecedingHorizon:
         scene_cost = functools.partial(cost_of, use_state=False)
         search = self._plan_search.find(start, planner, cost, scene_cost, end, searching)
         result = search.result
-        found = time.perf_counter()
         with torch.no_grad():
             actions = cost.bind(result.actions[None])
             if result.status is PlanStatus.FAILED or not torch.isfinite(actions).all():
@@ -248,7 +247,7 @@ class RecedingHorizon:
         low_level = self.spec.denormalise_action(actions.reshape(-1, self.spec.action.size).numpy())
         if self._executes_all:
             self._executed.put(round(stamp * SECOND), low_level)
-        self._afterwards = time.perf_counter() - found
+        self._afterwards = time.perf_counter() - search.ended
         return ControlPlan(
             low_level,
             latents[0],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable
 
@@ -24,12 +23,14 @@ class Found:
 
     Attributes:
         result: The plan, with its cost by the whole cost function.
+        ended: When the last search ended, a time of `time.perf_counter`.
         is_detour: Whether it is from the second search, in which the robot's measured place does
             not count.
         lacked_time: Whether that search was left out, because the first one took the time.
     """
 
     result: PlanResult
+    ended: float
     is_detour: bool = False
     lacked_time: bool = False
 
@@ -47,7 +48,6 @@ class PlanSearch:
         self._first_plans = FirstPlans(model, generator)
         # Kept while the settings stay, because a planner may remember how long it takes.
         self._planners: dict[PlannerConfig, Planner] = {}
-        self._hastening = 0.0  # s that it took last time; the search leaves it free
 
     def find(
         self,
@@ -71,33 +71,28 @@ class PlanSearch:
         proposals = self._first_plans.proposals(start, config, cost)
         if searching is not None:
             searching()
-        if config.hasten > 0.0:
-            end -= min(self._hastening, 0.1 * max(0.0, end - time.perf_counter()))
         result = self._search(config, cost, proposals, end)
         if config.keep > 0.0 and start.shifted is not None:
             rest_of_last = proposals[0 if config.init == "warm" else 1]
             result = kept(result, cost, rest_of_last, config.keep)
-        lacks_time = False
+        counted, lacks_time = cost, False
         if config.detour and leaves_scene(self._model, result, cost, start.latent):
             lacks_time = end - time.perf_counter() < result.seconds
-            detour = None if lacks_time else self._detour(start, config, scene_cost(), end)
+            of_scene = scene_cost()
+            detour = None if lacks_time else self._detour(start, config, of_scene, end)
             if detour is not None:
-                with torch.no_grad():
-                    price = float(cost(detour.actions[None])[0])
                 seconds = result.seconds + detour.seconds
-                detour = dataclasses.replace(detour, cost=price, seconds=seconds)
-                return Found(detour, is_detour=True)
-        return Found(self._hastened(result, start, config, cost), lacked_time=lacks_time)
-
-    def _hastened(
-        self, result: PlanResult, start: Start, config: PlannerConfig, cost: GoalCost
-    ) -> PlanResult:
-        if config.hasten <= 0.0:
-            return result
-        began = time.perf_counter()
-        result = hastened(result, cost, self._first_plans.still(start), config.hasten)
-        self._hastening = time.perf_counter() - began
-        return result
+                result, counted = dataclasses.replace(detour, seconds=seconds), of_scene
+        ended = time.perf_counter()
+        if config.hasten > 0.0:
+            still = self._first_plans.still(start)
+            result = hastened(result, counted, still, config.hasten)
+        is_detour = counted is not cost
+        if is_detour:
+            with torch.no_grad():
+                price = float(cost(result.actions[None])[0])
+            result = dataclasses.replace(result, cost=price)
+        return Found(result, ended, is_detour, lacks_time)
 
     def _search(
         self, config: PlannerConfig, cost: GoalCost, proposals: Tensor, end: float
@@ -106,8 +101,7 @@ class PlanSearch:
             if len(self._planners) > 1:
                 self._planners.clear()
             self._planners[config] = make_planner(config)
-        left = math.inf if math.isinf(end) else end - time.perf_counter()
-        planner = self._planners[config]
+        planner, left = self._planners[config], end - time.perf_counter()
         return planner.plan(cost, proposals, budget=left, generator=self._generator)
 
     def _detour(
@@ -124,6 +118,4 @@ class PlanSearch:
         result = self._search(wide, cost, proposals, end)
         if result.status is PlanStatus.FAILED:
             return None
-        if leaves_scene(self._model, result, cost, start.latent):
-            return None
-        return self._hastened(result, start, config, cost)
+        return None if leaves_scene(self._model, result, cost, start.latent) else result
