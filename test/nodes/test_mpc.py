@@ -681,6 +681,10 @@ def test_a_checkpoint_that_does_not_know_how_wrong_it_is_is_planned_with_under_a
     mpc = start_mpc(checkpoint=str(announcer.make("unmeasured.safetensors")))
     mpc.start()
     mpc.wait_until(lambda: mpc.message().startswith("planning; the checkpoint"), "the complaint")
+    assert mpc.value("planner") == "adam"
+    assert mpc.set("planner.hasten", 0.1).successful
+    assert mpc.set("planner.detour", 16).successful
+    mpc.wait_until(lambda: "no second search" in mpc.value("planner"), "the second search is off")
     assert "no goal counts as reached" in mpc.message()
     assert mpc.diagnostics[-1].status[0].level == DiagnosticStatus.WARN
     assert mpc.value("familiarity") == "not measured"
@@ -689,6 +693,7 @@ def test_a_checkpoint_that_does_not_know_how_wrong_it_is_is_planned_with_under_a
     mpc.wait_until(lambda: mpc.message() == "planning", "a checkpoint that knows")
     assert mpc.diagnostics[-1].status[0].level == DiagnosticStatus.OK
     assert mpc.value("familiarity").startswith("measured on ")
+    mpc.wait_until(lambda: mpc.value("planner") == "adam", "the second search is on")
 
 
 def test_diagnostics_tell_what_computes_the_plans(start_mpc):

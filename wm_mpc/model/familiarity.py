@@ -194,16 +194,22 @@ def familiarity_notes(found: Familiarity | None) -> list[str]:
     return notes
 
 
+def knows_step(model: WorldModel) -> bool:
+    """Whether a checkpoint says how far the scene moves in a model step.
+
+    Args:
+        model: The world model.
+    """
+    return model.familiarity is not None and model.familiarity.step > 0.0
+
+
 def familiarity_complaint(model: WorldModel) -> str:
     """Name the checks that missing values switch off, for a status; empty if there are none.
 
     Args:
         model: The world model.
     """
-    found = model.familiarity
-    if found is None or found.step == 0.0:
-        return familiarity_notes(found)[0]
-    return ""
+    return "" if knows_step(model) else familiarity_notes(model.familiarity)[0]
 
 
 def describe_familiarity(model: WorldModel) -> str:

@@ -22,7 +22,12 @@ from std_srvs.srv import SetBool, Trigger
 from wm_mpc.codes import HoldCode, StatusCode, WarningCode
 from wm_mpc.control.loop import Hold
 from wm_mpc.model.checkpoint import CheckpointError
-from wm_mpc.model.familiarity import angles_complaint, describe_familiarity, familiarity_complaint
+from wm_mpc.model.familiarity import (
+    angles_complaint,
+    describe_familiarity,
+    familiarity_complaint,
+    knows_step,
+)
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import why_not_native
 from wm_mpc.nodes.mpc.endpoints import Endpoints
@@ -315,12 +320,14 @@ class Mpc(ManagedNode):
         return [name for name in OUTPUTS if name not in on]
 
     def _planner(self) -> str:
-        """Its type, and where it cannot begin as the parameters say."""
+        """Its type, and what of its settings the checkpoint does not allow."""
         planner, model = self._settings.values().planner, self._model
-        kind = planner.type
+        told = [planner.type]
         if planner.init == "learned" and model is not None and model.proposals is None:
-            return f"{kind}; planner.init learned: from rest, the checkpoint has no learned plans"
-        return kind
+            told.append("planner.init learned: from rest, the checkpoint has no learned plans")
+        if planner.detour and model is not None and not knows_step(model):
+            told.append("planner.detour: no second search, the scene's usual step is unknown")
+        return "; ".join(told)
 
     def _arithmetic(self) -> str:
         """What plans are computed with, and why not by machine code where they are not."""
