@@ -146,6 +146,55 @@ def test_later_attempts_go_on_to_the_same_goal_from_where_the_plan_before_ended(
     assert not np.array_equal(goals[0], goals[2])
 
 
+def goals_of(model, recording, monkeypatch, **changes):
+    """Frames of the goals of a round, and of its starts."""
+    shown, original = [], RecedingHorizon.set_goal
+
+    def spy(self, image, state):
+        shown.append(image)
+        return original(self, image, state)
+
+    monkeypatch.setattr(RecedingHorizon, "set_goal", spy)
+    rollouts = rollouts_of(model, recording, **changes)
+    frames = recording.images.reshape(len(recording.images), -1)
+    pictures = np.stack(shown), rollouts.images[:: changes.get("attempts", 1), 0]
+    return [[np.flatnonzero((frames == one.ravel()).all(1)) for one in many] for many in pictures]
+
+
+def test_goals_may_be_later_frames_of_the_same_episode(model, recording, monkeypatch):
+    goals, starts = goals_of(model, recording, monkeypatch, goals="later", plans=40)
+    length = HORIZON * Wall.spec.frame_skip
+    lags = []
+    for goal, start in zip(goals, starts, strict=True):
+        assert len(goal), "the goal is no recorded frame"
+        lags.append(min(goal[:, None] - start, key=lambda lag: abs(lag[0]))[0])
+        assert (recording.episode_of[goal] == recording.episode_of[start[0]]).any()
+    assert 0 <= min(lags)
+    assert 1 < max(lags) <= length
+    assert len(set(lags)) > 4
+
+
+def test_goals_may_be_any_frame_of_the_same_layout(model, recording, monkeypatch):
+    monkeypatch.setattr(recording, "layouts", [recording.layouts[0]] * 2)
+    goals, starts = goals_of(model, recording, monkeypatch, goals="anywhere", plans=40)
+    # Started in the layout of the first episode, frames of the second one look different.
+    known = [(goal[0], start[0]) for goal, start in zip(goals, starts, strict=True) if len(start)]
+    assert {recording.episode_of[start] for _, start in known} == {0}
+    assert {recording.episode_of[goal] for goal, _ in known} == {0, 1}
+    assert any(goal < start for goal, start in known)
+
+
+def test_goals_of_another_layout_are_not_planned_for(model, recording, monkeypatch):
+    goals, starts = goals_of(model, recording, monkeypatch, goals="anywhere", plans=20)
+    for goal, start in zip(goals, starts, strict=True):
+        assert recording.episode_of[goal[0]] == recording.episode_of[start[0]]
+
+
+def test_further_plans_are_to_the_same_goal(model, recording, monkeypatch):
+    goals, _ = goals_of(model, recording, monkeypatch, goals="anywhere", attempts=2)
+    assert [goal[0] for goal in goals[::2]] == [goal[0] for goal in goals[1::2]]
+
+
 def test_settings_are_checked():
     with pytest.raises(ValueError, match=r"online\.plans is 4; a multiple of online.attempts, 3"):
         dataclasses.replace(CONFIG, attempts=3)

@@ -1,7 +1,7 @@
 """Online world modelling (arXiv 2512.09929): learn what the planner's own plans really do.
 
-From recorded states, the present model plans by gradient to goals of the task; the plan is executed
-in the simulator from the very start state, and what really happened joins the training data. Where
+From recorded states, the present model plans by gradient to goals; the plan is executed in the
+simulator from the very start state, and what really happened joins the training data. Where
 the planner found a phantom way (through a wall, say), the model now learns that there is none.
 
 A controller does not start from recorded states only, but mostly from where its own plans led it:
@@ -24,12 +24,14 @@ from wm_mpc.model.world_model import Architecture, WorldModel
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.settings.fields import SettingError, check, setting
+from wm_mpc.sim.engine import Observation
 from wm_mpc.sim.workers import Workers, kept_simulation
 from wm_mpc.spec import RobotSpec
 from wm_mpc.synthesis.method import Material, RolloutMethod, Rollouts
 from wm_mpc.synthesis.random_rollouts import execute
 
 _CHUNK = 8  # plans of a job: enough work to be worth sending
+GOALS = ("task", "later", "anywhere")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,13 @@ class OnlineConfig:
     horizon: int = setting(7, "Model steps of a plan", "steps", low=1)
     restarts: int = setting(16, "Starts of the planner", low=1)
     iterations: int = setting(20, "Iterations of the planner", low=1)
+    goals: str = setting(
+        "task",
+        "Goals of the plans: as the task draws them, a later frame of the same episode (as in the "
+        "paper; up to a plan's length later), or any recorded frame of the same layout, which a "
+        "plan may not reach",
+        choices=GOALS,
+    )
 
     def __post_init__(self) -> None:
         check(self, "online.")
@@ -69,8 +78,7 @@ def online_rollouts(
 ) -> Rollouts:
     """Plan from recorded frames of `episodes` with the present model, and execute the plans.
 
-    Goals are drawn as the task draws them, in the layout of the start. The number of rollouts is
-    `config.plans`, less those for which no finite plan was found; each has its own random numbers,
+    Goals are in the layout of the start; see `config.goals`. The number of rollouts is `config.plans`, less those for which no finite plan was found; each has its own random numbers,
     so they do not depend on the workers. `progress` is called with the number that was made. Raises
     ValueError when the recording holds no simulator states, or no finite plan was found at all.
     """
@@ -78,13 +86,14 @@ def online_rollouts(
         raise ValueError("online rollouts restore recorded simulator states; this dataset has none")
     count = config.plans // config.attempts
     frames = np.random.default_rng(seed).choice(recording.window_starts(0, episodes), size=count)
+    goals = _goals(recording, config, seed, episodes, frames)
     starts = []
     seeds = np.random.SeedSequence(seed).spawn(count)
-    for frame, own_seed in zip(frames, seeds, strict=True):
+    for frame, goal, own_seed in zip(frames, goals, seeds, strict=True):
         layout = recording.layouts[recording.episode_of[frame]]
         assert layout is not None
-        image, state = np.array(recording.images[frame]), recording.states[frame]
-        starts.append(_Start(own_seed, layout, recording.simulator_states[frame], image, state))
+        seen, shown = _seen(recording, frame), None if goal is None else _seen(recording, goal)
+        starts.append(_Start(own_seed, layout, recording.simulator_states[frame], seen, shown))
     chunks = [starts[first : first + _CHUNK] for first in range(0, len(starts), _CHUNK)]
     executed = []
     for chunk in workers.map(_Round.of(model, config), chunks):
@@ -97,19 +106,50 @@ def online_rollouts(
     return Rollouts(np.stack(images), np.stack(states), np.stack(actions))
 
 
+def _seen(recording: Recording, frame: int) -> Observation:
+    return Observation(np.array(recording.images[frame]), recording.states[frame])
+
+
+def _goals(
+    recording: Recording,
+    config: OnlineConfig,
+    seed: list[int],
+    episodes: np.ndarray,
+    starts: np.ndarray,
+) -> list[int | None]:
+    """A frame that shows the goal for each frame to start from; None: the task draws it."""
+    if config.goals == "task":
+        return [None] * len(starts)
+    rng = np.random.default_rng([*seed, 1])
+    of_frame = recording.episode_of
+    if config.goals == "later":
+        length = config.horizon * recording.spec.frame_skip
+        later = starts + rng.integers(1, length + 1, len(starts))
+        last = np.searchsorted(of_frame, of_frame[starts], side="right") - 1
+        return np.minimum(later, last).tolist()
+    names = [b"" if layout is None else layout.tobytes() for layout in recording.layouts]
+    layout = np.unique(names, return_inverse=True)[1]
+    usable = np.flatnonzero(np.isin(of_frame, episodes))
+    alike = {number: usable[layout[of_frame[usable]] == number] for number in np.unique(layout)}
+    return [int(rng.choice(alike[layout[of_frame[start]]])) for start in starts]
+
+
 # Images, states and normalised action blocks of one executed plan.
 _Executed = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Start:
-    """A recorded frame to plan from: what is seen there, and how to get there again."""
+    """A recorded frame to plan from: what is seen there, and how to get there again.
+
+    goal: what is seen at the goal; None: the task draws one.
+    """
 
     seed: np.random.SeedSequence
     layout: np.ndarray
     simulator_state: np.ndarray
-    image: np.ndarray
-    state: np.ndarray
+    seen: Observation
+    goal: Observation | None
 
 
 @dataclasses.dataclass
@@ -140,7 +180,7 @@ class _Round:
         rng = np.random.default_rng(start.seed)
         simulation = kept_simulation(self.spec.task)
         simulation.restore(start.layout, start.simulator_state)
-        goal = simulation.new_goal(rng).observation
+        goal = start.goal or simulation.new_goal(rng).observation
         controller = RecedingHorizon(self._model, int(rng.integers(2**31)))
         planner = PlannerConfig(
             horizon=self.config.horizon,
@@ -150,7 +190,8 @@ class _Round:
             learning_rate_decay=0.95,
             warm_start=False,
         )
-        image, state, simulator_state = start.image, start.state, start.simulator_state
+        image, state = start.seen.image, start.seen.state
+        simulator_state = start.simulator_state
         executed: list[_Executed] = []
         for _ in range(self.config.attempts):
             controller.forget()
