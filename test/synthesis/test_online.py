@@ -169,7 +169,7 @@ def test_goals_may_be_later_frames_of_the_same_episode(model, recording, monkeyp
         assert len(goal), "the goal is no recorded frame"
         lags.append(min(goal[:, None] - start, key=lambda lag: abs(lag[0]))[0])
         assert (recording.episode_of[goal] == recording.episode_of[start[0]]).any()
-    assert 0 <= min(lags)
+    assert min(lags) >= 0
     assert 1 < max(lags) <= length
     assert len(set(lags)) > 4
 

@@ -78,7 +78,8 @@ def online_rollouts(
 ) -> Rollouts:
     """Plan from recorded frames of `episodes` with the present model, and execute the plans.
 
-    Goals are in the layout of the start; see `config.goals`. The number of rollouts is `config.plans`, less those for which no finite plan was found; each has its own random numbers,
+    Goals are in the layout of the start; see `config.goals`. The number of rollouts is
+    `config.plans`, less those for which no finite plan was found; each has its own random numbers,
     so they do not depend on the workers. `progress` is called with the number that was made. Raises
     ValueError when the recording holds no simulator states, or no finite plan was found at all.
     """
