@@ -45,10 +45,10 @@ def model():
     return make_model(0)
 
 
-def rollouts_of(model, recording, seed=(1, 2), workers=None, **changes):
+def rollouts_of(model, recording, seed=(1, 2), workers=None, episodes=(0, 1), **changes):
     config = dataclasses.replace(CONFIG, **changes)
     return online_rollouts(
-        model, recording, config, list(seed), np.arange(2), workers or LocalWorkers(1)
+        model, recording, config, list(seed), np.array(episodes), workers or LocalWorkers(1)
     )
 
 
@@ -169,7 +169,7 @@ def test_goals_may_be_later_frames_of_the_same_episode(model, recording, monkeyp
         assert len(goal), "the goal is no recorded frame"
         lags.append(min(goal[:, None] - start, key=lambda lag: abs(lag[0]))[0])
         assert (recording.episode_of[goal] == recording.episode_of[start[0]]).any()
-    assert min(lags) >= 0
+    assert min(lags) >= 1
     assert 1 < max(lags) <= length
     assert len(set(lags)) > 4
 
@@ -182,6 +182,12 @@ def test_goals_may_be_any_frame_of_the_same_layout(model, recording, monkeypatch
     assert {recording.episode_of[start] for _, start in known} == {0}
     assert {recording.episode_of[goal] for goal, _ in known} == {0, 1}
     assert any(goal < start for goal, start in known)
+
+
+def test_goals_are_not_of_episodes_that_are_held_out(model, recording, monkeypatch):
+    monkeypatch.setattr(recording, "layouts", [recording.layouts[0]] * 2)
+    goals, _ = goals_of(model, recording, monkeypatch, goals="anywhere", plans=20, episodes=(0,))
+    assert {recording.episode_of[goal[0]] for goal in goals} == {0}
 
 
 def test_goals_of_another_layout_are_not_planned_for(model, recording, monkeypatch):

@@ -52,9 +52,9 @@ class OnlineConfig:
     iterations: int = setting(20, "Iterations of the planner", low=1)
     goals: str = setting(
         "task",
-        "Goals of the plans: as the task draws them, a later frame of the same episode (as in the "
-        "paper; up to a plan's length later), or any recorded frame of the same layout, which a "
-        "plan may not reach",
+        "Goals of the plans: as the task draws them, a later frame of the same episode (up to a "
+        "plan's length later, much as in the paper), or any recorded frame of the same layout, "
+        "which a plan may not reach",
         choices=GOALS,
     )
 
@@ -86,7 +86,10 @@ def online_rollouts(
     if recording.simulator_states is None:
         raise ValueError("online rollouts restore recorded simulator states; this dataset has none")
     count = config.plans // config.attempts
-    frames = np.random.default_rng(seed).choice(recording.window_starts(0, episodes), size=count)
+    least = 1 if config.goals == "later" else 0  # steps that an episode must still have
+    frames = np.random.default_rng(seed).choice(
+        recording.window_starts(least, episodes), size=count
+    )
     goals = _goals(recording, config, seed, episodes, frames)
     starts = []
     seeds = np.random.SeedSequence(seed).spawn(count)
@@ -124,15 +127,15 @@ def _goals(
     rng = np.random.default_rng([*seed, 1])
     of_frame = recording.episode_of
     if config.goals == "later":
-        length = config.horizon * recording.spec.frame_skip
-        later = starts + rng.integers(1, length + 1, len(starts))
         last = np.searchsorted(of_frame, of_frame[starts], side="right") - 1
-        return np.minimum(later, last).tolist()
+        length = np.minimum(config.horizon * recording.spec.frame_skip, last - starts)
+        return (starts + rng.integers(1, length + 1)).tolist()
     names = [b"" if layout is None else layout.tobytes() for layout in recording.layouts]
     layout = np.unique(names, return_inverse=True)[1]
     usable = np.flatnonzero(np.isin(of_frame, episodes))
-    alike = {number: usable[layout[of_frame[usable]] == number] for number in np.unique(layout)}
-    return [int(rng.choice(alike[layout[of_frame[start]]])) for start in starts]
+    usable_layout, wanted = layout[of_frame[usable]], layout[of_frame[starts]]
+    alike = {number: usable[usable_layout == number] for number in np.unique(wanted)}
+    return [int(rng.choice(alike[number])) for number in wanted]
 
 
 # Images, states and normalised action blocks of one executed plan.

@@ -326,7 +326,7 @@ class Mpc(ManagedNode):
         if planner.init == "learned" and model is not None and model.proposals is None:
             told.append("planner.init learned: from rest, the checkpoint has no learned plans")
         if planner.detour and model is not None and not knows_step(model):
-            told.append("planner.detour: no second search, the scene's usual step is unknown")
+            told.append("planner.detour: no second search, the scene's step is unknown or 0")
         return "; ".join(told)
 
     def _arithmetic(self) -> str:
