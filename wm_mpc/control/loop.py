@@ -24,6 +24,7 @@ from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.trust import Trust
 from wm_mpc.control.validator import Validation, Verdict
 from wm_mpc.control.world import Observation, World
+from wm_mpc.model.familiarity import usual_step
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.units import SECOND
 
@@ -208,11 +209,11 @@ class ControlLoop:
             Distance to the goal, in typical motions per model step; NaN if unknown.
         """
         self.trust.follow(decision.plan, decision.stamp, self.executed)
-        usual = self._model.familiarity
-        if usual is None or not usual.step > 0.0:
+        step = usual_step(self._model)
+        if not step > 0.0:
             return math.nan
         weight = settings.cost.place_weight(self._model)
-        return self._controller.goal_distance(decision.plan.latents[0], weight) / usual.step
+        return self._controller.goal_distance(decision.plan.latents[0], weight) / step
 
     # ------------------------------------------------------------------------------- decisions
 

@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor
 
+from wm_mpc.model.familiarity import usual_step
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.objective import GoalCost
 from wm_mpc.planning.planner import PlanResult, PlanStatus
@@ -99,9 +100,9 @@ def leaves_scene(model: WorldModel, result: PlanResult, cost: GoalCost, present:
         cost: Its cost function.
         present: The present latent, (latent size,).
     """
-    known = model.familiarity
-    if result.status is PlanStatus.FAILED or known is None or known.step <= 0.0:
+    step = usual_step(model)
+    if result.status is PlanStatus.FAILED or step <= 0.0:
         return False
     now = cost.scene_distance(present)
     end = cost.scene_distance(cost.predict(result.actions[None])[0, -1])
-    return now > _AWAY * known.step and end > _LEFT * now
+    return now > _AWAY * step and end > _LEFT * now

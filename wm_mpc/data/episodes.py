@@ -241,6 +241,19 @@ class Recording:
         self.simulator_states = _joined(simulator_states)
         self.poses = _joined(poses)
 
+    def layout_numbers(self, episodes: np.ndarray) -> np.ndarray:
+        """Number the layouts of episodes. Episodes of the same layout have the same number.
+
+        Args:
+            episodes: Positions in `indices`.
+
+        Returns:
+            int64, one number for each episode, from 0 without a gap.
+        """
+        layouts = [self.layouts[number] for number in episodes]
+        names = [b"" if layout is None else np.asarray(layout).tobytes() for layout in layouts]
+        return np.unique(names, return_inverse=True)[1]
+
     def window_starts(self, steps: int, episodes: np.ndarray | None = None) -> np.ndarray:
         """Return the frames at which a window fits into its episode.
 

@@ -194,13 +194,13 @@ def familiarity_notes(found: Familiarity | None) -> list[str]:
     return notes
 
 
-def knows_step(model: WorldModel) -> bool:
-    """Whether a checkpoint says how far the scene moves in a model step.
+def usual_step(model: WorldModel) -> float:
+    """Return how far the scene moves in a model step; 0 if the checkpoint does not say it.
 
     Args:
         model: The world model.
     """
-    return model.familiarity is not None and model.familiarity.step > 0.0
+    return 0.0 if model.familiarity is None else model.familiarity.step
 
 
 def familiarity_complaint(model: WorldModel) -> str:
@@ -209,7 +209,7 @@ def familiarity_complaint(model: WorldModel) -> str:
     Args:
         model: The world model.
     """
-    return "" if knows_step(model) else familiarity_notes(model.familiarity)[0]
+    return "" if usual_step(model) > 0.0 else familiarity_notes(model.familiarity)[0]
 
 
 def describe_familiarity(model: WorldModel) -> str:

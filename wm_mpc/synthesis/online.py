@@ -86,7 +86,7 @@ def online_rollouts(
     if recording.simulator_states is None:
         raise ValueError("online rollouts restore recorded simulator states; this dataset has none")
     count = config.plans // config.attempts
-    least = 1 if config.goals == "later" else 0  # steps that an episode must still have
+    least = 1 if config.goals == "later" else 0  # model steps left in the episode
     frames = np.random.default_rng(seed).choice(
         recording.window_starts(least, episodes), size=count
     )
@@ -96,7 +96,8 @@ def online_rollouts(
     for frame, goal, own_seed in zip(frames, goals, seeds, strict=True):
         layout = recording.layouts[recording.episode_of[frame]]
         assert layout is not None
-        seen, shown = _seen(recording, frame), None if goal is None else _seen(recording, goal)
+        seen = _seen(recording, frame)
+        shown = None if goal is None else _seen(recording, goal)
         starts.append(_Start(own_seed, layout, recording.simulator_states[frame], seen, shown))
     chunks = [starts[first : first + _CHUNK] for first in range(0, len(starts), _CHUNK)]
     executed = []
@@ -130,8 +131,7 @@ def _goals(
         last = np.searchsorted(of_frame, of_frame[starts], side="right") - 1
         length = np.minimum(config.horizon * recording.spec.frame_skip, last - starts)
         return (starts + rng.integers(1, length + 1)).tolist()
-    names = [b"" if layout is None else layout.tobytes() for layout in recording.layouts]
-    layout = np.unique(names, return_inverse=True)[1]
+    layout = recording.layout_numbers(np.arange(len(recording.indices)))
     usable = np.flatnonzero(np.isin(of_frame, episodes))
     usable_layout, wanted = layout[of_frame[usable]], layout[of_frame[starts]]
     alike = {number: usable[usable_layout == number] for number in np.unique(wanted)}

@@ -26,7 +26,7 @@ from wm_mpc.model.familiarity import (
     angles_complaint,
     describe_familiarity,
     familiarity_complaint,
-    knows_step,
+    usual_step,
 )
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import why_not_native
@@ -322,12 +322,12 @@ class Mpc(ManagedNode):
     def _planner(self) -> str:
         """Its type, and what of its settings the checkpoint does not allow."""
         planner, model = self._settings.values().planner, self._model
-        told = [planner.type]
+        parts = [planner.type]
         if planner.init == "learned" and model is not None and model.proposals is None:
-            told.append("planner.init learned: from rest, the checkpoint has no learned plans")
-        if planner.detour and model is not None and not knows_step(model):
-            told.append("planner.detour: no second search, the scene's step is unknown or 0")
-        return "; ".join(told)
+            parts.append("planner.init learned: from rest, the checkpoint has no learned plans")
+        if planner.detour and model is not None and usual_step(model) == 0.0:
+            parts.append("planner.detour: no second search, the scene's usual step is not known")
+        return "; ".join(parts)
 
     def _arithmetic(self) -> str:
         """What plans are computed with, and why not by machine code where they are not."""

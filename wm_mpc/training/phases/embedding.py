@@ -41,9 +41,7 @@ class EmbeddingPhase(Phase):
             recording.episode_of[chosen], return_index=True, return_counts=True
         )
         self._frames, self._first, self._lengths = chosen, chosen[first], lengths
-        layouts = [recording.layouts[number] for number in recording.episode_of[self._first]]
-        names = [b"" if layout is None else np.asarray(layout).tobytes() for layout in layouts]
-        self._layout = np.unique(names, return_inverse=True)[1]
+        self._layout = recording.layout_numbers(recording.episode_of[self._first])
         self._size = _APART if self._layout.any() else _SHARED
         # In control steps, as far as they fit into an episode.
         self._lags = [lag for lag in inputs.config.embedding_lags if lag < lengths.max()] or [1]
