@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from docs_site.sources import TASKS, table
+from wm_mpc.experiments.common.statistics import holm
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 # Where the comparison of gradient and CEM is, by task
@@ -162,7 +163,8 @@ def differences(task: str, below: str = "0.05") -> str:
     rows = []
     compared = results(f"ablation/{task}")["comparisons"]
     names = {"adam": "8 starts", "adam_single": "1 start"}
-    for each in compared:
+    corrected = holm([each["p_value"] for each in compared])
+    for each, p_holm in zip(compared, corrected, strict=True):
         first, second = each["first"], each["second"]
         if each["p_value"] < float(below) and first["planner"] == second["planner"]:
             rows.append(
@@ -173,12 +175,16 @@ def differences(task: str, below: str = "0.05") -> str:
                     each["only_first"],
                     each["only_second"],
                     f"{each['p_value']:.3g}",
+                    f"{p_holm:.3g}",
                 )
             )
     if not rows:
         return f"None of the {len(compared)} comparisons has a p value below {below}."
-    header = ("A against B", "loop", "starts", "only A succeeds", "only B succeeds", "p")
-    note = f"All {len(compared)} comparisons were made; p is not corrected for that."
+    header = ("A against B", "loop", "starts", "only A succeeds", "only B succeeds", "p",
+              "p, corrected")  # fmt: skip
+    note = (
+        f"All {len(compared)} comparisons were made; the last column is corrected for that (Holm)."
+    )
     return f"{table(header, rows)}\n\n{note}"
 
 

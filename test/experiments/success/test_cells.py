@@ -150,8 +150,12 @@ def test_planners_are_compared_with_cem_and_variants_with_none_on_the_same_episo
         12, 8, 0,
     )  # fmt: skip
     assert against_none["p_value"] == pytest.approx(2 / 2**8, rel=1e-3)
+    assert against_none["p_holm"] == pytest.approx(8 * 2 / 2**8, rel=1e-3)  # the smallest of eight
     against_cem = pick(rows, **names, second={"variant": "all", "planner": "cem"})
     assert (against_cem["only_first"], against_cem["only_second"]) == (2, 0)
+    # both seeds of `none` win 2 of 6, both of `all` 6 of 6: 2 of 6 divisions differ as much
+    assert against_none["p_training_seeds"] == pytest.approx(1 / 3, rel=1e-3)
+    assert against_cem["p_training_seeds"] is None
 
 
 def test_single_checkpoints_are_compared_whatever_their_training_seeds(described):

@@ -53,8 +53,10 @@ def test_columns_that_say_nothing_are_left_out(described):
 
 def test_comparisons_and_what_they_mean_follow(described):
     text = markdown(results_of(described, success=lambda cell, _: cell.variant == "all"))
-    assert "| closed | all adam | none adam | 8 | 8 | 0 | 0.00781 |" in text
-    assert "exact McNemar test, two-sided, not corrected" in text
+    assert "| closed | all adam | none adam | 8 | 8 | 0 | 0.00781 | 0.0625 | 0.333 |" in text
+    assert "| closed | all adam | all cem | 8 | 0 | 0 | 1 | 1 | - |" in text
+    assert "exact McNemar test, two-sided, of these models" in text
+    assert "p, seeds: whether models of other training seeds would differ" in text
     assert "A, B: two rows of the table above" in text
 
 

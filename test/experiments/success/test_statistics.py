@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wm_mpc.experiments.common.statistics import mcnemar_exact, wilson_interval
+from wm_mpc.experiments.common.statistics import (
+    holm,
+    mcnemar_exact,
+    permutation_exact,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -78,3 +83,41 @@ def test_mcnemar_is_a_probability_and_does_not_depend_on_the_order(first, second
 def test_negative_counts_are_refused():
     with pytest.raises(ValueError, match="-1 and 3; they cannot be negative"):
         mcnemar_exact(-1, 3)
+
+
+def test_holm_corrects_the_smallest_most_and_keeps_the_order():
+    # multipliers 4, 3, 2, 1 from the smallest; no value below that of a smaller one
+    assert holm([0.04, 0.01, 0.03, 0.005]) == pytest.approx([0.06, 0.03, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=20))
+def test_holm_lies_between_no_correction_and_the_number_of_tests(p_values):
+    for before, after in zip(p_values, holm(p_values), strict=True):
+        assert before <= after <= min(1.0, len(p_values) * before)
+
+
+def test_holm_refuses_what_is_no_p_value():
+    with pytest.raises(ValueError, match=r"accepted: 0 to 1"):
+        holm([0.5, 1.2])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "p_value"),
+    [
+        ([1.0, 0.9, 0.8], [0.7, 0.6, 0.5], 2 / 20),  # the most that 3 against 3 can show
+        ([0.7, 0.6, 0.5], [1.0, 0.9, 0.8], 2 / 20),
+        ([1.0] * 5, [0.0] * 5, 2 / 252),
+        ([0.5, 0.5], [0.5, 0.5], 1.0),
+        ([0.9], [0.1], 1.0),
+        ([1.0, 0.6], [0.8, 0.4], 4 / 6),  # differences 0.2; 0.4, 0, 0, 0.4, 0.2
+    ],
+)
+def test_permutation_test_counts_divisions_as_different_as_the_one_seen(first, second, p_value):
+    assert permutation_exact(first, second) == pytest.approx(p_value)
+
+
+def test_permutation_test_needs_values():
+    with pytest.raises(ValueError, match="0 and 1 values"):
+        permutation_exact([], [0.5])

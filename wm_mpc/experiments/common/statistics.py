@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
+
+_ROUNDING = 1e-9  # two differences that are closer are the same
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
@@ -54,3 +58,55 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
         tail += ways
         ways = ways * (trials - count) // (count + 1)
     return min(1.0, 2 * tail / 2**trials)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct the p-values of several tests, so that the chance of even one false finding among
+    them stays below the level that a corrected value is compared with (Holm 1979).
+
+    Args:
+        p_values: p-values of the tests, 0 to 1, in any order.
+
+    Returns:
+        Corrected p-values in the same order, each at least as large as before.
+
+    Raises:
+        ValueError: A value is outside 0 to 1.
+    """
+    if not all(0.0 <= value <= 1.0 for value in p_values):
+        raise ValueError(f"p-values are {list(p_values)}; accepted: 0 to 1")
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected
+
+
+def permutation_exact(first: Sequence[float], second: Sequence[float]) -> float:
+    """Test whether two groups have the same mean, by all ways to divide their values into groups
+    of these sizes (exact permutation test, Pitman 1937).
+
+    Few values cannot show much: 3 against 3 give 0.1 at the least, 5 against 5 give 0.008.
+
+    Args:
+        first: Values of one group, such as the success rates of its training seeds; not empty.
+        second: Values of the other group; not empty.
+
+    Returns:
+        Two-sided p-value, above 0 to 1.
+
+    Raises:
+        ValueError: A group is empty.
+    """
+    if not first or not second:
+        raise ValueError(f"the groups have {len(first)} and {len(second)} values; needed: 1 each")
+    values = [*first, *second]
+    total, size = math.fsum(values), len(first)
+
+    def difference(group: Sequence[float]) -> float:
+        own = math.fsum(group)
+        return abs(own / size - (total - own) / (len(values) - size))
+
+    seen = difference(first) - _ROUNDING
+    extreme = [difference(group) >= seen for group in itertools.combinations(values, size)]
+    return sum(extreme) / len(extreme)

@@ -12,12 +12,18 @@ from wm_mpc.experiments.common.journal import Journal
 from wm_mpc.experiments.common.policies import PRIVILEGED
 from wm_mpc.experiments.common.protocol import WITHOUT_MODEL, Benchmark, Cell, Record
 from wm_mpc.experiments.common.settings import TRUE_SIMULATOR
-from wm_mpc.experiments.common.statistics import mcnemar_exact, wilson_interval
+from wm_mpc.experiments.common.statistics import (
+    holm,
+    mcnemar_exact,
+    permutation_exact,
+    wilson_interval,
+)
 from wm_mpc.experiments.success.protocol_columns import ALL, AWAY, protocol_columns
 
 POOLED = "pooled"
 EARLY = 50  # control steps; success within them is reported as well
 Row = dict[str, Any]
+_Outcomes = dict[tuple[int | None, int], bool]  # success by training seed and episode
 
 
 def summarise(benchmark: Benchmark, journal: Journal, episodes: int) -> list[Row]:
@@ -180,7 +186,10 @@ def compare(benchmark: Benchmark, journal: Journal, episodes: int) -> list[Row]:
     """Compare on the same episodes with exact McNemar tests: each planner with CEM, each variant
     with `none`.
 
-    Training seeds that both have count as separate episodes.
+    Training seeds that both have count as separate episodes. So `p_value` and `p_holm`, which is
+    corrected for the number of comparisons, are about these models. `p_training_seeds` is about
+    models of other training seeds: a permutation test on the success rates of the seeds. It is
+    None for two planners, or if a variant has a single seed.
 
     Args:
         benchmark: The benchmark.
@@ -206,7 +215,10 @@ def compare(benchmark: Benchmark, journal: Journal, episodes: int) -> list[Row]:
             for other in pairs
             if other in present
         ]
-    return [row for row in rows if row["pairs"]]
+    rows = [row for row in rows if row["pairs"]]
+    for row, corrected in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
+        row["p_holm"] = _p_value(corrected)
+    return rows
 
 
 def _comparison(
@@ -227,13 +239,28 @@ def _comparison(
         "pairs": len(pairs),
         "only_first": only_first,
         "only_second": only_second,
-        "p_value": float(f"{mcnemar_exact(only_first, only_second):.4g}"),
+        "p_value": _p_value(mcnemar_exact(only_first, only_second)),
+        "p_training_seeds": None if first[1] == second[1] else _over_training_seeds(*outcomes),
     }
+
+
+def _p_value(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _over_training_seeds(*outcomes: _Outcomes) -> float | None:
+    """Compare the success rates of training seeds; None: a group has a single one."""
+    rates = []
+    for group in outcomes:
+        seeds = {seed for seed, _ in group}
+        won = [[own for (s, _), own in group.items() if s == seed] for seed in seeds]
+        rates.append([float(np.mean(own)) for own in won])
+    return _p_value(permutation_exact(*rates)) if min(map(len, rates)) > 1 else None
 
 
 def _outcomes(
     journal: Journal, cells: Sequence[Cell], names: tuple[str, str, str], episodes: int
-) -> dict[tuple[int | None, int], bool]:
+) -> _Outcomes:
     """Success by training seed and episode."""
     mine = [cell for cell in cells if (cell.loop, cell.variant, cell.planner) == names]
     return {

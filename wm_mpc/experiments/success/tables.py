@@ -16,6 +16,7 @@ from wm_mpc.experiments.success.protocol_columns import ALL, NAMES, cells_of
 from wm_mpc.reports.page import Report, save_page
 
 _GUARD = ("pictures", "image error p50 / p95", "held")
+_P_VALUES = {"p_value": "p", "p_holm": "p, Holm", "p_training_seeds": "p, seeds"}
 
 
 def save(folder: Path, results: Mapping[str, Any], *, picture: bool) -> None:
@@ -101,12 +102,17 @@ def _guard_columns(cell: Row) -> list[str]:
 
 def _comparisons_table(comparisons: Sequence[Row]) -> str:
     rows = []
+    tests = [key for key in _P_VALUES if any(row.get(key) is not None for row in comparisons)]
     for row in comparisons:
         first, second = (f"{row[k]['variant']} {row[k]['planner']}" for k in ("first", "second"))
         counts = [str(row["pairs"]), str(row["only_first"]), str(row["only_second"])]
-        rows.append([row["loop"], first, second, *counts, f"{row['p_value']:.3g}"])
-    names = ["loop", "A", "B", "same episodes", "only A succeeds", "only B succeeds", "p"]
-    return _table(names, rows)
+        rows.append([row["loop"], first, second, *counts, *(_p_value(row[key]) for key in tests)])
+    names = ["loop", "A", "B", "same episodes", "only A succeeds", "only B succeeds"]
+    return _table([*names, *(_P_VALUES[key] for key in tests)], rows)
+
+
+def _p_value(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -166,7 +172,12 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
     if results.get("comparisons"):
         notes.append(
             "A, B: two rows of the table above, compared on the same episodes. p: exact McNemar "
-            "test, two-sided, not corrected for the number of tests."
+            "test, two-sided, of these models. p, Holm: corrected for the number of tests."
+        )
+    if any(row.get("p_training_seeds") is not None for row in results.get("comparisons", [])):
+        notes.append(
+            "p, seeds: whether models of other training seeds would differ, too. Exact permutation "
+            "test of the seeds' success rates, two-sided, not corrected."
         )
     return notes
 
