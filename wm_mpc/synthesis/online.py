@@ -31,7 +31,7 @@ from wm_mpc.synthesis.method import Material, RolloutMethod, Rollouts
 from wm_mpc.synthesis.random_rollouts import execute
 
 _CHUNK = 8  # plans of a job: enough work to be worth sending
-GOALS = ("task", "later", "anywhere")
+GOALS = ("later", "anywhere", "task")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +51,10 @@ class OnlineConfig:
     restarts: int = setting(16, "Starts of the planner", low=1)
     iterations: int = setting(20, "Iterations of the planner", low=1)
     goals: str = setting(
-        "task",
-        "Goals of the plans: as the task draws them, a later frame of the same episode (up to a "
-        "plan's length later, much as in the paper), or any recorded frame of the same layout, "
-        "which a plan may not reach",
+        "later",
+        "Goals of the plans: a later frame of the same episode (up to a plan's length later, much "
+        "as in the paper), any recorded frame of the same layout, which a plan may not reach, or "
+        "goals as the task draws them",
         choices=GOALS,
     )
 
