@@ -1,4 +1,4 @@
-"""Shipped checkpoints: the command in the docs makes them, and the results in the docs are theirs."""
+"""Shipped checkpoints: the settings here make them, and the results in the docs are theirs."""
 
 from __future__ import annotations
 
