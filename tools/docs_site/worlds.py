@@ -48,14 +48,24 @@ def _successes(row: dict[str, Any]) -> str:
     return f"{count} of {row['episodes']} ({100 * row['success_rate']:.3g} %)"
 
 
-def published(world: str) -> str:
-    """What others publish on a world; quoted, not measured here."""
-    quoted = json.loads((RESULTS / world / "published.json").read_text(encoding="utf-8"))
-    rows = [
-        (f"`{row['task']}`", f"{row['offset']} / {row['budget']}", row["who"], row["success"])
-        for row in quoted
+def published(*worlds: str) -> str:
+    """What others publish on worlds; quoted, not measured here. A dash: not said there."""
+    quoted = [
+        row
+        for world in worlds
+        for row in json.loads((RESULTS / world / "published.json").read_text(encoding="utf-8"))
     ]
-    return table(("world", "offset / budget", "published by", "success"), rows)
+    rows = [
+        (
+            f"`{row['task']}`", f"{row['offset'] or '-'} / {row['budget']}", row["who"],
+            row["success"], row["pairs"] or "-", row["data"] or "-", row["hardware"] or "-",
+            f"<{row['source']}>" if row["source"] else "not found",
+        )
+        for row in quoted
+    ]  # fmt: skip
+    header = ("world", "offset / budget", "method", "success", "pairs", "data", "hardware",
+              "published at")  # fmt: skip
+    return table(header, rows)
 
 
 MAKERS: dict[str, Callable[..., str]] = {"worlds": worlds, "published": published}
