@@ -61,9 +61,18 @@ def test_more_synthesis_than_data_is_refused(recording):
         ablate.plan_trainings(recording.dataset, config, ["random"], [0])
 
 
-def test_unknown_variant_is_named(capsys):
-    assert ablate.main(["--variants", "none,magic"]) == 2
-    assert "unknown variants ['magic']; known: none, random" in capsys.readouterr().err
+def test_methods_can_be_combined():
+    assert ablate.methods_of("none") == ()
+    assert ablate.methods_of("online+adversarial") == ("online", "adversarial")
+    assert ablate.methods_of("all") == ("random", "online", "adversarial")
+
+
+@pytest.mark.parametrize("variant", ["magic", "online+magic", "online+online", "none+online", "+"])
+def test_unknown_variant_is_named(variant, capsys):
+    assert ablate.main(["--variants", f"none,{variant}"]) == 2
+    said = capsys.readouterr().err
+    assert f"unknown variants ['{variant}']; known: none, random" in said
+    assert "methods with + in between" in said
 
 
 @pytest.mark.slow

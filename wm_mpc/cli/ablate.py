@@ -37,7 +37,7 @@ class Training:
     """One run of `train`.
 
     Attributes:
-        variant: A key of `VARIANTS`.
+        variant: Its name; see `methods_of`.
         seed: Training seed.
         episodes: Number of recorded episodes that the run may use.
     """
@@ -45,6 +45,23 @@ class Training:
     variant: str
     seed: int
     episodes: int
+
+
+def methods_of(variant: str) -> tuple[str, ...]:
+    """Return the synthesis methods of a variant.
+
+    Args:
+        variant: A key of `VARIANTS`, or several methods with + in between (online+adversarial).
+
+    Raises:
+        KeyError: There is no such variant.
+    """
+    if variant in VARIANTS:
+        return VARIANTS[variant]
+    names = variant.split("+")
+    if len(set(names)) < len(names) or not set(names) <= METHODS.keys():
+        raise KeyError(variant)
+    return tuple(names)
 
 
 def simulated_steps(config: TrainConfig, synthesis: tuple[str, ...], frame_skip: int) -> int:
@@ -76,7 +93,7 @@ def plan_trainings(
     Args:
         dataset: Recorded episodes.
         config: Settings of the training.
-        variants: Keys of `VARIANTS`.
+        variants: Names; see `methods_of`.
         seeds: Training seeds.
 
     Raises:
@@ -89,7 +106,7 @@ def plan_trainings(
     trainings = []
     for number in seeds:
         for variant in variants:
-            steps = simulated_steps(config, VARIANTS[variant], dataset.spec.frame_skip)
+            steps = simulated_steps(config, methods_of(variant), dataset.spec.frame_skip)
             episodes = available - round(steps / mean)
             if episodes < 1:
                 raise ConfigError(
@@ -117,7 +134,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings, as for train")
     parser.add_argument(
         "--variants", default=",".join(VARIANTS), metavar="LIST",
-        help=f"variants to train; default: {', '.join(VARIANTS)}",
+        help=f"variants to train, such as none,online+adversarial; default: {', '.join(VARIANTS)}",
     )  # fmt: skip
     parser.add_argument(
         "--seeds", default="0", metavar="LIST", help="training seeds, such as 0,1,2; default: 0"
@@ -153,9 +170,13 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = parser().parse_args(arguments)
     variants = options.variants.split(",")
-    unknown = sorted(set(variants) - set(VARIANTS))
+    unknown = sorted(filter(_is_unknown, set(variants)))
     if unknown:
-        print(f"ablate: unknown variants {unknown}; known: {', '.join(VARIANTS)}", file=sys.stderr)
+        print(
+            f"ablate: unknown variants {unknown}; known: {', '.join(VARIANTS)}, and methods with + "
+            "in between",
+            file=sys.stderr,
+        )
         return 2
     try:
         seeds = [seed(text) for text in options.seeds.split(",")]
@@ -181,6 +202,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _is_unknown(variant: str) -> bool:
+    try:
+        methods_of(variant)
+    except KeyError:
+        return True
+    return False
+
+
 def _train(
     training: Training,
     options: argparse.Namespace,
@@ -200,7 +229,7 @@ def _train(
         return 0
     command = [sys.executable, "-m", "wm_mpc.cli.train", *chosen, "--dataset", str(dataset)]
     command += ["--run", str(run), "--seed", str(training.seed), "--workers", options.workers]
-    command += ["--synthesis", ",".join(VARIANTS[training.variant]) or "none"]
+    command += ["--synthesis", ",".join(methods_of(training.variant)) or "none"]
     command += ["--episodes", str(training.episodes), "--precision", options.precision]
     if not own:
         command += ["--representation-seed", str(options.representation_seed)]
