@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
-import types
 
 import pytest
 
@@ -15,6 +15,8 @@ from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.synthesis.online import OnlineConfig
 from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
 from wm_mpc.training.config import ConfigError, TrainConfig
+
+from ..conftest import wait_until
 
 TINY = """
 horizon: 2
@@ -81,14 +83,13 @@ def test_variants_share_an_encoder_and_are_trained_once(
 ):
     """The first in a process of its own, as all are for a person."""
     monkeypatch.chdir(tmp_path)
-    started = []
+    started, in_its_own = [], ablate.run_to_end
 
-    def run(command, check):
+    def run(command):
         started.append(command)
-        first = len(started) == 1
-        return (subprocess.run if first else in_this_process)(command, check=check)
+        return (in_its_own if len(started) == 1 else in_this_process)(command)
 
-    monkeypatch.setattr(ablate, "subprocess", types.SimpleNamespace(run=run))
+    monkeypatch.setattr(ablate, "run_to_end", run)
     (tmp_path / "tiny.yaml").write_text(TINY)
     arguments = ["--config", "tiny.yaml", "--dataset", str(brief_recording.dataset.path)]
     arguments += ["--variants", "none,adversarial", "--seeds", "3", "--out", "out"]
@@ -115,16 +116,39 @@ def test_variants_share_an_encoder_and_are_trained_once(
     assert len(started) == 2
 
 
-def in_this_process(command, check):
+def in_this_process(command):
     """Run a training's command without the start of a process, which takes longer than it."""
     assert command[:3] == [sys.executable, "-m", "wm_mpc.cli.train"]
-    return subprocess.CompletedProcess(command, train.main(command[3:]))
+    return train.main(command[3:])
+
+
+_SAVES = """
+import pathlib, signal, sys, time
+try:
+    pathlib.Path("started").touch()
+    signal.pause()
+except KeyboardInterrupt:
+    time.sleep(1.0)  # as long as a training may need to save its state
+    pathlib.Path("saved").touch()
+    sys.exit(130)
+"""
+
+
+def test_an_interrupted_training_can_save_its_state(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    script = "import sys; from wm_mpc.cli import ablate; sys.exit(ablate.run_to_end(sys.argv[1:]))"
+    outer = [sys.executable, "-c", script, sys.executable, "-c", _SAVES]
+    with subprocess.Popen(outer) as process:
+        wait_until((tmp_path / "started").exists, "the child runs")
+        process.send_signal(signal.SIGINT)  # to this process alone, as `kill` does
+        assert process.wait(30) == 130
+    assert (tmp_path / "saved").exists()
 
 
 @pytest.mark.slow
 def test_one_encoder_serves_all_seeds(brief_recording, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(ablate, "subprocess", types.SimpleNamespace(run=in_this_process))
+    monkeypatch.setattr(ablate, "run_to_end", in_this_process)
     (tmp_path / "tiny.yaml").write_text(TINY)
     arguments = ["--config", "tiny.yaml", "--dataset", str(brief_recording.dataset.path)]
     arguments += ["--variants", "none", "--out", "out", "--workers", "1"]

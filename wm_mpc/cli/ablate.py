@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from wm_mpc.arguments import Parser, seed
@@ -202,6 +204,24 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def run_to_end(command: Sequence[str]) -> int:
+    """Run a command. After Ctrl-C, wait until it has saved its state.
+
+    Args:
+        command: The command and its arguments.
+
+    Returns:
+        Its exit code; 130 after Ctrl-C.
+    """
+    with subprocess.Popen(command) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)  # not every Ctrl-C reaches all processes
+            process.wait()
+            return 130
+
+
 def _is_unknown(variant: str) -> bool:
     try:
         methods_of(variant)
@@ -236,10 +256,7 @@ def _train(
     if donor != run:
         command += ["--representation", str(donor)]
     print(f"[ablate] {name}: {training.episodes} recorded episodes", flush=True)
-    try:
-        code = subprocess.run(command, check=False).returncode
-    except KeyboardInterrupt:
-        return 130
+    code = run_to_end(command)
     if code == 0:
         with replacing(final) as temporary:
             shutil.copyfile(run / f"{options.task}.safetensors", temporary)
