@@ -143,48 +143,55 @@ def machines() -> str:
 
 
 def ablation(task: str) -> str:
-    """Success by synthesis method, loop and starts, all training seeds together."""
+    """Success by synthesis method, loop and starts, all training seeds together; with a single
+    loop, also that of each training seed."""
+    folder = f"ablation/{task}"
+    loops = list(dict.fromkeys(cell["loop"] for cell in results(folder)["cells"]))
+    columns = [(loop, planner) for loop in loops for planner in results(folder)["planners"]]
     rows = []
     for variant in SYNTHESIS:
         row = [variant]
-        for loop in ("closed", "open"):
-            for planner in ("adam", "adam_single"):
-                found = cells(f"ablation/{task}", variant=variant, loop=loop, planner=planner,
-                              training_seed="pooled")[0]  # fmt: skip
-                row.append(f"{percent(found['success_rate'])} ({interval(found)})")
+        for loop, planner in columns:
+            own = {"variant": variant, "loop": loop, "planner": planner}
+            pooled = cells(folder, **own, training_seed="pooled")[0]
+            row.append(f"{percent(pooled['success_rate'])} ({interval(pooled)})")
+            if len(loops) == 1:
+                each = [cells(folder, **own, training_seed=n)[0] for n in pooled["training_seeds"]]
+                row[-1] += "; " + ", ".join(f"{100 * cell['success_rate']:.0f}" for cell in each)
         rows.append(row)
-    header = ("trained with", "closed loop, 8 starts", "closed loop, 1 start",
-              "open loop, 8 starts", "open loop, 1 start")  # fmt: skip
-    return table(header, rows)
+    names = [f"{loop} loop, {_starts(folder, planner)}" for loop, planner in columns]
+    return table(("trained with", *names), rows)
+
+
+def _starts(folder: str, planner: str) -> str:
+    count = results(folder)["planners"][planner]["restarts"]
+    return f"{count} start" if count == 1 else f"{count} starts"
 
 
 def differences(task: str, below: str = "0.05") -> str:
     """The comparisons of an ablation in which chance is less likely than `below`."""
+    folder = f"ablation/{task}"
     rows = []
-    compared = results(f"ablation/{task}")["comparisons"]
-    names = {"adam": "8 starts", "adam_single": "1 start"}
+    compared = results(folder)["comparisons"]
     corrected = holm([each["p_value"] for each in compared])
+    over_seeds = any("p_training_seeds" in each for each in compared)
     for each, p_holm in zip(compared, corrected, strict=True):
         first, second = each["first"], each["second"]
         if each["p_value"] < float(below) and first["planner"] == second["planner"]:
-            rows.append(
-                (
-                    f"{first['variant']} against {second['variant']}",
-                    each["loop"],
-                    names.get(first["planner"], first["planner"]),
-                    each["only_first"],
-                    each["only_second"],
-                    f"{each['p_value']:.3g}",
-                    f"{p_holm:.3g}",
-                )
-            )
+            row = [
+                f"{first['variant']} against {second['variant']}", each["loop"],
+                _starts(folder, first["planner"]), each["only_first"], each["only_second"],
+                f"{each['p_value']:.3g}", f"{p_holm:.3g}",
+            ]  # fmt: skip
+            rows.append([*row, f"{each['p_training_seeds']:.3g}"] if over_seeds else row)
     if not rows:
         return f"None of the {len(compared)} comparisons has a p value below {below}."
-    header = ("A against B", "loop", "starts", "only A succeeds", "only B succeeds", "p",
-              "p, corrected")  # fmt: skip
-    note = (
-        f"All {len(compared)} comparisons were made; the last column is corrected for that (Holm)."
-    )
+    header = ["A against B", "loop", "starts", "only A succeeds", "only B succeeds", "p",
+              "p, corrected"]  # fmt: skip
+    note = f"All {len(compared)} comparisons were made; *corrected* takes that into account (Holm)."
+    if over_seeds:
+        header.append("p, seeds")
+        note += " *p, seeds*: whether models of other training seeds would differ, too."
     return f"{table(header, rows)}\n\n{note}"
 
 
