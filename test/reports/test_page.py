@@ -62,6 +62,7 @@ def test_page_says_how_the_result_was_made(measured):
 def test_page_has_every_row_of_the_markdown(measured):
     results, text = measured
     report = next(k.report for k in command.KINDS.values() if k.key in results)(results)
+    assert "Not finished" not in text
     rows = [line for line in report.text.splitlines() if line.startswith("|")]
     tables = len([line for line in rows if set(line) <= set("|- :")])
     assert text.count("<tr>") == len(rows) - tables
@@ -76,6 +77,9 @@ def test_verdict_counts_claims():
 def test_unfinished_results_are_called_so():
     results = {**minimal().results, "complete": False}
     assert "Not finished" in page(minimal(results=results, holds=(True, True)))
+    text = page(minimal(results=results, incomplete="Only a part"))
+    assert "Only a part" in text
+    assert "Not finished" not in text
 
 
 def test_hostile_texts_stay_texts():

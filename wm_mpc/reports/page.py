@@ -53,6 +53,7 @@ class Report:
         results: Contents of results.json, or of metrics.json.
         holds: Whether each claim holds; empty if nothing is claimed.
         caption: What the figure shows.
+        incomplete: What `complete: false` in `results` means.
     """
 
     title: str
@@ -60,6 +61,7 @@ class Report:
     results: Mapping[str, Any]
     holds: Sequence[bool] = ()
     caption: str = "Figure"
+    incomplete: str = "Not finished"
 
 
 def save_page(report: Report, path: Path, picture: Path | None = None) -> None:
@@ -132,7 +134,7 @@ def page(
 
 def _verdict(report: Report) -> str:
     if report.results.get("complete") is False:
-        return '<p class="verdict bad">Not finished</p>'
+        return f'<p class="verdict bad">{html.escape(report.incomplete)}</p>'
     if not report.holds:
         return ""
     look, count = "good" if all(report.holds) else "bad", len(report.holds)
