@@ -28,9 +28,10 @@ class Turner:
 
     def __call__(
         self, *, episodes=6, steps=40, size=(24, 24), picture=draw, action=None, state=None,
-        names=("yaw",), unit=("rad",), angles=(), seed=0,
+        names=("yaw",), unit=("rad",), angles=(), late=0, seed=0,
     ):  # fmt: skip
-        """picture: of a yaw; action: of a random generator -> wz; state: of a yaw -> a row."""
+        """picture: of a yaw; action: of a random generator -> wz; state: of a yaw -> a row; late:
+        control steps after which the base does what it was told."""
         spec = RobotSpec(
             "turner",
             ActionSpec(("wz",), "velocity", "rad/s", (-2.0,), (2.0,)),
@@ -48,7 +49,7 @@ class Turner:
                 if step % 4 == 0:
                     wz = rng.uniform(-2, 2) if action is None else action(rng)
                 actions.append([wz])
-                yaw += 0.1 * wz
+                yaw += 0.1 * actions[step - late][0] if step >= late else 0.0
             wrapped = [math.remainder(yaw, 2 * math.pi) for yaw in yaws]
             rows = [[yaw] if state is None else state(yaw) for yaw in wrapped]
             pictures = np.stack([picture(yaw, *size) for yaw in wrapped])

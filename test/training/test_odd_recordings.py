@@ -125,6 +125,17 @@ def command(recording, folder, **settings):
     ]
 
 
+@pytest.mark.parametrize("late", [0, 2])
+def test_train_says_at_its_end_that_a_late_base_needs_a_second_frame(
+    late, turner, tmp_path, capsys
+):
+    recording = turner(late=late, steps=120, size=(16, 16), picture=grey)  # only the state moves
+    assert train.main(command(recording, tmp_path)) == 0
+    said = capsys.readouterr()
+    assert "second_frame" in said.out
+    assert ("train with --history 2" in said.err) == (late > 0)
+
+
 @pytest.mark.slow
 def test_train_says_at_its_end_that_no_goal_will_count_as_reached(turner, tmp_path, capsys):
     assert train.main(command(turner(picture=grey), tmp_path)) == 0

@@ -20,6 +20,7 @@ from wm_mpc.training.drawing import verdict
 from wm_mpc.training.gradient_quality import gradient_quality
 from wm_mpc.training.preparation import data_notes, posture_notes
 from wm_mpc.training.recorded_case import why_not_simulated
+from wm_mpc.training.second_frame import second_frame, second_frame_notes
 from wm_mpc.training.trainer import Trainer
 
 
@@ -43,6 +44,8 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
     recording, model, config = trainer.recording, trainer.model, trainer.config
     episodes = trainer.validation_episodes
     metrics = diagnostics(model, recording, episodes, horizon=10)
+    if trainer.latents is not None:
+        metrics |= second_frame(recording, trainer.latents, trainer.train_episodes, episodes)
     quality = gradient_quality(model, recording, episodes)
     if quality is not None and len(quality.cosines):
         metrics["gradient_cosine"] = rounded(quality.quartiles)
@@ -76,6 +79,7 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
         *seen,
         *data_notes(recording),
         *posture_notes(model),
+        *second_frame_notes(metrics, model.spec.history),
         *familiarity_notes(model.familiarity),
     ]
     if recording.simulator_states is not None and (why := why_not_simulated(recording)):

@@ -17,6 +17,7 @@ MEANINGS = {
     "probe_r2": "how well a linear read-out finds the true pose: explained share",
     "rank_correlation": "whether a nearer goal has a smaller cost: 1 is perfect",
     "robot_explained": "share of the scene that the robot's own state explains",
+    "second_frame": "share of what changes that only a second frame tells",
     "gradient_cosine": "agreement of the cost's slope in the model and in the simulator: quartiles",
 }
 
