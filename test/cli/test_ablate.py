@@ -77,6 +77,12 @@ def test_unknown_variant_is_named(variant, capsys):
     assert "methods with + in between" in said
 
 
+def test_the_same_methods_in_another_order_are_one_variant(capsys):
+    assert ablate.main(["--variants", "online+adversarial,adversarial+online"]) == 2
+    assert "two of these variants are the same" in capsys.readouterr().err
+    assert ablate.main(["--variants", "all,random+online+adversarial"]) == 2
+
+
 @pytest.mark.slow
 def test_variants_share_an_encoder_and_are_trained_once(
     brief_recording, tmp_path, monkeypatch, capfd
@@ -128,13 +134,13 @@ try:
     pathlib.Path("started").touch()
     signal.pause()
 except KeyboardInterrupt:
-    time.sleep(1.0)  # as long as a training may need to save its state
-    pathlib.Path("saved").touch()
+    time.sleep(1.0)  # as long as a training may need to write a file that it has begun
+    pathlib.Path("ended").touch()
     sys.exit(130)
 """
 
 
-def test_an_interrupted_training_can_save_its_state(tmp_path, monkeypatch):
+def test_an_interrupted_training_can_come_to_its_end(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     script = "import sys; from wm_mpc.cli import ablate; sys.exit(ablate.run_to_end(sys.argv[1:]))"
     outer = [sys.executable, "-c", script, sys.executable, "-c", _SAVES]
@@ -142,7 +148,7 @@ def test_an_interrupted_training_can_save_its_state(tmp_path, monkeypatch):
         wait_until((tmp_path / "started").exists, "the child runs")
         process.send_signal(signal.SIGINT)  # to this process alone, as `kill` does
         assert process.wait(30) == 130
-    assert (tmp_path / "saved").exists()
+    assert (tmp_path / "ended").exists()
 
 
 @pytest.mark.slow

@@ -1,4 +1,7 @@
-"""Shipped checkpoints: the settings here make them, and the results in the docs are theirs."""
+"""Shipped checkpoints: the settings here make them, and results/TASK is of the same training.
+
+Files may differ, because a checkpoint was calibrated again; so provenances are compared.
+"""
 
 from __future__ import annotations
 

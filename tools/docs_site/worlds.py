@@ -57,7 +57,7 @@ def published(*worlds: str) -> str:
     ]
     rows = [
         (
-            f"`{row['task']}`", f"{row['offset'] or '-'} / {row['budget']}", row["who"],
+            f"`{row['task']}`", f"{row['offset'] or '-'} / {row['budget'] or '-'}", row["who"],
             row["success"], row["pairs"] or "-", row["data"] or "-", row["hardware"] or "-",
             f"<{row['source']}>" if row["source"] else "not found",
         )

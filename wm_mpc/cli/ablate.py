@@ -180,6 +180,10 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    methods = [frozenset(methods_of(variant)) for variant in variants]
+    if len(set(methods)) < len(methods):
+        print(f"ablate: two of these variants are the same: {options.variants}", file=sys.stderr)
+        return 2
     try:
         seeds = [seed(text) for text in options.seeds.split(",")]
         dataset = command.open_dataset(options)
@@ -205,7 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run_to_end(command: Sequence[str]) -> int:
-    """Run a command. After Ctrl-C, wait until it has saved its state.
+    """Run a command. After Ctrl-C, wait until it has ended; a second Ctrl-C ends it at once.
 
     Args:
         command: The command and its arguments.
@@ -218,7 +222,10 @@ def run_to_end(command: Sequence[str]) -> int:
             return process.wait()
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)  # not every Ctrl-C reaches all processes
-            process.wait()
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                process.kill()
             return 130
 
 

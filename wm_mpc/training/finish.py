@@ -44,8 +44,7 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
     recording, model, config = trainer.recording, trainer.model, trainer.config
     episodes = trainer.validation_episodes
     metrics = diagnostics(model, recording, episodes, horizon=10)
-    if trainer.latents is not None:
-        metrics |= second_frame(recording, trainer.latents, trainer.train_episodes, episodes)
+    metrics |= second_frame(model, recording, trainer.train_episodes, episodes)
     quality = gradient_quality(model, recording, episodes)
     if quality is not None and len(quality.cosines):
         metrics["gradient_cosine"] = rounded(quality.quartiles)

@@ -156,12 +156,6 @@ class Trainer:
         """Training time so far over all resumptions, s."""
         return self._state.seconds
 
-    @property
-    def latents(self) -> Tensor | None:
-        """Finished latents of all recorded frames (frames, latent size); None before the
-        representation is finished."""
-        return self._latents
-
     def provenance(self) -> dict[str, Any]:
         """Return how the model was made, for its checkpoint."""
         episodes = len(self.train_episodes) + len(self.validation_episodes)

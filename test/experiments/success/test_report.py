@@ -56,7 +56,7 @@ def test_comparisons_and_what_they_mean_follow(described):
     assert "| closed | all adam | none adam | 8 | 8 | 0 | 0.00781 | 0.0625 | 0.333 |" in text
     assert "| closed | all adam | all cem | 8 | 0 | 0 | 1 | 1 | - |" in text
     assert "exact McNemar test, two-sided, of these models" in text
-    assert "p, seeds: whether models of other training seeds would differ" in text
+    assert "p, seeds: about models of other training seeds" in text
     assert "A, B: two rows of the table above" in text
 
 

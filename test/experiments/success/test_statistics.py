@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -121,3 +123,11 @@ def test_permutation_test_counts_divisions_as_different_as_the_one_seen(first, s
 def test_permutation_test_needs_values():
     with pytest.raises(ValueError, match="0 and 1 values"):
         permutation_exact([], [0.5])
+    with pytest.raises(ValueError, match="accepted: finite numbers"):
+        permutation_exact([math.nan, 1.0], [0.0, 0.5])
+    with pytest.raises(ValueError, match="12 against 12 values can be divided in too many ways"):
+        permutation_exact([0.5] * 12, [0.5] * 12)
+
+
+def test_permutation_test_does_not_depend_on_the_unit():
+    assert permutation_exact([1e-12, 2e-12, 3e-12], [0.0, 0.0, 0.0]) == pytest.approx(0.1)

@@ -6,7 +6,8 @@ import itertools
 import math
 from collections.abc import Sequence
 
-_ROUNDING = 1e-9  # two differences that are closer are the same
+MOST_DIVISIONS = 200_000  # ways to divide values into two groups; more take too long
+_ROUNDING = 1e-9  # differences that are closer, as a share of the largest value, are the same
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
@@ -96,17 +97,25 @@ def permutation_exact(first: Sequence[float], second: Sequence[float]) -> float:
         Two-sided p-value, above 0 to 1.
 
     Raises:
-        ValueError: A group is empty.
+        ValueError: A group is empty, a value is not finite, or there are more than 200,000 ways,
+            as for more than 10 against 10.
     """
-    if not first or not second:
-        raise ValueError(f"the groups have {len(first)} and {len(second)} values; needed: 1 each")
-    values = [*first, *second]
-    total, size = math.fsum(values), len(first)
+    values, size = [*first, *second], len(first)
+    if not 0 < size < len(values):
+        raise ValueError(f"the groups have {size} and {len(second)} values; needed: 1 each")
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"values are {values}; accepted: finite numbers")
+    if math.comb(len(values), size) > MOST_DIVISIONS:
+        raise ValueError(
+            f"{size} against {len(second)} values can be divided in too many ways; accepted: up to "
+            f"{MOST_DIVISIONS}"
+        )
+    total = math.fsum(values)
 
     def difference(group: Sequence[float]) -> float:
         own = math.fsum(group)
         return abs(own / size - (total - own) / (len(values) - size))
 
-    seen = difference(first) - _ROUNDING
+    seen = difference(first) - _ROUNDING * max(map(abs, values))
     extreme = [difference(group) >= seen for group in itertools.combinations(values, size)]
     return sum(extreme) / len(extreme)

@@ -241,8 +241,9 @@ def doubts(checkpoints: Iterable[Checkpoint]) -> list[str]:
     lines = []
     for checkpoint in checkpoints:
         trained = variant_of(checkpoint.provenance)
-        known = checkpoint.variant in (*METHODS, "none", "all")
-        if known and checkpoint.variant != trained:
+        names = checkpoint.variant.split("+")
+        known = checkpoint.variant in ("none", "all") or set(names) <= set(METHODS)
+        if known and sorted(names) != sorted(trained.split("+")):
             lines.append(
                 f"{checkpoint.path.name} is evaluated as variant {checkpoint.variant!r}, but was "
                 f"trained as {trained!r}"

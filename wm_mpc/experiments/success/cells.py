@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from wm_mpc.experiments.common.policies import PRIVILEGED
 from wm_mpc.experiments.common.protocol import WITHOUT_MODEL, Benchmark, Cell, Record
 from wm_mpc.experiments.common.settings import TRUE_SIMULATOR
 from wm_mpc.experiments.common.statistics import (
+    MOST_DIVISIONS,
     holm,
     mcnemar_exact,
     permutation_exact,
@@ -189,7 +191,7 @@ def compare(benchmark: Benchmark, journal: Journal, episodes: int) -> list[Row]:
     Training seeds that both have count as separate episodes. So `p_value` and `p_holm`, which is
     corrected for the number of comparisons, are about these models. `p_training_seeds` is about
     models of other training seeds: a permutation test on the success rates of the seeds. It is
-    None for two planners, or if a variant has a single seed.
+    None for two planners, if a variant has a single seed, or for more than 20 seeds.
 
     Args:
         benchmark: The benchmark.
@@ -249,13 +251,25 @@ def _p_value(value: float) -> float:
 
 
 def _over_training_seeds(*outcomes: _Outcomes) -> float | None:
-    """Compare the success rates of training seeds; None: a group has a single one."""
-    rates = []
-    for group in outcomes:
-        seeds = {seed for seed, _ in group}
-        won = [[own for (s, _), own in group.items() if s == seed] for seed in seeds]
-        rates.append([float(np.mean(own)) for own in won])
-    return _p_value(permutation_exact(*rates)) if min(map(len, rates)) > 1 else None
+    """Compare the success rates of training seeds on the episodes that all of them have.
+
+    None: a group has a single seed, no episode is common, or there are too many seeds.
+    """
+    seeds = [sorted({seed for seed, _ in group if seed is not None}) for group in outcomes]
+    had = [
+        {episode for seed, episode in group if seed == own}
+        for group, owns in zip(outcomes, seeds, strict=True)
+        for own in owns
+    ]
+    common = set.intersection(*had) if had else set()
+    ways = math.comb(sum(map(len, seeds)), len(seeds[0]))
+    if min(map(len, seeds)) < 2 or not common or ways > MOST_DIVISIONS:
+        return None
+    rates = [
+        [float(np.mean([group[own, episode] for episode in common])) for own in owns]
+        for group, owns in zip(outcomes, seeds, strict=True)
+    ]
+    return _p_value(permutation_exact(*rates))
 
 
 def _outcomes(

@@ -176,8 +176,8 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
         )
     if any(row.get("p_training_seeds") is not None for row in results.get("comparisons", [])):
         notes.append(
-            "p, seeds: whether models of other training seeds would differ, too. Exact permutation "
-            "test of the seeds' success rates, two-sided, not corrected."
+            "p, seeds: about models of other training seeds, by the success rates of these. Exact "
+            "permutation test, unpaired, two-sided, not corrected."
         )
     return notes
 
