@@ -98,7 +98,7 @@ def fit_pose_readout(model: WorldModel, latents: Tensor, poses: Tensor) -> None:
     """
     scene = model.split(latents)[0].double()
     inputs = torch.cat([scene, scene.new_ones(len(scene), 1)], 1)
-    weights = _ridge(inputs, poses.to(inputs))
+    weights = ridge(inputs, poses.to(inputs))
     model.pose_weight.copy_(weights[:-1].T)
     model.pose_bias.copy_(weights[-1])
 
@@ -122,16 +122,24 @@ def explained_by_state(model: WorldModel, latents: Tensor) -> Tensor:
     products = state[:, rows] * state[:, columns]
     inputs = torch.cat([state, products, state.new_ones(len(state), 1)], 1)
     cut = 2 * len(inputs) // 3
-    residual = scene[cut:] - inputs[cut:] @ _ridge(inputs[:cut], scene[:cut])
+    residual = scene[cut:] - inputs[cut:] @ ridge(inputs[:cut], scene[:cut])
     spread = (scene[cut:] - scene[:cut].mean(0)).square().mean(0)
     explained = (1.0 - residual.square().mean(0) / spread).clamp(0.0, 1.0)
     # A dimension that never moves has nothing to explain.
     return torch.where(spread > _STILL, explained, 0.0).to(latents.dtype)
 
 
-def _ridge(inputs: Tensor, targets: Tensor) -> Tensor:
-    """Weights (features, targets) of a ridge regression; still keypoints make the plain problem
-    singular."""
+def ridge(inputs: Tensor, targets: Tensor, strength: float = 1e-3) -> Tensor:
+    """Return the weights of a ridge regression. Still keypoints make the plain problem singular.
+
+    Args:
+        inputs: (rows, features).
+        targets: (rows, targets).
+        strength: Added to the squares of the features.
+
+    Returns:
+        (features, targets).
+    """
     gram = inputs.T @ inputs
-    gram = gram + 1e-3 * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    gram = gram + strength * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     return torch.linalg.solve(gram, inputs.T @ targets)

@@ -21,6 +21,7 @@ from torch import Tensor
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.diagnostics import predict
+from wm_mpc.training.readout import ridge
 from wm_mpc.training.replay import encode_all
 
 HELPS = 0.1  # share of what changes that only a second frame tells; above, it is needed
@@ -181,14 +182,8 @@ def _fitted(inputs: Tensor, targets: Tensor, seed: int) -> Callable[[Tensor], Te
 
     rows, cut = features(inputs), 4 * len(inputs) // 5
 
-    def weights(ridge: float, count: int) -> Tensor:
-        gram = rows[:count].T @ rows[:count]
-        return torch.linalg.solve(
-            gram + ridge * torch.eye(len(gram), dtype=gram.dtype), rows[:count].T @ targets[:count]
-        )
+    def error(strength: float) -> float:
+        return _power(rows[cut:] @ ridge(rows[:cut], targets[:cut], strength) - targets[cut:])
 
-    def error(ridge: float) -> float:
-        return _power(rows[cut:] @ weights(ridge, cut) - targets[cut:])
-
-    best = weights(min(_RIDGES, key=error), len(rows))
+    best = ridge(rows, targets, min(_RIDGES, key=error))
     return lambda given: features(given) @ best
