@@ -334,6 +334,7 @@ def test_representation_of_other_data_is_refused(finished, tmp_path):
 
 
 def test_unfinished_representation_is_refused(recording, tmp_path):
+    (tmp_path / "none").mkdir()
     with pytest.raises(TrainingError, match=r"none holds no finished representation"):
         Trainer(recording, CONFIG, tmp_path / "run", representation=tmp_path / "none")
 

@@ -146,8 +146,9 @@ def parser() -> argparse.ArgumentParser:
         help="train one encoder with this seed and use it for all; default: one for each seed",
     )  # fmt: skip
     parser.add_argument(
-        "--representation", type=Path, metavar="DIR", help="a run that already has this encoder"
-    )
+        "--representation", type=Path, metavar="DIR|CHECKPOINT",
+        help="a run that already has this encoder, or a checkpoint whose encoder to use",
+    )  # fmt: skip
     parser.add_argument("--label", default="", help="text between task and variant in file names")
     parser.add_argument(
         "--out", type=Path, default=Path("runs/ablation"), metavar="DIR",

@@ -46,9 +46,10 @@ def parser() -> argparse.ArgumentParser:
         "--run", type=Path, metavar="DIR", help="where results go; default: ./runs/<task>"
     )
     files.add_argument(
-        "--representation", type=Path, metavar="DIR",
-        help="use the finished encoder of this run, which must have the same data, seed and first "
-        "phases",
+        "--representation", type=Path, metavar="DIR|CHECKPOINT",
+        help="use this finished encoder, distance and first plans, and train the dynamics only: of "
+        "a run with the same data, seed and first phases, or of a checkpoint (name or file) of the "
+        "same robot",
     )  # fmt: skip
     files.add_argument(
         "--config", type=Path, metavar="FILE",

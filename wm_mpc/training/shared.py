@@ -1,8 +1,7 @@
-"""The result of the phases before `dynamics`: saved for other runs, or taken from one."""
+"""The result of the phases before `dynamics`: saved for other runs, or taken from a donor."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.augmentation import augmented
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import RunDirectory
+from wm_mpc.training.donor import Donor
 from wm_mpc.training.replay import encode_all
 
 
@@ -22,40 +22,42 @@ class SharedRepresentation:
     Args:
         files: Directory of this run.
         identity: Everything that decides the outcome.
-        donor: Directory of the run to take it from; None: this run trains it.
+        donor: Gives it; None: this run trains it.
     """
 
     def __init__(
         self,
         files: RunDirectory,
         identity: dict[str, Any],
-        donor: str | os.PathLike[str] | None,
+        donor: Donor | None,
     ) -> None:
-        self._files, self._identity = files, identity
-        self._donor = None if donor is None else RunDirectory(donor)
+        self._files, self._identity, self._donor = files, identity, donor
 
     @property
     def is_taken(self) -> bool:
-        """Whether it comes from another run."""
+        """Whether a donor gives it."""
         return self._donor is not None
 
     def donor_hash(self) -> str | None:
-        """Return a short hash of the other run's representation, or None.
+        """Return a short hash of what the donor gives, or None.
 
         Raises:
-            TrainingError: It differs from the one this run would train, is not finished, or is
-                damaged.
+            TrainingError: It does not fit this run, is not finished, or is damaged.
         """
-        return None if self._donor is None else self._donor.representation_hash(self._identity)
+        return None if self._donor is None else self._donor.hash()
 
     def take(self) -> dict[str, Any]:
-        """Return the other run's representation.
+        """Return what the donor gives; see `Donor.take`.
 
         Raises:
             TrainingError: As for `donor_hash`.
         """
         assert self._donor is not None
-        return self._donor.load_representation(self._identity)
+        return self._donor.take()
+
+    def origin(self) -> dict[str, Any] | None:
+        """Return what the provenance of the model says of the donor, if anything."""
+        return None if self._donor is None else self._donor.origin()
 
     def encode(
         self,
@@ -64,8 +66,8 @@ class SharedRepresentation:
         config: TrainConfig,
         progress: Callable[[int, int], None],
     ) -> Tensor:
-        """Return the latents of all recorded frames (frames, latent size). Those of the other run,
-        if any, are taken.
+        """Return the latents of all recorded frames (frames, latent size). Those of the donor, if
+        it has any, are taken.
 
         Args:
             model: The model.
@@ -73,14 +75,12 @@ class SharedRepresentation:
             config: Settings of the run. If its augmentation is on, some frames are disturbed.
             progress: Called with the number of frames done and in all.
         """
-        if self._donor is None:
-            seed = config.seed_of_representation
-            images = augmented(
-                recording.images, config.augmentation, seed, recording.spec.image.tiles
-            )
-            return encode_all(model, images, recording.states, progress)
-        latents: Tensor = self.take()["latents"]
-        return latents.to(model.state_mean.device)
+        given: Tensor | None = None if self._donor is None else self.take()["latents"]
+        if given is not None:
+            return given.to(model.state_mean.device)
+        seed = config.seed_of_representation
+        images = augmented(recording.images, config.augmentation, seed, recording.spec.image.tiles)
+        return encode_all(model, images, recording.states, progress)
 
     def save(
         self,

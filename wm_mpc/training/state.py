@@ -49,12 +49,12 @@ class RunState:
         return True
 
     def take(self, representation: dict[str, Any]) -> None:
-        """Continue from the representation of another run.
+        """Continue from the representation of a donor.
 
         Args:
             representation: Result of `SharedRepresentation.take`.
         """
-        self._model.load_state_dict(representation["model"])
+        self._model.load_state_dict({**self._model.state_dict(), **representation["model"]})
         self._journal.history = representation["history"]
         self.seconds = representation["seconds"]
         self._schedule.skip_representation()

@@ -23,6 +23,7 @@ from wm_mpc.sim.workers import LocalWorkers, Workers
 from wm_mpc.training.compute import Compute, in_any_process
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import RunDirectory, TrainingError
+from wm_mpc.training.donor import donor_of
 from wm_mpc.training.journal import Journal, Progress
 from wm_mpc.training.optimisation import Optimisation, snapshot
 from wm_mpc.training.phases.dynamics import DynamicsPhase
@@ -83,14 +84,15 @@ class Trainer:
             progress: Called with stage, done, total and loss terms.
             compute: Where to train; None: one process. Only the first of several processes writes
                 and reports.
-            representation: Directory of a run whose finished representation to use instead of
-                training the same one again.
+            representation: Whose finished representation to use instead of training one: the
+                directory of a run that trains the same one, or a checkpoint (file, or name of a
+                shipped one) of the same robot.
             on_checkpoint: Called with the path of a complete checkpoint every
                 `checkpoint_interval` seconds of phase `dynamics`, and when it stops or ends.
 
         Raises:
             TrainingError: The directory holds a run with other settings or data, the data are too
-                few or do not fit the settings, or the other run's representation does not fit.
+                few or do not fit the settings, or the other representation does not fit.
         """
         self.recording, self.config, self.directory = recording, config, Path(directory)
         self.workers = workers or LocalWorkers()
@@ -112,7 +114,8 @@ class Trainer:
         identity = representation_identity(
             recording, config, self._compute, self.model.spec.history
         )
-        self._shared = SharedRepresentation(self._files, identity, representation)
+        donor = None if representation is None else donor_of(representation, identity, self.model)
+        self._shared = SharedRepresentation(self._files, identity, donor)
         self._checkpoints = UnfinishedCheckpoints(
             recording, self.validation_episodes, self.directory
         )
@@ -159,12 +162,13 @@ class Trainer:
     def provenance(self) -> dict[str, Any]:
         """Return how the model was made, for its checkpoint."""
         episodes = len(self.train_episodes) + len(self.validation_episodes)
-        choice = choice_of(self._files)
+        choice, origin = choice_of(self._files), self._shared.origin()
         return {
             **data_provenance(self.recording, self.config, episodes),
             "updates": dict(self._schedule.done),
             "training_seconds": round(self.seconds),
             **({} if choice is None else {"starts": choice}),
+            **({} if origin is None else {"representation": origin}),
         }
 
     def add_picture(self, name: str, path: Path) -> None:
@@ -270,7 +274,8 @@ class Trainer:
         self._state.take(found)
         renew_dynamics(self.model, self.recording, self.config, self.train_episodes)
         self._latents = found["latents"]
-        self._save_representation()
+        if self._latents is not None:  # not that of a checkpoint, which has other settings
+            self._save_representation()
 
     def _prepare_dynamics(self, latents: Tensor) -> None:
         """Fit the read-out to the latents, and load or make the synthesised data so far."""

@@ -1,0 +1,130 @@
+"""A training takes encoder, distance and first plans from a finished checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from wm_mpc.model.checkpoint import load_checkpoint, save_checkpoint
+from wm_mpc.model.world_model import Architecture
+from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
+from wm_mpc.training.config import TrainConfig
+from wm_mpc.training.directory import TrainingError
+from wm_mpc.training.trainer import Trainer
+
+pytestmark = pytest.mark.usefixtures("few_pictures")
+ARCHITECTURE = Architecture(4, 4, 4, hidden=16, proposals=4)
+GIVEN = TrainConfig(
+    horizon=3, representation_updates=3, representation_batch=2, embedding_updates=3,
+    proposals_updates=3, dynamics_updates=3, dynamics_batch=8, threads=1, synthesis=(),
+    architecture=ARCHITECTURE,
+)  # fmt: skip
+# Other settings for phases that the donor makes unnecessary, and other dynamics
+OTHER = dataclasses.replace(
+    GIVEN, seed=7, representation_updates=500, embedding_updates=400, dynamics_updates=41,
+    synthesis=("random",), random=RandomRolloutConfig(count=8, steps=3),
+    architecture=dataclasses.replace(ARCHITECTURE, hidden=24),
+)  # fmt: skip
+KEPT = ("encoder", "decoder", "embedding", "proposals")
+
+
+class StopError(Exception):
+    """Stands for a kill."""
+
+
+@pytest.fixture(scope="module")
+def checkpoint(recording, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("given")
+    trainer = Trainer(recording, GIVEN, folder / "run")
+    path = folder / "eyes.safetensors"
+    save_checkpoint(trainer.run(), path, {"command": "train given", **trainer.provenance()})
+    return path
+
+
+def test_only_the_dynamics_are_trained(recording, checkpoint, tmp_path):
+    stages = set()
+    trainer = Trainer(
+        recording, OTHER, tmp_path / "run", representation=checkpoint,
+        progress=lambda stage, *_: stages.add(stage),
+    )  # fmt: skip
+    model = trainer.run()
+    given = load_checkpoint(checkpoint, exact=True)[0]
+    assert stages == {"encode", "random rollouts", "dynamics"}
+    for part in KEPT:
+        for name, weight in getattr(given, part).state_dict().items():
+            assert torch.equal(getattr(model, part).state_dict()[name], weight), f"{part}.{name}"
+    for name in ("scene_map", "scene_mean", "state_mean", "state_std"):
+        assert torch.equal(getattr(model, name), getattr(given, name)), name
+    assert model.architecture.hidden == 24
+    assert trainer.finished
+
+
+def test_provenance_names_the_checkpoint(recording, checkpoint, tmp_path):
+    trainer = Trainer(recording, OTHER, tmp_path / "run", representation=checkpoint)
+    origin = trainer.provenance()["representation"]
+    assert (origin["checkpoint"], origin["command"]) == ("eyes.safetensors", "train given")
+    assert origin["config"]["representation_updates"] == 3
+    assert "representation" not in Trainer(recording, GIVEN, tmp_path / "own").provenance()
+
+
+def test_killed_run_ends_as_an_uninterrupted_one(recording, checkpoint, tmp_path):
+    def kill(stage, done, *_):
+        if (stage, done) == ("dynamics", 21):
+            raise StopError
+
+    config = dataclasses.replace(OTHER, checkpoint_interval=1e-9)
+    whole = Trainer(recording, config, tmp_path / "whole", representation=checkpoint).run()
+    run = tmp_path / "run"
+    with pytest.raises(StopError):
+        Trainer(recording, config, run, representation=checkpoint, progress=kill).run()
+    again = Trainer(recording, config, run, representation=checkpoint).run()
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(again.state_dict()[name], weight), name
+
+
+def test_it_is_no_representation_of_these_settings_for_others(recording, checkpoint, tmp_path):
+    trainer = Trainer(recording, OTHER, tmp_path / "run", representation=checkpoint)
+    trainer.run()
+    with pytest.raises(TrainingError, match="holds no finished representation"):
+        Trainer(recording, OTHER, tmp_path / "other", representation=tmp_path / "run")
+
+
+def test_another_checkpoint_is_another_run(recording, checkpoint, tmp_path):
+    config, run = dataclasses.replace(OTHER, dynamics_updates=1, synthesis=()), tmp_path / "run"
+    Trainer(recording, config, run, representation=checkpoint).run()
+    model, metadata = load_checkpoint(checkpoint, exact=True)
+    other = tmp_path / "other.safetensors"
+    with torch.no_grad():
+        model.scene_mean += 1.0
+    save_checkpoint(model, other, metadata["provenance"])
+    with pytest.raises(TrainingError, match="representation is"):
+        Trainer(recording, config, run, representation=other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"keypoints": 5}, "architecture.keypoints is 4 there and 5 here"),
+        ({"proposals": 0}, "architecture.proposals is 4 there and 0 here"),
+        ({"robot_from_state": False}, "architecture.robot_from_state is True there and False here"),
+    ],
+)
+def test_other_sizes_are_refused(recording, checkpoint, tmp_path, changes, message):
+    sizes = dataclasses.replace(ARCHITECTURE, **changes)
+    config = dataclasses.replace(OTHER, architecture=sizes)
+    with pytest.raises(TrainingError, match=message):
+        Trainer(recording, config, tmp_path / "run", representation=checkpoint)
+    assert not (tmp_path / "run").exists()
+
+
+def test_checkpoint_of_another_robot_is_refused(recording, tmp_path):
+    with pytest.raises(TrainingError, match=r"does not fit this run: .*action\.low is \(-0\.8, "):
+        Trainer(recording, OTHER, tmp_path / "run", representation="pusht")
+
+
+def test_neither_run_nor_checkpoint_is_named(recording, tmp_path):
+    message = "no folder of a run is there, and no checkpoint '.*none': .* shipped ones are: maze"
+    with pytest.raises(TrainingError, match=message):
+        Trainer(recording, OTHER, tmp_path / "run", representation=tmp_path / "none")
