@@ -54,6 +54,31 @@ def uninterrupted(tmp_path_factory):
     return contents(dataset)
 
 
+def test_explorer_that_the_task_does_not_have_is_refused(tmp_path, capsys):
+    from wm_mpc.cli.collect import main
+
+    path = tmp_path / "data"
+    wall = ["--task", "wall", "--explorer", "weak", "--dataset", str(path)]
+    assert main(wall) == 2
+    assert "task 'wall' has no explorer 'weak'; accepted: none beside" in capsys.readouterr().err
+    pusht = ["--task", "pusht", "--explorer", "strong", "--dataset", str(path)]
+    assert main(pusht) == 2
+    assert "'pusht' has no explorer 'strong'; accepted: weak" in capsys.readouterr().err
+    assert not path.exists()
+
+
+def test_other_explorer_does_not_go_into_the_same_dataset(tmp_path, capsys):
+    from wm_mpc.cli.collect import main
+    from wm_mpc.sim.tasks.pusht import PushTWorld
+
+    provenance = {"seed": 0, "steps": 80, "explorer": "weak"}
+    Dataset.create(tmp_path, PushTWorld.spec, provenance)
+    assert main(["--task", "pusht", "--episodes", "1", "--dataset", str(tmp_path)]) == 1
+    assert "was recorded with {'seed': 0, 'steps': 80, 'explorer': 'weak'}" in (
+        capsys.readouterr().err
+    )
+
+
 def test_every_episode_is_collected_whole(uninterrupted):
     assert list(uninterrupted) == list(range(8))
     assert {len(episode["actions"]) for episode in uninterrupted.values()} == {STEPS * 2 * 4}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("gymnasium")
+gymnasium = pytest.importorskip("gymnasium")
 if not {"stable-worldmodel", "pymunk", "pygame", "shapely"} <= {
     d.name for d in importlib.metadata.distributions()
 }:
@@ -147,6 +147,30 @@ def test_explorer_stays_inside_and_moves_the_block(episodes):
     assert np.abs(poses[:, :2]).max() < 250 * METRES
     moved = [np.linalg.norm(e.poses[25:, 2:4] - e.poses[:-25, 2:4], axis=1) for e in episodes]
     assert (np.concatenate(moved) > 10 * METRES).mean() > 0.4
+
+
+def test_weak_explorer_is_the_policy_of_the_environment(simulation, environment):
+    from wm_mpc.sim import stable_worldmodel
+
+    policy = stable_worldmodel.load("envs.pusht.expert_policy").WeakPolicy
+    simulation.reset(np.random.default_rng(3), goal=False)
+    explore = simulation.explorer(np.random.default_rng(4), "weak")
+    theirs = policy(seed=int(np.random.default_rng(4).integers(2**31)))
+    vector = gymnasium.vector.SyncVectorEnv([lambda: environment])
+    theirs.env, theirs.discrete = vector, False  # set_env wants a registered environment
+    for _ in range(20):
+        wanted = theirs.get_action({})[0]
+        given = explore()
+        assert np.allclose(simulation.task.to_environment(simulation.world, given), wanted)
+        simulation.step(given)
+
+
+def test_weak_explorer_stays_near_the_block(simulation):
+    episode = record_episode(simulation, 3072, 0, 60, "weak")
+    away = np.abs(episode.poses[10:, :2] - episode.poses[10:, 2:4]).max(1)
+    assert (away < 130 * METRES).mean() > 0.9
+    own = record_episode(simulation, 3072, 0, 60)
+    assert not np.array_equal(own.actions, episode.actions)
 
 
 def touches(state, shapes):

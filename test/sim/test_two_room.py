@@ -147,7 +147,7 @@ def test_goal_in_free_space_is_where_a_person_wants_it(simulation):
 
 @pytest.mark.slow
 def test_worker_processes_record_it(two_workers, simulation):
-    recorded = dict(two_workers.map(functools.partial(_record, "two_room", 3072, 12), range(3)))
+    recorded = dict(two_workers.map(functools.partial(_record, "two_room", 3072, 12, ""), range(3)))
     for index, episode in recorded.items():
         same = record_episode(simulation, 3072, index, 12)
         assert np.array_equal(episode.images, same.images)

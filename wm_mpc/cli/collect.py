@@ -15,6 +15,7 @@ from wm_mpc.provenance import code_version, recorded_command
 from wm_mpc.sim.collection import collect, moving_share
 from wm_mpc.sim.engines import engine_of
 from wm_mpc.sim.rate import bare_frame_rate
+from wm_mpc.sim.task import check_explorer
 from wm_mpc.sim.tasks import TASKS, make_task
 from wm_mpc.sim.worker_arguments import add_workers
 from wm_mpc.sim.workers import JobError, Workers, WorkersError, make_workers
@@ -37,6 +38,11 @@ def parser() -> argparse.ArgumentParser:
         "--steps", type=positive, default=80, help="control steps of an episode; default: 80"
     )
     parser.add_argument("--seed", type=seed, default=0, help="seed of the episodes; default: 0")
+    parser.add_argument(
+        "--explorer", default="", metavar="NAME",
+        help="another exploration policy of the task, such as weak for pusht; default: the usual "
+        "one",
+    )  # fmt: skip
     parser.add_argument("--dataset", help="where the episodes go; default: ./data/<task>")
     add_workers(parser)
     parser.add_argument(
@@ -65,11 +71,19 @@ def main(arguments: list[str] | None = None) -> int:
         "steps": options.steps,
         "code": code_version(),
         "pose_names": task.pose_names,
+        **({"explorer": options.explorer} if options.explorer else {}),
     }
     try:
+        check_explorer(task, options.explorer)
+    except ValueError as error:
+        print(f"collect: {error}", file=sys.stderr)
+        return 2
+    try:
         dataset = Dataset.create(path, task.spec, provenance)
-        recorded_with = {key: dataset.provenance.get(key) for key in ("seed", "steps")}
-        wanted = {"seed": options.seed, "steps": options.steps}
+        recorded_with, wanted = (
+            {key: given.get(key) for key in ("seed", "steps", "explorer") if key in given}
+            for given in (dataset.provenance, provenance)
+        )
         if recorded_with != wanted:
             raise DatasetError(
                 f"dataset {path} was recorded with {recorded_with}, which differs from {wanted}; "
@@ -106,6 +120,7 @@ def _collect(dataset: Dataset, options: argparse.Namespace) -> str:
             steps=options.steps,
             seed=options.seed,
             workers=workers,
+            explorer=options.explorer,
             progress=shown.update,
         )
         if not options.measure_rate:

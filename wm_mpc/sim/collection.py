@@ -18,7 +18,9 @@ from wm_mpc.sim.workers import Workers, kept_simulation
 _MOVED = 1e-3  # smallest change of a pose entry (m, or cosine or sine) that counts as motion
 
 
-def record_episode(simulation: Simulation, seed: int, index: int, steps: int) -> Episode:
+def record_episode(
+    simulation: Simulation, seed: int, index: int, steps: int, explorer: str = ""
+) -> Episode:
     """Record one episode of exploration. The same arguments give the same episode.
 
     Args:
@@ -26,13 +28,15 @@ def record_episode(simulation: Simulation, seed: int, index: int, steps: int) ->
         seed: Seed of the dataset.
         index: Number of the episode.
         steps: Length, control steps; less if the world itself ends the episode.
+        explorer: Name of an exploration policy; empty: the usual one of the task.
 
     Raises:
         EngineError: The world fails, or its explorer gives no action.
+        ValueError: The task has no explorer of that name.
     """
     rng = episode_rng(seed, "collect", index)
     observation = simulation.reset(rng, goal=False)
-    explore = simulation.explorer(rng)
+    explore = simulation.explorer(rng, explorer)
     images, states, actions = [observation.image], [observation.state], []
     full_states, poses = [_state(simulation)], [simulation.pose()]
     for _ in range(steps):
@@ -79,6 +83,7 @@ def collect(
     steps: int,
     seed: int,
     workers: Workers,
+    explorer: str = "",
     progress: Callable[[int], None] = lambda _: None,
 ) -> float:
     """Record the missing episodes of 0 to episodes - 1.
@@ -92,6 +97,7 @@ def collect(
         steps: Length of an episode, control steps.
         seed: Seed of the dataset.
         workers: Workers that simulate.
+        explorer: As for `record_episode`.
         progress: Called with 1 for each episode when it is safe in the dataset.
 
     Returns:
@@ -101,14 +107,14 @@ def collect(
         DatasetError: Another process writes into the dataset.
     """
     with writing(dataset.path, "collect"):
-        return _collect(dataset, episodes, steps, seed, workers, progress)
+        record = functools.partial(_record, dataset.spec.task, seed, steps, explorer)
+        return _collect(dataset, episodes, record, workers, progress)
 
 
 def _collect(
     dataset: Dataset,
     episodes: int,
-    steps: int,
-    seed: int,
+    record: Callable[[int], tuple[int, Episode]],
     workers: Workers,
     progress: Callable[[int], None],
 ) -> float:
@@ -117,16 +123,15 @@ def _collect(
     if not missing:
         return 0.0
     started = time.perf_counter()
-    record = functools.partial(_record, dataset.spec.task, seed, steps)
     for index, episode in workers.map(record, missing, ordered=False):
         dataset.append(index, episode)
         progress(1)
     return time.perf_counter() - started
 
 
-def _record(task: str, seed: int, steps: int, index: int) -> tuple[int, Episode]:
+def _record(task: str, seed: int, steps: int, explorer: str, index: int) -> tuple[int, Episode]:
     """Record an episode in a worker."""
-    return index, record_episode(kept_simulation(task), seed, index, steps)
+    return index, record_episode(kept_simulation(task), seed, index, steps, explorer)
 
 
 def _clean_up(dataset: Dataset) -> None:

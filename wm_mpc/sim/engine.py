@@ -221,11 +221,15 @@ class Simulation(Protocol):
             RuntimeError: There is no goal yet.
         """
 
-    def explorer(self, rng: np.random.Generator) -> Explorer:
+    def explorer(self, rng: np.random.Generator, name: str = "") -> Explorer:
         """Return a new exploration policy for one episode of data collection.
 
         Args:
             rng: Source of random numbers.
+            name: One of `explorers_of` the task; empty: the usual one.
+
+        Raises:
+            ValueError: There is none of that name.
         """
 
     def intrinsics(self, camera: int = 0) -> tuple[float, ...] | None:

@@ -53,6 +53,8 @@ class GymnasiumTask:
         ends: Whether it counts that the environment said so. If False, recorded episodes go on, and
             the environment must go on, too.
         hold: Environment steps in a control step. Each takes the same action.
+        further_explorers: Names of exploration policies beside the usual one, for `collect
+            --explorer`.
     """
 
     engine = "gymnasium"
@@ -66,6 +68,7 @@ class GymnasiumTask:
     goes_on: bool = False
     ends: bool = True
     hold: int = 1
+    further_explorers: tuple[str, ...] = ()
 
     def make(self) -> Any:
         """Make the environment, with `render_mode="rgb_array"`.
@@ -202,6 +205,16 @@ class GymnasiumTask:
             rng: Source of random numbers.
         """
         return Wanderer(self.spec, rng)
+
+    def further_explorer(self, world: World, rng: np.random.Generator, name: str) -> Explorer:
+        """Return a new one of the further exploration policies for one episode.
+
+        Args:
+            world: The environment.
+            rng: Source of random numbers.
+            name: One of `further_explorers`.
+        """
+        raise NotImplementedError
 
 
 class Wanderer:

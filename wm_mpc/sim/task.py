@@ -79,6 +79,34 @@ class Task(Protocol):
     tolerances: Mapping[str, float]
 
 
+def explorers_of(task: Task) -> tuple[str, ...]:
+    """Return the names of a task's exploration policies beside the usual one.
+
+    Args:
+        task: The task.
+    """
+    names: tuple[str, ...] = getattr(task, "further_explorers", ())
+    return names
+
+
+def check_explorer(task: Task, name: str) -> None:
+    """Check the name of an exploration policy.
+
+    Args:
+        task: The task.
+        name: The name; empty: the usual one.
+
+    Raises:
+        ValueError: The task has none of that name.
+    """
+    known = explorers_of(task)
+    if name and name not in known:
+        raise ValueError(
+            f"task {task.spec.task!r} has no explorer {name!r}; accepted: "
+            f"{', '.join(known) or 'none beside the usual one'}"
+        )
+
+
 class BulletTask(Task, Protocol):
     """A task in PyBullet. Vectors are float64.
 

@@ -19,7 +19,7 @@ from pybullet_utils.bullet_client import BulletClient
 
 from wm_mpc.sim.engine import EngineError, Goal, GoalKeeper, Observation, goal_kind_of
 from wm_mpc.sim.engines.bullet_camera import Camera
-from wm_mpc.sim.task import BulletTask, CameraView, Explorer
+from wm_mpc.sim.task import BulletTask, CameraView, Explorer, check_explorer
 
 
 def data_folder() -> str:
@@ -192,8 +192,9 @@ class BulletSimulation(GoalKeeper):
         """See `Simulation.is_success`."""
         return self.task.is_success(self._present_goal().true_state)
 
-    def explorer(self, rng: np.random.Generator) -> Explorer:
+    def explorer(self, rng: np.random.Generator, name: str = "") -> Explorer:
         """See `Simulation.explorer`."""
+        check_explorer(self.task, name)
         return self.task.explorer(rng)
 
     @property

@@ -16,7 +16,7 @@ import numpy as np
 from wm_mpc.sim.engine import EngineError, Goal, GoalKeeper, Observation, goal_kind_of
 from wm_mpc.sim.engines import gymnasium_checks as checks
 from wm_mpc.sim.gymnasium_task import GymnasiumTask, World
-from wm_mpc.sim.task import Explorer
+from wm_mpc.sim.task import Explorer, check_explorer
 
 _DRAWS = 100  # ways of the explorer that may be too short for a goal
 _SEEDS = 2**31 - 1
@@ -277,9 +277,12 @@ class GymnasiumSimulation(GoalKeeper):
         with self._raising("is_success"):
             return bool(self.task.is_success(self.pose(), goal.pose))
 
-    def explorer(self, rng: np.random.Generator) -> Explorer:
+    def explorer(self, rng: np.random.Generator, name: str = "") -> Explorer:
         """See `Simulation.explorer`."""
+        check_explorer(self.task, name)
         with self._raising("explorer"):
+            if name:
+                return self.task.further_explorer(self.world, rng, name)
             return self.task.explorer(self.world, rng)
 
     def intrinsics(self, camera: int = 0) -> None:

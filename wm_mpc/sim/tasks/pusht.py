@@ -2,15 +2,17 @@
 
 A disc pushes a block shaped like a T; the picture shows both from above. Starts and success (the
 places of agent and block together nearer than 20 pixels, the block's angle than 20 degrees) are
-those of the environment. Data come from a noisy pusher of our own. Here 500 of the 512 pixels are
-a metre, the origin is the middle of the picture, and y points up. An action of the environment is
-a place to head for, at most 100 pixels away; kept up, it moves the agent by 400 pixels a second,
-which is the limit of the velocity here.
+those of the environment. Data come from a noisy pusher of our own, or, with `collect --explorer
+weak`, from the environment's `WeakPolicy` (random actions that stay near the block). Here 500 of
+the 512 pixels are a metre, the origin is the middle of the picture, and y points up. An action of
+the environment is a place to head for, at most 100 pixels away; kept up, it moves the agent by 400
+pixels a second, which is the limit of the velocity here.
 """
 
 from __future__ import annotations
 
 import math
+import types
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -68,6 +70,7 @@ class PushTWorld(GymnasiumTask):
         {"distance": TOLERANCE, "angle": math.radians(20)}
     )
     goes_on = True
+    further_explorers = ("weak",)
 
     def make(self) -> Any:
         return stable_worldmodel.load("envs.pusht.env").PushT(render_mode="rgb_array")
@@ -125,3 +128,24 @@ class PushTWorld(GymnasiumTask):
     def explorer(self, world: World, rng: np.random.Generator) -> Explorer:
         pusher = NoisyPusher(world.env, rng)
         return lambda: pusher() * MAX_SPEED * FLIP
+
+    def further_explorer(self, world: World, rng: np.random.Generator, name: str) -> Explorer:
+        policy = stable_worldmodel.load("envs.pusht.expert_policy").WeakPolicy
+        weak = policy(seed=int(rng.integers(2**31)))
+        weak.set_env(_vector_of(world.env))
+
+        def explore() -> np.ndarray:
+            action: np.ndarray = weak.get_action({})[0]
+            return action * MAX_SPEED * FLIP
+
+        return explore
+
+
+def _vector_of(env: Any) -> Any:
+    """What the environment's policies ask of a vector of environments, with this one in it."""
+    shape = (1, *env.action_space.shape)
+    return types.SimpleNamespace(
+        envs=[env],
+        action_space=types.SimpleNamespace(shape=shape),
+        spec=types.SimpleNamespace(id="swm/PushT-v1"),
+    )
