@@ -59,7 +59,7 @@ def published(*worlds: str) -> str:
         (
             f"`{row['task']}`", f"{row['offset'] or '-'} / {row['budget'] or '-'}", row["who"],
             row["success"], row["pairs"] or "-", row["data"] or "-", row["hardware"] or "-",
-            f"<{row['source']}>" if row["source"] else "not found",
+            f"<{row['source']}>",
         )
         for row in quoted
     ]  # fmt: skip
