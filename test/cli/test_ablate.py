@@ -158,8 +158,9 @@ def test_one_encoder_serves_all_seeds(brief_recording, tmp_path, monkeypatch, ca
     (tmp_path / "tiny.yaml").write_text(TINY)
     arguments = ["--config", "tiny.yaml", "--dataset", str(brief_recording.dataset.path)]
     arguments += ["--variants", "none", "--out", "out", "--workers", "1"]
+    (tmp_path / "out").mkdir()
     assert ablate.main([*arguments, "--representation", "out"]) == 2
-    assert "--representation also needs --representation-seed" in capfd.readouterr().err
+    assert "also needs --representation-seed, its seed" in capfd.readouterr().err
     assert ablate.main([*arguments, "--representation-seed", "3", "--seeds", "1,2"]) == 0
     donor = ["--representation-seed", "3", "--representation", "out/runs/wall_none_s1"]
     assert ablate.main([*arguments, *donor, "--seeds", "4"]) == 0
@@ -171,3 +172,29 @@ def test_one_encoder_serves_all_seeds(brief_recording, tmp_path, monkeypatch, ca
         same = {name.split(".")[0] for name in other if (other[name] == states[0][name]).all()}
         assert {"encoder", "decoder", "embedding", "proposals"} <= same
         assert any((other[n] != states[0][n]).any() for n in other if "dynamics" in n)
+
+
+@pytest.mark.slow
+def test_encoder_of_a_checkpoint_serves_all_and_is_not_mixed_with_another(
+    brief_recording, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ablate, "run_to_end", in_this_process)
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    arguments = ["--config", "tiny.yaml", "--dataset", str(brief_recording.dataset.path)]
+    arguments += ["--variants", "none", "--workers", "1"]
+    assert ablate.main([*arguments, "--out", "first"]) == 0
+    eyes = ["--representation", "first/wall_none_s0.safetensors", "--out", "out"]
+    assert ablate.main([*arguments, *eyes, "--seeds", "1,2"]) == 0
+    hashes = {
+        load_checkpoint(tmp_path / f"out/wall_none_s{number}.safetensors")[1]["provenance"][
+            "representation"
+        ]["hash"]
+        for number in (1, 2)
+    }
+    assert len(hashes) == 1
+    capfd.readouterr()
+    assert ablate.main([*arguments, *eyes, "--seeds", "1"]) == 0
+    assert "already exists" in capfd.readouterr().out
+    assert ablate.main([*arguments, "--out", "out", "--seeds", "1"]) == 1
+    assert "an encoder of its own is wanted" in capfd.readouterr().err

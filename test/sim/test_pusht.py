@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-gymnasium = pytest.importorskip("gymnasium")
+pytest.importorskip("gymnasium")
 if not {"stable-worldmodel", "pymunk", "pygame", "shapely"} <= {
     d.name for d in importlib.metadata.distributions()
 }:
@@ -150,6 +150,8 @@ def test_explorer_stays_inside_and_moves_the_block(episodes):
 
 
 def test_weak_explorer_is_the_policy_of_the_environment(simulation, environment):
+    import gymnasium
+
     from wm_mpc.sim import stable_worldmodel
 
     policy = stable_worldmodel.load("envs.pusht.expert_policy").WeakPolicy

@@ -104,7 +104,7 @@ def test_representation_is_shared_or_refused_in_one_line(run, first):
     assert code == 1
     assert error == (
         f"train: the representation of {first[0]} differs from the one this run would train: "
-        "settings.seed is 0 there and 4 here"
+        "settings.seed is 0 there and 4 here; to use it anyway, name the checkpoint of that run"
     )
 
 

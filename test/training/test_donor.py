@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from wm_mpc.model.world_model import Architecture
 from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import TrainingError
+from wm_mpc.training.donor import donor_notes, is_run
+from wm_mpc.training.summary import markdown
 from wm_mpc.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("few_pictures")
@@ -61,12 +64,65 @@ def test_only_the_dynamics_are_trained(recording, checkpoint, tmp_path):
     assert trainer.finished
 
 
-def test_provenance_names_the_checkpoint(recording, checkpoint, tmp_path):
+def test_provenance_says_what_was_trained_and_where_the_rest_is_from(
+    recording, checkpoint, tmp_path
+):
     trainer = Trainer(recording, OTHER, tmp_path / "run", representation=checkpoint)
-    origin = trainer.provenance()["representation"]
+    trainer.run()
+    made = trainer.provenance()
+    assert made["updates"] == {"dynamics": 41}
+    assert made["config"]["dynamics_updates"] == 41
+    assert made["config"]["representation_updates"] == 3  # those of the checkpoint
+    assert made["config"]["architecture"]["hidden"] == 24
+    origin = made["representation"]
     assert (origin["checkpoint"], origin["command"]) == ("eyes.safetensors", "train given")
-    assert origin["config"]["representation_updates"] == 3
-    assert "representation" not in Trainer(recording, GIVEN, tmp_path / "own").provenance()
+    assert origin["updates"]["representation"] == 3
+    assert "eyes.safetensors" in markdown({**made, "command": "", "code": "", "metrics": {}})
+    own = Trainer(recording, GIVEN, tmp_path / "own").provenance()
+    assert "representation" not in own
+
+
+def test_checkpoint_may_change_or_go_while_the_run_trains(recording, checkpoint, tmp_path):
+    copied = tmp_path / "eyes.safetensors"
+    shutil.copyfile(checkpoint, copied)
+    trainer = Trainer(recording, OTHER, tmp_path / "run", representation=copied)
+    before = trainer.provenance()["representation"]["hash"]
+    copied.unlink()
+    trainer.run()
+    assert trainer.provenance()["representation"]["hash"] == before
+
+
+def test_chain_of_checkpoints_names_all(recording, checkpoint, tmp_path):
+    trainer = Trainer(recording, OTHER, tmp_path / "run", representation=checkpoint)
+    second = tmp_path / "second.safetensors"
+    save_checkpoint(trainer.run(), second, trainer.provenance())
+    third = Trainer(recording, OTHER, tmp_path / "third", representation=second)
+    made = third.provenance()
+    assert made["representation"]["representation"]["checkpoint"] == "eyes.safetensors"
+    assert made["config"]["representation_updates"] == 3
+    assert made["representation"]["hash"] == made["representation"]["representation"]["hash"]
+
+
+def test_notes_say_if_the_encoder_has_seen_the_held_out_episodes():
+    origin = {"checkpoint": "wall.safetensors", "task": "wall", "data": {"hash": "a", "seed": 0}}
+    assert "may have seen the held-out" in donor_notes(origin, "wall", {"hash": "b", "seed": 0})[0]
+    assert donor_notes(origin, "wall", {"hash": "b", "seed": 5}) == []
+    assert donor_notes(origin, "wall", {"hash": "b", "seed": 0, "explorer": "weak"}) == []
+    other = donor_notes(origin, "yard", {"hash": "b", "seed": 0})
+    assert other == ["the encoder of wall.safetensors was trained for task wall, not yard"]
+    bag = {**origin, "data": {"hash": "a"}}  # a recording of a real robot has no seed
+    assert donor_notes(bag, "wall", {"hash": "b"}) == []
+    assert len(donor_notes(bag, "wall", {"hash": "a"})) == 1
+
+
+def test_folder_without_a_run_does_not_hide_a_shipped_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wall").mkdir()
+    assert not is_run("wall")
+    (tmp_path / "wall" / "run.json").write_text("{}")
+    assert is_run("wall")
+    (tmp_path / "yard").mkdir()
+    assert is_run("yard")
 
 
 def test_killed_run_ends_as_an_uninterrupted_one(recording, checkpoint, tmp_path):

@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
-from wm_mpc.model.checkpoint import read_metadata
+from wm_mpc.model.checkpoint import load_checkpoint, read_metadata
+from wm_mpc.model.world_model import WorldModel
+from wm_mpc.sim.tasks import make_task
 from wm_mpc.training.config import TrainConfig
+from wm_mpc.training.donor import CheckpointDonor
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINTS = sorted((ROOT / "checkpoints").glob("*.safetensors"))
@@ -60,6 +63,16 @@ def test_settings_in_the_repository_are_those_that_made_the_checkpoint(path):
     used = BEFORE | flat(provenance_of(path)["config"])
     mine = {name: value for name, value in now.items() if has_effect(name, now)}
     assert mine == {name: used.get(name, "unknown") for name in mine}
+
+
+@pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.stem)
+def test_dynamics_of_shipped_models_can_be_trained_again_with_their_settings(path):
+    config = TrainConfig.from_yaml(ROOT / "config" / f"train_{path.stem}.yaml")
+    model = load_checkpoint(path, exact=True)[0]
+    spec = dataclasses.replace(make_task(path.stem).spec, history=model.spec.history)
+    names = model.architecture.pose_names
+    wanted = WorldModel(spec, dataclasses.replace(config.architecture, pose_names=names))
+    assert CheckpointDonor(path, wanted).take()["model"]
 
 
 def results_of(task: str) -> list[tuple[str, dict[str, Any]]]:

@@ -21,11 +21,14 @@ from wm_mpc.arguments import Parser, seed
 from wm_mpc.atomic import replacing
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.interrupts import one_interrupt
+from wm_mpc.model.checkpoint import CheckpointError, read_metadata
+from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.sim.worker_arguments import add_workers
 from wm_mpc.synthesis.registry import METHODS, rollout_methods
 from wm_mpc.training import command
 from wm_mpc.training.compute import PRECISIONS
 from wm_mpc.training.config import SYNTHESIS, ConfigError, TrainConfig
+from wm_mpc.training.donor import hash_of_checkpoint, is_run
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -196,17 +199,33 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, DatasetError, ValueError, argparse.ArgumentTypeError) as error:
         print(f"ablate: {error}", file=sys.stderr)
         return 1
-    if options.representation and options.representation_seed is None:
-        print("ablate: --representation also needs --representation-seed", file=sys.stderr)
+    given = options.representation
+    if given and is_run(given) and options.representation_seed is None:
+        print(
+            "ablate: the --representation of a run also needs --representation-seed, its seed",
+            file=sys.stderr,
+        )
         return 2
     donors: dict[int, Path] = {}
-    if options.representation:
-        donors[options.representation_seed] = options.representation
-    for training in trainings:
-        code = _train(training, options, chosen, dataset.path, donors)
-        if code:
-            return code
+    if given and is_run(given):
+        donors[options.representation_seed] = given
+    elif given:  # a checkpoint serves all seeds
+        donors = {training.seed: given for training in trainings}
+        options.representation_seed = None
+    try:
+        shared = None if given is None or is_run(given) else _hash_of(given)
+        for training in trainings:
+            code = _train(training, options, chosen, dataset.path, donors, shared)
+            if code:
+                return code
+    except CheckpointError as error:
+        print(f"ablate: {error}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _hash_of(checkpoint: Path) -> str:
+    return hash_of_checkpoint(resolve_checkpoint(str(checkpoint)))
 
 
 def run_to_end(command: Sequence[str]) -> int:
@@ -230,6 +249,10 @@ def run_to_end(command: Sequence[str]) -> int:
             return 130
 
 
+def _encoder(donor: str | None) -> str:
+    return "an encoder of its own" if donor is None else f"the encoder {donor} of a checkpoint"
+
+
 def _is_unknown(variant: str) -> bool:
     try:
         methods_of(variant)
@@ -244,8 +267,13 @@ def _train(
     chosen: list[str],
     dataset: Path,
     donors: dict[int, Path],
+    shared: str | None,
 ) -> int:
-    """Run one training unless its checkpoint exists; copy the checkpoint when it is complete."""
+    """Run one training unless its checkpoint exists; copy the checkpoint when it is complete.
+
+    Raises CheckpointError if it exists and has another encoder than the checkpoint that all shall
+    have (its hash, or None).
+    """
     name = "_".join(filter(None, [options.task, options.label, training.variant]))
     name = f"{name}_s{training.seed}"
     run = options.out / "runs" / name
@@ -253,6 +281,12 @@ def _train(
     own = options.representation_seed is None
     donor = donors.setdefault(training.seed if own else options.representation_seed, run)
     if final.exists():
+        origin = read_metadata(final)["provenance"].get("representation", {})
+        if (found := origin.get("hash")) != shared:
+            raise CheckpointError(
+                f"{final} already exists, with {_encoder(found)}; here, {_encoder(shared)} is "
+                "wanted. Remove it or choose another --out"
+            )
         print(f"{final} already exists")
         return 0
     command = [sys.executable, "-m", "wm_mpc.cli.train", *chosen, "--dataset", str(dataset)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
@@ -100,6 +101,7 @@ def _train(
         if fabric.is_global_zero:
             held.enter_context(writing(run, name, "run"))
         with make_workers(options.workers) as workers:
+            _check_donor(options.representation, run, recording.spec.task)
             trainer = Trainer(
                 recording, config, run, workers=workers, progress=progress, compute=compute,
                 representation=options.representation,
@@ -121,6 +123,15 @@ def _train(
         except (OSError, SafetensorError) as error:
             return _disk_fault(name, error)
     return 0
+
+
+def _check_donor(donor: Path | None, run: Path, task: str) -> None:
+    """Raise TrainingError if the donor is the checkpoint that this run will write."""
+    own = run / f"{task}.safetensors"
+    if donor is not None and donor.is_file() and own.exists() and donor.samefile(own):
+        raise TrainingError(
+            f"--representation {donor} is the file that this run writes; choose another --run"
+        )
 
 
 def _disk_fault(name: str, error: Exception) -> int:

@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         "--representation", type=Path, metavar="DIR|CHECKPOINT",
         help="use this finished encoder, distance and first plans, and train the dynamics only: of "
         "a run with the same data, seed and first phases, or of a checkpoint (name or file) of the "
-        "same robot",
+        "same robot and sizes",
     )  # fmt: skip
     files.add_argument(
         "--config", type=Path, metavar="FILE",

@@ -146,14 +146,16 @@ class RunDirectory:
         path = self.path / "representation.pt"
         if not path.exists():
             raise TrainingError(
-                f"{self.path} holds no finished representation (representation.pt is missing)"
+                f"{self.path} holds no finished representation (representation.pt is missing); "
+                "the checkpoint of a finished run is one, too: name the file"
             )
         representation = _load(path, "train that run again")
         identity = _as_json(identity)
         if representation["identity"] != identity:
             raise TrainingError(
                 f"the representation of {self.path} differs from the one this run would train: "
-                f"{_difference(representation['identity'], identity)}"
+                f"{_difference(representation['identity'], identity)}; to use it anyway, name the "
+                "checkpoint of that run"
             )
         return representation
 

@@ -13,14 +13,22 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
+from torch import Tensor
+
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import RunDirectory, TrainingError
 
 # What the phase `dynamics` trains or fits anew.
-_RENEWED = ("dynamics.", "pose_weight", "pose_bias")
+RENEWED = ("dynamics.", "pose_weight", "pose_bias")
 _SIZES_OF_DYNAMICS = ("dynamics", "hidden", "layers", "heads", "context", "gate", "pose_names")
+
+# Settings of these phases that the run itself applies, too: at encoding, or in the last phase.
+_APPLIED = {
+    "seed", "history", "validation", "architecture", "augmentation", "weight_decay", "ema"
+}  # fmt: skip
 
 
 class Donor(Protocol):
@@ -42,7 +50,8 @@ class Donor(Protocol):
         """
 
     def origin(self) -> dict[str, Any] | None:
-        """Return what the provenance of the model says of it; None: its settings say it all."""
+        """Return what the provenance of the model says of it: `checkpoint`, `hash`, and how it was
+        made; None: the settings of this run say it all."""
 
 
 class RunDonor:
@@ -72,6 +81,8 @@ class RunDonor:
 class CheckpointDonor:
     """A checkpoint of the same robot, with the same sizes of everything but the dynamics.
 
+    The file is read once, so it may change or go while the run trains.
+
     Args:
         path: The file, or the name of a shipped checkpoint.
         model: The model of this run.
@@ -82,39 +93,84 @@ class CheckpointDonor:
 
     def __init__(self, path: str | os.PathLike[str], model: WorldModel) -> None:
         try:
-            self._path = resolve_checkpoint(os.fspath(path))
-            given, metadata = load_checkpoint(self._path, exact=True)
+            self.path = resolve_checkpoint(os.fspath(path))
+            given, metadata = load_checkpoint(self.path, exact=True)
         except CheckpointError as error:
             raise TrainingError(
                 f"--representation {path}: no folder of a run is there, and {error}"
             ) from None
         if found := _differences(given, model):
             raise TrainingError(
-                f"the representation of {self._path} does not fit this run: {'; '.join(found)}"
+                f"the representation of {self.path} does not fit this run: {'; '.join(found)}; the "
+                "robot must be the same, and an architecture can be set in --config"
             )
-        self._weights = {
-            name: weight
-            for name, weight in given.state_dict().items()
-            if not name.startswith(_RENEWED)
-        }
-        self._provenance = metadata["provenance"]
+        self._weights, self._provenance = _given_by(given), metadata["provenance"]
+        self._hash, self._task = _hash_of(self._weights), given.spec.task
 
     def hash(self) -> str:
         """See `Donor`."""
-        return hashlib.sha256(self._path.read_bytes()).hexdigest()[:16]
+        return self._hash
 
     def take(self) -> dict[str, Any]:
         """See `Donor`."""
         return {"model": self._weights, "history": [], "seconds": 0.0, "latents": None}
 
     def origin(self) -> dict[str, Any] | None:
-        """See `Donor`."""
-        made = {
-            name: self._provenance[name]
-            for name in ("command", "code", "seed", "data", "config")
-            if name in self._provenance
-        }
-        return {"checkpoint": self._path.name, "hash": self.hash(), **made}
+        """See `Donor`. It has the whole provenance of the checkpoint but its metrics."""
+        made = {name: value for name, value in self._provenance.items() if name != "metrics"}
+        return {"checkpoint": self.path.name, "hash": self._hash, "task": self._task, **made}
+
+
+def hash_of_checkpoint(path: Path) -> str:
+    """Return a short hash of the representation that a checkpoint gives.
+
+    Args:
+        path: The file.
+
+    Raises:
+        CheckpointError: There is no such file, or it is damaged.
+    """
+    return _hash_of(_given_by(load_checkpoint(path, exact=True)[0]))
+
+
+def is_run(path: str | os.PathLike[str]) -> bool:
+    """Whether a donor is the directory of a run, not a checkpoint.
+
+    Args:
+        path: A path, or the name of a shipped checkpoint.
+    """
+    if not Path(path).is_dir():
+        return False
+    if (Path(path) / "run.json").exists():
+        return True
+    try:
+        resolve_checkpoint(os.fspath(path))
+    except CheckpointError:
+        return True
+    return False
+
+
+def donor_notes(origin: dict[str, Any], task: str, data: dict[str, Any]) -> list[str]:
+    """Return what the measures of a model do not say if its representation was given.
+
+    Args:
+        origin: Result of `Donor.origin` of a checkpoint.
+        task: Task of this run.
+        data: Provenance of its recording.
+    """
+    notes, name = [], origin["checkpoint"]
+    if origin["task"] != task:
+        notes.append(f"the encoder of {name} was trained for task {origin['task']}, not {task}")
+    theirs = origin.get("data", {})
+    drawn = (theirs.get("seed"), theirs.get("explorer"))
+    is_same = drawn[0] is not None and drawn == (data.get("seed"), data.get("explorer"))
+    if theirs.get("hash") == data.get("hash") or (is_same and origin["task"] == task):
+        notes.append(
+            f"the encoder of {name} may have seen the held-out episodes in its own training: they "
+            f"were recorded with the same seed, {drawn[0]}. Then all measures are a little too "
+            "good, and so is what counts as a usual picture (surprise); collect with another --seed"
+        )
+    return notes
 
 
 def donor_of(path: str | os.PathLike[str], identity: dict[str, Any], model: WorldModel) -> Donor:
@@ -128,9 +184,37 @@ def donor_of(path: str | os.PathLike[str], identity: dict[str, Any], model: Worl
     Raises:
         TrainingError: There is neither, or the checkpoint does not fit.
     """
-    if Path(path).is_dir():
+    if is_run(path):
         return RunDonor(path, identity)
     return CheckpointDonor(path, model)
+
+
+def with_settings_of(origin: dict[str, Any], config: TrainConfig) -> dict[str, Any]:
+    """Return the settings of a run, those of the phases that it did not run as its donor had them.
+
+    Args:
+        origin: Result of `Donor.origin`.
+        config: Settings of the run.
+    """
+    donors = origin.get("config", {})
+    taken = set(config.representation_settings()) - _APPLIED
+    return {
+        **config.to_dict(),
+        **{name: donors[name] for name in sorted(taken) if name in donors},
+    }
+
+
+def _given_by(model: WorldModel) -> dict[str, Tensor]:
+    """The weights of a representation by name."""
+    named = model.state_dict().items()
+    return {name: weight for name, weight in named if not name.startswith(RENEWED)}
+
+
+def _hash_of(weights: dict[str, Tensor]) -> str:
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        found.update(name.encode() + weights[name].contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]
 
 
 def _differences(given: WorldModel, wanted: WorldModel) -> list[str]:

@@ -16,6 +16,7 @@ from wm_mpc.reports.page import save_page
 from wm_mpc.training import summary
 from wm_mpc.training.calibration import measure_familiarity
 from wm_mpc.training.diagnostics import diagnostics, rounded
+from wm_mpc.training.donor import donor_notes
 from wm_mpc.training.drawing import verdict
 from wm_mpc.training.gradient_quality import gradient_quality
 from wm_mpc.training.preparation import data_notes, posture_notes
@@ -71,6 +72,8 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
     if model.familiarity is not None:
         print(f"{'place_weight':18}{model.familiarity.place_weight:.3g}")
     is_good, sentence = verdict(metrics)
+    if origin := provenance.get("representation"):
+        sentence += f" (the encoder is that of {origin['checkpoint']}; its settings stay)"
     if is_good:
         print(f"{'representation':18}{sentence}")
     seen = [] if is_good else [sentence]
@@ -81,6 +84,8 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
         *second_frame_notes(metrics, model.spec.history),
         *familiarity_notes(model.familiarity),
     ]
+    if origin := provenance.get("representation"):
+        notes += donor_notes(origin, recording.spec.task, provenance["data"])
     if recording.simulator_states is not None and (why := why_not_simulated(recording)):
         notes.append(f"gradients and plans were not compared with the simulator: {why}")
     for line in notes:

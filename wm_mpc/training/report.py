@@ -78,6 +78,8 @@ def _draw_losses(axis: Any, name: str, rows: list[dict[str, float]]) -> None:
     axis.set(title=f"{name}: training loss", xlabel="update", yscale="log")
     if rows:
         axis.legend()
+    else:  # the representation came from a checkpoint
+        axis.text(0.5, 0.5, "not trained in this run", ha="center", transform=axis.transAxes)
 
 
 def _draw_errors(axis: Any, metrics: dict[str, Any]) -> None:

@@ -42,6 +42,11 @@ def markdown(results: Mapping[str, Any]) -> str:
     updates = ", ".join(f"{name} {count}" for name, count in results["updates"].items())
     notes = [f"`{results['command']}`, code {results['code']}, seed {results['seed']}"]
     notes.append(f"{results['training_seconds'] / 60:.0f} minutes; updates: {updates}")
+    if origin := results.get("representation"):
+        notes.append(
+            f"encoder, distance to a goal and first plans: those of {origin['checkpoint']} "
+            f"({origin['hash']})"
+        )
     if synthesis := results.get("synthesis"):
         notes.append(f"data synthesis: {', '.join(synthesis)}")
     rows = [

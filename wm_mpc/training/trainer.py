@@ -23,7 +23,7 @@ from wm_mpc.sim.workers import LocalWorkers, Workers
 from wm_mpc.training.compute import Compute, in_any_process
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import RunDirectory, TrainingError
-from wm_mpc.training.donor import donor_of
+from wm_mpc.training.donor import donor_of, with_settings_of
 from wm_mpc.training.journal import Journal, Progress
 from wm_mpc.training.optimisation import Optimisation, snapshot
 from wm_mpc.training.phases.dynamics import DynamicsPhase
@@ -162,13 +162,17 @@ class Trainer:
     def provenance(self) -> dict[str, Any]:
         """Return how the model was made, for its checkpoint."""
         episodes = len(self.train_episodes) + len(self.validation_episodes)
-        choice, origin = choice_of(self._files), self._shared.origin()
+        choice, updates = choice_of(self._files), dict(self._schedule.done)
+        made = data_provenance(self.recording, self.config, episodes)
+        if (origin := self._shared.origin()) is not None:  # what ran is the last phase
+            updates = {_DYNAMICS: updates[_DYNAMICS]}
+            made["config"] = with_settings_of(origin, self.config)
+            made["representation"] = origin
         return {
-            **data_provenance(self.recording, self.config, episodes),
-            "updates": dict(self._schedule.done),
+            **made,
+            "updates": updates,
             "training_seconds": round(self.seconds),
             **({} if choice is None else {"starts": choice}),
-            **({} if origin is None else {"representation": origin}),
         }
 
     def add_picture(self, name: str, path: Path) -> None:

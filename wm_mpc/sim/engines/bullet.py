@@ -195,6 +195,9 @@ class BulletSimulation(GoalKeeper):
     def explorer(self, rng: np.random.Generator, name: str = "") -> Explorer:
         """See `Simulation.explorer`."""
         check_explorer(self.task, name)
+        if name:
+            explorer: Explorer = self.task.further_explorer(rng, name)  # type: ignore[attr-defined]
+            return explorer
         return self.task.explorer(rng)
 
     @property
