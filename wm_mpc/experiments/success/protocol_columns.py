@@ -68,7 +68,10 @@ def _data(benchmark: Benchmark, cell: Cell) -> str:
         return "-"
     data = benchmark.checkpoint_of(cell).provenance.get("data")
     episodes = data.get("episodes") if isinstance(data, dict) else None
-    return f"{episodes} episodes" if episodes else "not said by the checkpoint"
+    if not episodes:
+        return "not said by the checkpoint"
+    explorer = f", explorer {data['explorer']}" if data.get("explorer") else ""
+    return f"{episodes} episodes{explorer}"
 
 
 def cells_of(row: dict[str, Any]) -> list[str]:
