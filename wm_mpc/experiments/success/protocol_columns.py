@@ -67,8 +67,7 @@ def _data(benchmark: Benchmark, cell: Cell) -> str:
     if cell.variant == "-":
         return "-"
     data = benchmark.checkpoint_of(cell).provenance.get("data")
-    episodes = data.get("episodes") if isinstance(data, dict) else None
-    if not episodes:
+    if not isinstance(data, dict) or not (episodes := data.get("episodes")):
         return "not said by the checkpoint"
     explorer = f", explorer {data['explorer']}" if data.get("explorer") else ""
     return f"{episodes} episodes{explorer}"
