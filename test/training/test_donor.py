@@ -112,7 +112,8 @@ def test_notes_say_if_the_encoder_has_seen_the_held_out_episodes():
     assert other == ["the encoder of wall.safetensors was trained for task wall, not yard"]
     bag = {**origin, "data": {"hash": "a"}}  # a recording of a real robot has no seed
     assert donor_notes(bag, "wall", {"hash": "b"}) == []
-    assert len(donor_notes(bag, "wall", {"hash": "a"})) == 1
+    assert "it was trained on these data" in donor_notes(bag, "wall", {"hash": "a"})[0]
+    assert donor_notes({**bag, "data": {}}, "wall", {}) == []
 
 
 def test_folder_without_a_run_does_not_hide_a_shipped_checkpoint(tmp_path, monkeypatch):

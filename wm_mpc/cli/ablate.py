@@ -211,7 +211,13 @@ def main(arguments: list[str] | None = None) -> int:
         donors[options.representation_seed] = given
     elif given:  # a checkpoint serves all seeds
         donors = {training.seed: given for training in trainings}
-        options.representation_seed = None
+        if options.representation_seed is not None:
+            print(
+                "ablate: --representation-seed has no effect, as the encoder is that of a "
+                "checkpoint",
+                file=sys.stderr,
+            )
+            options.representation_seed = None
     try:
         shared = None if given is None or is_run(given) else _hash_of(given)
         for training in trainings:

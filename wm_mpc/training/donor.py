@@ -161,16 +161,25 @@ def donor_notes(origin: dict[str, Any], task: str, data: dict[str, Any]) -> list
     notes, name = [], origin["checkpoint"]
     if origin["task"] != task:
         notes.append(f"the encoder of {name} was trained for task {origin['task']}, not {task}")
-    theirs = origin.get("data", {})
-    drawn = (theirs.get("seed"), theirs.get("explorer"))
-    is_same = drawn[0] is not None and drawn == (data.get("seed"), data.get("explorer"))
-    if theirs.get("hash") == data.get("hash") or (is_same and origin["task"] == task):
+    if why := _known_data(origin, task, data):
         notes.append(
-            f"the encoder of {name} may have seen the held-out episodes in its own training: they "
-            f"were recorded with the same seed, {drawn[0]}. Then all measures are a little too "
-            "good, and so is what counts as a usual picture (surprise); collect with another --seed"
+            f"the encoder of {name} may have seen the held-out episodes in its own training: "
+            f"{why}. Then all measures are a little too good, and the mpc node expects smaller "
+            "errors than it will meet (surprise)"
         )
     return notes
+
+
+def _known_data(origin: dict[str, Any], task: str, data: dict[str, Any]) -> str:
+    """Why the donor may know the data of a run; empty if nothing says so."""
+    theirs = origin.get("data", {})
+    if data.get("hash") is not None and theirs.get("hash") == data["hash"]:
+        return "it was trained on these data"
+    drawn = (theirs.get("seed"), theirs.get("explorer"))
+    is_same = drawn[0] is not None and drawn == (data.get("seed"), data.get("explorer"))
+    if is_same and origin["task"] == task:
+        return f"they were recorded with the same --seed, {drawn[0]}"
+    return ""
 
 
 def donor_of(path: str | os.PathLike[str], identity: dict[str, Any], model: WorldModel) -> Donor:
@@ -190,7 +199,8 @@ def donor_of(path: str | os.PathLike[str], identity: dict[str, Any], model: Worl
 
 
 def with_settings_of(origin: dict[str, Any], config: TrainConfig) -> dict[str, Any]:
-    """Return the settings of a run, those of the phases that it did not run as its donor had them.
+    """Return the settings of a run, those of the phases that it did not run as its donor had them,
+    or None where nobody wrote them down.
 
     Args:
         origin: Result of `Donor.origin`.
@@ -200,7 +210,7 @@ def with_settings_of(origin: dict[str, Any], config: TrainConfig) -> dict[str, A
     taken = set(config.representation_settings()) - _APPLIED
     return {
         **config.to_dict(),
-        **{name: donors[name] for name in sorted(taken) if name in donors},
+        **{name: donors.get(name) for name in sorted(taken)},
     }
 
 
