@@ -31,7 +31,7 @@ class Turner:
         names=("yaw",), unit=("rad",), angles=(), late=0, seed=0,
     ):  # fmt: skip
         """picture: of a yaw; action: of a random generator -> wz; state: of a yaw -> a row; late:
-        the base does so many control steps later what it was told."""
+        the base executes each action so many control steps later."""
         spec = RobotSpec(
             "turner",
             ActionSpec(("wz",), "velocity", "rad/s", (-2.0,), (2.0,)),

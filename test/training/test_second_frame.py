@@ -19,16 +19,16 @@ from wm_mpc.training.second_frame import (
 EPISODES, STEPS = 12, 80
 
 
-def follows(place, _, told):
-    return place + 0.1 * told[-1], 0.0
+def follows(place, _, actions):
+    return place + 0.1 * actions[-1], 0.0
 
 
-def rolls(place, velocity, told):
-    return place + 0.1 * velocity, 0.9 * velocity + 0.3 * told[-1]
+def rolls(place, velocity, actions):
+    return place + 0.1 * velocity, 0.9 * velocity + 0.3 * actions[-1]
 
 
-def is_late(place, _, told):
-    return place + 0.1 * (told[-2] if len(told) > 1 else 0.0), 0.0
+def is_late(place, _, actions):
+    return place + 0.1 * (actions[-2] if len(actions) > 1 else 0.0), 0.0
 
 
 def stays(place, _, __):
@@ -41,14 +41,14 @@ def moved(after, *, noise=1e-3, velocities=False, episodes=range(EPISODES), know
     rows = []
     for episode in episodes:
         rng = np.random.default_rng(episode)
-        place, velocity, told, seen = rng.normal(), 0.0, [], []
+        place, velocity, actions, seen = rng.normal(), 0.0, [], []
         for _ in range(STEPS):
-            told.append(rng.uniform(-1.0, 1.0))
+            actions.append(rng.uniform(-1.0, 1.0))
             seen.append([place, velocity] if velocities else [place])
-            place, velocity = after(place, velocity, told)
+            place, velocity = after(place, velocity, actions)
         seen = np.array(seen) + noise * rng.normal(size=(STEPS, len(seen[0])))
         for step in range(1, STEPS - 1):
-            last, now = [told[step - 1]], [told[step]]
+            last, now = [actions[step - 1]], [actions[step]]
             predicted = seen[step] if knows is None else [knows(*seen[step], 0.0, now)[0]]
             rows.append((seen[step - 1], seen[step], seen[step + 1], last, now, predicted))
     parts = (torch.tensor(np.array(part, dtype=float)) for part in zip(*rows, strict=True))
@@ -70,8 +70,8 @@ def test_a_second_frame_is_needed_where_something_rolls_on_or_is_late(after, lea
 
 
 def test_what_a_model_of_one_frame_knows_does_not_count():
-    def tangled(place, _, told):  # no ridge regression on few windows predicts this
-        return place + 0.3 * np.sin(40.0 * place) + 0.1 * told[-1], 0.0
+    def tangled(place, _, actions):  # no ridge regression on few windows predicts this
+        return place + 0.3 * np.sin(40.0 * place) + 0.1 * actions[-1], 0.0
 
     assert share(tangled, noise=0.0, knows=tangled) < 1e-6
 

@@ -22,7 +22,6 @@ from wm_mpc.atomic import replacing
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.interrupts import one_interrupt
 from wm_mpc.model.checkpoint import CheckpointError, read_metadata
-from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.sim.worker_arguments import add_workers
 from wm_mpc.synthesis.registry import METHODS, rollout_methods
 from wm_mpc.training import command
@@ -200,14 +199,15 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"ablate: {error}", file=sys.stderr)
         return 1
     given = options.representation
-    if given and is_run(given) and options.representation_seed is None:
+    of_run = given is not None and is_run(given)
+    if of_run and options.representation_seed is None:
         print(
             "ablate: the --representation of a run also needs --representation-seed, its seed",
             file=sys.stderr,
         )
         return 2
     donors: dict[int, Path] = {}
-    if given and is_run(given):
+    if of_run:
         donors[options.representation_seed] = given
     elif given:  # a checkpoint serves all seeds
         donors = {training.seed: given for training in trainings}
@@ -219,7 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
             options.representation_seed = None
     try:
-        shared = None if given is None or is_run(given) else _hash_of(given)
+        shared = None if given is None or of_run else hash_of_checkpoint(given)
         for training in trainings:
             code = _train(training, options, chosen, dataset.path, donors, shared)
             if code:
@@ -228,10 +228,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"ablate: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _hash_of(checkpoint: Path) -> str:
-    return hash_of_checkpoint(resolve_checkpoint(str(checkpoint)))
 
 
 def run_to_end(command: Sequence[str]) -> int:

@@ -226,7 +226,7 @@ class Simulation(Protocol):
 
         Args:
             rng: Source of random numbers.
-            name: One of `explorers_of` the task; empty: the usual one.
+            name: One of `further_explorers` of the task; empty: the usual one.
 
         Raises:
             ValueError: There is none of that name.

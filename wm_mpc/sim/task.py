@@ -79,16 +79,6 @@ class Task(Protocol):
     tolerances: Mapping[str, float]
 
 
-def explorers_of(task: Task) -> tuple[str, ...]:
-    """Return the names of a task's exploration policies beside the usual one.
-
-    Args:
-        task: The task.
-    """
-    names: tuple[str, ...] = getattr(task, "further_explorers", ())
-    return names
-
-
 def check_explorer(task: Task, name: str) -> None:
     """Check the name of an exploration policy.
 
@@ -99,7 +89,7 @@ def check_explorer(task: Task, name: str) -> None:
     Raises:
         ValueError: The task has none of that name.
     """
-    known = explorers_of(task)
+    known: tuple[str, ...] = getattr(task, "further_explorers", ())
     if name and name not in known:
         raise ValueError(
             f"task {task.spec.task!r} has no explorer {name!r}; accepted: "

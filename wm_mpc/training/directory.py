@@ -53,7 +53,7 @@ class RunDirectory:
         elif previous != identity:
             raise TrainingError(
                 f"{self.path} holds a run with other settings or other data "
-                f"({_difference(previous, identity)}); remove it or choose another --run directory"
+                f"({difference(previous, identity)}); remove it or choose another --run directory"
             )
 
     def _identity(self) -> dict[str, Any] | None:
@@ -154,7 +154,7 @@ class RunDirectory:
         if representation["identity"] != identity:
             raise TrainingError(
                 f"the representation of {self.path} differs from the one this run would train: "
-                f"{_difference(representation['identity'], identity)}; to use it anyway, name the "
+                f"{difference(representation['identity'], identity)}; to use it anyway, name the "
                 "checkpoint of that run"
             )
         return representation
@@ -191,13 +191,19 @@ def _write(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         write(file)
 
 
-def _difference(there: dict[str, Any], here: dict[str, Any], where: str = "") -> str:
-    """The entries that differ, e.g. "seed is 1 there and 2 here"."""
+def difference(there: dict[str, Any], here: dict[str, Any], where: str = "") -> str:
+    """Return the entries that differ, e.g. "seed is 1 there and 2 here".
+
+    Args:
+        there: Entries of something else; tables may be nested.
+        here: Own entries.
+        where: Name of the table with a dot, if it is inside another one.
+    """
     found = []
     for name in sorted(there.keys() | here.keys()):
         first, second = there.get(name), here.get(name)
         if isinstance(first, dict) and isinstance(second, dict):
-            inner = _difference(first, second, f"{where}{name}.")
+            inner = difference(first, second, f"{where}{name}.")
             found += [inner] if inner else []
         elif first != second:
             found.append(f"{where}{name} is {first} there and {second} here")

@@ -19,10 +19,10 @@ from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.training.config import TrainConfig
-from wm_mpc.training.directory import RunDirectory, TrainingError
+from wm_mpc.training.directory import RunDirectory, TrainingError, difference
 
 # What the phase `dynamics` trains or fits anew.
-RENEWED = ("dynamics.", "pose_weight", "pose_bias")
+_RENEWED = ("dynamics.", "pose_weight", "pose_bias")
 _SIZES_OF_DYNAMICS = ("dynamics", "hidden", "layers", "heads", "context", "gate", "pose_names")
 
 # Settings of these phases that the run itself applies, too: at encoding, or in the last phase.
@@ -99,12 +99,13 @@ class CheckpointDonor:
             raise TrainingError(
                 f"--representation {path}: no folder of a run is there, and {error}"
             ) from None
-        if found := _differences(given, model):
+        if found := difference(_wanted_of(given), _wanted_of(model)):
             raise TrainingError(
-                f"the representation of {self.path} does not fit this run: {'; '.join(found)}; the "
-                "robot must be the same, and an architecture can be set in --config"
+                f"the representation of {self.path} does not fit this run: {found}; the robot must "
+                "be the same, and an architecture can be set in --config"
             )
         self._weights, self._provenance = _given_by(given), metadata["provenance"]
+        self._own = {n: w for n, w in model.state_dict().items() if n.startswith(_RENEWED)}
         self._hash, self._task = _hash_of(self._weights), given.spec.task
 
     def hash(self) -> str:
@@ -113,7 +114,8 @@ class CheckpointDonor:
 
     def take(self) -> dict[str, Any]:
         """See `Donor`."""
-        return {"model": self._weights, "history": [], "seconds": 0.0, "latents": None}
+        weights = {**self._own, **self._weights}
+        return {"model": weights, "history": [], "seconds": 0.0, "latents": None}
 
     def origin(self) -> dict[str, Any] | None:
         """See `Donor`. It has the whole provenance of the checkpoint but its metrics."""
@@ -121,15 +123,16 @@ class CheckpointDonor:
         return {"checkpoint": self.path.name, "hash": self._hash, "task": self._task, **made}
 
 
-def hash_of_checkpoint(path: Path) -> str:
+def hash_of_checkpoint(name: str | os.PathLike[str]) -> str:
     """Return a short hash of the representation that a checkpoint gives.
 
     Args:
-        path: The file.
+        name: The file, or the name of a shipped checkpoint.
 
     Raises:
         CheckpointError: There is no such file, or it is damaged.
     """
+    path = resolve_checkpoint(os.fspath(name))
     return _hash_of(_given_by(load_checkpoint(path, exact=True)[0]))
 
 
@@ -217,7 +220,7 @@ def with_settings_of(origin: dict[str, Any], config: TrainConfig) -> dict[str, A
 def _given_by(model: WorldModel) -> dict[str, Tensor]:
     """The weights of a representation by name."""
     named = model.state_dict().items()
-    return {name: weight for name, weight in named if not name.startswith(RENEWED)}
+    return {name: weight for name, weight in named if not name.startswith(_RENEWED)}
 
 
 def _hash_of(weights: dict[str, Tensor]) -> str:
@@ -227,27 +230,14 @@ def _hash_of(weights: dict[str, Tensor]) -> str:
     return found.hexdigest()[:16]
 
 
-def _differences(given: WorldModel, wanted: WorldModel) -> list[str]:
-    """What does not fit, one text each."""
-    found = []
-    for name in ("image", "state", "action", "control_period", "frame_skip"):
-        there, here = getattr(given.spec, name), getattr(wanted.spec, name)
-        if there != here:
-            found += _of_parts(name, there, here)
-    for field in dataclasses.fields(given.architecture):
-        there, here = (getattr(m.architecture, field.name) for m in (given, wanted))
-        if there != here and field.name not in _SIZES_OF_DYNAMICS:
-            found.append(f"architecture.{field.name} is {there} there and {here} here")
-    return found
-
-
-def _of_parts(name: str, there: Any, here: Any) -> list[str]:
-    """Differences of a part of the specification, entry by entry."""
-    if not dataclasses.is_dataclass(there):
-        return [f"{name} is {there} there and {here} here"]
-    return [
-        f"{name}.{field.name} is {getattr(there, field.name)} there and "
-        f"{getattr(here, field.name)} here"
-        for field in dataclasses.fields(there)
-        if getattr(there, field.name) != getattr(here, field.name)
-    ]
+def _wanted_of(model: WorldModel) -> dict[str, Any]:
+    """What donor and run must have in common."""
+    spec, sizes = model.spec, vars(model.architecture)
+    return {
+        "image": dataclasses.asdict(spec.image),
+        "state": dataclasses.asdict(spec.state),
+        "action": dataclasses.asdict(spec.action),
+        "control_period": spec.control_period,
+        "frame_skip": spec.frame_skip,
+        "architecture": {n: size for n, size in sizes.items() if n not in _SIZES_OF_DYNAMICS},
+    }

@@ -72,7 +72,8 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
     if model.familiarity is not None:
         print(f"{'place_weight':18}{model.familiarity.place_weight:.3g}")
     is_good, sentence = verdict(metrics)
-    if origin := provenance.get("representation"):
+    origin = provenance.get("representation")
+    if origin is not None:
         sentence += f" (the encoder is that of {origin['checkpoint']}; its settings stay)"
     if is_good:
         print(f"{'representation':18}{sentence}")
@@ -84,7 +85,7 @@ def write_results(trainer: Trainer, run: Path, command: str) -> Path:
         *second_frame_notes(metrics, model.spec.history),
         *familiarity_notes(model.familiarity),
     ]
-    if origin := provenance.get("representation"):
+    if origin is not None:
         notes += donor_notes(origin, recording.spec.task, provenance["data"])
     if recording.simulator_states is not None and (why := why_not_simulated(recording)):
         notes.append(f"gradients and plans were not compared with the simulator: {why}")

@@ -6,7 +6,6 @@ from typing import Any
 
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.directory import RunDirectory
-from wm_mpc.training.donor import RENEWED
 from wm_mpc.training.journal import Journal
 from wm_mpc.training.optimisation import Optimisation
 from wm_mpc.training.schedule import Schedule
@@ -55,10 +54,7 @@ class RunState:
         Args:
             representation: Result of `SharedRepresentation.take`.
         """
-        given = representation["model"]
-        own = self._model.state_dict()
-        anew = {name: own[name] for name in own if name.startswith(RENEWED) and name not in given}
-        self._model.load_state_dict({**anew, **given})
+        self._model.load_state_dict(representation["model"])
         self._journal.history = representation["history"]
         self.seconds = representation["seconds"]
         self._schedule.skip_representation()
