@@ -17,8 +17,9 @@ from wm_mpc.control.observation_check import ObservationCheck
 from wm_mpc.control.observing import Ahead
 from wm_mpc.control.settings import ControlSettings, SurpriseSettings
 from wm_mpc.control.state_history import StateHistory
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.familiarity import Familiarity
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import load_checkpoint, save_checkpoint
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.planner import PlanStatus
 from wm_mpc.planning.registry import INITS, PLANNERS, PlannerConfig

@@ -112,7 +112,7 @@ from pathlib import Path
 import torch
 from docs_site import sources
 from wm_mpc.data.episodes import Dataset, Recording
-from wm_mpc.model.world_model import Architecture
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.sim.collection import collect
 from wm_mpc.sim.tasks import make_task
 from wm_mpc.sim.workers import LocalWorkers

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.data.episodes import Dataset, DatasetError
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import (
     FORMAT,
     FORMAT_WITH_ANGLES,
@@ -24,7 +25,7 @@ from wm_mpc.model.checkpoint import (
 )
 from wm_mpc.model.familiarity import checkpoint_complaint, prediction_error
 from wm_mpc.model.state_features import StateFeatures, measure_state
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.objective import ObjectiveConfig, squared_distance
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, SpecError, StateSpec

@@ -11,6 +11,7 @@ import torch
 from wm_mpc.control.surprise import SurpriseMonitor
 from wm_mpc.data.disturbances import Disturber
 from wm_mpc.model import losses
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import (
     FORMAT_WITH_CAMERAS,
     CheckpointError,
@@ -19,7 +20,7 @@ from wm_mpc.model.checkpoint import (
 )
 from wm_mpc.model.familiarity import Familiarity, image_error, image_errors
 from wm_mpc.model.lighting import CameraLighting, Lighting
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import native_model, native_vision
 from wm_mpc.sim.tasks import make_task
 from wm_mpc.spec import CameraSpec, ImageSpec

@@ -137,7 +137,8 @@ def test_damaged_entry_is_refused(tmp_path, entry):
 @pytest.mark.parametrize("version", [FORMAT - 1, FORMATS[-1] + 1], ids=["older", "newer"])
 def test_other_format_is_refused_with_both_versions(checkpoint, version):
     rewrite(checkpoint, lambda _, metadata: metadata.update(format=version, wm_mpc="99.0"))
-    message = rf"format {version}, made by wm_mpc 99\.0; this wm_mpc \S+ reads formats 2, 3 and 4$"
+    reads = r"this wm_mpc \S+ reads formats 2, 3, 4 and 5$"
+    message = rf"format {version}, made by wm_mpc 99\.0; {reads}"
     with pytest.raises(CheckpointError, match=message):
         load_checkpoint(checkpoint)
 
@@ -153,7 +154,7 @@ def test_checkpoint_of_before_the_embedding_is_refused_by_its_format(checkpoint)
         metadata["format"] = 1
 
     rewrite(checkpoint, age)
-    with pytest.raises(CheckpointError, match=r"format 1, .* reads formats 2, 3 and 4$"):
+    with pytest.raises(CheckpointError, match=r"format 1, .* reads formats 2, 3, 4 and 5$"):
         load_checkpoint(checkpoint)
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, read_metadata, save_checkpoint
 from wm_mpc.model.familiarity import Familiarity
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
 from ..conftest import mostly_slow

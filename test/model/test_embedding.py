@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import load_checkpoint, save_checkpoint
 from wm_mpc.model.embedding import TemporalEmbedding
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.sim.tasks import make_task
 
 ONE_LAYOUT = torch.zeros(4000, dtype=torch.int64)

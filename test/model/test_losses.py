@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from wm_mpc.model import losses
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.architecture import Architecture
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.sim.tasks import make_task
 
 

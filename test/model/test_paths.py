@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.paths import ABOVE_FLOOR, in_space, paths, places
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.sim.tasks.wall import Wall
 
 

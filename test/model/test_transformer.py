@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.transformer import TransformerDynamics
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, SpecError, StateSpec
 
 LATENT, BLOCK = 6, 4

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.familiarity import image_error
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native import compiler
 from wm_mpc.native.dynamics import weights_of
 from wm_mpc.native.kernel import _Descent

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from wm_mpc.control.receding_horizon import RecedingHorizon
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import load_checkpoint, save_checkpoint
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.dynamics import _Block
 from wm_mpc.native.library import library
 from wm_mpc.native.selection import native_model, why_not_native

@@ -8,8 +8,9 @@ import torch
 
 from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.control.surprise import SurpriseMonitor
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.familiarity import Familiarity, image_error
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.library import library
 from wm_mpc.native.selection import native_vision
 from wm_mpc.planning.objective import ObjectiveConfig

@@ -17,9 +17,10 @@ from trajectory_msgs.msg import JointTrajectory
 
 from wm_mpc.codes import HoldCode, StatusCode
 from wm_mpc.messages.errors import MessageError
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import save_checkpoint
 from wm_mpc.model.familiarity import Familiarity
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc.node import Mpc
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image, state_to_joint_states

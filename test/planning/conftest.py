@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.architecture import Architecture
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
 torch.set_num_threads(1)

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.architecture import Architecture
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.gradient import GradientPlanner
 from wm_mpc.planning.levenberg_marquardt import LevenbergMarquardtPlanner, linearised
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig

@@ -18,7 +18,8 @@ gymnasium = pytest.importorskip("gymnasium")
 from wm_mpc.data.episodes import Dataset, Recording  # noqa: E402
 from wm_mpc.experiments.common.ceiling import TrueSimulator  # noqa: E402
 from wm_mpc.experiments.common.episodes import draw_episode, run_episode  # noqa: E402
-from wm_mpc.model.world_model import Architecture, WorldModel  # noqa: E402
+from wm_mpc.model.architecture import Architecture  # noqa: E402
+from wm_mpc.model.world_model import WorldModel  # noqa: E402
 from wm_mpc.sim import tasks, workers  # noqa: E402
 from wm_mpc.sim.collection import collect, record_episode  # noqa: E402
 from wm_mpc.sim.disturbance import Disturbance  # noqa: E402

@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 import torch
 
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.losses import one_step
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.sim.tasks import make_task
 from wm_mpc.synthesis.adversarial import AdversarialConfig, perturb, radius
 

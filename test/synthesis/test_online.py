@@ -10,7 +10,8 @@ import torch
 
 from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.data.episodes import Dataset, Recording
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.architecture import Architecture
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.sim.collection import record_episode
 from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks.wall import Wall

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from wm_mpc.cli import calibrate
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import (
     CheckpointError,
     load_checkpoint,
@@ -25,7 +26,7 @@ from wm_mpc.model.familiarity import (
     image_error,
     prediction_error,
 )
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.spec import SpecError
 from wm_mpc.training import calibration
 from wm_mpc.training.calibration import Gauge, measure_familiarity, renewed_familiarity

@@ -8,8 +8,8 @@ import shutil
 import pytest
 import torch
 
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import load_checkpoint, save_checkpoint
-from wm_mpc.model.world_model import Architecture
 from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.directory import TrainingError

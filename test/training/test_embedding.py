@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from wm_mpc.data.episodes import Dataset, Episode, Recording
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.architecture import Architecture
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 from wm_mpc.training.compute import Compute
 from wm_mpc.training.config import TrainConfig

@@ -12,8 +12,9 @@ import torch
 from wm_mpc.cli import adapt
 from wm_mpc.data.episodes import Dataset, Recording
 from wm_mpc.experiments.adaptation.adaptation import drive
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import load_checkpoint
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.sim.disturbance import Disturbance
 from wm_mpc.sim.tasks import make_task

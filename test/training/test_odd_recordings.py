@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from wm_mpc.cli import train
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import load_checkpoint, read_metadata
 from wm_mpc.model.familiarity import checkpoint_complaint
-from wm_mpc.model.world_model import Architecture
 from wm_mpc.training.calibration import measure_familiarity
 from wm_mpc.training.config import TrainConfig
 from wm_mpc.training.diagnostics import predict

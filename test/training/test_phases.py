@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from wm_mpc.model import losses
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.architecture import Architecture
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.synthesis.method import Rollouts
 from wm_mpc.synthesis.registry import METHODS
 from wm_mpc.training.config import TrainConfig

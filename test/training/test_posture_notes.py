@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.architecture import Architecture
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 from wm_mpc.training.preparation import posture_notes
 

@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.architecture import Architecture
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.sim.tasks import make_task
 from wm_mpc.spec import StateSpec
 from wm_mpc.training.readout import explained_by_state, fit_pose_readout, fit_scene_map

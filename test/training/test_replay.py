@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.architecture import Architecture
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.sim.tasks import make_task
 from wm_mpc.training.replay import encode_all
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.architecture import Architecture
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training import diagnostics, report
 from wm_mpc.training.gradient_quality import GradientQualityConfig, gradient_quality
 from wm_mpc.training.replay import encode_all

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from wm_mpc.model.world_model import Architecture
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.training import starts as starts_module
 from wm_mpc.training.config import ConfigError, TrainConfig
 from wm_mpc.training.directory import RunDirectory

@@ -11,8 +11,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from wm_mpc.data.episodes import Dataset, Recording
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import load_checkpoint
-from wm_mpc.model.world_model import Architecture
 from wm_mpc.sim.workers import LocalWorkers
 from wm_mpc.synthesis.online import OnlineConfig
 from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig, random_rollouts

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.encoder import BlobDecoder, KeypointEncoder
+from wm_mpc.model.vision_transformer import TransformerEncoder
 from wm_mpc.spec import ImageSpec
 
 
@@ -31,6 +33,10 @@ class CameraEncoders(nn.Module):
         self._tiles = image.tiles
         self.keypoints = keypoints * len(self._tiles)
         self.cameras = nn.ModuleList(KeypointEncoder(keypoints, width) for _ in self._tiles)
+
+    def trained(self) -> list[nn.Parameter]:
+        """See `KeypointEncoder.trained`."""
+        return list(self.parameters())
 
     def forward(self, image: Tensor) -> Tensor:
         """Find the keypoints.
@@ -107,14 +113,21 @@ class CameraDecoders(nn.Module):
             decoder.set_background(tile.of_planes(pictures))
 
 
-def encoder_of(image: ImageSpec, keypoints: int, width: int) -> KeypointEncoder | CameraEncoders:
+def encoder_of(
+    image: ImageSpec, sizes: Architecture
+) -> KeypointEncoder | CameraEncoders | TransformerEncoder:
     """Make the encoder of a robot's picture.
 
     Args:
         image: The picture of one camera, or the joined picture of several.
-        keypoints: Number of keypoints of each camera.
-        width: Channels of the layers, a multiple of 4.
+        sizes: Kind and sizes of the encoder.
+
+    Raises:
+        SpecError: The vision transformer cannot be made.
     """
+    keypoints, width = sizes.keypoints, sizes.encoder_width
+    if sizes.encoder == "vit":
+        return TransformerEncoder(image, keypoints, width, sizes.vit, sizes.vit_patches)
     if image.cameras:
         return CameraEncoders(image, keypoints, width)
     return KeypointEncoder(keypoints, width)

@@ -20,15 +20,18 @@ from torch import Tensor
 
 import wm_mpc
 from wm_mpc.atomic import replacing
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.familiarity import Familiarity
 from wm_mpc.model.tensor_file import TensorFile, TensorFileError
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.vision_transformer import MissingPackageError, described, version
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.spec import RobotSpec, SpecError
 
 FORMAT = 2  # since 2, a model has the temporal embedding
 FORMAT_WITH_ANGLES = 3  # for a state with angles, which older versions would misread
 FORMAT_WITH_CAMERAS = 4  # for several cameras, of which older versions know one
-FORMATS = (FORMAT, FORMAT_WITH_ANGLES, FORMAT_WITH_CAMERAS)
+FORMAT_WITH_TRANSFORMER = 5  # for a vision transformer, of which older versions know none
+FORMATS = (FORMAT, FORMAT_WITH_ANGLES, FORMAT_WITH_CAMERAS, FORMAT_WITH_TRANSFORMER)
 _KEY = "wm_mpc"
 # Sizes that appear in no tensor if another size (the value) leaves their part out.
 _IDLE = {"proposal_steps": "proposals"}
@@ -52,7 +55,7 @@ def save_checkpoint(
     """
     path = Path(path)
     metadata = {
-        "format": _format_of(model.spec),
+        "format": _format_of(model.spec, model.architecture),
         "wm_mpc": wm_mpc.__version__,
         **model.spec.to_dict(),
         "architecture": vars(model.architecture),
@@ -65,6 +68,8 @@ def save_checkpoint(
         "familiarity": None if model.familiarity is None else model.familiarity.to_dict(),
         "provenance": provenance,
     }
+    if model.architecture.encoder == "vit":
+        metadata["transformers"] = version()
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
@@ -74,7 +79,9 @@ def save_checkpoint(
         temporary.chmod(0o666 & ~umask)  # the library lets only the owner read its files
 
 
-def _format_of(spec: RobotSpec) -> int:
+def _format_of(spec: RobotSpec, sizes: Architecture) -> int:
+    if sizes.encoder == "vit":
+        return FORMAT_WITH_TRANSFORMER
     if spec.image.cameras:
         return FORMAT_WITH_CAMERAS
     return FORMAT_WITH_ANGLES if spec.state.angles else FORMAT
@@ -189,22 +196,29 @@ def _described(path: Path, metadata: dict[str, Any], file: TensorFile) -> WorldM
         model.familiarity = None if known is None else Familiarity.from_dict(known)
     except CheckpointError:
         raise
+    except MissingPackageError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     except Exception as error:  # a foreign description can cause any error
         reason = error if isinstance(error, SpecError) else repr(error)
         raise CheckpointError(f"{path} describes no usable robot: {str(reason)[:500]}") from None
-    if metadata["format"] != _format_of(spec):
+    if metadata["format"] != _format_of(spec, sizes):
         raise CheckpointError(
             f"{path} has checkpoint format {metadata['format']}, but its state.angles are "
-            f"{spec.state.angles}, and it has {len(spec.images)} cameras; format "
-            f"{FORMAT_WITH_ANGLES} is for files with angles, {FORMAT_WITH_CAMERAS} for several "
-            "cameras"
+            f"{spec.state.angles}, it has {len(spec.images)} cameras, and its encoder is "
+            f"{sizes.encoder}; format {FORMAT_WITH_ANGLES} is for files with angles, "
+            f"{FORMAT_WITH_CAMERAS} for several cameras, {FORMAT_WITH_TRANSFORMER} for an encoder "
+            "vit"
         )
     if model.familiarity is not None:
         _check_cameras(path, model.familiarity, len(spec.images))
     wanted = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
     for name in sorted(wanted.keys() | file.shapes.keys()):
         if name not in file.shapes or name not in wanted:
-            raise CheckpointError(f"{path}: tensor {name[:100]!r} is missing or unknown")
+            why = ""
+            if name.startswith("encoder.vit."):  # other versions may use other names
+                made = str(metadata.get("transformers"))[:50]
+                why = f" (it was made with transformers {made}; here is {version()})"
+            raise CheckpointError(f"{path}: tensor {name[:100]!r} is missing or unknown{why}")
         if file.shapes[name] != wanted[name]:
             raise CheckpointError(
                 f"{path}: tensor {name!r} has shape {file.shapes[name]}; its architecture wants "
@@ -239,9 +253,18 @@ def _check_sizes(spec: RobotSpec, sizes: Architecture, file: TensorFile) -> None
     for field in dataclasses.fields(sizes):
         value = getattr(sizes, field.name)
         is_idle = field.name in _IDLE and not getattr(sizes, _IDLE[field.name])
+        is_idle |= field.name == "vit_patches"  # in no tensor at all
         is_idle |= field.name in _OF_TRANSFORMERS and sizes.dynamics != "transformer"
         if type(value) is int and not is_idle:
             found[field.name] = value
+    if sizes.encoder == "vit":
+        settings = described(sizes.vit)
+        found |= {name: value for name, value in settings.items() if type(value) is int}
+        layers = settings.get("num_hidden_layers", 0)
+        if type(layers) is int and layers > len(file.shapes):
+            raise SpecError(
+                f"num_hidden_layers is {layers}; the file has {len(file.shapes)} tensors"
+            )
     for name, value in found.items():
         if value > most:
             raise SpecError(f"{name} means at least {value} numbers; the file has {most}")

@@ -17,9 +17,18 @@ import torch
 from torch import Tensor, nn
 
 
-def _convolution(
+def convolution(
     inputs: int, outputs: int, size: int, stride: int = 1, dilation: int = 1
 ) -> nn.Sequential:
+    """Make a convolution with padding, normalisation and activation.
+
+    Args:
+        inputs: Channels that go in.
+        outputs: Channels that come out, a multiple of 4.
+        size: Rows and columns of the kernel.
+        stride: Pixels from one place of the kernel to the next.
+        dilation: Pixels from one number of the kernel to the next.
+    """
     padding = dilation * (size // 2)
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, size, stride, padding, dilation),
@@ -40,10 +49,10 @@ class KeypointEncoder(nn.Module):
         super().__init__()
         self.keypoints = keypoints
         self.features = nn.Sequential(
-            _convolution(3, width, 5, stride=2),
-            _convolution(width, width, 3),
-            _convolution(width, width, 3, dilation=2),
-            _convolution(width, width, 3, dilation=4),
+            convolution(3, width, 5, stride=2),
+            convolution(width, width, 3),
+            convolution(width, width, 3, dilation=2),
+            convolution(width, width, 3, dilation=4),
             nn.Conv2d(width, keypoints, 1),
         )
         self.log_temperature = nn.Parameter(torch.zeros(()))
@@ -60,12 +69,27 @@ class KeypointEncoder(nn.Module):
             top.
         """
         image = image.contiguous(memory_format=torch.channels_last)
-        maps = self.features(image) * self.log_temperature.exp()
-        batch, points, rows, columns = maps.shape
-        weights = maps.flatten(2).softmax(-1).view(batch, points, rows, columns)
-        x = (weights.sum(2) * _axis(columns, maps)).sum(-1)
-        y = (weights.sum(3) * _axis(rows, maps)).sum(-1)
-        return torch.cat([x, y], -1)
+        return spatial_softmax(self.features(image) * self.log_temperature.exp())
+
+    def trained(self) -> list[nn.Parameter]:
+        """Return the weights that the phase `representation` trains: all."""
+        return list(self.parameters())
+
+
+def spatial_softmax(maps: Tensor) -> Tensor:
+    """Find the mean place of each map, weighed by its softmax.
+
+    Args:
+        maps: (batch, K, rows, columns).
+
+    Returns:
+        (batch, 2 K), the x of every map, then the y, in [-1, 1] from the left and from the top.
+    """
+    batch, points, rows, columns = maps.shape
+    weights = maps.flatten(2).softmax(-1).view(batch, points, rows, columns)
+    x = (weights.sum(2) * _axis(columns, maps)).sum(-1)
+    y = (weights.sum(3) * _axis(rows, maps)).sum(-1)
+    return torch.cat([x, y], -1)
 
 
 class BlobDecoder(nn.Module):
@@ -116,7 +140,7 @@ class BlobDecoder(nn.Module):
         self.draw_scene = _drawing(keypoints, channels)
         self.draw_robot = _drawing(robot_points + 8, channels)
         self.join = nn.Sequential(
-            _convolution(2 * channels, 2 * channels, 1),
+            convolution(2 * channels, 2 * channels, 1),
             nn.Conv2d(2 * channels, 12, 1),
             nn.PixelShuffle(2),
         )
@@ -163,9 +187,9 @@ class BlobDecoder(nn.Module):
 
 def _drawing(inputs: int, channels: int) -> nn.Sequential:
     return nn.Sequential(
-        _convolution(inputs, channels, 3),
-        _convolution(channels, channels, 3, dilation=2),
-        _convolution(channels, channels, 3),
+        convolution(inputs, channels, 3),
+        convolution(channels, channels, 3, dilation=2),
+        convolution(channels, channels, 3),
     )
 
 

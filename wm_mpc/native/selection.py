@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
+from wm_mpc.model.encoder import KeypointEncoder
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.dynamics import COMPILED, weights_of
 from wm_mpc.native.library import library, why_not
@@ -68,11 +69,11 @@ def native_vision(model: WorldModel) -> NativeVision | None:
         model: The world model.
 
     Returns:
-        The packed parts; None without a library, for several cameras, and for weights that are
-        being trained or are not float32 on the CPU.
+        The packed parts; None without a library, for several cameras, for a vision transformer,
+        and for weights that are being trained or are not float32 on the CPU.
     """
     found = library()
-    if found is None or model.spec.image.cameras:
+    if found is None or not isinstance(model.encoder, KeypointEncoder):
         return None
     if model not in _known_vision:
         parts = (*model.encoder.parameters(), *model.decoder.parameters())

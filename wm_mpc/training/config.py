@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from wm_mpc.model.world_model import Architecture
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.settings.build import build, load_table, raised_as
 from wm_mpc.settings.fields import SettingError, check, section, setting
 from wm_mpc.synthesis.registry import METHODS, by_default
@@ -136,12 +136,23 @@ class TrainConfig:
         low=0,
         below=1,
     )
+    vit_folder: str = setting(
+        "",
+        "Folder with a pretrained vision transformer, for architecture.encoder: vit; its weights "
+        "become part of the checkpoint",
+    )
     augmentation: AugmentationConfig = section(AugmentationConfig)
     architecture: Architecture = section(Architecture)
 
     def __post_init__(self) -> None:
         with raised_as(ConfigError):
             check(self)
+        if (self.architecture.encoder == "vit") != bool(self.vit_folder):
+            raise ConfigError(
+                f"architecture.encoder is {self.architecture.encoder}, and vit_folder is "
+                f"{self.vit_folder!r}; accepted: vit with the folder of a pretrained vision "
+                "transformer, or keypoints without one"
+            )
         if not self.embedding_lags:
             raise ConfigError(
                 "embedding_lags is []; accepted: some whole numbers of control steps, each at "
@@ -181,6 +192,10 @@ class TrainConfig:
         """Return the settings as nested tables, without those that are switched off and that runs
         of older versions do not mention."""
         settings = self.to_dict()
+        del settings["vit_folder"]  # what is in it decides; see `data_identity`
+        if self.architecture.encoder != "vit":
+            for name in ("encoder", "vit", "vit_patches"):
+                del settings["architecture"][name]
         if not self.augmentation.is_on:
             del settings["augmentation"]
         if self.motion_weight == 0:

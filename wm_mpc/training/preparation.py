@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,11 @@ import torch
 
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.state_features import measure_state
+from wm_mpc.model.vision_transformer import (
+    TransformerEncoder,
+    hash_of,
+    read_description,
+)
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.spec import SpecError
 from wm_mpc.synthesis.registry import perturbations, rollout_methods
@@ -70,7 +76,12 @@ def new_model(recording: Recording, config: TrainConfig, episodes: np.ndarray) -
         try:
             state = recording.spec.state.with_all_angles()
             spec = dataclasses.replace(recording.spec, history=history, state=state)
+            if config.vit_folder:
+                folder = Path(config.vit_folder)
+                architecture = dataclasses.replace(architecture, vit=read_description(folder))
             model = WorldModel(spec, architecture)
+            if isinstance(model.encoder, TransformerEncoder):
+                model.encoder.take_weights(folder)
         except SpecError as error:
             raise TrainingError(str(error)) from None
     states = recording.states[np.isin(recording.episode_of, episodes)]
@@ -213,7 +224,7 @@ def representation_identity(
         history: Model steps that the dynamics sees.
     """
     settings = {**config.representation_settings(), "history": history}
-    return {"settings": settings, **data_identity(recording, compute)}
+    return {"settings": settings, **data_identity(recording, config, compute)}
 
 
 def run_identity(
@@ -228,16 +239,17 @@ def run_identity(
         donor: Hash of the representation of another run, if it is used.
     """
     return {
-        "config": config.deciding_settings(), **data_identity(recording, compute),
+        "config": config.deciding_settings(), **data_identity(recording, config, compute),
         "precision": compute.precision, "representation": donor,
     }  # fmt: skip
 
 
-def data_identity(recording: Recording, compute: Compute) -> dict[str, Any]:
+def data_identity(recording: Recording, config: TrainConfig, compute: Compute) -> dict[str, Any]:
     """Return everything except the settings that decides the numbers of every phase.
 
     Args:
         recording: The recorded episodes.
+        config: Settings of the run.
         compute: Where the run trains.
     """
     identity: dict[str, Any] = {
@@ -245,6 +257,8 @@ def data_identity(recording: Recording, compute: Compute) -> dict[str, Any]:
         "episodes": len(recording.indices),
         "processes": compute.processes,
     }
+    if config.vit_folder:
+        identity["vit"] = hash_of(Path(config.vit_folder))
     if recording.spec.state.unnamed_angles:  # older runs have another model
         identity["angles"] = list(recording.spec.state.with_all_angles().angles)
     return identity
@@ -259,6 +273,7 @@ def data_provenance(recording: Recording, config: TrainConfig, episodes: int) ->
         episodes: Number of training and held-out episodes.
     """
     return {
+        **({"vit": hash_of(Path(config.vit_folder))} if config.vit_folder else {}),
         "seed": config.seed,
         "data": {
             "hash": recording.dataset.content_hash(),

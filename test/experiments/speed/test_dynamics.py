@@ -7,7 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from wm_mpc.experiments.speed import dynamics
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.architecture import Architecture
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.library import library
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 

@@ -11,7 +11,8 @@ import torch
 
 from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.experiments.common.episodes import draw_episode, run_episode
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.architecture import Architecture
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.sim.engine import episode_rng

@@ -13,9 +13,10 @@ from wm_mpc.experiments.common.variants import (
     open_checkpoint,
     variant_of,
 )
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from wm_mpc.model.familiarity import Familiarity
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.sim.tasks.wall import Wall
 

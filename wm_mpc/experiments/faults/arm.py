@@ -19,8 +19,9 @@ from trajectory_msgs.msg import JointTrajectory
 from wm_mpc.experiments.faults.bench import Bench
 from wm_mpc.experiments.faults.commanded import Commanded, Course, applied
 from wm_mpc.experiments.faults.hold_latency import HoldLatencies
+from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import save_checkpoint
-from wm_mpc.model.world_model import Architecture, WorldModel
+from wm_mpc.model.world_model import WorldModel
 from wm_mpc.ros import qos
 from wm_mpc.ros.messages import rgb_to_image
 from wm_mpc.ros.timing import to_nanoseconds, to_stamp

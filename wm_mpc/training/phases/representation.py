@@ -39,8 +39,9 @@ class RepresentationPhase(Phase):
     @staticmethod
     def weights_of(model: WorldModel) -> list[nn.Parameter]:
         """See `Phase`."""
-        parts = (model.encoder, model.decoder, model.dynamics)
-        return [weight for part in parts for weight in part.parameters()]
+        parts = (model.decoder, model.dynamics)
+        weights = [weight for part in parts for weight in part.parameters()]
+        return [*model.encoder.trained(), *weights]
 
     def batch(self, rng: np.random.Generator) -> tuple[Any, ...]:
         """Draw windows.
