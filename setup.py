@@ -165,7 +165,7 @@ setup(
         # Also what colcon looks for to run the tests with pytest.
         "test": ["hypothesis", "pytest", "pytest-rerunfailures", "pytest-timeout"],
         "lerobot": ["pyarrow", "av"],  # import_lerobot, export_lerobot
-        "vit": ["transformers"],  # a pretrained vision transformer as the encoder
+        "vit": ["transformers>=5"],  # a pretrained vision transformer as the encoder
         "ray": ["ray[client]"],  # simulators on a cluster
         # The worlds of tasks that somebody else wrote, just these versions. What stable-worldmodel
         # requires besides can be left out (docs/extend/environment.md).

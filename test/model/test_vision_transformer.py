@@ -6,9 +6,10 @@ The transformers here are small and have random weights; no weights can be downl
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import shutil
+import sys
+import types
 
 import pytest
 import safetensors.torch
@@ -17,6 +18,7 @@ import torch
 from wm_mpc.model import vision_transformer
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, read_metadata, save_checkpoint
+from wm_mpc.model.vit_description import KINDS, read_description
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import native_model, native_vision
 from wm_mpc.spec import CameraSpec, ImageSpec, SpecError
@@ -28,7 +30,7 @@ transformers = pytest.importorskip("transformers", reason="needs the extra vit")
 PATCH = {"dinov2": 14, "dinov2_with_registers": 14, "dinov3_vit": 16}
 
 
-@pytest.fixture(scope="module", params=vision_transformer.KINDS)
+@pytest.fixture(scope="module", params=KINDS)
 def folder(request, tmp_path_factory):
     """A folder as a user has it, of each kind."""
     path, kind = tmp_path_factory.mktemp("vit"), request.param
@@ -47,7 +49,7 @@ def make(folder, image=None, **sizes):
     torch.manual_seed(0)
     architecture = Architecture(
         3, 8, 4, hidden=16, encoder="vit", vit_patches=4,
-        vit=vision_transformer.read_description(folder), **sizes,
+        vit=read_description(folder), **sizes,
     )  # fmt: skip
     model = WorldModel(spec, architecture)
     assert isinstance(model.encoder, vision_transformer.TransformerEncoder)
@@ -164,48 +166,105 @@ def test_dynamics_are_compiled_and_the_eyes_are_not(folder):
     assert native_vision(model) is None
 
 
-def test_without_the_package_the_error_names_it(folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("there", [None, types.ModuleType("transformers")])
+def test_without_the_package_the_error_names_it(folder, tmp_path, monkeypatch, there):
     save_checkpoint(make(folder), tmp_path / "m.safetensors", {})
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "transformers" else find(name)
-    )
-    with pytest.raises(CheckpointError, match=r"transformers is missing; .*pip install .*vit"):
+    monkeypatch.setitem(sys.modules, "transformers", there)  # missing, or broken
+    with pytest.raises(CheckpointError, match=r"transformers cannot be used: .*pip install .*vit"):
+        load_checkpoint(tmp_path / "m.safetensors")
+
+
+def test_an_old_package_is_named(folder, tmp_path, monkeypatch):
+    save_checkpoint(make(folder), tmp_path / "m.safetensors", {})
+    monkeypatch.setattr(vision_transformer, "version", lambda: "4.57.1")
+    with pytest.raises(CheckpointError, match=r"transformers 4\.57\.1 is too old; install it: pip"):
         load_checkpoint(tmp_path / "m.safetensors")
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000"),
-        ({"hidden_size": 10**12}, "hidden_size means at least"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers .* is '1000000000'; accepted: a whole"),
+        ({"num_hidden_layers": 64}, "num_hidden_layers is 64; the file has"),
+        ({"hidden_size": 10**12}, "accepted: a whole number from 1 to 4096"),
         ({"hidden_size": 33}, "cannot be made|tensor"),
+        ({"hidden_size": 32.0}, "accepted: a whole number"),
+        ({"patch_size": [14, 14]}, "patch_size .* accepted: a whole number"),
+        ({"image_size": True}, "image_size .* accepted: a whole number"),
+        ({"layer_norm_eps": float("nan")}, "layer_norm_eps .* accepted: a number from"),
+        ({"image_std": [0.2, 0.0, 0.2]}, "image_std .* accepted: three numbers from"),
         ({"model_type": "gpt2"}, "model_type 'gpt2'; accepted: dinov2"),
-        ({"hidden_act": "no such thing"}, "cannot be made"),
-        ({"patch_size": "large"}, "cannot be made|no usable robot"),
-        ({"num_hidden_layers": 3}, r"missing or unknown \(it was made with transformers"),
+        ({"hidden_act": "no such thing"}, "hidden_act .* accepted: gelu"),
+        ({"attn_implementation": "somebody/kernels"}, "unknown entry 'attn_implementation'"),
+        ({"_attn_implementation": "somebody/kernels"}, "unknown entry"),
+        ({"num_labels": 10**7}, "unknown entry 'num_labels'"),
+        ({"return_dict": False}, "unknown entry"),
+        ({"auto_map": {"AutoModel": "somebody.Model"}}, "unknown entry"),
     ],
 )
 def test_a_foreign_description_is_refused(folder, tmp_path, change, reason):
     path = tmp_path / "m.safetensors"
     save_checkpoint(make(folder), path, {})
-    tensors = safetensors.torch.load_file(path)
-    metadata = read_metadata(path)
-    vit = {**json.loads(metadata["architecture"]["vit"]), **change}
-    metadata["architecture"]["vit"] = json.dumps(vit)
-    safetensors.torch.save_file(tensors, path, {"wm_mpc": json.dumps(metadata)})
+    rewrite(path, lambda vit: {**vit, **change})
     with pytest.raises(CheckpointError, match=reason):
         load_checkpoint(path)
 
 
+def test_other_names_of_weights_name_the_versions(folder, tmp_path):
+    path = tmp_path / "m.safetensors"
+    save_checkpoint(make(folder), path, {})
+    tensors, text = safetensors.torch.load_file(path), read_metadata(path)
+    first = next(name for name in sorted(tensors) if name.startswith("encoder.vit."))
+    tensors["encoder.vit.0"] = tensors.pop(first)
+    text["transformers"] = "6.0.0"
+    safetensors.torch.save_file(tensors, path, {"wm_mpc": json.dumps(text)})
+    with pytest.raises(CheckpointError, match=r"made with transformers 6\.0\.0, here is"):
+        load_checkpoint(path)
+
+
+def rewrite(path, change):
+    tensors, metadata = safetensors.torch.load_file(path), read_metadata(path)
+    vit = change(json.loads(metadata["architecture"]["vit"]))
+    metadata["architecture"]["vit"] = json.dumps(vit)
+    safetensors.torch.save_file(tensors, path, {"wm_mpc": json.dumps(metadata)})
+
+
+def test_entries_that_do_not_matter_never_leave_the_folder(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    config = json.loads((folder / "config.json").read_text())
+    more = {"_attn_implementation": "somebody/kernels", "return_dict": False, "num_labels": 10**7}
+    (tmp_path / "config.json").write_text(json.dumps({**config, **more}))
+    assert read_description(tmp_path) == read_description(folder)
+    assert make(tmp_path).encoder.hash() == make(folder).encoder.hash()
+
+
+def test_pictures_are_normalised_as_the_folder_says(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    other = {"image_mean": [0.430, 0.411, 0.296], "image_std": [0.213, 0.156, 0.143]}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({**other, "size": 224}))
+    picture = torch.rand(1, 3, 16, 20)
+    usual, changed = (
+        make(path).encoder._patches_of(picture, (4, 5)) for path in (folder, tmp_path)
+    )
+    assert not torch.allclose(usual, changed)
+    description = json.loads(read_description(tmp_path))
+    assert {name: description[name] for name in other} == other
+
+
+def test_too_many_patches_are_refused(folder):
+    with pytest.raises(SpecError, match=r"64 x 2048 patches; accepted for a picture of 16 x 512"):
+        WorldModel(
+            dataclasses.replace(make_spec(), image=ImageSpec(16, 512)),
+            Architecture(encoder="vit", vit=read_description(folder), vit_patches=64),
+        )
+
+
 def test_bad_folders_are_refused(folder, tmp_path):
     with pytest.raises(SpecError, match=r"config\.json cannot be read"):
-        vision_transformer.read_description(tmp_path)
+        read_description(tmp_path)
     shutil.copy(folder / "config.json", tmp_path)
-    with pytest.raises(SpecError, match=r"model\.safetensors cannot be read"):
-        vision_transformer.hash_of(tmp_path)
     model = make(folder)
-    with pytest.raises(SpecError, match=r"model\.safetensors cannot be used"):
+    with pytest.raises(SpecError, match=r"there is no .*model\.safetensors; weights in several"):
         model.encoder.take_weights(tmp_path)
     weights = safetensors.torch.load_file(folder / "model.safetensors")
     name = next(iter(weights))
@@ -216,14 +275,27 @@ def test_bad_folders_are_refused(folder, tmp_path):
         model.encoder.take_weights(tmp_path)
     (tmp_path / "config.json").write_text("[1]")
     with pytest.raises(SpecError, match="not a table"):
-        vision_transformer.read_description(tmp_path)
+        read_description(tmp_path)
 
 
-def test_the_hash_knows_weights_and_description(folder, tmp_path):
-    before = vision_transformer.hash_of(folder)
+def test_weights_that_are_not_finite_are_refused(folder, tmp_path):
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    assert vision_transformer.hash_of(tmp_path) == before
+    weights = safetensors.torch.load_file(folder / "model.safetensors")
+    next(iter(weights.values())).fill_(float("nan"))
+    safetensors.torch.save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(SpecError, match="weights that are not finite"):
+        make(tmp_path)
+
+
+def test_weights_that_would_make_too_large_a_checkpoint_are_refused(folder, monkeypatch):
+    monkeypatch.setattr(vision_transformer, "LARGEST_FILE", 1000)
+    with pytest.raises(SpecError, match=r"has \d+ weights; accepted: at most 125"):
+        make(folder)
+
+
+def test_the_hash_knows_the_weights(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     weights = safetensors.torch.load_file(folder / "model.safetensors")
     next(iter(weights.values())).add_(1e-3)
     safetensors.torch.save_file(weights, tmp_path / "model.safetensors")
-    assert vision_transformer.hash_of(tmp_path) != before
+    assert make(tmp_path).encoder.hash() != make(folder).encoder.hash()

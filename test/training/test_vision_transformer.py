@@ -13,7 +13,6 @@ import torch
 from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import load_checkpoint
-from wm_mpc.model.vision_transformer import hash_of
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.training.config import ConfigError, TrainConfig
@@ -70,7 +69,7 @@ def test_the_transformer_stays_and_the_head_learns(finished, folder):
 def test_the_checkpoint_plans_and_says_whose_eyes_it_has(finished, folder):
     trainer, path = finished
     model, metadata = load_checkpoint(path)
-    assert metadata["provenance"]["vit"] == hash_of(folder)
+    assert metadata["provenance"]["vit"] == trainer.model.encoder.hash()
     assert metadata["provenance"]["config"]["vit_folder"] == str(folder)
     controller, recording = RecedingHorizon(model), trainer.recording
     controller.set_goal(np.asarray(recording.images[20]), recording.states[20])
@@ -115,10 +114,33 @@ def test_another_training_takes_the_eyes(recording, config, finished, tmp_path):
     assert all(torch.equal(eyes[name], w) for name, w in model.encoder.state_dict().items())
 
 
+def test_eyes_with_another_transformer_are_refused(recording, config, finished, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "vit")
+    weights = safetensors.torch.load_file(folder / "model.safetensors")
+    next(iter(weights.values())).add_(1e-3)
+    safetensors.torch.save_file(weights, tmp_path / "vit" / "model.safetensors")
+    other = dataclasses.replace(config, vit_folder=str(tmp_path / "vit"))
+    with pytest.raises(TrainingError, match="has other weights than vit_folder"):
+        Trainer(recording, other, tmp_path / "run", representation=finished[1])
+
+
+def test_a_training_reads_the_folder_at_its_beginning_only(
+    recording, config, finished, folder, tmp_path
+):
+    shutil.copytree(folder, tmp_path / "vit")
+    moved = dataclasses.replace(config, vit_folder=str(tmp_path / "vit"))
+    trainer = Trainer(recording, moved, tmp_path / "run")
+    shutil.rmtree(tmp_path / "vit")
+    trainer.run()
+    assert trainer.finished
+    assert trainer.provenance()["vit"] == finished[0].provenance()["vit"]
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"vit_folder": ""}, "architecture.encoder is vit, and vit_folder is ''"),
+        ({"architecture": Architecture(encoder="vit", vit="{}")}, "name a folder in vit_folder"),
         ({"architecture": Architecture()}, "architecture.encoder is keypoints, and vit_folder is"),
     ],
 )

@@ -23,7 +23,8 @@ from wm_mpc.atomic import replacing
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.familiarity import Familiarity
 from wm_mpc.model.tensor_file import TensorFile, TensorFileError
-from wm_mpc.model.vision_transformer import MissingPackageError, described, version
+from wm_mpc.model.vision_transformer import LEAST_TENSORS, MissingPackageError, version
+from wm_mpc.model.vit_description import described
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.spec import RobotSpec, SpecError
 
@@ -217,7 +218,7 @@ def _described(path: Path, metadata: dict[str, Any], file: TensorFile) -> WorldM
             why = ""
             if name.startswith("encoder.vit."):  # other versions may use other names
                 made = str(metadata.get("transformers"))[:50]
-                why = f" (it was made with transformers {made}; here is {version()})"
+                why = f" (made with transformers {made}, here is {version()}: install the first)"
             raise CheckpointError(f"{path}: tensor {name[:100]!r} is missing or unknown{why}")
         if file.shapes[name] != wanted[name]:
             raise CheckpointError(
@@ -258,12 +259,11 @@ def _check_sizes(spec: RobotSpec, sizes: Architecture, file: TensorFile) -> None
         if type(value) is int and not is_idle:
             found[field.name] = value
     if sizes.encoder == "vit":
-        settings = described(sizes.vit)
-        found |= {name: value for name, value in settings.items() if type(value) is int}
-        layers = settings.get("num_hidden_layers", 0)
-        if type(layers) is int and layers > len(file.shapes):
+        layers = described(sizes.vit).get("num_hidden_layers", 12)
+        there = sum(name.startswith("encoder.vit.") for name in file.shapes)
+        if layers * LEAST_TENSORS > there:
             raise SpecError(
-                f"num_hidden_layers is {layers}; the file has {len(file.shapes)} tensors"
+                f"num_hidden_layers is {layers}; the file has {there} tensors of its transformer"
             )
     for name, value in found.items():
         if value > most:

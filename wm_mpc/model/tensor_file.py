@@ -19,7 +19,7 @@ import safetensors.torch
 from torch import Tensor
 
 _LARGEST_HEADER = 16 * 2**20  # bytes; a world model has about 10 kB
-_LARGEST_FILE = 2 * 2**30  # bytes; a world model has a few MB
+LARGEST_FILE = 2 * 2**30  # bytes; a world model has a few MB
 _SIZE = {"F32": 4}  # bytes of a number, by dtype
 
 
@@ -75,8 +75,8 @@ class TensorFile:
         size = os.fstat(self._file.fileno()).st_size
         if size != wanted:
             raise TensorFileError(f"it has {size} bytes where its header says {wanted}")
-        if size > _LARGEST_FILE:
-            raise TensorFileError(f"it has {size} bytes; accepted: at most {_LARGEST_FILE}")
+        if size > LARGEST_FILE:
+            raise TensorFileError(f"it has {size} bytes; accepted: at most {LARGEST_FILE}")
 
     def tensors(self) -> dict[str, Tensor]:
         """Read all tensors, float32.

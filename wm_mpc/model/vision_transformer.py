@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import importlib.util
-import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,121 +19,70 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from wm_mpc.model.encoder import convolution, spatial_softmax
+from wm_mpc.model.tensor_file import LARGEST_FILE
+from wm_mpc.model.vit_description import described
 from wm_mpc.spec import ImageSpec, SpecError
 
-KINDS = ("dinov2", "dinov2_with_registers", "dinov3_vit")  # `model_type` in config.json
-INSTALL = "install it: pip install 'wm_mpc[vit]', or pip install transformers"
-_WEIGHTS = "model.safetensors"
+INSTALL = "pip install 'wm_mpc[vit]', or pip install 'transformers>=5'"
+WEIGHTS = "model.safetensors"
+LEAST_TENSORS = 8  # of a layer of any of these transformers
 _FINER = 4  # the head's maps have so many rows for a row of patches
-# Means and spreads of the pictures that these transformers were trained on (ImageNet).
-_MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Entries of config.json that say nothing about the arithmetic.
-_IDLE = ("transformers_version", "_name_or_path", "architectures", "dtype", "torch_dtype")
+_MOST_PATCHES = 4096  # of one picture
+_PREPROCESSING = ("image_mean", "image_std")
 
 
 class MissingPackageError(SpecError):
-    """The package that makes transformers is not installed."""
-
-
-def read_description(folder: Path) -> str:
-    """Read what a folder says about its transformer.
-
-    Args:
-        folder: Folder with `config.json` and `model.safetensors`, as Hugging Face has it.
-
-    Returns:
-        The entries of `config.json` that matter, as JSON text, for `architecture.vit`.
-
-    Raises:
-        SpecError: The file is missing or damaged, or is not of such a transformer.
-    """
-    path = folder / "config.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SpecError(f"{path} cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise SpecError(f"{path} is not a table of settings")
-    text = json.dumps({k: v for k, v in found.items() if k not in _IDLE}, sort_keys=True)
-    described(text)
-    return text
-
-
-def hash_of(folder: Path) -> str:
-    """Return a short hash of a transformer: its description and its weights.
-
-    Args:
-        folder: As for `read_description`.
-
-    Raises:
-        SpecError: A file is missing.
-    """
-    found = hashlib.sha256(read_description(folder).encode())
-    path = folder / _WEIGHTS
-    try:
-        with path.open("rb") as file:
-            while part := file.read(1 << 20):
-                found.update(part)
-    except OSError as error:
-        raise SpecError(f"{path} cannot be read: {error}") from None
-    return found.hexdigest()[:16]
-
-
-def described(text: str) -> dict[str, Any]:
-    """Return the settings of a transformer.
-
-    Args:
-        text: As from `read_description`.
-
-    Raises:
-        SpecError: The text is no description of a transformer of `KINDS`.
-    """
-    try:
-        found = json.loads(text)
-        kind = found["model_type"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise SpecError("architecture.vit is no description of a vision transformer") from None
-    if kind not in KINDS:
-        raise SpecError(
-            f"the vision transformer is of model_type {str(kind)[:50]!r}; accepted: "
-            f"{', '.join(KINDS)}"
-        )
-    result: dict[str, Any] = found
-    return result
+    """The package that makes transformers is not installed, or is too old."""
 
 
 def version() -> str:
     """Return the version of `transformers`, which gives the weights their names."""
-    return importlib.metadata.version("transformers")
+    try:
+        return importlib.metadata.version("transformers")
+    except importlib.metadata.PackageNotFoundError:
+        return "no transformers"
 
 
 def make(text: str) -> nn.Module:
     """Make a transformer with random weights, frozen.
 
     Args:
-        text: As from `read_description`.
+        text: Description, as from `read_description`.
 
     Raises:
-        MissingPackageError: `transformers` is not installed.
+        MissingPackageError: `transformers` cannot be used.
         SpecError: The description is not accepted.
     """
     settings = described(text)
-    if importlib.util.find_spec("transformers") is None:
-        raise MissingPackageError(
-            "the encoder is a vision transformer, and the package transformers is missing; "
-            f"{INSTALL}"
-        )
-    from transformers import AutoConfig, AutoModel
-
     kind = settings.pop("model_type")
+    for name in _PREPROCESSING:
+        settings.pop(name, None)
+    auto_config, auto_model = _makers()
     try:
-        made: nn.Module = AutoModel.from_config(AutoConfig.for_model(kind, **settings))
+        config = auto_config.for_model(kind, **settings)
+        made: nn.Module = auto_model.from_config(config, attn_implementation="sdpa")
         if hasattr(made, "rope_embeddings"):  # it has numbers that no file holds
             with torch.device("cpu"):
                 made.rope_embeddings = type(made.rope_embeddings)(made.config)
-    except Exception as error:  # a foreign description can cause any error
+    except Exception as error:  # sizes that do not fit each other can cause any error
         raise SpecError(f"the vision transformer cannot be made: {str(error)[:300]}") from None
     return made.eval().requires_grad_(False)
+
+
+def _makers() -> tuple[Any, Any]:
+    try:
+        from transformers import AutoConfig, AutoModel
+    except Exception as error:  # a broken installation can cause any error
+        raise MissingPackageError(
+            f"the encoder is a vision transformer, and the package transformers cannot be used: "
+            f"{str(error)[:200]}; install it: {INSTALL}"
+        ) from None
+    if int(version().split(".")[0]) < 5:
+        raise MissingPackageError(
+            f"the encoder is a vision transformer, and transformers {version()} is too old; "
+            f"install it: {INSTALL}"
+        )
+    return AutoConfig, AutoModel
 
 
 class TransformerEncoder(nn.Module):
@@ -162,9 +110,10 @@ class TransformerEncoder(nn.Module):
         super().__init__()
         self._tiles = image.tiles
         self.keypoints = keypoints * len(self._tiles)
-        self.vit = make(vit)
-        self._patch = int(self.vit.config.patch_size)  # type: ignore[union-attr, arg-type]
         self._grids = [_grid(tile.height, tile.width, patches) for tile in self._tiles]
+        self.vit, settings = make(vit), described(vit)
+        self._normalisation = tuple(settings[name] for name in _PREPROCESSING)
+        self._patch = int(self.vit.config.patch_size)  # type: ignore[union-attr, arg-type]
         size = int(self.vit.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.heads = nn.ModuleList(_Head(size, keypoints, width) for _ in self._tiles)
 
@@ -178,33 +127,43 @@ class TransformerEncoder(nn.Module):
         """Return the weights of the heads."""
         return list(self.heads.parameters())
 
+    def hash(self) -> str:
+        """Return a short hash of the transformer's weights."""
+        found = hashlib.sha256()
+        for name, weight in sorted(self.vit.state_dict().items()):
+            found.update(name.encode() + weight.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()[:16]
+
     def take_weights(self, folder: Path) -> None:
         """Take the pretrained weights.
 
         Args:
-            folder: The folder of `read_description`.
+            folder: Folder with `model.safetensors`, and with the files of `read_description`.
 
         Raises:
             SpecError: They are missing or damaged, or do not fit the description.
         """
-        from transformers import AutoModel
-        from transformers.utils import logging
-
-        path = folder / _WEIGHTS
-        logging.disable_progress_bar()
+        path = folder / WEIGHTS
+        if not path.is_file():
+            raise SpecError(
+                f"there is no {path}; weights in several files, and pytorch_model.bin, are not "
+                "accepted: load the folder with transformers, and save it again with "
+                "save_pretrained(FOLDER, max_shard_size='2GB')"
+            )
+        weights = pretrained(folder, self.vit)
+        numbers = sum(weight.numel() for weight in weights.values())
+        if 4 * numbers > LARGEST_FILE // 2:
+            raise SpecError(f"{path} has {numbers} weights; accepted: at most {LARGEST_FILE // 8}")
+        if not all(torch.isfinite(weight).all() for weight in weights.values()):
+            raise SpecError(f"{path} has weights that are not finite")
+        self.vit.load_state_dict(weights)
+        picture = torch.zeros(1, 3, self._tiles[0].height, self._tiles[0].width)
         try:
-            # It knows the names that weights had in older files.
-            found, report = AutoModel.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32,
-                output_loading_info=True,
-            )  # fmt: skip
-        except Exception as error:  # several libraries report in their own ways
+            features = self._patches_of(picture, self._grids[0])
+        except Exception as error:  # whatever the sizes cause
             raise SpecError(f"{path} cannot be used: {str(error)[:300]}") from None
-        for what in ("missing", "unexpected", "mismatched"):
-            if names := report[f"{what}_keys"]:
-                shown = ", ".join(sorted(map(str, names))[:3])
-                raise SpecError(f"{path} does not fit its config.json: {what} {shown}")
-        self.vit.load_state_dict(found.state_dict())
+        if not torch.isfinite(features).all():
+            raise SpecError(f"{path} gives features that are not finite")
 
     def forward(self, image: Tensor) -> Tensor:
         """Find the keypoints.
@@ -226,11 +185,9 @@ class TransformerEncoder(nn.Module):
         """Features (batch, size, rows, columns) of patches."""
         rows, columns = grid
         wanted = (rows * self._patch, columns * self._patch)
-        shape = (1, 3, 1, 1)
+        mean, spread = (image.new_tensor(part).view(1, 3, 1, 1) for part in self._normalisation)
         image = interpolate(image, wanted, mode="bilinear", align_corners=False)
-        image = (image - image.new_tensor(_MEAN).view(shape)) / image.new_tensor(_SPREAD).view(
-            shape
-        )
+        image = (image - mean) / spread
         tokens: Tensor = self.vit(image).last_hidden_state
         places = tokens[:, -rows * columns :]  # before them: class and registers
         return places.transpose(1, 2).unflatten(2, grid)
@@ -256,7 +213,49 @@ class _Head(nn.Module):
         return spatial_softmax(self.far(features) * self.log_temperature.exp())
 
 
+def pretrained(folder: Path, like: nn.Module) -> dict[str, Tensor]:
+    """Read the weights of a transformer, whatever their names were in older files.
+
+    Args:
+        folder: As for `TransformerEncoder.take_weights`.
+        like: A transformer of the same description.
+
+    Returns:
+        Weights by name, float32.
+
+    Raises:
+        SpecError: They are damaged, or do not fit.
+    """
+    from transformers.utils import logging
+
+    path = folder / WEIGHTS
+    logging.disable_progress_bar()
+    try:
+        found, report = type(like).from_pretrained(  # type: ignore[attr-defined]
+            folder, config=like.config, local_files_only=True, use_safetensors=True,
+            dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True,
+        )  # fmt: skip
+    except Exception as error:  # several libraries report in their own ways
+        raise SpecError(f"{path} cannot be used: {str(error)[:300]}") from None
+    for what in ("missing", "unexpected", "mismatched"):
+        if names := report[f"{what}_keys"]:
+            shown = ", ".join(sorted(map(str, names))[:3])
+            raise SpecError(f"{path} does not fit its config.json: {what} {shown}")
+    weights: dict[str, Tensor] = found.state_dict()
+    return weights
+
+
 def _grid(height: int, width: int, patches: int) -> tuple[int, int]:
-    """Rows and columns of patches, near the shape of the picture."""
+    """Rows and columns of patches, near the shape of the picture.
+
+    Raises SpecError if there are too many.
+    """
     scale = patches / min(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
+    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+    if rows * columns > _MOST_PATCHES:
+        most = math.isqrt(_MOST_PATCHES * min(height, width) // max(height, width))
+        raise SpecError(
+            f"architecture.vit_patches is {patches}, which means {rows} x {columns} patches; "
+            f"accepted for a picture of {height} x {width}: at most {max(1, most)}"
+        )
+    return rows, columns

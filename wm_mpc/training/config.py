@@ -147,6 +147,11 @@ class TrainConfig:
     def __post_init__(self) -> None:
         with raised_as(ConfigError):
             check(self)
+        if self.architecture.vit:
+            raise ConfigError(
+                "architecture.vit is what train writes into a checkpoint; name a folder in "
+                "vit_folder"
+            )
         if (self.architecture.encoder == "vit") != bool(self.vit_folder):
             raise ConfigError(
                 f"architecture.encoder is {self.architecture.encoder}, and vit_folder is "

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
+from wm_mpc.model.vision_transformer import TransformerEncoder
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.training.config import TrainConfig
@@ -104,6 +105,14 @@ class CheckpointDonor:
                 f"the representation of {self.path} does not fit this run: {found}; the robot must "
                 "be the same, and an architecture can be set in --config"
             )
+        eyes = (given.encoder, model.encoder)
+        if all(isinstance(one, TransformerEncoder) for one in eyes):
+            theirs, ours = (one.hash() for one in eyes if isinstance(one, TransformerEncoder))
+            if theirs != ours:
+                raise TrainingError(
+                    f"the vision transformer of {self.path} has other weights than vit_folder "
+                    f"(hashes {theirs} and {ours})"
+                )
         self._weights, self._provenance = _given_by(given), metadata["provenance"]
         self._own = {n: w for n, w in model.state_dict().items() if n.startswith(_RENEWED)}
         self._hash, self._task = _hash_of(self._weights), given.spec.task

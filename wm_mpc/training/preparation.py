@@ -11,11 +11,8 @@ import torch
 
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.state_features import measure_state
-from wm_mpc.model.vision_transformer import (
-    TransformerEncoder,
-    hash_of,
-    read_description,
-)
+from wm_mpc.model.vision_transformer import TransformerEncoder
+from wm_mpc.model.vit_description import read_description
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.spec import SpecError
 from wm_mpc.synthesis.registry import perturbations, rollout_methods
@@ -56,7 +53,9 @@ def split_episodes(recording: Recording, config: TrainConfig) -> tuple[np.ndarra
     return numbers[:-held_out][: config.episodes or None], numbers[-held_out:]
 
 
-def new_model(recording: Recording, config: TrainConfig, episodes: np.ndarray) -> WorldModel:
+def new_model(
+    recording: Recording, config: TrainConfig, episodes: np.ndarray, vit: str = ""
+) -> WorldModel:
     """Make an untrained model, with weights from the representation's seed and normalisation from
     the episodes.
 
@@ -64,9 +63,11 @@ def new_model(recording: Recording, config: TrainConfig, episodes: np.ndarray) -
         recording: The recorded episodes.
         config: Settings of the run.
         episodes: Positions of the training episodes.
+        vit: Description of a vision transformer, whose weights are then random; empty: that of
+            `vit_folder`, if there is one, with the weights that are there.
 
     Raises:
-        TrainingError: The settings do not fit the robot.
+        TrainingError: The settings do not fit the robot, or the folder cannot be used.
     """
     names = recording.dataset.pose_names if recording.poses is not None else ()
     architecture = dataclasses.replace(config.architecture, pose_names=names)
@@ -76,11 +77,12 @@ def new_model(recording: Recording, config: TrainConfig, episodes: np.ndarray) -
         try:
             state = recording.spec.state.with_all_angles()
             spec = dataclasses.replace(recording.spec, history=history, state=state)
+            folder = Path(config.vit_folder)
             if config.vit_folder:
-                folder = Path(config.vit_folder)
-                architecture = dataclasses.replace(architecture, vit=read_description(folder))
+                wanted = vit or read_description(folder)
+                architecture = dataclasses.replace(architecture, vit=wanted)
             model = WorldModel(spec, architecture)
-            if isinstance(model.encoder, TransformerEncoder):
+            if isinstance(model.encoder, TransformerEncoder) and not vit:
                 model.encoder.take_weights(folder)
         except SpecError as error:
             raise TrainingError(str(error)) from None
@@ -104,7 +106,7 @@ def renew_dynamics(
         episodes: Positions of the training episodes.
     """
     config = dataclasses.replace(config, representation_seed=config.seed)
-    fresh = new_model(recording, config, episodes).state_dict()
+    fresh = new_model(recording, config, episodes, model.architecture.vit).state_dict()
     weights = {name: value for name, value in fresh.items() if name.startswith("dynamics.")}
     model.load_state_dict(weights, strict=False)
 
@@ -211,7 +213,7 @@ def posture_notes(model: WorldModel) -> list[str]:
 
 
 def representation_identity(
-    recording: Recording, config: TrainConfig, compute: Compute, history: int
+    recording: Recording, config: TrainConfig, compute: Compute, model: WorldModel
 ) -> dict[str, Any]:
     """Return everything that decides the outcome of the phases before `dynamics`.
 
@@ -221,14 +223,18 @@ def representation_identity(
         recording: The recorded episodes.
         config: Settings of the run.
         compute: Where the run trains.
-        history: Model steps that the dynamics sees.
+        model: The new model of the run.
     """
-    settings = {**config.representation_settings(), "history": history}
-    return {"settings": settings, **data_identity(recording, config, compute)}
+    settings = {**config.representation_settings(), "history": model.spec.history}
+    return {"settings": settings, **data_identity(recording, compute, model)}
 
 
 def run_identity(
-    recording: Recording, config: TrainConfig, compute: Compute, donor: str | None
+    recording: Recording,
+    config: TrainConfig,
+    compute: Compute,
+    model: WorldModel,
+    donor: str | None,
 ) -> dict[str, Any]:
     """Return everything that decides the outcome of a run.
 
@@ -236,29 +242,30 @@ def run_identity(
         recording: The recorded episodes.
         config: Settings of the run.
         compute: Where the run trains.
+        model: The new model of the run.
         donor: Hash of the representation of another run, if it is used.
     """
     return {
-        "config": config.deciding_settings(), **data_identity(recording, config, compute),
+        "config": config.deciding_settings(), **data_identity(recording, compute, model),
         "precision": compute.precision, "representation": donor,
     }  # fmt: skip
 
 
-def data_identity(recording: Recording, config: TrainConfig, compute: Compute) -> dict[str, Any]:
+def data_identity(recording: Recording, compute: Compute, model: WorldModel) -> dict[str, Any]:
     """Return everything except the settings that decides the numbers of every phase.
 
     Args:
         recording: The recorded episodes.
-        config: Settings of the run.
         compute: Where the run trains.
+        model: The new model of the run.
     """
     identity: dict[str, Any] = {
         "data": recording.dataset.content_hash(),
         "episodes": len(recording.indices),
         "processes": compute.processes,
     }
-    if config.vit_folder:
-        identity["vit"] = hash_of(Path(config.vit_folder))
+    if isinstance(model.encoder, TransformerEncoder):
+        identity["vit"] = [model.encoder.hash(), model.architecture.vit]
     if recording.spec.state.unnamed_angles:  # older runs have another model
         identity["angles"] = list(recording.spec.state.with_all_angles().angles)
     return identity
@@ -273,7 +280,6 @@ def data_provenance(recording: Recording, config: TrainConfig, episodes: int) ->
         episodes: Number of training and held-out episodes.
     """
     return {
-        **({"vit": hash_of(Path(config.vit_folder))} if config.vit_folder else {}),
         "seed": config.seed,
         "data": {
             "hash": recording.dataset.content_hash(),
