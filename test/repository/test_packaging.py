@@ -74,7 +74,7 @@ def test_scripts_go_where_ros2_run_looks(section):
 def test_every_dependency_has_a_tried_version():
     extras = [name for names in setup_py_value("extras_require").values() for name in names]
     extras = [name for name in extras if "==" not in name]  # says itself which one was tried
-    named = {name.split("[")[0] for name in [*setup_py_value("install_requires"), *extras]}
+    named = {re.split(r"[\[>]", name)[0] for name in [*setup_py_value("install_requires"), *extras]}
     assert named <= requirement_names()
 
 
