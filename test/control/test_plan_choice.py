@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from wm_mpc.control.plan_choice import hastened, kept, leaves_scene
+from wm_mpc.control.plan_choice import hastened, kept, leaves_scene, reaches_goal
 from wm_mpc.model.familiarity import Familiarity
 from wm_mpc.planning.planner import PlanResult, PlanStatus
 
@@ -133,3 +133,19 @@ def test_a_plan_that_leaves_the_scene_away_from_its_goal(step, goal, first, expe
     cost = WayCost(goal)
     result = result_of(first, cost)
     assert leaves_scene(model_of(step), result, cost, torch.zeros(SIZE)) is expected
+
+
+@pytest.mark.parametrize(
+    ("step", "goal", "first", "expected"),
+    [
+        (1.0, [3.0, 0.0], [[0.0, 0.0]] * 5, False),
+        (1.0, [3.0, 0.0], [[0.5, 0.0]] * 5, False),  # only on the way
+        (1.0, [3.0, 0.0], [[0.56, 0.0]] * 5, True),  # within 0.3 model steps
+        (0.0, [3.0, 0.0], [[0.6, 0.0]] * 5, False),  # nobody knows how far that is
+    ],
+)
+def test_a_plan_that_reaches_the_goal(step, goal, first, expected):
+    cost = WayCost(goal)
+    assert reaches_goal(model_of(step), result_of(first, cost), cost) is expected
+    failed = result_of(first, cost, PlanStatus.FAILED)
+    assert not reaches_goal(model_of(step), failed, cost)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
+from wm_mpc.control.search import PlanSearch
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import load_checkpoint, save_checkpoint
 from wm_mpc.model.world_model import WorldModel
@@ -487,6 +488,78 @@ def test_a_detour_that_had_no_time_is_said(monkeypatch):
     assert not found.is_detour
     assert found.lacked_time
     assert answers == [False]  # nothing was searched
+
+
+WIDE = dataclasses.replace(SEARCHING, wide_samples=300, wide_period=1.0)
+
+
+def says(monkeypatch, reached):
+    monkeypatch.setattr("wm_mpc.control.search.reaches_goal", lambda *arguments: reached)
+
+
+def test_a_wide_search_finds_a_better_plan(monkeypatch):
+    says(monkeypatch, False)
+    poor = dataclasses.replace(SEARCHING, restarts=1, samples=1, iterations=1, elites=1)
+    wide = dataclasses.replace(poor, wide_samples=300)
+    usual, wide = (plan(make_controller(), config=config) for config in (poor, wide))
+    assert wide.is_wide
+    assert wide.result.cost < usual.result.cost
+    assert not usual.is_wide
+
+
+def test_no_wide_search_for_a_plan_that_reaches_the_goal(monkeypatch):
+    says(monkeypatch, True)
+    found = plan(make_controller(), config=WIDE)
+    assert not found.is_wide
+    assert np.array_equal(found.actions, plan(make_controller()).actions)
+
+
+def test_wide_searches_keep_their_period_and_begin_again_with_a_goal(monkeypatch):
+    searched = []
+    says(monkeypatch, False)
+    controller = make_controller()
+    widened = controller._plan_search._widened
+
+    def watched(start, *others):
+        searched.append(start.stamp)
+        return widened(start, *others)
+
+    monkeypatch.setattr(controller._plan_search, "_widened", watched)
+    for stamp in (0.0, 0.5, 0.9, 1.0, 1.5, 2.5):
+        plan(controller, stamp, WIDE)
+    assert searched == [0.0, 1.0, 2.5]
+    controller.set_goal(picture(5), np.array([0.5]))
+    plan(controller, 2.6, WIDE)
+    assert searched[3:] == [2.6]
+    controller.forget()
+    plan(controller, 0.0, WIDE)  # time went back
+    assert searched[4:] == [0.0]
+
+
+def test_a_wide_search_that_had_no_time_is_said_and_made_up_for(monkeypatch):
+    says(monkeypatch, False)
+    controller = make_controller()
+    late = plan(controller, 0.0, WIDE, budget=1e-9)
+    assert late.lacked_time
+    assert not late.is_wide
+    assert not plan(controller, 0.1, WIDE).lacked_time
+    assert controller._plan_search._next_wide == pytest.approx(1.1)
+
+
+def test_the_cheaper_plan_of_both_searches_is_taken(monkeypatch):
+    says(monkeypatch, False)
+    search = PlanSearch._search
+    usual = plan(make_controller())
+
+    def worse(self, config, *others):
+        found = search(self, config, *others)
+        is_wide = config.samples == WIDE.wide_samples
+        return dataclasses.replace(found, cost=found.cost + 1e3) if is_wide else found
+
+    monkeypatch.setattr(PlanSearch, "_search", worse)
+    found = plan(make_controller(), config=WIDE)
+    assert not found.is_wide
+    assert found.result.cost == usual.result.cost
 
 
 def test_most_starts_leave_room_for_no_more_in_a_detour(monkeypatch):

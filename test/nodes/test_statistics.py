@@ -21,8 +21,8 @@ def plan(*, is_detour):
 def test_a_detour_and_missing_time_for_one_are_said():
     statistics = Statistics()
     statistics.last_plan = plan(is_detour=False)
-    assert not {"detour", "detours without time"} & set(statistics.values())
+    assert not {"detour", "wide search", "searches without time"} & set(statistics.values())
     statistics.last_plan = plan(is_detour=True)
-    statistics.detours_without_time += 3
+    statistics.searches_without_time += 3
     assert "second search" in str(statistics.values()["detour"])
-    assert statistics.values()["detours without time"] == 3
+    assert statistics.values()["searches without time"] == 3

@@ -28,6 +28,7 @@ class Start:
         rest: Normalised action (action size,) that keeps the robot where it is.
         before: Normalised action (action size,) before the first planned one.
         shifted: The rest of the last plan, normalised (steps, action size); None without one.
+        stamp: Time of the observation, s.
     """
 
     latent: Tensor
@@ -35,6 +36,7 @@ class Start:
     rest: Tensor
     before: Tensor
     shifted: Tensor | None
+    stamp: float = 0.0
 
 
 class FirstPlans:

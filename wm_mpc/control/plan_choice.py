@@ -87,6 +87,22 @@ def _in_steps(block: Tensor, still: Tensor, steps: int) -> Tensor:
 
 
 @torch.no_grad()
+def reaches_goal(model: WorldModel, result: PlanResult, cost: GoalCost) -> bool:
+    """Whether the scene is at its goal when a plan ends, as far as the model can tell.
+
+    Args:
+        model: The world model. One that does not know how far its scene moves in a model step says
+            no.
+        result: The plan.
+        cost: Its cost function.
+    """
+    if result.status is PlanStatus.FAILED:
+        return False
+    end = cost.scene_distance(cost.predict(result.actions[None])[0, -1])
+    return end < _AWAY * usual_step(model)
+
+
+@torch.no_grad()
 def leaves_scene(model: WorldModel, result: PlanResult, cost: GoalCost, present: Tensor) -> bool:
     """Whether the scene is away from its goal, and a plan leaves it so.
 

@@ -52,7 +52,9 @@ class ControlPlan:
         goal: (latent size,), the latent of the goal; None if it is not known.
         is_detour: Whether it is from the second search, in which the robot's measured place does
             not count (`planner.detour`).
-        lacked_time: Whether that search was left out, because the first one took the time.
+        lacked_time: Whether that search, or a wide one, was left out, because the first one took
+            the time.
+        is_wide: Whether it is from a wide search (`planner.wide_samples`).
     """
 
     actions: np.ndarray
@@ -64,6 +66,7 @@ class ControlPlan:
     goal: Tensor | None = None
     is_detour: bool = False
     lacked_time: bool = False
+    is_wide: bool = False
 
 
 class RecedingHorizon:
@@ -111,6 +114,7 @@ class RecedingHorizon:
         vector = state if known and state is not None else self.model.state_mean.numpy()
         self._goal = self._encode(image, vector, self._first_light(image, vector))
         self._embedded_goal = self.model.embed(self._goal)
+        self._plan_search.forget()
         self._goal_has_state = known
 
     @torch.no_grad()
@@ -145,6 +149,7 @@ class RecedingHorizon:
         if self._executes_all:
             self._executed.clear()
         self._history.clear()
+        self._plan_search.forget()
 
     def _encode(
         self,
@@ -232,7 +237,7 @@ class RecedingHorizon:
         )  # fmt: skip
         cost = cost_of(use_state=self._goal_has_state)
         shifted = self._shifted(stamp, planner) if planner.warm_start else None
-        start = Start(latent, self._goal, resting, before, shifted)
+        start = Start(latent, self._goal, resting, before, shifted, stamp)
         end = encoded + budget - min(self._afterwards, 0.1 * budget)
         scene_cost = functools.partial(cost_of, use_state=False)
         search = self._plan_search.find(start, planner, cost, scene_cost, end, searching)
@@ -258,6 +263,7 @@ class RecedingHorizon:
             self._goal,
             search.is_detour,
             search.lacked_time,
+            search.is_wide,
         )
 
     def _applied(self, stamp: float, number: int, rest: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wm_mpc.control.first_plans import FirstPlans, Start
-from wm_mpc.control.plan_choice import hastened, kept, leaves_scene
+from wm_mpc.control.plan_choice import hastened, kept, leaves_scene, reaches_goal
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.objective import GoalCost
 from wm_mpc.planning.planner import Planner, PlanResult, PlanStatus
@@ -26,13 +27,15 @@ class Found:
         ended: When the last search ended, a time of `time.perf_counter`.
         is_detour: Whether it is from the second search, in which the robot's measured place does
             not count.
-        lacked_time: Whether that search was left out, because the first one took the time.
+        lacked_time: Whether a further search was left out, because the first one took the time.
+        is_wide: Whether it is from a wide search.
     """
 
     result: PlanResult
     ended: float
     is_detour: bool = False
     lacked_time: bool = False
+    is_wide: bool = False
 
 
 class PlanSearch:
@@ -48,6 +51,11 @@ class PlanSearch:
         self._first_plans = FirstPlans(model, generator)
         # Kept while the settings stay, because a planner may remember how long it takes.
         self._planners: dict[PlannerConfig, Planner] = {}
+        self._next_wide = -math.inf  # time of an observation, s
+
+    def forget(self) -> None:
+        """Forget when the last wide search was."""
+        self._next_wide = -math.inf
 
     def find(
         self,
@@ -72,10 +80,15 @@ class PlanSearch:
         if searching is not None:
             searching()
         result = self._search(config, cost, proposals, end)
+        is_wide = lacks_time = False
+        if config.wide_samples and self._is_wide_due(start, result, cost):
+            lacks_time = end - time.perf_counter() < result.seconds
+            if not lacks_time:
+                result, is_wide = self._widened(start, config, cost, result, end)
         if config.keep > 0.0 and start.shifted is not None:
             rest_of_last = proposals[0 if config.init == "warm" else 1]
             result = kept(result, cost, rest_of_last, config.keep)
-        counted, lacks_time = cost, False
+        counted = cost
         if config.detour and leaves_scene(self._model, result, cost, start.latent):
             lacks_time = end - time.perf_counter() < result.seconds
             of_scene = scene_cost()
@@ -92,13 +105,29 @@ class PlanSearch:
             with torch.no_grad():
                 price = float(cost(result.actions[None])[0])
             result = dataclasses.replace(result, cost=price)
-        return Found(result, ended, is_detour, lacks_time)
+        return Found(result, ended, is_detour, lacks_time, is_wide and not is_detour)
+
+    def _is_wide_due(self, start: Start, result: PlanResult, cost: GoalCost) -> bool:
+        is_due = start.stamp >= self._next_wide
+        return is_due and not reaches_goal(self._model, result, cost)
+
+    def _widened(
+        self, start: Start, config: PlannerConfig, cost: GoalCost, found: PlanResult, end: float
+    ) -> tuple[PlanResult, bool]:
+        """The better one of a plan and that of a wide search, and whether it is that one."""
+        self._next_wide = start.stamp + config.wide_period
+        wide = dataclasses.replace(config, samples=max(config.wide_samples, config.samples))
+        result = self._search(wide, cost, self._first_plans.proposals(start, wide, cost), end)
+        seconds = found.seconds + result.seconds
+        is_better = result.status is not PlanStatus.FAILED and result.cost < found.cost
+        chosen = result if is_better else found
+        return dataclasses.replace(chosen, seconds=seconds), is_better
 
     def _search(
         self, config: PlannerConfig, cost: GoalCost, proposals: Tensor, end: float
     ) -> PlanResult:
         if config not in self._planners:
-            if len(self._planners) > 1:
+            if len(self._planners) > 2:
                 self._planners.clear()
             self._planners[config] = make_planner(config)
         planner, left = self._planners[config], end - time.perf_counter()

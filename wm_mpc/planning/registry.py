@@ -172,6 +172,17 @@ class PlannerConfig:
         0,
         10000,
     )
+    wide_samples: int = setting(
+        0,
+        "If a plan does not reach the goal, search again from so many first plans, and take the "
+        "better plan; 0: never",
+        "",
+        0,
+        10000,
+    )
+    wide_period: float = setting(
+        1.0, "Shortest time between two such wide searches for one goal", "s", 0.0, 60.0
+    )
     backend: str = setting(
         "native",
         "Arithmetic of planning: compiled for this processor where that is possible, or PyTorch",

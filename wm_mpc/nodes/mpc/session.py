@@ -226,7 +226,7 @@ class Session:
             self._loop.sent(plan)
             statistics.plans += 1
             statistics.last_plan = plan.plan
-            statistics.detours_without_time += plan.plan.lacked_time
+            statistics.searches_without_time += plan.plan.lacked_time
         self._draw(plan, settings.frame_id)
         warned = {WarningCode.PLAN_CHANGED: plan.degraded} if plan.degraded else {}
         if warned := {**warned, **self._inputs.warned()}:

@@ -15,7 +15,7 @@ class Statistics:
         self.latency, self.encoding = LatencyTracker(500), LatencyTracker(500)
         self.stages = StageTimes()
         self.plans = self.overruns = self.holds = 0
-        self.detours_without_time = 0
+        self.searches_without_time = 0
         self.last_plan: ControlPlan | None = None
         self.no_rest = ""  # why a position robot is sent nothing at all; empty where it rests
         self.trust: Trust | None = None
@@ -43,8 +43,10 @@ class Statistics:
             values["plan status"] = plan.result.status.value
             if plan.is_detour:
                 values["detour"] = "from the second search; the measured place does not count"
-        if self.detours_without_time:
-            values["detours without time"] = self.detours_without_time
+            if plan.is_wide:
+                values["wide search"] = "the last plan is from one"
+        if self.searches_without_time:
+            values["searches without time"] = self.searches_without_time
         for part in (self.inputs, self.trust):
             values |= {} if part is None else part.values()
         return values
