@@ -499,7 +499,7 @@ def says(monkeypatch, reached):
 
 def test_a_wide_search_finds_a_better_plan(monkeypatch):
     says(monkeypatch, False)
-    poor = dataclasses.replace(SEARCHING, restarts=1, samples=1, iterations=1, elites=1)
+    poor = dataclasses.replace(SEARCHING, restarts=2, samples=2, iterations=1, elites=2)
     wide = dataclasses.replace(poor, wide_samples=300)
     usual, wide = (plan(make_controller(), config=config) for config in (poor, wide))
     assert wide.is_wide
