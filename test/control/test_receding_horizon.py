@@ -507,6 +507,14 @@ def test_a_wide_search_finds_a_better_plan(monkeypatch):
     assert not usual.is_wide
 
 
+def test_no_wide_search_for_planners_that_pick_no_starts(monkeypatch):
+    says(monkeypatch, False)
+    few = dataclasses.replace(WIDE, type="cem", samples=8, elites=2, iterations=2)
+    usual = dataclasses.replace(few, wide_samples=0)
+    found, other = (plan(make_controller(), config=config) for config in (few, usual))
+    assert np.array_equal(found.actions, other.actions)
+
+
 def test_no_wide_search_for_a_plan_that_reaches_the_goal(monkeypatch):
     says(monkeypatch, True)
     found = plan(make_controller(), config=WIDE)

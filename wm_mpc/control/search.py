@@ -81,7 +81,7 @@ class PlanSearch:
             searching()
         result = self._search(config, cost, proposals, end)
         is_wide = lacks_time = False
-        if config.wide_samples and self._is_wide_due(start, result, cost):
+        if config.searches_widely and self._is_wide_due(start, result, cost):
             lacks_time = end - time.perf_counter() < result.seconds
             if not lacks_time:
                 result, is_wide = self._widened(start, config, cost, result, end)

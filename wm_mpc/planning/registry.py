@@ -175,7 +175,7 @@ class PlannerConfig:
     wide_samples: int = setting(
         0,
         "If a plan does not reach the goal, search again from so many first plans, and take the "
-        "better plan; 0: never",
+        "better plan; 0: never. Only for planners with restarts",
         "",
         0,
         10000,
@@ -188,6 +188,11 @@ class PlannerConfig:
         "Arithmetic of planning: compiled for this processor where that is possible, or PyTorch",
         choices=BACKENDS,
     )  # fmt: skip
+
+    @property
+    def searches_widely(self) -> bool:
+        """Whether `wide_samples` counts: it is for planners that pick starts from first plans."""
+        return self.wide_samples > 0 and PLANNERS[self.type].restarts
 
     def __post_init__(self) -> None:
         check(self, "planner.")

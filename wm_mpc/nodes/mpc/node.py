@@ -327,6 +327,8 @@ class Mpc(ManagedNode):
             parts.append("planner.init learned: from rest, the checkpoint has no learned plans")
         if planner.detour and model is not None and usual_step(model) == 0.0:
             parts.append("planner.detour: no second search, the scene's usual step is not known")
+        if planner.wide_samples and not planner.searches_widely:
+            parts.append(f"planner.wide_samples: no wide search, {planner.type} has no restarts")
         return "; ".join(parts)
 
     def _arithmetic(self) -> str:
