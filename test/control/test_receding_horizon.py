@@ -493,12 +493,15 @@ def test_a_detour_that_had_no_time_is_said(monkeypatch):
 WIDE = dataclasses.replace(SEARCHING, wide_samples=300, wide_period=1.0)
 
 
-def says(monkeypatch, reached):
-    monkeypatch.setattr("wm_mpc.control.search.reaches_goal", lambda *arguments: reached)
+@pytest.fixture
+def away(monkeypatch):
+    """No plan reaches the goal, of a model that knows how far its scene moves."""
+    monkeypatch.setattr("wm_mpc.control.search.reaches_goal", lambda *arguments: False)
+    monkeypatch.setattr("wm_mpc.control.search.usual_step", lambda model: 1.0)
 
 
-def test_a_wide_search_finds_a_better_plan(monkeypatch):
-    says(monkeypatch, False)
+@pytest.mark.usefixtures("away")
+def test_a_wide_search_finds_a_better_plan():
     poor = dataclasses.replace(SEARCHING, restarts=2, samples=2, iterations=1, elites=2)
     wide = dataclasses.replace(poor, wide_samples=300)
     usual, wide = (plan(make_controller(), config=config) for config in (poor, wide))
@@ -507,67 +510,109 @@ def test_a_wide_search_finds_a_better_plan(monkeypatch):
     assert not usual.is_wide
 
 
-def test_no_wide_search_for_planners_that_pick_no_starts(monkeypatch):
-    says(monkeypatch, False)
-    few = dataclasses.replace(WIDE, type="cem", samples=8, elites=2, iterations=2)
-    usual = dataclasses.replace(few, wide_samples=0)
-    found, other = (plan(make_controller(), config=config) for config in (few, usual))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"type": "cem", "samples": 8, "elites": 2, "iterations": 2},
+        {"restarts": 1},
+        {"wide_samples": 100},  # no more than samples
+    ],
+)
+@pytest.mark.usefixtures("away")
+def test_no_wide_search_where_it_cannot_help(changes):
+    settings = dataclasses.replace(WIDE, **changes)
+    usual = dataclasses.replace(settings, wide_samples=0)
+    found, other = (plan(make_controller(), config=config) for config in (settings, usual))
+    assert settings.why_not_wide
     assert np.array_equal(found.actions, other.actions)
 
 
-def test_no_wide_search_for_a_plan_that_reaches_the_goal(monkeypatch):
-    says(monkeypatch, True)
+@pytest.mark.parametrize(("reached", "step"), [(True, 1.0), (False, 0.0)])
+def test_no_wide_search_at_the_goal_or_if_nobody_knows(monkeypatch, reached, step):
+    monkeypatch.setattr("wm_mpc.control.search.reaches_goal", lambda *arguments: reached)
+    monkeypatch.setattr("wm_mpc.control.search.usual_step", lambda model: step)
     found = plan(make_controller(), config=WIDE)
-    assert not found.is_wide
     assert np.array_equal(found.actions, plan(make_controller()).actions)
 
 
-def test_wide_searches_keep_their_period_and_begin_again_with_a_goal(monkeypatch):
-    searched = []
-    says(monkeypatch, False)
+@pytest.mark.usefixtures("away")
+def test_wide_searches_keep_their_period():
     controller = make_controller()
-    widened = controller._plan_search._widened
-
-    def watched(start, *others):
-        searched.append(start.stamp)
-        return widened(start, *others)
-
-    monkeypatch.setattr(controller._plan_search, "_widened", watched)
-    for stamp in (0.0, 0.5, 0.9, 1.0, 1.5, 2.5):
+    search = controller._plan_search
+    stamps = (0.0, 0.5, 0.9, 1.0, 1.5, 2.5)
+    searched = []
+    for stamp in stamps:
+        before = search._last_wide
         plan(controller, stamp, WIDE)
+        searched += [stamp] if search._last_wide != before else []
     assert searched == [0.0, 1.0, 2.5]
-    controller.set_goal(picture(5), np.array([0.5]))
+    controller.forget()  # a hold makes none due
     plan(controller, 2.6, WIDE)
-    assert searched[3:] == [2.6]
-    controller.forget()
-    plan(controller, 0.0, WIDE)  # time went back
-    assert searched[4:] == [0.0]
+    assert search._last_wide == 2.5
+    plan(controller, 2.7, dataclasses.replace(WIDE, wide_period=0.1))  # changed meanwhile
+    assert search._last_wide == 2.7
+    controller.set_goal(picture(5), np.array([0.5]))
+    plan(controller, 2.8, WIDE)
+    assert search._last_wide == 2.8
+    plan(controller, 0.3, WIDE)  # time went back
+    assert search._last_wide == 0.3
 
 
-def test_a_wide_search_that_had_no_time_is_said_and_made_up_for(monkeypatch):
-    says(monkeypatch, False)
+@pytest.mark.usefixtures("away")
+def test_a_wide_search_that_had_no_time_is_said_and_made_up_for():
     controller = make_controller()
     late = plan(controller, 0.0, WIDE, budget=1e-9)
     assert late.lacked_time
     assert not late.is_wide
     assert not plan(controller, 0.1, WIDE).lacked_time
-    assert controller._plan_search._next_wide == pytest.approx(1.1)
+    assert controller._plan_search._last_wide == 0.1
 
 
-def test_the_cheaper_plan_of_both_searches_is_taken(monkeypatch):
-    says(monkeypatch, False)
+@pytest.mark.usefixtures("away")
+def test_a_wide_search_that_is_cut_short_is_said(monkeypatch):
     search = PlanSearch._search
-    usual = plan(make_controller())
 
-    def worse(self, config, *others):
+    def cut(self, config, *others):
         found = search(self, config, *others)
         is_wide = config.samples == WIDE.wide_samples
-        return dataclasses.replace(found, cost=found.cost + 1e3) if is_wide else found
+        return dataclasses.replace(found, status=PlanStatus.OUT_OF_TIME) if is_wide else found
 
-    monkeypatch.setattr(PlanSearch, "_search", worse)
+    monkeypatch.setattr(PlanSearch, "_search", cut)
+    assert plan(make_controller(), config=WIDE).lacked_time
+
+
+@pytest.mark.usefixtures("away")
+def test_the_cheaper_plan_of_both_searches_is_taken(monkeypatch):
+    search, more = PlanSearch._search, [1e3]
+    usual = plan(make_controller())
+
+    def changed(self, config, *others):
+        found = search(self, config, *others)
+        is_wide = config.samples == WIDE.wide_samples
+        return dataclasses.replace(found, cost=found.cost + more[0]) if is_wide else found
+
+    monkeypatch.setattr(PlanSearch, "_search", changed)
     found = plan(make_controller(), config=WIDE)
     assert not found.is_wide
     assert found.result.cost == usual.result.cost
+    more[0] = -1e3
+    assert plan(make_controller(), config=WIDE).is_wide
+
+
+@pytest.mark.usefixtures("away")
+def test_a_plan_that_is_kept_is_not_wide(monkeypatch):
+    search = PlanSearch._search
+
+    def cheap(self, config, *others):
+        found = search(self, config, *others)
+        is_wide = config.samples == WIDE.wide_samples
+        return dataclasses.replace(found, cost=found.cost - 1e-6) if is_wide else found
+
+    monkeypatch.setattr(PlanSearch, "_search", cheap)
+    controller = make_controller()
+    settings = dataclasses.replace(WIDE, keep=0.9, wide_period=0.0)
+    plan(controller, 0.0, settings)
+    assert not plan(controller, PERIOD, settings).is_wide
 
 
 def test_most_starts_leave_room_for_no_more_in_a_detour(monkeypatch):

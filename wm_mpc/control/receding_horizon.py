@@ -52,8 +52,8 @@ class ControlPlan:
         goal: (latent size,), the latent of the goal; None if it is not known.
         is_detour: Whether it is from the second search, in which the robot's measured place does
             not count (`planner.detour`).
-        lacked_time: Whether that search, or a wide one, was left out, because the first one took
-            the time.
+        lacked_time: Whether that search, or a wide one, was left out or cut short, because others
+            took the time.
         is_wide: Whether it is from a wide search (`planner.wide_samples`).
     """
 
@@ -114,7 +114,7 @@ class RecedingHorizon:
         vector = state if known and state is not None else self.model.state_mean.numpy()
         self._goal = self._encode(image, vector, self._first_light(image, vector))
         self._embedded_goal = self.model.embed(self._goal)
-        self._plan_search.forget()
+        self._plan_search.begin()
         self._goal_has_state = known
 
     @torch.no_grad()
@@ -149,7 +149,6 @@ class RecedingHorizon:
         if self._executes_all:
             self._executed.clear()
         self._history.clear()
-        self._plan_search.forget()
 
     def _encode(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable
 
@@ -12,10 +11,13 @@ from torch import Tensor
 
 from wm_mpc.control.first_plans import FirstPlans, Start
 from wm_mpc.control.plan_choice import hastened, kept, leaves_scene, reaches_goal
+from wm_mpc.model.familiarity import usual_step
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.objective import GoalCost
 from wm_mpc.planning.planner import Planner, PlanResult, PlanStatus
 from wm_mpc.planning.registry import MOST_RESTARTS, PlannerConfig, make_planner
+
+_SEARCHES = 3  # kinds of search of one setting: the usual one, a wide one, a detour
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Found:
         ended: When the last search ended, a time of `time.perf_counter`.
         is_detour: Whether it is from the second search, in which the robot's measured place does
             not count.
-        lacked_time: Whether a further search was left out, because the first one took the time.
+        lacked_time: Whether a further search was left out or cut short, because others took the
+            time.
         is_wide: Whether it is from a wide search.
     """
 
@@ -51,11 +54,11 @@ class PlanSearch:
         self._first_plans = FirstPlans(model, generator)
         # Kept while the settings stay, because a planner may remember how long it takes.
         self._planners: dict[PlannerConfig, Planner] = {}
-        self._next_wide = -math.inf  # time of an observation, s
+        self._last_wide: float | None = None  # time of its observation, s
 
-    def forget(self) -> None:
-        """Forget when the last wide search was."""
-        self._next_wide = -math.inf
+    def begin(self) -> None:
+        """Begin with a new goal: a wide search is due at once."""
+        self._last_wide = None
 
     def find(
         self,
@@ -80,22 +83,22 @@ class PlanSearch:
         if searching is not None:
             searching()
         result = self._search(config, cost, proposals, end)
-        is_wide = lacks_time = False
-        if config.searches_widely and self._is_wide_due(start, result, cost):
-            lacks_time = end - time.perf_counter() < result.seconds
-            if not lacks_time:
-                result, is_wide = self._widened(start, config, cost, result, end)
+        usual, lacks_time = result, False
+        if self._is_wide_due(start, config, result, cost):
+            result, lacks_time = self._widened(start, config, cost, result, end)
+        widened = result
         if config.keep > 0.0 and start.shifted is not None:
             rest_of_last = proposals[0 if config.init == "warm" else 1]
             result = kept(result, cost, rest_of_last, config.keep)
         counted = cost
         if config.detour and leaves_scene(self._model, result, cost, start.latent):
-            lacks_time = end - time.perf_counter() < result.seconds
+            lacks_time = lacks_time or end - time.perf_counter() < result.seconds
             of_scene = scene_cost()
             detour = None if lacks_time else self._detour(start, config, of_scene, end)
             if detour is not None:
                 seconds = result.seconds + detour.seconds
                 result, counted = dataclasses.replace(detour, seconds=seconds), of_scene
+        is_wide = result is widened is not usual
         ended = time.perf_counter()
         if config.hasten > 0.0:
             still = self._first_plans.still(start)
@@ -105,29 +108,37 @@ class PlanSearch:
             with torch.no_grad():
                 price = float(cost(result.actions[None])[0])
             result = dataclasses.replace(result, cost=price)
-        return Found(result, ended, is_detour, lacks_time, is_wide and not is_detour)
+        return Found(result, ended, is_detour, lacks_time, is_wide)
 
-    def _is_wide_due(self, start: Start, result: PlanResult, cost: GoalCost) -> bool:
-        is_due = start.stamp >= self._next_wide
-        return is_due and not reaches_goal(self._model, result, cost)
+    def _is_wide_due(
+        self, start: Start, config: PlannerConfig, found: PlanResult, cost: GoalCost
+    ) -> bool:
+        if config.why_not_wide or usual_step(self._model) <= 0.0:
+            return False
+        last = self._last_wide
+        is_due = last is None or not last <= start.stamp < last + config.wide_period
+        return is_due and not reaches_goal(self._model, found, cost)
 
     def _widened(
         self, start: Start, config: PlannerConfig, cost: GoalCost, found: PlanResult, end: float
     ) -> tuple[PlanResult, bool]:
-        """The better one of a plan and that of a wide search, and whether it is that one."""
-        self._next_wide = start.stamp + config.wide_period
-        wide = dataclasses.replace(config, samples=max(config.wide_samples, config.samples))
+        """The better one of a plan and that of a wide search, and whether time was lacking for
+        it."""
+        if end - time.perf_counter() < found.seconds:
+            return found, True
+        self._last_wide = start.stamp
+        wide = dataclasses.replace(config, samples=config.wide_samples)
         result = self._search(wide, cost, self._first_plans.proposals(start, wide, cost), end)
         seconds = found.seconds + result.seconds
         is_better = result.status is not PlanStatus.FAILED and result.cost < found.cost
-        chosen = result if is_better else found
-        return dataclasses.replace(chosen, seconds=seconds), is_better
+        is_cut = result.status is PlanStatus.OUT_OF_TIME
+        return (dataclasses.replace(result, seconds=seconds) if is_better else found), is_cut
 
     def _search(
         self, config: PlannerConfig, cost: GoalCost, proposals: Tensor, end: float
     ) -> PlanResult:
         if config not in self._planners:
-            if len(self._planners) > 2:
+            if len(self._planners) >= _SEARCHES:
                 self._planners.clear()
             self._planners[config] = make_planner(config)
         planner, left = self._planners[config], end - time.perf_counter()

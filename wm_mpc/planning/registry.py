@@ -175,7 +175,7 @@ class PlannerConfig:
     wide_samples: int = setting(
         0,
         "If a plan does not reach the goal, search again from so many first plans, and take the "
-        "better plan; 0: never. Only for planners with restarts",
+        "better plan; 0: never. Only for planners with several restarts",
         "",
         0,
         10000,
@@ -190,9 +190,15 @@ class PlannerConfig:
     )  # fmt: skip
 
     @property
-    def searches_widely(self) -> bool:
-        """Whether `wide_samples` counts: it is for planners that pick starts from first plans."""
-        return self.wide_samples > 0 and PLANNERS[self.type].restarts
+    def why_not_wide(self) -> str:
+        """Why there is no wide search, for people; empty if there is one."""
+        if not PLANNERS[self.type].restarts:
+            return f"{self.type} has no restarts"
+        if self.restarts == 1:
+            return "restarts is 1, so only the first of the first plans would be improved"
+        if self.wide_samples <= self.samples:
+            return f"it needs more than samples, {self.samples}"
+        return ""
 
     def __post_init__(self) -> None:
         check(self, "planner.")

@@ -77,6 +77,15 @@ def test_single_start_has_one_start_and_looks_at_no_others(tuned, name):
     assert single.type == name.removesuffix("_single")
 
 
+@pytest.mark.parametrize(
+    "name", ["adam_single", "cem", "icem", "mppi", "paper_cem", "true_simulator"]
+)
+def test_what_is_compared_never_searches_widely(name):
+    settings = task_settings("push_t").planners
+    assert not settings["adam"].why_not_wide
+    assert settings[name].why_not_wide
+
+
 def test_every_name_has_settings_and_every_planner_a_name():
     assert set(task_settings("wall").planners) == set(planner_names()) >= set(PLANNERS)
 

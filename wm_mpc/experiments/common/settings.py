@@ -25,7 +25,13 @@ _SINGLE: dict[str, Any] = {
     "restarts": 1, "samples": 1, "elites": 1, "detour": 0, "wide_samples": 0, **FROM_FAR
 }  # fmt: skip
 # 40 first plans and 5 x 40 samples make 240 rollouts per plan.
-_CEILING: dict[str, Any] = {"type": "cem", "samples": 40, "elites": 8, "iterations": 5}
+_CEILING: dict[str, Any] = {
+    "type": "cem",
+    "samples": 40,
+    "elites": 8,
+    "iterations": 5,
+    "wide_samples": 0,
+}
 _SECTIONS: dict[str, type] = {"planner": PlannerConfig, "cost": ObjectiveConfig}
 Config = TypeVar("Config", PlannerConfig, ObjectiveConfig)
 

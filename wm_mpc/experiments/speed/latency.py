@@ -124,6 +124,7 @@ def with_count(config: PlannerConfig, count: int) -> PlannerConfig:
         config: Settings of a planner.
         count: Number of restarts or samples.
     """
+    config = dataclasses.replace(config, wide_samples=0)
     if config.type in WITH_RESTARTS:
         return dataclasses.replace(config, restarts=count, samples=count, elites=1)
     return dataclasses.replace(

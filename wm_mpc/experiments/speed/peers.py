@@ -36,7 +36,7 @@ LARGER = f"{DEFAULT_PLANNER}, larger"
 COMPILED = ", on our compiled cost"  # after the name of another library's solver
 # The largest size that fits into a tenth of `CEMSolver`'s time even on our compiled cost, for cases
 # with the seeds 11 and 12, which are not the default.
-_LARGER_SIZE = {"restarts": 4, "samples": 224, "iterations": 65}
+_LARGER_SIZE = {"restarts": 4, "samples": 224, "iterations": 65, "wide_samples": 0}
 # The shipped step size is tuned for learned first plans, which are close to the solution. From
 # random starts, all use the paper's step size, which is also the best one for `GradientSolver`
 # (compared with smaller ones, seed 11).

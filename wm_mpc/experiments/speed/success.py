@@ -26,11 +26,11 @@ WANTED = ("push_t", "maze")  # tasks to measure, if their models exist
 # Planners that are not listed run as shipped.
 SIZES: dict[str, tuple[dict[str, int], ...]] = {
     "adam": (
-        {"restarts": 1, "samples": 8, "elites": 1, "iterations": 5},
-        {"restarts": 4, "samples": 32, "iterations": 8},
+        {"restarts": 1, "samples": 8, "elites": 1, "iterations": 5, "wide_samples": 0},
+        {"restarts": 4, "samples": 32, "iterations": 8, "wide_samples": 0},
         {},
-        {"restarts": 16, "samples": 512, "iterations": 30},
-        {"restarts": 32, "samples": 1024, "iterations": 60},
+        {"restarts": 16, "samples": 512, "iterations": 30, "wide_samples": 0},
+        {"restarts": 32, "samples": 1024, "iterations": 60, "wide_samples": 0},
     ),
     "cem": (
         {"samples": 32, "elites": 4, "iterations": 3},

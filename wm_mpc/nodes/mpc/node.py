@@ -325,10 +325,12 @@ class Mpc(ManagedNode):
         parts = [planner.type]
         if planner.init == "learned" and model is not None and model.proposals is None:
             parts.append("planner.init learned: from rest, the checkpoint has no learned plans")
-        if planner.detour and model is not None and usual_step(model) == 0.0:
-            parts.append("planner.detour: no second search, the scene's usual step is not known")
-        if planner.wide_samples and not planner.searches_widely:
-            parts.append(f"planner.wide_samples: no wide search, {planner.type} has no restarts")
+        is_known = model is None or usual_step(model) > 0.0
+        unknown = "" if is_known else "the scene's usual step is not known"
+        if planner.detour and unknown:
+            parts.append(f"planner.detour: no second search, {unknown}")
+        if planner.wide_samples and (why := planner.why_not_wide or unknown):
+            parts.append(f"planner.wide_samples: no wide search, {why}")
         return "; ".join(parts)
 
     def _arithmetic(self) -> str:
