@@ -26,6 +26,9 @@ BEFORE = {
     "motion_weight": 0.0,
     "augmentation.share": 0.0,
     "architecture.robot_from_state": True,
+    "architecture.encoder": "keypoints",
+    "architecture.vit": "",
+    "vit_folder": "",
     "online.goals": "task",
 }
 
@@ -47,6 +50,8 @@ def has_effect(name: str, settings: dict[str, Any]) -> bool:
         return part in settings["synthesis"]
     if part == "augmentation" and name != "augmentation.share":
         return settings["augmentation.share"] > 0
+    if name == "architecture.vit_patches":
+        return settings["architecture.encoder"] == "vit"
     if name == "representation_start_updates":
         return settings["representation_starts"] > 1
     return True
