@@ -227,6 +227,7 @@ class Session:
             statistics.plans += 1
             statistics.last_plan = plan.plan
             statistics.searches_without_time += plan.plan.lacked_time
+            statistics.wide_plans += plan.plan.is_wide
         self._draw(plan, settings.frame_id)
         warned = {WarningCode.PLAN_CHANGED: plan.degraded} if plan.degraded else {}
         if warned := {**warned, **self._inputs.warned()}:

@@ -16,6 +16,7 @@ class Statistics:
         self.stages = StageTimes()
         self.plans = self.overruns = self.holds = 0
         self.searches_without_time = 0
+        self.wide_plans = 0
         self.last_plan: ControlPlan | None = None
         self.no_rest = ""  # why a position robot is sent nothing at all; empty where it rests
         self.trust: Trust | None = None
@@ -43,8 +44,8 @@ class Statistics:
             values["plan status"] = plan.result.status.value
             if plan.is_detour:
                 values["detour"] = "from the second search; the measured place does not count"
-            if plan.is_wide:
-                values["wide search"] = "the last plan is from one"
+        if self.wide_plans:
+            values["wide plans"] = self.wide_plans
         if self.searches_without_time:
             values["searches without time"] = self.searches_without_time
         for part in (self.inputs, self.trust):
