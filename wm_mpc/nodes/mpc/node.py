@@ -26,7 +26,6 @@ from wm_mpc.model.familiarity import (
     angles_complaint,
     describe_familiarity,
     familiarity_complaint,
-    usual_step,
 )
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import why_not_native
@@ -35,6 +34,7 @@ from wm_mpc.nodes.mpc.goals import Goals
 from wm_mpc.nodes.mpc.loading import load_to_plan
 from wm_mpc.nodes.mpc.outputs.registry import OUTPUTS
 from wm_mpc.nodes.mpc.parameters import MpcSettings
+from wm_mpc.nodes.mpc.planner_status import planner_in_words
 from wm_mpc.nodes.mpc.reload import Reloader
 from wm_mpc.nodes.mpc.session import Session
 from wm_mpc.nodes.mpc.statistics import Statistics
@@ -308,7 +308,7 @@ class Mpc(ManagedNode):
             "checkpoint": self._checkpoint or "none",
             "familiarity": "none" if self._model is None else describe_familiarity(self._model),
             "last reload": self._reloader.outcome,
-            "planner": self._planner(),
+            "planner": planner_in_words(self._settings.values().planner, self._model),
             "arithmetic": self._arithmetic(),
             **self._goals.values(),
             **self._statistics.values(),
@@ -318,20 +318,6 @@ class Mpc(ManagedNode):
         """Topics of outputs that are off."""
         on = self._settings.values().output.on
         return [name for name in OUTPUTS if name not in on]
-
-    def _planner(self) -> str:
-        """Its type, and what of its settings the checkpoint does not allow."""
-        planner, model = self._settings.values().planner, self._model
-        parts = [planner.type]
-        if planner.init == "learned" and model is not None and model.proposals is None:
-            parts.append("planner.init learned: from rest, the checkpoint has no learned plans")
-        is_known = model is None or usual_step(model) > 0.0
-        unknown = "" if is_known else "the scene's usual step is not known"
-        if planner.detour and unknown:
-            parts.append(f"planner.detour: no second search, {unknown}")
-        if planner.wide_samples and (why := planner.why_not_wide or unknown):
-            parts.append(f"planner.wide_samples: no wide search, {why}")
-        return "; ".join(parts)
 
     def _arithmetic(self) -> str:
         """What plans are computed with, and why not by machine code where they are not."""
