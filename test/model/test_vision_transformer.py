@@ -210,6 +210,14 @@ def test_a_foreign_description_is_refused(folder, tmp_path, change, reason):
         load_checkpoint(path)
 
 
+def test_a_description_without_normalisation_is_refused(folder, tmp_path):
+    path = tmp_path / "m.safetensors"
+    save_checkpoint(make(folder), path, {})
+    rewrite(path, lambda vit: {k: v for k, v in vit.items() if k != "image_mean"})
+    with pytest.raises(CheckpointError, match="image_mean of the vision transformer is missing"):
+        load_checkpoint(path)
+
+
 def test_other_names_of_weights_name_the_versions(folder, tmp_path):
     path = tmp_path / "m.safetensors"
     save_checkpoint(make(folder), path, {})

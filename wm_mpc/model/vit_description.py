@@ -56,7 +56,6 @@ def read_description(folder: Path) -> str:
     shown = _table(pictures) if pictures.is_file() else {}
     known = {"model_type", *_accepted(str(config.get("model_type")))}
     found = {name: value for name, value in config.items() if name in known}
-    # Names of others say that they do not normalise pictures; both tables use them.
     found |= {name: shown.get(name, list(usual)) for name, usual in _PICTURES.items()}
     text = json.dumps(found, sort_keys=True)
     described(text)
@@ -83,6 +82,9 @@ def described(text: str) -> dict[str, Any]:
             f"{', '.join(KINDS)}"
         )
     accepted = _accepted(kind)
+    for name in _PICTURES:
+        if name not in found:
+            raise SpecError(f"{name} of the vision transformer is missing")
     for name, value in found.items():
         if name == "model_type":
             continue
