@@ -500,6 +500,24 @@ def away(monkeypatch):
     monkeypatch.setattr("wm_mpc.control.search.usual_step", lambda model: 1.0)
 
 
+@pytest.fixture
+def change_wide(monkeypatch):
+    """Change what wide searches find: some fields of their results."""
+
+    def change(**fields):
+        search = PlanSearch._search
+
+        def changed(self, config, *others):
+            found = search(self, config, *others)
+            is_wide = config.samples == WIDE.wide_samples
+            now = {name: value(getattr(found, name)) for name, value in fields.items()}
+            return dataclasses.replace(found, **now) if is_wide else found
+
+        monkeypatch.setattr(PlanSearch, "_search", changed)
+
+    return change
+
+
 @pytest.mark.usefixtures("away")
 def test_a_wide_search_finds_a_better_plan():
     poor = dataclasses.replace(SEARCHING, restarts=2, samples=2, iterations=1, elites=2)
@@ -569,46 +587,25 @@ def test_a_wide_search_that_had_no_time_is_said_and_made_up_for():
 
 
 @pytest.mark.usefixtures("away")
-def test_a_wide_search_that_is_cut_short_is_said(monkeypatch):
-    search = PlanSearch._search
-
-    def cut(self, config, *others):
-        found = search(self, config, *others)
-        is_wide = config.samples == WIDE.wide_samples
-        return dataclasses.replace(found, status=PlanStatus.OUT_OF_TIME) if is_wide else found
-
-    monkeypatch.setattr(PlanSearch, "_search", cut)
+def test_a_wide_search_that_is_cut_short_is_said(change_wide):
+    change_wide(status=lambda _: PlanStatus.OUT_OF_TIME)
     assert plan(make_controller(), config=WIDE).lacked_time
 
 
 @pytest.mark.usefixtures("away")
-def test_the_cheaper_plan_of_both_searches_is_taken(monkeypatch):
-    search, more = PlanSearch._search, [1e3]
+def test_the_cheaper_plan_of_both_searches_is_taken(change_wide):
     usual = plan(make_controller())
-
-    def changed(self, config, *others):
-        found = search(self, config, *others)
-        is_wide = config.samples == WIDE.wide_samples
-        return dataclasses.replace(found, cost=found.cost + more[0]) if is_wide else found
-
-    monkeypatch.setattr(PlanSearch, "_search", changed)
+    change_wide(cost=lambda cost: cost + 1e3)
     found = plan(make_controller(), config=WIDE)
     assert not found.is_wide
     assert found.result.cost == usual.result.cost
-    more[0] = -1e3
+    change_wide(cost=lambda cost: cost - 2e3)
     assert plan(make_controller(), config=WIDE).is_wide
 
 
 @pytest.mark.usefixtures("away")
-def test_a_plan_that_is_kept_is_not_wide(monkeypatch):
-    search = PlanSearch._search
-
-    def cheap(self, config, *others):
-        found = search(self, config, *others)
-        is_wide = config.samples == WIDE.wide_samples
-        return dataclasses.replace(found, cost=found.cost - 1e-6) if is_wide else found
-
-    monkeypatch.setattr(PlanSearch, "_search", cheap)
+def test_a_plan_that_is_kept_is_not_wide(change_wide):
+    change_wide(cost=lambda cost: cost - 1e-6)
     controller = make_controller()
     settings = dataclasses.replace(WIDE, keep=0.9, wide_period=0.0)
     plan(controller, 0.0, settings)

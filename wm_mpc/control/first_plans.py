@@ -36,7 +36,7 @@ class Start:
     rest: Tensor
     before: Tensor
     shifted: Tensor | None
-    stamp: float = 0.0
+    stamp: float
 
 
 class FirstPlans:

@@ -98,8 +98,7 @@ def reaches_goal(model: WorldModel, result: PlanResult, cost: GoalCost) -> bool:
     """
     if result.status is PlanStatus.FAILED:
         return False
-    end = cost.scene_distance(cost.predict(result.actions[None])[0, -1])
-    return end < _AWAY * usual_step(model)
+    return _left_at_end(result, cost) < _AWAY * usual_step(model)
 
 
 @torch.no_grad()
@@ -120,5 +119,9 @@ def leaves_scene(model: WorldModel, result: PlanResult, cost: GoalCost, present:
     if result.status is PlanStatus.FAILED or step <= 0.0:
         return False
     now = cost.scene_distance(present)
-    end = cost.scene_distance(cost.predict(result.actions[None])[0, -1])
-    return now > _AWAY * step and end > _LEFT * now
+    return now > _AWAY * step and _left_at_end(result, cost) > _LEFT * now
+
+
+def _left_at_end(result: PlanResult, cost: GoalCost) -> float:
+    """How far the scene is from its goal when a plan ends."""
+    return cost.scene_distance(cost.predict(result.actions[None])[0, -1])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from wm_mpc.model.architecture import Architecture
-from wm_mpc.model.encoder import BlobDecoder, KeypointEncoder
+from wm_mpc.model.encoder import BlobDecoder, KeypointEncoder, joined_points
 from wm_mpc.model.vision_transformer import TransformerEncoder
 from wm_mpc.spec import ImageSpec
 
@@ -48,11 +48,8 @@ class CameraEncoders(nn.Module):
             (batch, 2 K n), the x of every point of every camera, then the y, each in [-1, 1] of
             the picture of its camera.
         """
-        found = [
-            encoder(tile.of_planes(image)).chunk(2, -1)
-            for encoder, tile in zip(self.cameras, self._tiles, strict=True)
-        ]
-        return torch.cat([x for x, _ in found] + [y for _, y in found], -1)
+        pairs = zip(self.cameras, self._tiles, strict=True)
+        return joined_points([encoder(tile.of_planes(image)) for encoder, tile in pairs])
 
 
 class CameraDecoders(nn.Module):

@@ -30,8 +30,8 @@ from wm_mpc.spec import RobotSpec, SpecError
 
 FORMAT = 2  # since 2, a model has the temporal embedding
 FORMAT_WITH_ANGLES = 3  # for a state with angles, which older versions would misread
-FORMAT_WITH_CAMERAS = 4  # for several cameras, of which older versions know one
-FORMAT_WITH_TRANSFORMER = 5  # for a vision transformer, of which older versions know none
+FORMAT_WITH_CAMERAS = 4  # for several cameras; older versions know only one
+FORMAT_WITH_TRANSFORMER = 5  # for a vision transformer; older versions have none
 FORMATS = (FORMAT, FORMAT_WITH_ANGLES, FORMAT_WITH_CAMERAS, FORMAT_WITH_TRANSFORMER)
 _KEY = "wm_mpc"
 # Sizes that appear in no tensor if another size (the value) leaves their part out.
@@ -259,7 +259,7 @@ def _check_sizes(spec: RobotSpec, sizes: Architecture, file: TensorFile) -> None
         if type(value) is int and not is_idle:
             found[field.name] = value
     if sizes.encoder == "vit":
-        layers = described(sizes.vit).get("num_hidden_layers", 12)
+        layers = described(sizes.vit).get("num_hidden_layers", 12)  # their usual number
         there = sum(name.startswith("encoder.vit.") for name in file.shapes)
         if layers * LEAST_TENSORS > there:
             raise SpecError(

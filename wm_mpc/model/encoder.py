@@ -12,6 +12,7 @@ points are free for the rest of the scene.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -90,6 +91,19 @@ def spatial_softmax(maps: Tensor) -> Tensor:
     x = (weights.sum(2) * _axis(columns, maps)).sum(-1)
     y = (weights.sum(3) * _axis(rows, maps)).sum(-1)
     return torch.cat([x, y], -1)
+
+
+def joined_points(cameras: Sequence[Tensor]) -> Tensor:
+    """Join the points of several cameras.
+
+    Args:
+        cameras: (batch, 2 K) of each, as from `spatial_softmax`.
+
+    Returns:
+        (batch, 2 K n), the x of every point of every camera, then the y.
+    """
+    pairs = [points.chunk(2, -1) for points in cameras]
+    return torch.cat([x for x, _ in pairs] + [y for _, y in pairs], -1)
 
 
 class BlobDecoder(nn.Module):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from wm_mpc.model.encoder import convolution, spatial_softmax
+from wm_mpc.model.encoder import convolution, joined_points, spatial_softmax
 from wm_mpc.model.tensor_file import LARGEST_FILE
-from wm_mpc.model.vit_description import described
+from wm_mpc.model.vit_description import PICTURES, described
 from wm_mpc.spec import ImageSpec, SpecError
 
-INSTALL = "pip install 'wm_mpc[vit]', or pip install 'transformers>=5'"
-WEIGHTS = "model.safetensors"
+_INSTALL = "pip install 'wm_mpc[vit]', or pip install 'transformers>=5'"
+_WEIGHTS = "model.safetensors"
 LEAST_TENSORS = 8  # of a layer of any of these transformers
 _FINER = 4  # the head's maps have so many rows for a row of patches
 _MOST_PATCHES = 4096  # of one picture
-_PREPROCESSING = ("image_mean", "image_std")
 
 
 class MissingPackageError(SpecError):
@@ -43,23 +43,20 @@ def version() -> str:
         return "no transformers"
 
 
-def make(text: str) -> nn.Module:
+def make(settings: Mapping[str, Any]) -> nn.Module:
     """Make a transformer with random weights, frozen.
 
     Args:
-        text: Description, as from `read_description`.
+        settings: Entries of its description, from `described`.
 
     Raises:
         MissingPackageError: `transformers` cannot be used.
         SpecError: The description is not accepted.
     """
-    settings = described(text)
-    kind = settings.pop("model_type")
-    for name in _PREPROCESSING:
-        settings.pop(name, None)
+    sizes = {name: value for name, value in settings.items() if name not in PICTURES}
     auto_config, auto_model = _makers()
     try:
-        config = auto_config.for_model(kind, **settings)
+        config = auto_config.for_model(**sizes)
         made: nn.Module = auto_model.from_config(config, attn_implementation="sdpa")
         if hasattr(made, "rope_embeddings"):  # it has numbers that no file holds
             with torch.device("cpu"):
@@ -75,12 +72,12 @@ def _makers() -> tuple[Any, Any]:
     except Exception as error:  # a broken installation can cause any error
         raise MissingPackageError(
             f"the encoder is a vision transformer, and the package transformers cannot be used: "
-            f"{str(error)[:200]}; install it: {INSTALL}"
+            f"{str(error)[:200]}; install it: {_INSTALL}"
         ) from None
     if int(version().split(".")[0]) < 5:
         raise MissingPackageError(
             f"the encoder is a vision transformer, and transformers {version()} is too old; "
-            f"install it: {INSTALL}"
+            f"install it: {_INSTALL}"
         )
     return AutoConfig, AutoModel
 
@@ -111,8 +108,9 @@ class TransformerEncoder(nn.Module):
         self._tiles = image.tiles
         self.keypoints = keypoints * len(self._tiles)
         self._grids = [_grid(tile.height, tile.width, patches) for tile in self._tiles]
-        self.vit, settings = make(vit), described(vit)
-        self._normalisation = tuple(settings[name] for name in _PREPROCESSING)
+        settings = described(vit)
+        self.vit = make(settings)
+        self._normalisation = tuple(settings[name] for name in PICTURES)
         self._patch = int(self.vit.config.patch_size)  # type: ignore[union-attr, arg-type]
         size = int(self.vit.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.heads = nn.ModuleList(_Head(size, keypoints, width) for _ in self._tiles)
@@ -143,17 +141,18 @@ class TransformerEncoder(nn.Module):
         Raises:
             SpecError: They are missing or damaged, or do not fit the description.
         """
-        path = folder / WEIGHTS
+        path = folder / _WEIGHTS
         if not path.is_file():
             raise SpecError(
                 f"there is no {path}; weights in several files, and pytorch_model.bin, are not "
                 "accepted: load the folder with transformers, and save it again with "
                 "save_pretrained(FOLDER, max_shard_size='2GB')"
             )
-        weights = pretrained(folder, self.vit)
+        weights = _pretrained(folder, self.vit)
         numbers = sum(weight.numel() for weight in weights.values())
-        if 4 * numbers > LARGEST_FILE // 2:
-            raise SpecError(f"{path} has {numbers} weights; accepted: at most {LARGEST_FILE // 8}")
+        most = LARGEST_FILE // 8  # four bytes each, and room for the rest of the checkpoint
+        if numbers > most:
+            raise SpecError(f"{path} has {numbers} weights; accepted: at most {most}")
         if not all(torch.isfinite(weight).all() for weight in weights.values()):
             raise SpecError(f"{path} has weights that are not finite")
         self.vit.load_state_dict(weights)
@@ -175,10 +174,10 @@ class TransformerEncoder(nn.Module):
             (batch, 2 K n), the x of every point of every camera, then the y, each in [-1, 1] of
             the picture of its camera.
         """
-        found = []
-        for head, tile, grid in zip(self.heads, self._tiles, self._grids, strict=True):
-            found.append(head(self._patches_of(tile.of_planes(image), grid)).chunk(2, -1))
-        return torch.cat([x for x, _ in found] + [y for _, y in found], -1)
+        parts = zip(self.heads, self._tiles, self._grids, strict=True)
+        return joined_points(
+            [head(self._patches_of(tile.of_planes(image), grid)) for head, tile, grid in parts]
+        )
 
     @torch.no_grad()
     def _patches_of(self, image: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -213,7 +212,7 @@ class _Head(nn.Module):
         return spatial_softmax(self.far(features) * self.log_temperature.exp())
 
 
-def pretrained(folder: Path, like: nn.Module) -> dict[str, Tensor]:
+def _pretrained(folder: Path, like: nn.Module) -> dict[str, Tensor]:
     """Read the weights of a transformer, whatever their names were in older files.
 
     Args:
@@ -228,7 +227,7 @@ def pretrained(folder: Path, like: nn.Module) -> dict[str, Tensor]:
     """
     from transformers.utils import logging
 
-    path = folder / WEIGHTS
+    path = folder / _WEIGHTS
     logging.disable_progress_bar()
     try:
         found, report = type(like).from_pretrained(  # type: ignore[attr-defined]

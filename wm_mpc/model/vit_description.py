@@ -35,7 +35,7 @@ _SWITCHES = {
 _COUNTED = {"dinov2": {}, "dinov2_with_registers": {"num_register_tokens": 64},
             "dinov3_vit": {"num_register_tokens": 64, "intermediate_size": 16384}}  # fmt: skip
 # Normalisation of pictures, in preprocessor_config.json; else that of ImageNet.
-_PICTURES = {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}
+PICTURES = {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}
 
 
 def read_description(folder: Path) -> str:
@@ -56,7 +56,7 @@ def read_description(folder: Path) -> str:
     shown = _table(pictures) if pictures.is_file() else {}
     known = {"model_type", *_accepted(str(config.get("model_type")))}
     found = {name: value for name, value in config.items() if name in known}
-    found |= {name: shown.get(name, list(usual)) for name, usual in _PICTURES.items()}
+    found |= {name: shown.get(name, list(usual)) for name, usual in PICTURES.items()}
     text = json.dumps(found, sort_keys=True)
     described(text)
     return text
@@ -82,7 +82,7 @@ def described(text: str) -> dict[str, Any]:
             f"{', '.join(KINDS)}"
         )
     accepted = _accepted(kind)
-    for name in _PICTURES:
+    for name in PICTURES:
         if name not in found:
             raise SpecError(f"{name} of the vision transformer is missing")
     for name, value in found.items():
@@ -110,7 +110,7 @@ def _accepted(kind: str) -> dict[str, Any]:
         **numbers,
         **dict.fromkeys(_SWITCHES[kind], (True, False)),
         "hidden_act": _ACTIVATIONS,
-        **{name: [1e-3, 1.0] for name in _PICTURES},
+        **{name: [1e-3, 1.0] for name in PICTURES},
     }
 
 

@@ -77,13 +77,12 @@ def new_model(
         try:
             state = recording.spec.state.with_all_angles()
             spec = dataclasses.replace(recording.spec, history=history, state=state)
-            folder = Path(config.vit_folder)
             if config.vit_folder:
-                wanted = vit or read_description(folder)
+                wanted = vit or read_description(Path(config.vit_folder))
                 architecture = dataclasses.replace(architecture, vit=wanted)
             model = WorldModel(spec, architecture)
             if isinstance(model.encoder, TransformerEncoder) and not vit:
-                model.encoder.take_weights(folder)
+                model.encoder.take_weights(Path(config.vit_folder))
         except SpecError as error:
             raise TrainingError(str(error)) from None
     states = recording.states[np.isin(recording.episode_of, episodes)]
@@ -213,40 +212,34 @@ def posture_notes(model: WorldModel) -> list[str]:
 
 
 def representation_identity(
-    recording: Recording, config: TrainConfig, compute: Compute, model: WorldModel
+    config: TrainConfig, history: int, data: dict[str, Any]
 ) -> dict[str, Any]:
     """Return everything that decides the outcome of the phases before `dynamics`.
 
     The number of training episodes is left out: variants with fewer episodes share one encoder.
 
     Args:
-        recording: The recorded episodes.
         config: Settings of the run.
-        compute: Where the run trains.
-        model: The new model of the run.
+        history: Model steps that the dynamics sees.
+        data: Result of `data_identity`.
     """
-    settings = {**config.representation_settings(), "history": model.spec.history}
-    return {"settings": settings, **data_identity(recording, compute, model)}
+    settings = {**config.representation_settings(), "history": history}
+    return {"settings": settings, **data}
 
 
 def run_identity(
-    recording: Recording,
-    config: TrainConfig,
-    compute: Compute,
-    model: WorldModel,
-    donor: str | None,
+    config: TrainConfig, compute: Compute, data: dict[str, Any], donor: str | None
 ) -> dict[str, Any]:
     """Return everything that decides the outcome of a run.
 
     Args:
-        recording: The recorded episodes.
         config: Settings of the run.
         compute: Where the run trains.
-        model: The new model of the run.
+        data: Result of `data_identity`.
         donor: Hash of the representation of another run, if it is used.
     """
     return {
-        "config": config.deciding_settings(), **data_identity(recording, compute, model),
+        "config": config.deciding_settings(), **data,
         "precision": compute.precision, "representation": donor,
     }  # fmt: skip
 

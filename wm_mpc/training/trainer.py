@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from wm_mpc.data.episodes import Recording
-from wm_mpc.model.vision_transformer import TransformerEncoder
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.sim.workers import LocalWorkers, Workers
 from wm_mpc.training.compute import Compute, in_any_process
@@ -33,6 +32,7 @@ from wm_mpc.training.phases.registry import PHASES, of_representation
 from wm_mpc.training.preparation import (
     check_data,
     check_finite,
+    data_identity,
     data_provenance,
     new_model,
     renew_dynamics,
@@ -112,7 +112,9 @@ class Trainer:
         self._latents: Tensor | None = None
         self._files = RunDirectory(self.directory)
         self._state = RunState(self._files, self.model, self._schedule, self._journal)
-        identity = representation_identity(recording, config, self._compute, self.model)
+        # With the transformer, if there is one: it stays the same in the whole run.
+        self._data = data_identity(recording, self._compute, self.model)
+        identity = representation_identity(config, self.model.spec.history, self._data)
         donor = None if representation is None else donor_of(representation, identity, self.model)
         self._shared = SharedRepresentation(self._files, identity, donor)
         self._checkpoints = UnfinishedCheckpoints(
@@ -163,8 +165,8 @@ class Trainer:
         episodes = len(self.train_episodes) + len(self.validation_episodes)
         choice, updates = choice_of(self._files), dict(self._schedule.done)
         made = data_provenance(self.recording, self.config, episodes)
-        if isinstance(self.model.encoder, TransformerEncoder):
-            made["vit"] = self.model.encoder.hash()
+        if "vit" in self._data:
+            made["vit"], _ = self._data["vit"]
         if (origin := self._shared.origin()) is not None:  # what ran is the last phase
             updates = {_DYNAMICS: updates[_DYNAMICS]}
             made["config"] = with_settings_of(origin, self.config)
@@ -314,9 +316,7 @@ class Trainer:
     def _claim_directory(self) -> None:
         donor = self._shared.donor_hash()
         if self._fabric.is_global_zero:
-            self._files.claim(
-                run_identity(self.recording, self.config, self._compute, self.model, donor)
-            )
+            self._files.claim(run_identity(self.config, self._compute, self._data, donor))
         self._fabric.barrier()
 
 

@@ -21,17 +21,9 @@ from wm_mpc.settings.build import build
 from wm_mpc.settings.fields import SettingError
 
 TRUE_SIMULATOR = "true_simulator"
-_SINGLE: dict[str, Any] = {
-    "restarts": 1, "samples": 1, "elites": 1, "detour": 0, "wide_samples": 0, **FROM_FAR
-}  # fmt: skip
+_SINGLE: dict[str, Any] = {"restarts": 1, "samples": 1, "elites": 1, "detour": 0, **FROM_FAR}
 # 40 first plans and 5 x 40 samples make 240 rollouts per plan.
-_CEILING: dict[str, Any] = {
-    "type": "cem",
-    "samples": 40,
-    "elites": 8,
-    "iterations": 5,
-    "wide_samples": 0,
-}
+_CEILING: dict[str, Any] = {"type": "cem", "samples": 40, "elites": 8, "iterations": 5}
 _SECTIONS: dict[str, type] = {"planner": PlannerConfig, "cost": ObjectiveConfig}
 Config = TypeVar("Config", PlannerConfig, ObjectiveConfig)
 

@@ -26,7 +26,7 @@ WANTED = ("push_t", "maze")  # tasks to measure, if their models exist
 # Planners that are not listed run as shipped.
 SIZES: dict[str, tuple[dict[str, int], ...]] = {
     "adam": (
-        {"restarts": 1, "samples": 8, "elites": 1, "iterations": 5, "wide_samples": 0},
+        {"restarts": 1, "samples": 8, "elites": 1, "iterations": 5},
         {"restarts": 4, "samples": 32, "iterations": 8, "wide_samples": 0},
         {},
         {"restarts": 16, "samples": 512, "iterations": 30, "wide_samples": 0},
