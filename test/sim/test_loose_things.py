@@ -121,3 +121,8 @@ def test_rope_stays_one_rope_on_the_table():
             assert np.linalg.norm(np.diff(links, axis=0), axis=1).max() < LINK + 1e-3
             height = simulation.state()[16]
             assert height == pytest.approx(RADIUS, abs=0.004)
+
+
+def test_share_of_the_things_that_a_goal_shows_is_known(simulation):
+    simulation.new_goal(episode_rng(5, "collect", 3))
+    assert 0.0 <= simulation.goal_shown() <= 1.0

@@ -180,3 +180,29 @@ def test_camera_sees_block_and_stick(simulation):
     blue = (image[..., 2] > 100) & (image[..., 0] < 80)
     assert red.sum() > 30
     assert blue.sum() > 8
+
+
+@pytest.mark.parametrize(
+    ("tip", "low", "high"), [((0.30, 0.21), 1.0, 1.0), ((0.70, 0.0), 0.0, 0.5)]
+)
+def test_goal_shown_tells_how_much_of_the_block_the_arm_leaves_in_view(simulation, tip, low, high):
+    place(simulation, tip)
+    simulation.set_goal(simulation.state())
+    place(simulation, (0.45, 0.1))
+    assert low <= simulation.goal_shown() <= high
+
+
+def test_asking_what_a_goal_shows_changes_nothing(simulation):
+    simulation.new_goal(episode_rng(0, "collect", 1))
+    place(simulation, (0.56, -0.06))
+    start, ends, pictures = simulation.state(), [], []
+    for asks in (False, True):
+        simulation.restore(np.zeros(0), start)
+        for step in range(15):
+            simulation.advance(np.array([-0.2, 0.1]))
+            if asks and step % 5 == 0:
+                simulation.goal_shown()
+        ends.append(simulation.state())
+        pictures.append(simulation.observe().image)
+    assert ends[0] == pytest.approx(ends[1], abs=1e-9)
+    assert (pictures[0] == pictures[1]).all()

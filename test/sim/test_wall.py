@@ -159,3 +159,8 @@ def test_explorer_stays_within_limits_and_often_passes_the_door(simulation):
 def test_unknown_task_is_named():
     with pytest.raises(ValueError, match=r"unknown task 'wal'; known tasks: .*wall"):
         make_task("wal")
+
+
+def test_world_that_cannot_park_its_robot_does_not_know_what_a_goal_shows(simulation):
+    simulation.reset(np.random.default_rng(0))
+    assert simulation.goal_shown() is None

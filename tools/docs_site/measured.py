@@ -221,12 +221,22 @@ def runs(*folders: str) -> str:
                     row["replan"],
                     f"{percent(row['success_rate'])} of {row['episodes']}",
                     interval(row),
+                    _where_shown(row),
                     "" if row["plan_ms_p50"] is None else f"{row['plan_ms_p50']:.1f}",
                 )
             )
     header = ("run", "planner", "control steps between plans", "success", "95 % interval",
-              "plan p50, ms")  # fmt: skip
+              "where the goal's picture shows the things", "plan p50, ms")  # fmt: skip
     return table(header, rows)
+
+
+def _where_shown(row: Row) -> str:
+    """Success at the goals that the robot does not hide, where some are hidden."""
+    if "episodes_shown" not in row:
+        return ""
+    low, high = row["ci95_shown"]
+    rate = percent(row["success_rate_shown"])
+    return f"{rate} of {row['episodes_shown']}, {100 * low:.0f} to {percent(high)}"
 
 
 def live(folder: str) -> str:

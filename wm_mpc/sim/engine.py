@@ -140,6 +140,16 @@ class Simulation(Protocol):
             EngineError: The world is not restorable.
         """
 
+    def goal_shown(self) -> float | None:
+        """Return how much of the things the picture of the goal shows, from 0 to 1.
+
+        1: the robot hides nothing of them. None: it is not known, as in a world in which the robot
+        cannot be moved out of the picture.
+
+        Raises:
+            RuntimeError: There is no goal yet.
+        """
+
     def goal_at(self, x: float, y: float, yaw: float) -> np.ndarray:
         """Return the goal that a person asks for by a pose in the world frame, for `set_goal`.
 

@@ -23,6 +23,7 @@ MAX_SPEED = 0.25  # m/s per axis
 GOAL_STEPS = 25  # control steps from a start to its `near` goal
 _TIP_HEIGHT = 0.015  # m
 _FRICTION = 0.5  # friction coefficient of the table
+_PARKED = (0.30, 0.21)  # m; place of the tip where the arm hides nothing on the table
 _DRIVE_EVERY = 6  # physics steps between two updates of the joint speeds
 
 
@@ -162,6 +163,12 @@ class StickTable:
     def measure(self) -> np.ndarray:
         tip: np.ndarray = self._arm.tip()[:2]
         return tip
+
+    def park(self) -> int:
+        """Put the arm where it hides nothing on the table, and return the number of its body."""
+        self._arm.reset(self._arm.posture_at(*_PARKED), np.zeros(len(JOINTS)))
+        body: int = self._arm.body
+        return body
 
     def robot_description(self) -> str:
         return robot_description()

@@ -101,7 +101,9 @@ class BulletTask(Task, Protocol):
     """A task in PyBullet. Vectors are float64.
 
     A task of several cameras (`spec.image.cameras`) also has `further_views`, a tuple: where the
-    second camera and those after it stand.
+    second camera and those after it stand. A task with a method `park() -> int` can move its robot
+    out of the picture, and returns the number of the robot's body; so an evaluation says how many
+    goal pictures do not show the things (`Simulation.goal_shown`).
 
     Attributes:
         view: Where the camera stands; of several, the first one.

@@ -9,6 +9,7 @@ import pytest
 from wm_mpc.experiments.common.journal import Journal
 from wm_mpc.experiments.common.protocol import Benchmark, Cell
 from wm_mpc.experiments.success.cells import compare, summarise
+from wm_mpc.experiments.success.tables import markdown
 
 from .conftest import record
 
@@ -60,6 +61,41 @@ def test_only_starts_at_their_goals_make_a_second_row(single, solved, rows):
         journal.add(record(cell, episode, extra=extra))
     found = summarise(by_protocol, journal, 4)
     assert [(row["starts"], row["episodes"]) for row in found] == rows
+
+
+@pytest.mark.parametrize(
+    ("shares", "shown"),
+    [
+        ((1.0, 0.9, 0.85, 1.0), None),
+        ((1.0, 0.8, 0.79, 0.0), (2, 0.5)),
+        ((0.1, 0.2, 0.3, 0.4), None),
+        ((1.0, 0.1, None, 0.0), None),
+    ],
+)
+def test_goals_that_the_robot_hides_are_also_left_out(single, shares, shown):
+    alone = dataclasses.replace(single, planners=("adam",))
+    journal = Journal(None, {}, {})
+    (cell,) = alone.cells()
+    for episode, share in enumerate(shares):
+        extra = {} if share is None else {"goal_shown": share}
+        journal.add(record(cell, episode, episode != 1, extra=extra))
+    (row,) = summarise(alone, journal, 4)
+    assert row["success_rate"] == 0.75
+    if shown is None:
+        assert "success_rate_shown" not in row
+        assert "goal shown" not in markdown(a_run_of([row]))
+    else:
+        assert (row["episodes_shown"], row["success_rate_shown"]) == shown
+        assert "50 % of 2 (9-91 %)" in markdown(a_run_of([row]))
+        assert "at least 80 % of the things" in markdown(a_run_of([row]))
+
+
+def a_run_of(cells):
+    machine = {"cpu": "a CPU", "cores": 2, "torch": "2", "native": "yes"}
+    return {
+        "cells": cells, "steps": 50, "seed": 0, "threads": 1, "machine": machine, "complete": True,
+        "workers": 1, "replan": 1,
+    }  # fmt: skip
 
 
 def test_cell_without_success_has_no_mean_steps(single):

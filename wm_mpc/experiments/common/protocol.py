@@ -218,6 +218,9 @@ class Bench:
         )
         if film is not None:
             self._shelf.keep(film, cell.label(), episode, success=result.success)
+        shown = simulation.goal_shown()
+        if shown is not None:
+            extra["goal_shown"] = round(shown, 3)
         return Record(
             cell,
             episode,

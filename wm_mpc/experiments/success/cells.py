@@ -24,6 +24,7 @@ from wm_mpc.experiments.success.protocol_columns import ALL, AWAY, protocol_colu
 
 POOLED = "pooled"
 EARLY = 50  # control steps; success within them is reported as well
+SHOWN = 0.8  # of the things; goals whose pictures show less are left out of `success_rate_shown`
 Row = dict[str, Any]
 _Outcomes = dict[tuple[int | None, int], bool]  # success by training seed and episode
 
@@ -102,6 +103,13 @@ def _row(
     if benchmark.steps > EARLY:
         early = [record.success and record.steps <= EARLY for record in records]
         row |= _rate(f"success_rate_{EARLY}", f"ci95_{EARLY}", early)
+    shares = [record.extra.get("goal_shown") for record in records]
+    shown = [
+        record.success for record, share in zip(records, shares, strict=True)
+        if share is not None and share >= SHOWN
+    ]  # fmt: skip
+    if None not in shares and 0 < len(shown) < len(records):
+        row |= {"episodes_shown": len(shown), **_rate("success_rate_shown", "ci95_shown", shown)}
     if cell.loop == "open":
         row |= _rate(
             "success_rate_at_end", "ci95_at_end", [record.success_at_end for record in records]

@@ -10,7 +10,7 @@ from typing import Any
 from wm_mpc.atomic import write
 from wm_mpc.experiments.common.disturbed import HOLD_ABOVE
 from wm_mpc.experiments.common.settings import TRUE_SIMULATOR
-from wm_mpc.experiments.success.cells import EARLY, POOLED, Row
+from wm_mpc.experiments.success.cells import EARLY, POOLED, SHOWN, Row
 from wm_mpc.experiments.success.picture import draw
 from wm_mpc.experiments.success.protocol_columns import ALL, NAMES, cells_of
 from wm_mpc.reports.page import Report, save_page
@@ -64,6 +64,7 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 def _cells_table(cells: Sequence[Row], results: Mapping[str, Any]) -> str:
     early = results["steps"] > EARLY
+    hidden = any("episodes_shown" in cell for cell in cells)
     at_end = any("success_rate_at_end" in cell for cell in cells)
     to_none = any("time_ratio_to_cem_none" in cell for cell in cells)
     # One seed each needs no column.
@@ -73,6 +74,7 @@ def _cells_table(cells: Sequence[Row], results: Mapping[str, Any]) -> str:
     names = ["task", "goals", "variant", *(["training seed"] if seeds else []), "planner", "loop",
              *(_GUARD if disturbed else []), *(NAMES if by_protocol else []),
              "success", "95 % interval",
+             *(["goal shown"] if hidden else []),
              *([f"within {EARLY} steps"] if early else []), *(["at the end"] if at_end else []),
              "mean steps", "plan p50 / p99 ms", "time / CEM",
              *(["time / CEM on none"] if to_none else [])]  # fmt: skip
@@ -85,6 +87,7 @@ def _cells_table(cells: Sequence[Row], results: Mapping[str, Any]) -> str:
         row += _guard_columns(cell) if disturbed else []
         row += cells_of(cell) if by_protocol else []
         row += [f"{_percent(cell['success_rate'])} of {cell['episodes']}", _interval(cell["ci95"])]
+        row += [_where_shown(cell)] if hidden else []
         row += [_percent(cell.get(f"success_rate_{EARLY}"))] if early else []
         row += [_percent(cell.get("success_rate_at_end"))] if at_end else []
         row += [_text(cell["steps_mean"])]
@@ -93,6 +96,13 @@ def _cells_table(cells: Sequence[Row], results: Mapping[str, Any]) -> str:
         row += [_text(cell.get("time_ratio_to_cem_none"))] if to_none else []
         rows.append(row)
     return _table(names, rows)
+
+
+def _where_shown(cell: Row) -> str:
+    if "episodes_shown" not in cell:
+        return "-"
+    rate, interval = _percent(cell["success_rate_shown"]), _interval(cell["ci95_shown"])
+    return f"{rate} of {cell['episodes_shown']} ({interval})"
 
 
 def _guard_columns(cell: Row) -> list[str]:
@@ -155,6 +165,12 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
             f"pictures: the live pictures are disturbed, the goal's is not. Image error: in the "
             f"unit of `surprise.image`. held: share of pictures above {HOLD_ABOVE:g}, where the "
             f"node holds; here, the robot {holds}."
+        )
+    if any("episodes_shown" in cell for cell in cells):
+        notes.append(
+            f"goal shown: success at the goals whose pictures show at least {100 * SHOWN:.0f} % of "
+            "the things. In the others, the robot itself hides what is wanted. 95 % interval in "
+            "brackets."
         )
     notes += _protocol_notes(cells)
     if any(cell["planner"] == TRUE_SIMULATOR for cell in cells):

@@ -150,6 +150,25 @@ class BulletSimulation(GoalKeeper):
         self.task.set_state(present)
         return self.goal
 
+    def goal_shown(self) -> float | None:
+        """See `Simulation.goal_shown`. None for a task without `park`, and of several cameras."""
+        park = getattr(self.task, "park", None)
+        if park is None or len(self.cameras) > 1:
+            return None
+        goal, present = self._present_goal(), self.task.get_state()
+        self.task.set_state(goal.true_state)
+        seen = self.camera.bodies()
+        robot = park()
+        alone = self.camera.bodies()
+        self.task.set_state(present)
+        numbers = [self.client.getBodyUniqueId(k) for k in range(self.client.getNumBodies())]
+        things = [
+            body for body in numbers
+            if body != robot and self.client.getDynamicsInfo(body, -1)[0] > 0.0
+        ]  # fmt: skip
+        wanted = np.isin(alone, things)
+        return float((seen[wanted] == alone[wanted]).mean()) if wanted.any() else None
+
     def goal_at(self, x: float, y: float, yaw: float) -> np.ndarray:
         """See `Simulation.goal_at`."""
         return self.task.goal_at(x, y, yaw)

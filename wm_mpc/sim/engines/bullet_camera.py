@@ -53,6 +53,12 @@ class Camera:
         pixels = np.asarray(rgba, np.uint8).reshape(height, width, 4)
         return np.ascontiguousarray(pixels[:, :, :3])
 
+    def bodies(self) -> np.ndarray:
+        """Return the number of the body that each pixel shows, int (height, width); -1: none."""
+        settings = {**self.settings, "flags": 0}
+        _, _, _, _, bodies = self._client.getCameraImage(**settings)
+        return np.asarray(bodies).reshape(self._image.height, self._image.width)
+
     def intrinsics(self) -> tuple[float, ...]:
         """Return the 3x3 camera matrix K row by row, in pixels (sensor_msgs/CameraInfo.k)."""
         focal = self._image.height / 2.0 / math.tan(self.field_of_view / 2.0)

@@ -164,6 +164,11 @@ class GymnasiumSimulation(GoalKeeper):
         self._put(*present)
         return self.goal
 
+    def goal_shown(self) -> float | None:
+        """See `Simulation.goal_shown`. It is not known."""
+        self._present_goal()
+        return None
+
     def goal_at(self, x: float, y: float, yaw: float) -> np.ndarray:
         """See `Simulation.goal_at`."""
         self._saved("a goal by its pose")
