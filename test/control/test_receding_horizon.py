@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from wm_mpc.control.first_plans import FirstPlans
 from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.control.search import PlanSearch
 from wm_mpc.model.architecture import Architecture
@@ -496,8 +497,8 @@ WIDE = dataclasses.replace(SEARCHING, wide_samples=300, wide_period=1.0)
 @pytest.fixture
 def away(monkeypatch):
     """No plan reaches the goal, of a model that knows how far its scene moves."""
-    monkeypatch.setattr("wm_mpc.control.search.reaches_goal", lambda *arguments: False)
-    monkeypatch.setattr("wm_mpc.control.search.usual_step", lambda model: 1.0)
+    monkeypatch.setattr("wm_mpc.control.wide_search.reaches_goal", lambda *arguments: False)
+    monkeypatch.setattr("wm_mpc.control.wide_search.usual_step", lambda model: 1.0)
 
 
 @pytest.fixture
@@ -519,13 +520,67 @@ def change_wide(monkeypatch):
 
 
 @pytest.mark.usefixtures("away")
-def test_a_wide_search_finds_a_better_plan():
-    poor = dataclasses.replace(SEARCHING, restarts=2, samples=2, iterations=1, elites=2)
-    wide = dataclasses.replace(poor, wide_samples=300)
-    usual, wide = (plan(make_controller(), config=config) for config in (poor, wide))
-    assert wide.is_wide
-    assert wide.result.cost < usual.result.cost
-    assert not usual.is_wide
+def test_the_next_plan_begins_from_what_a_wide_search_found(change_wide, monkeypatch):
+    change_wide(cost=lambda cost: cost - 1e3)
+    usual, wide = make_controller(), make_controller()
+    first = [plan(each, 0.0, WIDE) for each in (usual, wide)]
+    assert np.array_equal(*(found.actions for found in first))  # this plan does not change
+    assert wide.think().is_better
+    found = wide.spec.normalise_action(wide._wide.found(PERIOD, HORIZON * SKIP))
+    made = []
+    monkeypatch.setattr(
+        FirstPlans,
+        "proposals",
+        lambda *how, proposals=FirstPlans.proposals: made.append(proposals(*how)) or made[-1],
+    )
+    for each in (usual, wide):
+        plan(each, PERIOD, WIDE)
+    without, those = (proposals.reshape(len(proposals), -1, 2) for proposals in made)
+    assert len(those) == len(without)
+    near = [np.abs(proposals.numpy() - found).max((1, 2)).min() for proposals in (those, without)]
+    assert near[0] < 1e-5 < near[1]
+
+
+@pytest.mark.usefixtures("away")
+def test_what_was_found_is_used_from_where_time_has_come_to(change_wide):
+    change_wide(cost=lambda cost: cost - 1e3)
+    controller = make_controller()
+    plan(controller, 0.0, WIDE)
+    assert controller.think().is_better
+    steps = WIDE.horizon * controller.spec.frame_skip
+    now = controller._wide.found(0.0, steps)
+    later = controller._wide.found(2 * PERIOD, steps)
+    assert np.array_equal(later[:-2], now[2:])
+    assert controller._wide.found(steps * PERIOD, steps) is None  # it is over
+    plan(controller, PERIOD, WIDE)
+    assert controller._wide.found(PERIOD, steps) is None  # it is used up
+
+
+@pytest.mark.usefixtures("away")
+@pytest.mark.parametrize(
+    "forget",
+    [
+        lambda controller: controller.forget(),
+        lambda controller: controller.set_goal(picture(5), np.array([0.5])),
+    ],
+)
+def test_what_was_found_is_forgotten_with_the_plan(change_wide, forget):
+    change_wide(cost=lambda cost: cost - 1e3)
+    controller = make_controller()
+    plan(controller, 0.0, WIDE)
+    assert controller.think().is_better
+    forget(controller)
+    assert controller._wide.found(PERIOD, 5) is None
+    assert controller.think() is None
+
+
+@pytest.mark.usefixtures("away")
+def test_a_plan_is_searched_widely_once():
+    controller = make_controller()
+    assert controller.think() is None  # before the first plan
+    plan(controller, 0.0, dataclasses.replace(WIDE, wide_period=0.0))
+    assert controller.think() is not None
+    assert controller.think() is None
 
 
 @pytest.mark.parametrize(
@@ -534,82 +589,75 @@ def test_a_wide_search_finds_a_better_plan():
         {"type": "cem", "samples": 8, "elites": 2, "iterations": 2},
         {"restarts": 1},
         {"wide_samples": 100},  # no more than samples
+        {"wide_samples": 0},
     ],
 )
 @pytest.mark.usefixtures("away")
 def test_no_wide_search_where_it_cannot_help(changes):
     settings = dataclasses.replace(WIDE, **changes)
-    usual = dataclasses.replace(settings, wide_samples=0)
-    found, other = (plan(make_controller(), config=config) for config in (settings, usual))
+    controller = make_controller()
+    plan(controller, config=settings)
     assert settings.why_not_wide
-    assert np.array_equal(found.actions, other.actions)
+    assert controller.think() is None
 
 
 @pytest.mark.parametrize(("reached", "step"), [(True, 1.0), (False, 0.0)])
 def test_no_wide_search_at_the_goal_or_if_nobody_knows(monkeypatch, reached, step):
-    monkeypatch.setattr("wm_mpc.control.search.reaches_goal", lambda *arguments: reached)
-    monkeypatch.setattr("wm_mpc.control.search.usual_step", lambda model: step)
-    found = plan(make_controller(), config=WIDE)
-    assert np.array_equal(found.actions, plan(make_controller()).actions)
+    monkeypatch.setattr("wm_mpc.control.wide_search.reaches_goal", lambda *arguments: reached)
+    monkeypatch.setattr("wm_mpc.control.wide_search.usual_step", lambda model: step)
+    controller = make_controller()
+    plan(controller, config=WIDE)
+    assert controller.think() is None
 
 
 @pytest.mark.usefixtures("away")
 def test_wide_searches_keep_their_period():
     controller = make_controller()
-    search = controller._plan_search
+
+    def searched(stamp, settings=WIDE):
+        plan(controller, stamp, settings)
+        return controller.think() is not None
+
     stamps = (0.0, 0.5, 0.9, 1.0, 1.5, 2.5)
-    searched = []
-    for stamp in stamps:
-        before = search._last_wide
-        plan(controller, stamp, WIDE)
-        searched += [stamp] if search._last_wide != before else []
-    assert searched == [0.0, 1.0, 2.5]
+    assert [stamp for stamp in stamps if searched(stamp)] == [0.0, 1.0, 2.5]
     controller.forget()  # a hold makes none due
-    plan(controller, 2.6, WIDE)
-    assert search._last_wide == 2.5
-    plan(controller, 2.7, dataclasses.replace(WIDE, wide_period=0.1))  # changed meanwhile
-    assert search._last_wide == 2.7
+    assert not searched(2.6)
+    assert searched(2.7, dataclasses.replace(WIDE, wide_period=0.1))  # changed meanwhile
     controller.set_goal(picture(5), np.array([0.5]))
-    plan(controller, 2.8, WIDE)
-    assert search._last_wide == 2.8
-    plan(controller, 0.3, WIDE)  # time went back
-    assert search._last_wide == 0.3
+    assert searched(2.8)
+    assert searched(0.3)  # time went back
 
 
 @pytest.mark.usefixtures("away")
 def test_a_wide_search_that_had_no_time_is_said_and_made_up_for():
     controller = make_controller()
-    late = plan(controller, 0.0, WIDE, budget=1e-9)
+    plan(controller, 0.0, WIDE)
+    late = controller.think(1e-9)
     assert late.lacked_time
-    assert not late.is_wide
-    assert not plan(controller, 0.1, WIDE).lacked_time
-    assert controller._plan_search._last_wide == 0.1
+    assert not late.is_better
+    plan(controller, 0.1, WIDE)
+    assert not controller.think().lacked_time
 
 
 @pytest.mark.usefixtures("away")
 def test_a_wide_search_that_is_cut_short_is_said(change_wide):
     change_wide(status=lambda _: PlanStatus.OUT_OF_TIME)
-    assert plan(make_controller(), config=WIDE).lacked_time
-
-
-@pytest.mark.usefixtures("away")
-def test_the_cheaper_plan_of_both_searches_is_taken(change_wide):
-    usual = plan(make_controller())
-    change_wide(cost=lambda cost: cost + 1e3)
-    found = plan(make_controller(), config=WIDE)
-    assert not found.is_wide
-    assert found.result.cost == usual.result.cost
-    change_wide(cost=lambda cost: cost - 2e3)
-    assert plan(make_controller(), config=WIDE).is_wide
-
-
-@pytest.mark.usefixtures("away")
-def test_a_plan_that_is_kept_is_not_wide(change_wide):
-    change_wide(cost=lambda cost: cost - 1e-6)
     controller = make_controller()
-    settings = dataclasses.replace(WIDE, keep=0.9, wide_period=0.0)
-    plan(controller, 0.0, settings)
-    assert not plan(controller, PERIOD, settings).is_wide
+    plan(controller, config=WIDE)
+    assert controller.think().lacked_time
+
+
+@pytest.mark.usefixtures("away")
+@pytest.mark.parametrize(
+    "change",
+    [{"cost": lambda cost: cost + 1e3}, {"status": lambda status: PlanStatus.FAILED}],
+)
+def test_a_worse_plan_of_a_wide_search_is_not_used(change_wide, change):
+    change_wide(**change)
+    controller = make_controller()
+    plan(controller, config=WIDE)
+    assert not controller.think().is_better
+    assert controller._wide.found(PERIOD, 5) is None
 
 
 def test_most_starts_leave_room_for_no_more_in_a_detour(monkeypatch):

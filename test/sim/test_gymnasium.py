@@ -367,6 +367,9 @@ def test_controlled_episode_ends_with_that_of_the_world():
         def forget(self):
             pass
 
+        def think(self):
+            pass
+
         def set_goal(self, image, state):
             pass
 

@@ -29,6 +29,8 @@ class Start:
         before: Normalised action (action size,) before the first planned one.
         shifted: The rest of the last plan, normalised (steps, action size); None without one.
         stamp: Time of the observation, s.
+        found: What a wide search found since the last plan, from now on, normalised (steps, action
+            size); None without one.
     """
 
     latent: Tensor
@@ -37,6 +39,7 @@ class Start:
     before: Tensor
     shifted: Tensor | None
     stamp: float
+    found: Tensor | None = None
 
 
 class FirstPlans:
@@ -55,10 +58,10 @@ class FirstPlans:
     def proposals(self, start: Start, config: PlannerConfig, cost: GoalCost) -> Tensor:
         """Make the first plans of one search.
 
-        They are the shifted last plan and noisy copies of it, learned plans and noisy copies of
-        them, and fresh plans. A fresh plan holds one direction, or two or three in turn. Learned
-        and fresh plans share the number that `samples` leaves. If `init` is not "warm", the plan
-        that it names comes first.
+        They are the shifted last plan and noisy copies of it, what a wide search found, learned
+        plans and noisy copies of them, and fresh plans. A fresh plan holds one direction, or two or
+        three in turn. Learned and fresh plans share the number that `samples` leaves. If `init` is
+        not "warm", the plan that it names comes first.
 
         Args:
             start: Where the plan begins.
@@ -78,7 +81,9 @@ class FirstPlans:
             rows.append(shifted + noise)
         else:
             rows.append(self.still(start).expand(1, steps, size))
-        wanted = max(config.restarts, config.samples) - len(rows[0])
+        if start.found is not None:
+            rows.append(self._as_searched(start.found[None], start.before))
+        wanted = max(config.restarts, config.samples) - sum(len(some) for some in rows)
         if config.learned_start and wanted > 0:
             rows.append(self._learned(start, (3 * wanted + 3) // 4, steps))
             wanted -= len(rows[-1])

@@ -23,6 +23,7 @@ from wm_mpc.control.settings import ControlSettings
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.trust import Trust
 from wm_mpc.control.validator import Validation, Verdict
+from wm_mpc.control.wide_search import Thought
 from wm_mpc.control.world import Observation, World
 from wm_mpc.model.familiarity import usual_step
 from wm_mpc.model.world_model import WorldModel
@@ -214,6 +215,14 @@ class ControlLoop:
             return math.nan
         weight = settings.cost.place_weight(self._model)
         return self._controller.goal_distance(decision.plan.latents[0], weight) / step
+
+    def think(self, budget: float) -> Thought | None:
+        """Use the time until the next plan; see `RecedingHorizon.think`.
+
+        Args:
+            budget: That time, s.
+        """
+        return None if self._stopped is not None else self._controller.think(budget)
 
     # ------------------------------------------------------------------------------- decisions
 

@@ -23,6 +23,7 @@ from wm_mpc.control.first_plans import Start
 from wm_mpc.control.search import PlanSearch
 from wm_mpc.control.seeing import Seeing
 from wm_mpc.control.timeline import Timeline
+from wm_mpc.control.wide_search import Thought, WideSearch
 from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.lighting import Light
 from wm_mpc.model.world_model import WorldModel
@@ -52,9 +53,7 @@ class ControlPlan:
         goal: (latent size,), the latent of the goal; None if it is not known.
         is_detour: Whether it is from the second search, in which the robot's measured place does
             not count (`planner.detour`).
-        lacked_time: Whether that search, or a wide one, was left out or cut short, because others
-            took the time.
-        is_wide: Whether it is from a wide search (`planner.wide_samples`).
+        lacked_time: Whether that search was left out, because others took the time.
     """
 
     actions: np.ndarray
@@ -66,7 +65,6 @@ class ControlPlan:
     goal: Tensor | None = None
     is_detour: bool = False
     lacked_time: bool = False
-    is_wide: bool = False
 
 
 class RecedingHorizon:
@@ -97,6 +95,7 @@ class RecedingHorizon:
         self._executes_all = executed is None
         self._executed = Timeline.of(self.spec) if executed is None else executed
         self._plan_search = PlanSearch(model, self._generator)
+        self._wide = WideSearch(model, self._plan_search)
         self._afterwards = 0.0  # s, from the end of the last search to the finished plan
 
     @torch.no_grad()
@@ -114,7 +113,7 @@ class RecedingHorizon:
         vector = state if known and state is not None else self.model.state_mean.numpy()
         self._goal = self._encode(image, vector, self._first_light(image, vector))
         self._embedded_goal = self.model.embed(self._goal)
-        self._plan_search.begin()
+        self._wide.begin()
         self._goal_has_state = known
 
     @torch.no_grad()
@@ -149,6 +148,7 @@ class RecedingHorizon:
         if self._executes_all:
             self._executed.clear()
         self._history.clear()
+        self._wide.forget()
 
     def _encode(
         self,
@@ -236,7 +236,9 @@ class RecedingHorizon:
         )  # fmt: skip
         cost = cost_of(use_state=self._goal_has_state)
         shifted = self._shifted(stamp, planner) if planner.warm_start else None
-        start = Start(latent, self._goal, resting, before, shifted, stamp)
+        found = self._wide.found(stamp, planner.horizon * self.spec.frame_skip)
+        begun = None if found is None else torch.from_numpy(self.spec.normalise_action(found))
+        start = Start(latent, self._goal, resting, before, shifted, stamp, begun)
         end = encoded + budget - min(self._afterwards, 0.1 * budget)
         scene_cost = functools.partial(cost_of, use_state=False)
         search = self._plan_search.find(start, planner, cost, scene_cost, end, searching)
@@ -251,6 +253,7 @@ class RecedingHorizon:
         low_level = self.spec.denormalise_action(actions.reshape(-1, self.spec.action.size).numpy())
         if self._executes_all:
             self._executed.put(round(stamp * SECOND), low_level)
+        self._wide.planned(start, planner, cost, result)
         self._afterwards = time.perf_counter() - search.ended
         return ControlPlan(
             low_level,
@@ -262,8 +265,20 @@ class RecedingHorizon:
             self._goal,
             search.is_detour,
             search.lacked_time,
-            search.is_wide,
         )
+
+    def think(self, budget: float = math.inf) -> Thought | None:
+        """Search widely for a start of the next plan (`planner.wide_samples`).
+
+        Call it when the last plan has left, in the time that is left until the next one.
+
+        Args:
+            budget: Time for it, s.
+
+        Returns:
+            What came of it; None if there was nothing to do.
+        """
+        return self._wide.think(time.perf_counter() + budget)
 
     def _applied(self, stamp: float, number: int, rest: Tensor) -> Tensor:
         """The normalised action of control step `number`, counted from `stamp`; `rest` if none is

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from wm_mpc.control.first_plans import FirstPlans, Start
-from wm_mpc.control.plan_choice import hastened, kept, leaves_scene, reaches_goal
-from wm_mpc.model.familiarity import usual_step
+from wm_mpc.control.plan_choice import hastened, kept, leaves_scene
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.objective import GoalCost
 from wm_mpc.planning.planner import Planner, PlanResult, PlanStatus
@@ -29,16 +28,13 @@ class Found:
         ended: When the last search ended, a time of `time.perf_counter`.
         is_detour: Whether it is from the second search, in which the robot's measured place does
             not count.
-        lacked_time: Whether a further search was left out or cut short, because others took the
-            time.
-        is_wide: Whether it is from a wide search.
+        lacked_time: Whether that search was left out, because others took the time.
     """
 
     result: PlanResult
     ended: float
     is_detour: bool = False
     lacked_time: bool = False
-    is_wide: bool = False
 
 
 class PlanSearch:
@@ -54,11 +50,6 @@ class PlanSearch:
         self._first_plans = FirstPlans(model, generator)
         # Kept while the settings stay, because a planner may remember how long it takes.
         self._planners: dict[PlannerConfig, Planner] = {}
-        self._last_wide: float | None = None  # time of its observation, s
-
-    def begin(self) -> None:
-        """Begin with a new goal: a wide search is due at once."""
-        self._last_wide = None
 
     def find(
         self,
@@ -83,10 +74,7 @@ class PlanSearch:
         if searching is not None:
             searching()
         result = self._search(config, cost, proposals, end)
-        usual, lacks_time = result, False
-        if self._is_wide_due(start, config, result, cost):
-            result, lacks_time = self._widened(start, config, cost, result, end)
-        widened = result
+        lacks_time = False
         if config.keep > 0.0 and start.shifted is not None:
             rest_of_last = proposals[0 if config.init == "warm" else 1]
             result = kept(result, cost, rest_of_last, config.keep)
@@ -98,7 +86,6 @@ class PlanSearch:
             if detour is not None:
                 seconds = result.seconds + detour.seconds
                 result, counted = dataclasses.replace(detour, seconds=seconds), of_scene
-        is_wide = result is widened is not usual
         ended = time.perf_counter()
         if config.hasten > 0.0:
             still = self._first_plans.still(start)
@@ -108,31 +95,18 @@ class PlanSearch:
             with torch.no_grad():
                 price = float(cost(result.actions[None])[0])
             result = dataclasses.replace(result, cost=price)
-        return Found(result, ended, is_detour, lacks_time, is_wide)
+        return Found(result, ended, is_detour, lacks_time)
 
-    def _is_wide_due(
-        self, start: Start, config: PlannerConfig, found: PlanResult, cost: GoalCost
-    ) -> bool:
-        if config.why_not_wide or usual_step(self._model) <= 0.0:
-            return False
-        last = self._last_wide
-        is_due = last is None or not last <= start.stamp < last + config.wide_period
-        return is_due and not reaches_goal(self._model, found, cost)
+    def search(self, config: PlannerConfig, cost: GoalCost, start: Start, end: float) -> PlanResult:
+        """Search once, from first plans, and take what the planner finds as it is.
 
-    def _widened(
-        self, start: Start, config: PlannerConfig, cost: GoalCost, found: PlanResult, end: float
-    ) -> tuple[PlanResult, bool]:
-        """The better one of a plan and that of a wide search, and whether time was lacking for
-        it."""
-        if end - time.perf_counter() < found.seconds:
-            return found, True
-        self._last_wide = start.stamp
-        wide = dataclasses.replace(config, samples=config.wide_samples)
-        result = self._search(wide, cost, self._first_plans.proposals(start, wide, cost), end)
-        seconds = found.seconds + result.seconds
-        is_better = result.status is not PlanStatus.FAILED and result.cost < found.cost
-        is_cut = result.status is PlanStatus.OUT_OF_TIME
-        return (dataclasses.replace(result, seconds=seconds) if is_better else found), is_cut
+        Args:
+            config: Settings of the planner.
+            cost: The cost function.
+            start: Where the plan begins.
+            end: See `find`.
+        """
+        return self._search(config, cost, self._first_plans.proposals(start, config, cost), end)
 
     def _search(
         self, config: PlannerConfig, cost: GoalCost, proposals: Tensor, end: float
@@ -154,8 +128,7 @@ class PlanSearch:
         samples = max(config.detour, config.samples)
         restarts = min(2 * config.restarts, MOST_RESTARTS)
         wide = dataclasses.replace(config, samples=samples, restarts=restarts)
-        proposals = self._first_plans.proposals(start, wide, cost)
-        result = self._search(wide, cost, proposals, end)
+        result = self.search(wide, cost, start, end)
         if result.status is PlanStatus.FAILED:
             return None
         return None if leaves_scene(self._model, result, cost, start.latent) else result

@@ -174,8 +174,9 @@ class PlannerConfig:
     )
     wide_samples: int = setting(
         0,
-        "If a plan does not reach the goal, search again from so many first plans, and take the "
-        "better plan; 0: never. Only for planners with several restarts",
+        "If a plan does not reach the goal, search again from so many first plans when the plan "
+        "has left, and begin the next plan from what is found; 0: never. Only for planners with "
+        "several restarts",
         "",
         0,
         10000,

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
+from wm_mpc.control.wide_search import Thought
 from wm_mpc.experiments.common.episodes import draw_episode, run_episode
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.world_model import WorldModel
@@ -48,7 +49,7 @@ def run(simulation, model, index=0, seed=3, **settings):
 
 
 def outcome(result):
-    return dataclasses.replace(result, plan_seconds=[])
+    return dataclasses.replace(result, plan_seconds=[], between_seconds=[])
 
 
 def test_open_loop_executes_one_plan_to_its_end(simulation, model):
@@ -93,6 +94,9 @@ class Pilot:
     def forget(self):
         self.forgotten += 1
 
+    def think(self):
+        return Thought(seconds=0.125)
+
     def set_goal(self, image, state):
         self.goals.append(image)
 
@@ -122,6 +126,7 @@ def test_success_ends_the_episode_and_is_judged_by_the_true_state(simulation):
     assert 0 < result.steps < 60
     assert result.success_at_end
     assert result.plan_seconds == [0.75] * result.steps
+    assert result.between_seconds == [0.125] * result.steps
     assert result.errors["distance"] < TOLERANCE
     assert simulation.is_success()
 

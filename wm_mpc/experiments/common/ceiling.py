@@ -75,6 +75,9 @@ class TrueSimulator:
         self._generator.manual_seed(seed)
         self.forget()
 
+    def think(self) -> None:
+        """Do nothing between two plans."""
+
     def forget(self) -> None:
         """Forget the last plan."""
         self._last = None

@@ -13,6 +13,7 @@ import numpy as np
 from wm_mpc.control.receding_horizon import ControlPlan, PlanningError, RecedingHorizon
 from wm_mpc.control.settings import SurpriseSettings
 from wm_mpc.control.surprise import SurpriseMonitor
+from wm_mpc.control.wide_search import Thought
 from wm_mpc.data.disturbances import Disturber
 
 HOLD_ABOVE = SurpriseSettings().image
@@ -59,6 +60,10 @@ class DisturbedController:
         if self._holds and error > HOLD_ABOVE:
             raise PlanningError(f"the guard holds: image error {error:.1f}, above {HOLD_ABOVE:g}")
         return plan
+
+    def think(self) -> Thought | None:
+        """Use the time between two plans; see `RecedingHorizon.think`."""
+        return self._controller.think()
 
     def _disturbed(self, image: np.ndarray) -> np.ndarray:
         """The picture as it is seen; of several cameras, each is disturbed."""

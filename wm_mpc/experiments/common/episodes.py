@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from wm_mpc.control.receding_horizon import PlanningError
+from wm_mpc.control.wide_search import Thought
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.sim.engine import Observation, Simulation
@@ -33,6 +34,7 @@ class EpisodeResult:
         plan_seconds: Wall time of each plan, from the observation to the actions, s.
         errors: True distances at the end, by name.
         holds: Number of failed plans, after which the robot stood still.
+        between_seconds: Wall time of each search between two plans, s.
     """
 
     success: bool
@@ -41,6 +43,7 @@ class EpisodeResult:
     plan_seconds: list[float]
     errors: dict[str, float]
     holds: int = 0
+    between_seconds: list[float] = dataclasses.field(default_factory=list)
 
 
 class Controller(Protocol):
@@ -81,6 +84,9 @@ class Controller(Protocol):
             objective: Settings of the cost.
             budget: Time for the search, s.
         """
+
+    def think(self) -> Thought | None:
+        """Use the time between two plans; see `RecedingHorizon.think`."""
 
 
 # Called with step, observation, current plan (None: none), and the rest of its actions.
@@ -146,6 +152,7 @@ def run_episode(
     controller.set_goal(goal.image, goal.state)
     period = simulation.task.spec.control_period
     seconds: list[float] = []
+    between: list[float] = []
     queue = left = np.zeros((0, simulation.task.spec.action.size))
     plan: Any = None
     holds = executed = 0
@@ -159,6 +166,8 @@ def run_episode(
                 )  # fmt: skip
                 seconds.append(plan.encode_seconds + plan.plan_seconds)
                 left, queue = plan.actions, plan.actions[:replan]
+                thought = controller.think() if replan is not None else None
+                between += [] if thought is None else [thought.seconds]
             except PlanningError:  # stand still and try again, like the node
                 plan, holds = None, holds + 1
                 left = queue = _hold(simulation)
@@ -181,6 +190,7 @@ def run_episode(
         plan_seconds=seconds,
         errors=simulation.errors(),
         holds=holds,
+        between_seconds=between,
     )
 
 

@@ -62,6 +62,9 @@ class Policy:
         if name == REPLAY and recorded is None:
             raise EngineError("replay repeats a recorded episode, which only --protocol swm has")
 
+    def think(self) -> None:
+        """Do nothing between two plans."""
+
     def forget(self) -> None:
         """Do nothing."""
 

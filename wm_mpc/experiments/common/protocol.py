@@ -218,6 +218,8 @@ class Bench:
         )
         if film is not None:
             self._shelf.keep(film, cell.label(), episode, success=result.success)
+        if result.between_seconds:
+            extra["between_ms"] = [round(1e3 * each, 3) for each in result.between_seconds]
         shown = simulation.goal_shown()
         if shown is not None:
             extra["goal_shown"] = round(shown, 3)

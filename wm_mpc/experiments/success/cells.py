@@ -128,6 +128,10 @@ def _row(
     trips = [time for record in records for time in record.extra.get("round_trip_ms", [])]
     if trips:
         row["round_trip_ms_p50"], row["round_trip_ms_p99"] = _percentiles(trips)
+    between = [time for record in records for time in record.extra.get("between_ms", [])]
+    if between:
+        row["between_searches"] = len(between)
+        row["between_ms_p50"], row["between_ms_p99"] = _percentiles(between)
     return row
 
 

@@ -166,6 +166,12 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
             f"unit of `surprise.image`. held: share of pictures above {HOLD_ABOVE:g}, where the "
             f"node holds; here, the robot {holds}."
         )
+    for cell in (cell for cell in cells if "between_searches" in cell):
+        notes.append(
+            f"{cell['variant']} {cell['planner']}: {cell['between_searches']} wide searches between "
+            f"two plans (`planner.wide_samples`) are not in the plan time: p50 / p99 "
+            f"{cell['between_ms_p50']} / {cell['between_ms_p99']} ms."
+        )
     if any("episodes_shown" in cell for cell in cells):
         notes.append(
             f"goal shown: success at the goals whose pictures show at least {100 * SHOWN:.0f} % of "

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from wm_mpc.ros.status import ERROR, OK, WARN
 from wm_mpc.ros.timing import from_seconds
 from wm_mpc.units import SECOND
 
+_BUSY = 0.9  # of the time between two plans; then the thread waits for the next observation
 Report = Callable[..., None]
 
 
@@ -227,7 +229,6 @@ class Session:
             statistics.plans += 1
             statistics.last_plan = plan.plan
             statistics.searches_without_time += plan.plan.lacked_time
-            statistics.wide_plans += plan.plan.is_wide
         self._draw(plan, settings.frame_id)
         warned = {WarningCode.PLAN_CHANGED: plan.degraded} if plan.degraded else {}
         if warned := {**warned, **self._inputs.warned()}:
@@ -241,6 +242,11 @@ class Session:
         self._loop.usual = statistics.latency.summary().p50
         if is_new:
             statistics.stages.add(clock.seconds)
+        left = self._stepped + _BUSY / settings.rate - time.monotonic()
+        thought = self._loop.think(math.inf if self._lockstep else left)
+        if thought is not None:
+            statistics.searches_without_time += thought.lacked_time
+            statistics.wide_plans += thought.is_better
 
     def _draw(self, plan: Send, frame_id: str) -> None:
         """Pictures may take long."""
