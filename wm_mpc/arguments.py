@@ -55,3 +55,13 @@ def seed(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{value} is negative")
     return value
+
+
+def seeds(text: str) -> list[int]:
+    """An argparse type: seeds, separated by commas, each once."""
+    try:
+        return list(dict.fromkeys(seed(number) for number in text.split(",")))
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}; accepted: whole numbers from 0 on, separated by commas"
+        ) from None

@@ -14,7 +14,7 @@ import cv2
 import pytest
 import torch
 
-from wm_mpc.cli import collect, evaluate, train
+from wm_mpc.cli import ablate, collect, evaluate, train
 from wm_mpc.data.episodes import Dataset
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.training.trainer import Trainer
@@ -210,7 +210,8 @@ def test_mistake_is_one_clear_line(folder, capfd, program, arguments, message):
         (train, "--workers 0", "0 is not above zero"),
         (evaluate, "--seed -1", "-1 is negative"),
         (evaluate, "--replan 0", "0 is not above zero"),
-        (evaluate, "--train-seeds 0,x", "invalid numbers value: '0,x'"),
+        (evaluate, "--train-seeds 0,x", "'0,x'; accepted: whole numbers from 0 on"),
+        (ablate, "--seeds a", "--seeds: 'a'; accepted: whole numbers from 0 on"),
     ],
 )
 def test_option_that_does_not_fit_is_refused_by_name_in_one_line(

@@ -675,6 +675,16 @@ def test_damaged_checkpoint_does_not_replace_the_good_one(start_mpc, tmp_path):
     mpc.wait_for_plans(2)
 
 
+def test_wide_searches_run_between_plans_and_are_counted(start_mpc):
+    mpc = start_mpc()
+    mpc.start()
+    for name, value in (("horizon", 2), ("wide_samples", 400), ("wide_period", 0.0)):
+        assert mpc.set(f"planner.{name}", value).successful
+    mpc.wait_until(lambda: int(mpc.value("wide plans") or 0) > 0, "a better plan of a wide search")
+    mpc.wait_for_plans(3)
+    assert mpc.message() == "planning"
+
+
 def test_a_checkpoint_that_does_not_know_how_wrong_it_is_is_planned_with_under_a_warning(
     start_mpc, announcer
 ):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
+from wm_mpc.cli.train import _warn_of_seed
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import load_checkpoint, save_checkpoint
 from wm_mpc.synthesis.random_rollouts import RandomRolloutConfig
@@ -185,3 +188,15 @@ def test_neither_run_nor_checkpoint_is_named(recording, tmp_path):
     message = "no folder of a run is there, and no checkpoint '.*none': .* shipped ones are: maze"
     with pytest.raises(TrainingError, match=message):
         Trainer(recording, OTHER, tmp_path / "run", representation=tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("donor", "given", "said"),
+    [("eyes.safetensors", 5, True), ("eyes.safetensors", None, False), (None, 5, False)],
+)
+def test_a_seed_of_a_representation_that_is_not_trained_is_said(capsys, donor, given, said):
+    options = argparse.Namespace(
+        representation=None if donor is None else Path(donor), representation_seed=given
+    )
+    _warn_of_seed(options, "train")
+    assert ("--representation-seed has no effect" in capsys.readouterr().err) is said

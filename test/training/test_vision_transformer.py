@@ -159,3 +159,11 @@ def test_runs_of_older_versions_have_the_same_settings():
     settings = TrainConfig().deciding_settings()
     assert "vit_folder" not in settings
     assert not {"encoder", "vit", "vit_patches"} & settings["architecture"].keys()
+
+
+def test_a_folder_without_a_transformer_is_refused_by_the_name_of_its_setting(
+    recording, config, tmp_path
+):
+    nowhere = dataclasses.replace(config, vit_folder=str(tmp_path / "nowhere"))
+    with pytest.raises(TrainingError, match=r"vit_folder is '.*nowhere'.*accepted: a folder with"):
+        Trainer(recording, nowhere, tmp_path / "run")

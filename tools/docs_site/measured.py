@@ -42,8 +42,8 @@ def percent(share: float) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def interval(row: Row) -> str:
-    low, high = row["ci95"]
+def interval(row: Row, key: str = "ci95") -> str:
+    low, high = row[key]
     return f"{100 * low:.0f} to {100 * high:.0f} %"
 
 
@@ -209,34 +209,34 @@ def dynamics() -> str:
 
 def runs(*folders: str) -> str:
     """Whole evaluations, a line for each cell."""
+    found = [(folder, row) for folder in folders for row in results(folder)["cells"]]
+    shown = any(row.get("episodes_shown", 0) < row.get("episodes_known", 0) for _, row in found)
     rows = []
-    for folder in folders:
-        found = results(folder)
-        for row in found["cells"]:
-            privileged = " (sees the true state)" if row["privileged"] else ""
-            rows.append(
-                (
-                    f"[`{folder}`](../results/{folder}/results.md)",
-                    row["planner"] + privileged,
-                    row["replan"],
-                    f"{percent(row['success_rate'])} of {row['episodes']}",
-                    interval(row),
-                    _where_shown(row),
-                    "" if row["plan_ms_p50"] is None else f"{row['plan_ms_p50']:.1f}",
-                )
+    for folder, row in found:
+        privileged = " (sees the true state)" if row["privileged"] else ""
+        rows.append(
+            (
+                f"[`{folder}`](../results/{folder}/results.md)",
+                row["planner"] + privileged,
+                row["replan"],
+                f"{percent(row['success_rate'])} of {row['episodes']}",
+                interval(row),
+                *([_where_shown(row)] if shown else []),
+                "" if row["plan_ms_p50"] is None else f"{row['plan_ms_p50']:.1f}",
             )
+        )
     header = ("run", "planner", "control steps between plans", "success", "95 % interval",
-              "where the goal's picture shows the things", "plan p50, ms")  # fmt: skip
+              *(["where the goal's picture shows 80 % or more"] if shown else []),
+              "plan p50, ms")  # fmt: skip
     return table(header, rows)
 
 
 def _where_shown(row: Row) -> str:
-    """Success at the goals that the robot does not hide, where some are hidden."""
-    if "episodes_shown" not in row:
-        return ""
-    low, high = row["ci95_shown"]
-    rate = percent(row["success_rate_shown"])
-    return f"{rate} of {row['episodes_shown']}, {100 * low:.0f} to {percent(high)}"
+    """Success at the goals that the robot does not hide."""
+    if "success_rate_shown" not in row:
+        return "not known"
+    share = f"{percent(row['success_rate_shown'])} of {row['episodes_shown']}"
+    return f"{share}, {interval(row, 'ci95_shown')}"
 
 
 def live(folder: str) -> str:

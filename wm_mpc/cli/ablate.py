@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from wm_mpc.arguments import Parser, seed
+from wm_mpc.arguments import Parser, seed, seeds
 from wm_mpc.atomic import replacing
 from wm_mpc.data.episodes import Dataset, DatasetError
 from wm_mpc.interrupts import one_interrupt
@@ -141,8 +141,9 @@ def parser() -> argparse.ArgumentParser:
         help=f"variants to train, such as none,online+adversarial; default: {', '.join(VARIANTS)}",
     )  # fmt: skip
     parser.add_argument(
-        "--seeds", default="0", metavar="LIST", help="training seeds, such as 0,1,2; default: 0"
-    )
+        "--seeds", type=seeds, default=[0], metavar="LIST",
+        help="training seeds, such as 0,1,2; default: 0",
+    )  # fmt: skip
     parser.add_argument(
         "--representation-seed", type=seed, metavar="N",
         help="train one encoder with this seed and use it for all; default: one for each seed",
@@ -188,13 +189,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"ablate: two of these variants are the same: {options.variants}", file=sys.stderr)
         return 2
     try:
-        seeds = [seed(text) for text in options.seeds.split(",")]
         dataset = command.open_dataset(options)
         chosen = ["--task", options.task]
         if options.config:
             chosen += ["--config", str(options.config)]
         config = command.settings(command.parser().parse_args(chosen))
-        trainings = plan_trainings(dataset, config, variants, seeds)
+        trainings = plan_trainings(dataset, config, variants, options.seeds)
     except (ConfigError, DatasetError, ValueError, argparse.ArgumentTypeError) as error:
         print(f"ablate: {error}", file=sys.stderr)
         return 1

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from wm_mpc.arguments import Parser, positive, seed
+from wm_mpc.arguments import Parser, positive, seed, seeds
 from wm_mpc.cli.bars import bar
 from wm_mpc.data.disturbances import DisturbanceError, describe_kinds, parse_disturbances
 from wm_mpc.experiments.common.journal import JournalError
@@ -76,11 +76,6 @@ def disturbances(text: str) -> list[str]:
     return wanted
 
 
-def numbers(text: str) -> list[int]:
-    """Parse comma-separated seeds, each once (an argparse type)."""
-    return list(dict.fromkeys(seed(number) for number in text.split(",")))
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = Parser(
@@ -101,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="first folder to search for variants",
     )
-    add("--train-seeds", type=numbers, default=[], metavar="0,1,2",
+    add("--train-seeds", type=seeds, default=[], metavar="0,1,2",
         help="training seeds to pool (TASK_NAME_sSEED.safetensors); default: the file without a "
         "seed in its name, or the lowest seed")  # fmt: skip
     add(
@@ -313,8 +308,23 @@ def _warn(options: argparse.Namespace, benchmark: Benchmark, evaluation: Evaluat
         )
     if options.replan != 1 and "ros" in options.loops:
         lines.append("the loop ros ignores --replan and plans at every control step")
+    lines += _idle_settings(options, benchmark)
     for line in lines:
         print(f"evaluate: warning: {line}", file=sys.stderr)
+
+
+def _idle_settings(options: argparse.Namespace, benchmark: Benchmark) -> list[str]:
+    """Say which wide searches that were asked for do not take place."""
+    if not any(text.startswith("planner.wide_") for text in options.settings):
+        return []
+    lines = [
+        f"planner.wide_samples: no wide search of {name}, {planner.why_not_wide}"
+        for name, planner in benchmark.settings.planners.items()
+        if planner.why_not_wide and name in options.planners
+    ]
+    if "open" in options.loops:
+        lines.append("planner.wide_samples: no wide search in the open loop, as there is one plan")
+    return lines
 
 
 if __name__ == "__main__":

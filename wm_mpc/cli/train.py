@@ -21,6 +21,7 @@ from wm_mpc.training.command import open_dataset, parser, settings, settle_task
 from wm_mpc.training.compute import Compute, ComputeError
 from wm_mpc.training.config import ConfigError
 from wm_mpc.training.directory import TrainingError
+from wm_mpc.training.donor import is_run
 from wm_mpc.training.finish import write_results
 from wm_mpc.training.journal import Progress
 from wm_mpc.training.phases.registry import PHASES
@@ -99,6 +100,7 @@ def _train(
             recording = Recording(dataset)
         run = options.run or runs_directory(options.task)
         if fabric.is_global_zero:
+            _warn_of_seed(options, name)
             held.enter_context(writing(run, name, "run"))
         with make_workers(options.workers) as workers:
             _check_donor(options.representation, run, recording.spec.task)
@@ -131,6 +133,15 @@ def _check_donor(donor: Path | None, run: Path, task: str) -> None:
     if donor is not None and donor.is_file() and own.exists() and donor.samefile(own):
         raise TrainingError(
             f"--representation {donor} is the file that this run writes; choose another --run"
+        )
+
+
+def _warn_of_seed(options: argparse.Namespace, name: str) -> None:
+    donor = options.representation
+    if donor is not None and not is_run(donor) and options.representation_seed is not None:
+        print(
+            f"{name}: --representation-seed has no effect, as the encoder is that of a checkpoint",
+            file=sys.stderr,
         )
 
 

@@ -144,7 +144,8 @@ class Simulation(Protocol):
         """Return how much of the things the picture of the goal shows, from 0 to 1.
 
         1: the robot hides nothing of them. None: it is not known, as in a world in which the robot
-        cannot be moved out of the picture.
+        cannot be moved out of the picture. The present state stays, but as after `set_goal`, its
+        last digits may change: ask between two episodes.
 
         Raises:
             RuntimeError: There is no goal yet.

@@ -78,7 +78,7 @@ def new_model(
             state = recording.spec.state.with_all_angles()
             spec = dataclasses.replace(recording.spec, history=history, state=state)
             if config.vit_folder:
-                wanted = vit or read_description(Path(config.vit_folder))
+                wanted = vit or _description(config.vit_folder)
                 architecture = dataclasses.replace(architecture, vit=wanted)
             model = WorldModel(spec, architecture)
             if isinstance(model.encoder, TransformerEncoder) and not vit:
@@ -282,3 +282,13 @@ def data_provenance(recording: Recording, config: TrainConfig, episodes: int) ->
         "synthesis": list(config.synthesis),
         "config": config.to_dict(),
     }
+
+
+def _description(folder: str) -> str:
+    try:
+        return read_description(Path(folder))
+    except SpecError as error:
+        raise TrainingError(
+            f"vit_folder is {folder!r}: {error}; accepted: a folder with config.json, "
+            "preprocessor_config.json and model.safetensors"
+        ) from None

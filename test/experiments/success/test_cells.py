@@ -64,15 +64,16 @@ def test_only_starts_at_their_goals_make_a_second_row(single, solved, rows):
 
 
 @pytest.mark.parametrize(
-    ("shares", "shown"),
+    ("shares", "shown", "told"),
     [
-        ((1.0, 0.9, 0.85, 1.0), None),
-        ((1.0, 0.8, 0.79, 0.0), (2, 0.5)),
-        ((0.1, 0.2, 0.3, 0.4), None),
-        ((1.0, 0.1, None, 0.0), None),
+        ((1.0, 0.9, 0.85, 1.0), 0.75, None),
+        ((1.0, 0.8, 0.79, 0.0), 0.5, "50 % of 2 (9-91 %)"),
+        ((0.1, 0.2, 0.3, 0.4), None, "none of 4 shown"),
+        ((1.0, 0.1, None, 0.0), 1.0, "1 episodes are older"),
+        ((None, None, None, None), None, None),
     ],
 )
-def test_goals_that_the_robot_hides_are_also_left_out(single, shares, shown):
+def test_goals_that_the_robot_hides_are_also_left_out(single, shares, shown, told):
     alone = dataclasses.replace(single, planners=("adam",))
     journal = Journal(None, {}, {})
     (cell,) = alone.cells()
@@ -81,13 +82,28 @@ def test_goals_that_the_robot_hides_are_also_left_out(single, shares, shown):
         journal.add(record(cell, episode, episode != 1, extra=extra))
     (row,) = summarise(alone, journal, 4)
     assert row["success_rate"] == 0.75
-    if shown is None:
-        assert "success_rate_shown" not in row
-        assert "goal shown" not in markdown(a_run_of([row]))
-    else:
-        assert (row["episodes_shown"], row["success_rate_shown"]) == shown
-        assert "50 % of 2 (9-91 %)" in markdown(a_run_of([row]))
-        assert "at least 80 % of the things" in markdown(a_run_of([row]))
+    assert row.get("success_rate_shown") == shown
+    text = markdown(a_run_of([row]))
+    assert ("at least 80 % of the things" in text) is (told is not None)
+    assert told is None or told in text
+
+
+def test_where_it_is_not_known_what_goals_show_is_said(single):
+    journal = Journal(None, {}, {})
+    for cell in single.cells():
+        extra = {"goal_shown": 0.5} if cell.planner == "adam" else {}
+        journal.add(record(cell, 0, extra=extra))
+    assert "| not known |" in markdown(a_run_of(summarise(single, journal, 1)))
+
+
+def test_searches_between_plans_are_told_apart_from_plan_times(single):
+    journal = Journal(None, {}, {})
+    alone = dataclasses.replace(single, planners=("adam",))
+    (cell,) = alone.cells()
+    journal.add(record(cell, 0, extra={"between_ms": [30.0, 50.0]}))
+    (row,) = summarise(alone, journal, 1)
+    assert (row["plan_ms_p50"], row["between_searches"], row["between_ms_p50"]) == (10.0, 2, 40.0)
+    assert "2 wide searches between two plans" in markdown(a_run_of([row]))
 
 
 def a_run_of(cells):

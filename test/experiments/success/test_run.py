@@ -156,3 +156,19 @@ def test_films_of_the_first_successes_and_failures_are_kept(benchmark, tmp_path)
     assert len(names) == (rate > 0) + (rate < 1)
     Evaluation(filmed, 4, out=tmp_path, fresh=True)
     assert list((tmp_path / "films").iterdir()) == []
+
+
+def test_wide_searches_that_do_not_take_place_are_said(tmp_path, capsys):
+    arguments = [
+        "--checkpoint", "wall", "--planners", "adam,cem", "--loops", "open", "--episodes", "1",
+        "--steps", "2", "--set", "planner.wide_samples=100", "planner.iterations=2",
+        "planner.samples=20", "planner.elites=5",
+    ]  # fmt: skip
+    assert evaluate.main([*arguments, "--out", str(tmp_path / "asked")]) == 0
+    told = capsys.readouterr().err
+    assert "no wide search of cem, cem has no restarts" in told
+    assert "no wide search of adam" not in told
+    assert "no wide search in the open loop" in told
+    without = [text for text in arguments if "wide" not in text]
+    assert evaluate.main([*without, "--out", str(tmp_path / "usual")]) == 0
+    assert "wide" not in capsys.readouterr().err

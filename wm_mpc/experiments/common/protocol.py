@@ -222,7 +222,7 @@ class Bench:
             extra["between_ms"] = [round(1e3 * each, 3) for each in result.between_seconds]
         shown = simulation.goal_shown()
         if shown is not None:
-            extra["goal_shown"] = round(shown, 3)
+            extra["goal_shown"] = round(shown, 4)
         return Record(
             cell,
             episode,

@@ -103,13 +103,7 @@ def _row(
     if benchmark.steps > EARLY:
         early = [record.success and record.steps <= EARLY for record in records]
         row |= _rate(f"success_rate_{EARLY}", f"ci95_{EARLY}", early)
-    shares = [record.extra.get("goal_shown") for record in records]
-    shown = [
-        record.success for record, share in zip(records, shares, strict=True)
-        if share is not None and share >= SHOWN
-    ]  # fmt: skip
-    if None not in shares and 0 < len(shown) < len(records):
-        row |= {"episodes_shown": len(shown), **_rate("success_rate_shown", "ci95_shown", shown)}
+    row |= _where_shown(records)
     if cell.loop == "open":
         row |= _rate(
             "success_rate_at_end", "ci95_at_end", [record.success_at_end for record in records]
@@ -133,6 +127,14 @@ def _row(
         row["between_searches"] = len(between)
         row["between_ms_p50"], row["between_ms_p99"] = _percentiles(between)
     return row
+
+
+def _where_shown(records: Sequence[Record]) -> Row:
+    """Success at the goals whose pictures show the things, and of how many goals it is known."""
+    known = [record for record in records if "goal_shown" in record.extra]
+    shown = [record.success for record in known if record.extra["goal_shown"] >= SHOWN]
+    row: Row = {"episodes_known": len(known), "episodes_shown": len(shown)} if known else {}
+    return row | (_rate("success_rate_shown", "ci95_shown", shown) if shown else {})
 
 
 def _rate(name: str, interval: str, outcomes: Sequence[bool]) -> Row:

@@ -64,7 +64,7 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 def _cells_table(cells: Sequence[Row], results: Mapping[str, Any]) -> str:
     early = results["steps"] > EARLY
-    hidden = any("episodes_shown" in cell for cell in cells)
+    hidden = any(_hides_goals(cell) for cell in cells)
     at_end = any("success_rate_at_end" in cell for cell in cells)
     to_none = any("time_ratio_to_cem_none" in cell for cell in cells)
     # One seed each needs no column.
@@ -98,9 +98,15 @@ def _cells_table(cells: Sequence[Row], results: Mapping[str, Any]) -> str:
     return _table(names, rows)
 
 
+def _hides_goals(cell: Row) -> bool:
+    return bool(cell.get("episodes_shown", 0) < cell.get("episodes_known", 0))
+
+
 def _where_shown(cell: Row) -> str:
-    if "episodes_shown" not in cell:
-        return "-"
+    if "episodes_known" not in cell:
+        return "not known"
+    if "success_rate_shown" not in cell:
+        return f"none of {cell['episodes_known']} shown"
     rate, interval = _percent(cell["success_rate_shown"]), _interval(cell["ci95_shown"])
     return f"{rate} of {cell['episodes_shown']} ({interval})"
 
@@ -168,16 +174,12 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
         )
     for cell in (cell for cell in cells if "between_searches" in cell):
         notes.append(
-            f"{cell['variant']} {cell['planner']}: {cell['between_searches']} wide searches between "
-            f"two plans (`planner.wide_samples`) are not in the plan time: p50 / p99 "
-            f"{cell['between_ms_p50']} / {cell['between_ms_p99']} ms."
+            f"{cell['variant']} {cell['planner']}: the plan time leaves out "
+            f"{cell['between_searches']} wide searches between two plans "
+            f"(`planner.wide_samples`), p50 / p99 {cell['between_ms_p50']} / "
+            f"{cell['between_ms_p99']} ms."
         )
-    if any("episodes_shown" in cell for cell in cells):
-        notes.append(
-            f"goal shown: success at the goals whose pictures show at least {100 * SHOWN:.0f} % of "
-            "the things. In the others, the robot itself hides what is wanted. 95 % interval in "
-            "brackets."
-        )
+    notes += _shown_notes(cells)
     notes += _protocol_notes(cells)
     if any(cell["planner"] == TRUE_SIMULATOR for cell in cells):
         replan = max(cell["replan"] or 0 for cell in cells if cell["planner"] == TRUE_SIMULATOR)
@@ -200,6 +202,23 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
         notes.append(
             "p, seeds: about models of other training seeds, by the success rates of these. Exact "
             "permutation test, unpaired, two-sided, not corrected."
+        )
+    return notes
+
+
+def _shown_notes(cells: Sequence[Row]) -> list[str]:
+    """What goals are that their pictures do not show."""
+    if not any(_hides_goals(cell) for cell in cells):
+        return []
+    notes = [
+        f"goal shown: success at the goals whose pictures show at least {100 * SHOWN:.0f} % of the "
+        "things. In the others, the robot itself hides what is wanted. 95 % interval in brackets."
+    ]
+    lacking = max(cell["episodes"] - cell.get("episodes_known", cell["episodes"]) for cell in cells)
+    if lacking:
+        notes.append(
+            f"{lacking} episodes are older, and do not know what their goals show: they are not in "
+            "that column. `--fresh` runs them again."
         )
     return notes
 

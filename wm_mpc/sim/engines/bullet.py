@@ -152,10 +152,10 @@ class BulletSimulation(GoalKeeper):
 
     def goal_shown(self) -> float | None:
         """See `Simulation.goal_shown`. None for a task without `park`, and of several cameras."""
-        park = getattr(self.task, "park", None)
+        goal, park = self._present_goal(), getattr(self.task, "park", None)
         if park is None or len(self.cameras) > 1:
             return None
-        goal, present = self._present_goal(), self.task.get_state()
+        present = self.task.get_state()
         self.task.set_state(goal.true_state)
         seen = self.camera.bodies()
         robot = park()
