@@ -29,7 +29,7 @@ PARAMETERS = (
         ("sim:task",),
         "push_t",
         more="Its shipped world model has the same name"
-        + (f"; {NO_MODEL} have none, and need the argument model" if NO_MODEL else ""),
+        + (f"; without one: {NO_MODEL}, which needs the argument model" if NO_MODEL else ""),
     ),
     ParameterArgument("planner", ("mpc:planner.type",)),
     ParameterArgument("episodes", ("sim:episodes",), more="A summary follows"),

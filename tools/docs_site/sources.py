@@ -48,7 +48,8 @@ CODES = {
 }
 ADVICE = Path(__file__).with_name("advice.yaml")
 CLAIMS = "wm_mpc.experiments.speed.claims"
-TASKS = ("wall", "maze", "push_t", "reach", "reach_joints", "reach_two")  # as pages order them
+# As pages order them
+TASKS = ("wall", "maze", "push_t", "rope", "reach", "reach_joints", "reach_two")
 # Shipped, in environments that others wrote
 PUBLIC = ("two_room", "point_maze", "point_maze_medium", "pusht", "reacher")
 
