@@ -9,6 +9,8 @@ from typing import Any
 
 from docs_site.sources import TASKS, table
 from wm_mpc.experiments.common.statistics import holm
+from wm_mpc.experiments.success.cells import SHOWN
+from wm_mpc.experiments.success.tables import hides_goals, where_shown
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 # Where the comparison of gradient and CEM is, by task
@@ -44,8 +46,8 @@ def percent(share: float) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def interval(row: Row, key: str = "ci95") -> str:
-    low, high = row[key]
+def interval(row: Row) -> str:
+    low, high = row["ci95"]
     return f"{100 * low:.0f} to {100 * high:.0f} %"
 
 
@@ -212,7 +214,7 @@ def dynamics() -> str:
 def runs(*folders: str) -> str:
     """Whole evaluations, a line for each cell."""
     found = [(folder, row) for folder in folders for row in results(folder)["cells"]]
-    shown = any(row.get("episodes_shown", 0) < row.get("episodes_known", 0) for _, row in found)
+    shown = any(hides_goals(row) for _, row in found)
     rows = []
     for folder, row in found:
         privileged = " (sees the true state)" if row["privileged"] else ""
@@ -223,22 +225,14 @@ def runs(*folders: str) -> str:
                 row["replan"],
                 f"{percent(row['success_rate'])} of {row['episodes']}",
                 interval(row),
-                *([_where_shown(row)] if shown else []),
+                *([where_shown(row)] if shown else []),
                 "" if row["plan_ms_p50"] is None else f"{row['plan_ms_p50']:.1f}",
             )
         )
     header = ("run", "planner", "control steps between plans", "success", "95 % interval",
-              *(["where the goal's picture shows 80 % or more"] if shown else []),
+              *([f"where the goal's picture shows {100 * SHOWN:.0f} % or more"] if shown else []),
               "plan p50, ms")  # fmt: skip
     return table(header, rows)
-
-
-def _where_shown(row: Row) -> str:
-    """Success at the goals that the robot does not hide."""
-    if "success_rate_shown" not in row:
-        return "not known"
-    share = f"{percent(row['success_rate_shown'])} of {row['episodes_shown']}"
-    return f"{share}, {interval(row, 'ci95_shown')}"
 
 
 def live(folder: str) -> str:

@@ -212,11 +212,7 @@ def main(arguments: list[str] | None = None) -> int:
     elif given:  # a checkpoint serves all seeds
         donors = {training.seed: given for training in trainings}
         if options.representation_seed is not None:
-            print(
-                "ablate: --representation-seed has no effect, as the encoder is that of a "
-                "checkpoint",
-                file=sys.stderr,
-            )
+            print(f"ablate: {command.NO_REPRESENTATION_SEED}", file=sys.stderr)
             options.representation_seed = None
     try:
         shared = None if given is None or of_run else hash_of_checkpoint(given)

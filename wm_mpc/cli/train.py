@@ -17,7 +17,13 @@ from wm_mpc.directories import runs_directory
 from wm_mpc.interrupts import one_interrupt
 from wm_mpc.provenance import program, recorded_command
 from wm_mpc.sim.workers import JobError, WorkersError, make_workers
-from wm_mpc.training.command import open_dataset, parser, settings, settle_task
+from wm_mpc.training.command import (
+    NO_REPRESENTATION_SEED,
+    open_dataset,
+    parser,
+    settings,
+    settle_task,
+)
 from wm_mpc.training.compute import Compute, ComputeError
 from wm_mpc.training.config import ConfigError
 from wm_mpc.training.directory import TrainingError
@@ -139,10 +145,7 @@ def _check_donor(donor: Path | None, run: Path, task: str) -> None:
 def _warn_of_seed(options: argparse.Namespace, name: str) -> None:
     donor = options.representation
     if donor is not None and not is_run(donor) and options.representation_seed is not None:
-        print(
-            f"{name}: --representation-seed has no effect, as the encoder is that of a checkpoint",
-            file=sys.stderr,
-        )
+        print(f"{name}: {NO_REPRESENTATION_SEED}", file=sys.stderr)
 
 
 def _disk_fault(name: str, error: Exception) -> int:

@@ -147,6 +147,12 @@ def open_dataset(options: argparse.Namespace) -> Dataset:
         raise DatasetError(f"no dataset at {path}{hint}") from None
 
 
+# Said where a checkpoint gives the encoder
+NO_REPRESENTATION_SEED = (
+    "--representation-seed has no effect, as the encoder is that of a checkpoint"
+)
+
+
 def settings(options: argparse.Namespace) -> TrainConfig:
     """Return the settings that parsed options select.
 

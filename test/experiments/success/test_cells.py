@@ -64,7 +64,7 @@ def test_only_starts_at_their_goals_make_a_second_row(single, solved, rows):
 
 
 @pytest.mark.parametrize(
-    ("shares", "shown", "told"),
+    ("shares", "shown", "note"),
     [
         ((1.0, 0.9, 0.85, 1.0), 0.75, None),
         ((1.0, 0.8, 0.79, 0.0), 0.5, "50 % of 2 (9-91 %)"),
@@ -73,7 +73,7 @@ def test_only_starts_at_their_goals_make_a_second_row(single, solved, rows):
         ((None, None, None, None), None, None),
     ],
 )
-def test_goals_that_the_robot_hides_are_also_left_out(single, shares, shown, told):
+def test_goals_that_the_robot_hides_are_also_left_out(single, shares, shown, note):
     alone = dataclasses.replace(single, planners=("adam",))
     journal = Journal(None, {}, {})
     (cell,) = alone.cells()
@@ -84,8 +84,8 @@ def test_goals_that_the_robot_hides_are_also_left_out(single, shares, shown, tol
     assert row["success_rate"] == 0.75
     assert row.get("success_rate_shown") == shown
     text = markdown(a_run_of([row]))
-    assert ("at least 80 % of the things" in text) is (told is not None)
-    assert told is None or told in text
+    assert ("at least 80 % of the things" in text) is (note is not None)
+    assert note is None or note in text
 
 
 def test_where_it_is_not_known_what_goals_show_is_said(single):

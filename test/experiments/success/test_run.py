@@ -165,10 +165,10 @@ def test_wide_searches_that_do_not_take_place_are_said(tmp_path, capsys):
         "planner.samples=20", "planner.elites=5",
     ]  # fmt: skip
     assert evaluate.main([*arguments, "--out", str(tmp_path / "asked")]) == 0
-    told = capsys.readouterr().err
-    assert "no wide search of cem, cem has no restarts" in told
-    assert "no wide search of adam" not in told
-    assert "no wide search in the open loop" in told
+    warnings = capsys.readouterr().err
+    assert "no wide search of cem, cem has no restarts" in warnings
+    assert "no wide search of adam" not in warnings
+    assert "no wide search in the open loop" in warnings
     without = [text for text in arguments if "wide" not in text]
     assert evaluate.main([*without, "--out", str(tmp_path / "usual")]) == 0
     assert "wide" not in capsys.readouterr().err

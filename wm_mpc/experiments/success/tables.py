@@ -64,7 +64,7 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 def _cells_table(cells: Sequence[Row], results: Mapping[str, Any]) -> str:
     early = results["steps"] > EARLY
-    hidden = any(_hides_goals(cell) for cell in cells)
+    hidden = any(hides_goals(cell) for cell in cells)
     at_end = any("success_rate_at_end" in cell for cell in cells)
     to_none = any("time_ratio_to_cem_none" in cell for cell in cells)
     # One seed each needs no column.
@@ -87,7 +87,7 @@ def _cells_table(cells: Sequence[Row], results: Mapping[str, Any]) -> str:
         row += _guard_columns(cell) if disturbed else []
         row += cells_of(cell) if by_protocol else []
         row += [f"{_percent(cell['success_rate'])} of {cell['episodes']}", _interval(cell["ci95"])]
-        row += [_where_shown(cell)] if hidden else []
+        row += [where_shown(cell)] if hidden else []
         row += [_percent(cell.get(f"success_rate_{EARLY}"))] if early else []
         row += [_percent(cell.get("success_rate_at_end"))] if at_end else []
         row += [_text(cell["steps_mean"])]
@@ -98,11 +98,21 @@ def _cells_table(cells: Sequence[Row], results: Mapping[str, Any]) -> str:
     return _table(names, rows)
 
 
-def _hides_goals(cell: Row) -> bool:
+def hides_goals(cell: Row) -> bool:
+    """Whether some goals of a cell are hidden in their own pictures.
+
+    Args:
+        cell: The cell.
+    """
     return bool(cell.get("episodes_shown", 0) < cell.get("episodes_known", 0))
 
 
-def _where_shown(cell: Row) -> str:
+def where_shown(cell: Row) -> str:
+    """Return the success at the goals whose pictures show the things, as text.
+
+    Args:
+        cell: The cell.
+    """
     if "episodes_known" not in cell:
         return "not known"
     if "success_rate_shown" not in cell:
@@ -208,7 +218,7 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
 
 def _shown_notes(cells: Sequence[Row]) -> list[str]:
     """What goals are that their pictures do not show."""
-    if not any(_hides_goals(cell) for cell in cells):
+    if not any(hides_goals(cell) for cell in cells):
         return []
     notes = [
         f"goal shown: success at the goals whose pictures show at least {100 * SHOWN:.0f} % of the "
