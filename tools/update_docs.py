@@ -15,9 +15,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from docs_site import measured, measured_speed, pages, sources, worlds
+from docs_site import disturbed, measured, measured_speed, pages, sources, worlds
 
-MAKERS = {**sources.MAKERS, **measured.MAKERS, **measured_speed.MAKERS, **worlds.MAKERS}
+MAKERS = {
+    **sources.MAKERS, **measured.MAKERS, **measured_speed.MAKERS, **worlds.MAKERS,
+    **disturbed.MAKERS,
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -76,6 +76,7 @@ class WarningCode(Code):
     CLOCKS = "warning.clocks"  # stamps are a little in the future
     OTHER_MOMENT = "warning.other_moment"  # image and state are a little apart
     CAMERAS = "warning.cameras"  # images of two cameras on one topic
+    CAMERA_MOVED = "warning.camera_moved"  # a little; its images are moved back
     FRAMES = "warning.frames"  # odometry of several frames on one topic
     GOAL_REFUSED = "warning.goal_refused"  # a goal cannot be read
     MESSAGE_DROPPED = "warning.message_dropped"  # a message cannot be read

@@ -386,15 +386,17 @@ def test_the_next_plan_is_made_without_the_light_of_the_last_picture(model, worl
     model.familiarity = dataclasses.replace(usual(), unexplained=1.0)
     loop = ControlLoop(model, 0, world)
     assert isinstance(step(loop), Send)
-    light = loop.trust.light
-    assert light is not None
+    conditions = loop.trust.conditions
+    assert conditions is not None
     world.pass_ms(100)
     world.see()
     world.feel()
     assert isinstance(step(loop), Send)
-    assert loop._controller.light is light
-    assert loop.trust.light is not light
-    assert loop.trust.values()["light"] == f"{loop.trust.light.brightness():.2f}"
+    assert loop._controller.conditions is conditions
+    assert loop.trust.conditions is not conditions
+    light = loop.trust.conditions.light
+    assert loop.trust.values()["light"] == f"{light.brightness():.2f}"
+    assert loop.trust.values()["camera shift"] == "none"
 
 
 @pytest.mark.parametrize(("multiple", "degraded"), [(3.0, True), (1.0, False)])

@@ -288,7 +288,7 @@ class ControlLoop:
             raise HoldError(HoldCode.NO_REST, spec.why_no_rest(measured))
         committed = self._committed(stamp, rest, settings)
         observation.lap("convert")
-        controller.light = self.trust.light
+        controller.conditions = self.trust.conditions
         plan = controller.plan(
             image,
             state,

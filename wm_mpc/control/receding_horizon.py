@@ -24,8 +24,8 @@ from wm_mpc.control.search import PlanSearch
 from wm_mpc.control.seeing import Seeing
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.wide_search import Thought, WideSearch
+from wm_mpc.model.camera_shift import Conditions
 from wm_mpc.model.dynamics import Carry
-from wm_mpc.model.lighting import Light
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import native_vision
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig, squared_distance
@@ -54,6 +54,7 @@ class ControlPlan:
         is_detour: Whether it is from the second search, in which the robot's measured place does
             not count (`planner.detour`).
         lacked_time: Whether that search was left out, because others took the time.
+        conditions: What was taken out of the image before it was encoded; None: nothing.
     """
 
     actions: np.ndarray
@@ -65,6 +66,7 @@ class ControlPlan:
     goal: Tensor | None = None
     is_detour: bool = False
     lacked_time: bool = False
+    conditions: Conditions | None = None
 
 
 class RecedingHorizon:
@@ -79,12 +81,12 @@ class RecedingHorizon:
     Attributes:
         model: The world model.
         spec: The robot.
-        light: The light of the latest images, as far as the caller knows it (`SurpriseMonitor`).
-            It is taken out of an image before the model sees it.
+        conditions: Light and camera shift of the latest images, as far as the caller knows them
+            (`SurpriseMonitor`). They are taken out of an image before the model sees it.
     """
 
     def __init__(self, model: WorldModel, seed: int = 0, executed: Timeline | None = None) -> None:
-        self.light: Light | None = None
+        self.conditions: Conditions | None = None
         self._seeing = Seeing(model)
         self.model, self.spec = model, model.spec
         self._generator = torch.Generator().manual_seed(seed)
@@ -100,7 +102,7 @@ class RecedingHorizon:
 
     @torch.no_grad()
     def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None:
-        """Plan for this goal from now on. The light of its image does not count.
+        """Plan for this goal from now on. Light and camera shift of its image do not count.
 
         Args:
             image: uint8 (height, width, 3) rgb.
@@ -111,7 +113,7 @@ class RecedingHorizon:
         """
         known = state is not None and len(state) == self.spec.state.size
         vector = state if known and state is not None else self.model.state_mean.numpy()
-        self._goal = self._encode(image, vector, self._first_light(image, vector))
+        self._goal = self._encode(image, vector, self._first_conditions(image, vector))
         self._embedded_goal = self.model.embed(self._goal)
         self._wide.begin()
         self._goal_has_state = known
@@ -154,19 +156,19 @@ class RecedingHorizon:
         self,
         image: np.ndarray,
         state: np.ndarray,
-        light: Light | None = None,
+        conditions: Conditions | None = None,
         *,
         native: bool = True,
     ) -> Tensor:
-        """The latent of an image without its light."""
-        seen = image if light is None else light.removed(image)
+        """The latent of an image as under the conditions of the recordings."""
+        seen = image if conditions is None else conditions.removed(image)
         return self._encode_as_seen(seen, state, native=native)
 
-    def _first_light(self, image: np.ndarray, state: np.ndarray) -> Light | None:
-        """The light of an image before which none is known; None without calibration."""
+    def _first_conditions(self, image: np.ndarray, state: np.ndarray) -> Conditions | None:
+        """The conditions of an image before which none are known; None without calibration."""
         if not self._seeing.knows_light:
             return None
-        return self._seeing.compare(image, self._encode_as_seen(image, state, native=True))[0]
+        return self._seeing.first(image, self._encode_as_seen(image, state, native=True))
 
     def _encode_as_seen(self, image: np.ndarray, state: np.ndarray, *, native: bool) -> Tensor:
         pixels = torch.from_numpy(np.array(image))
@@ -220,10 +222,10 @@ class RecedingHorizon:
         resting = torch.from_numpy(self.spec.normalise_action(rest))
         started = time.perf_counter()
         with torch.no_grad():
-            light = self.light
-            if light is None and not self._history:
-                light = self._first_light(image, state)
-            latent = self._encode(image, state, light, native=planner.backend == "native")
+            conditions = self.conditions
+            if conditions is None and not self._history:
+                conditions = self._first_conditions(image, state)
+            latent = self._encode(image, state, conditions, native=planner.backend == "native")
             carry = self._start(stamp, latent, resting)
         encoded = time.perf_counter()
         fixed = torch.zeros(0, self.spec.action.size)
@@ -265,6 +267,7 @@ class RecedingHorizon:
             self._goal,
             search.is_detour,
             search.lacked_time,
+            conditions,
         )
 
     def think(self, budget: float = math.inf) -> Thought | None:

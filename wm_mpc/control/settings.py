@@ -43,8 +43,8 @@ class SurpriseSettings:
 
     image: float = setting(
         3.0,
-        "Hold when an image differs from its reconstruction, light apart, by more than this "
-        "multiple of what is usual on recorded data; 0: never",
+        "Hold when an image differs from its reconstruction, light and a small shift of the camera "
+        "apart, by more than this multiple of what is usual on recorded data; 0: never",
         "",
         0.0,
         1000.0,

@@ -20,6 +20,7 @@ from torch import Tensor
 from wm_mpc.control.effect import Effect
 from wm_mpc.control.seeing import Seeing
 from wm_mpc.control.timeline import Timeline
+from wm_mpc.model.camera_shift import Conditions
 from wm_mpc.model.familiarity import image_errors, prediction_error
 from wm_mpc.model.lighting import Light
 from wm_mpc.model.world_model import WorldModel
@@ -63,14 +64,14 @@ class SurpriseMonitor:
     Attributes:
         jumps: How many times the scene has jumped.
         effect: Evidence that actions lack the predicted effect.
-        light: The light of the last image; None if it is unknown.
+        conditions: Light and camera shifts for the next image; None if nothing is known.
         camera_errors: `Surprise.image` of each camera, by name; empty before the first image.
     """
 
     def __init__(self, model: WorldModel) -> None:
         self._model, self._familiarity, spec = model, model.familiarity, model.spec
         self._seeing = Seeing(model)
-        self.light: Light | None = None
+        self.conditions: Conditions | None = None
         self.camera_errors: dict[str, float] = {}
         self._names = [tile.name for tile in spec.image.tiles]
         self._past, self._skip = spec.history, spec.frame_skip
@@ -89,34 +90,45 @@ class SurpriseMonitor:
         return self._familiarity is not None
 
     def forget(self) -> None:
-        """Forget all observations, because the robot is elsewhere or time has jumped. The light
-        stays."""
+        """Forget all observations, because the robot is elsewhere or time has jumped. The
+        conditions stay."""
         self._seen.clear()
         self._errors.clear()
         self.effect.forget()
         self._last = None
 
     @torch.no_grad()
-    def look(self, image: np.ndarray, latent: Tensor) -> float:
-        """Measure `Surprise.image`, the light and `camera_errors`.
+    def look(self, image: np.ndarray, latent: Tensor, used: Conditions | None = None) -> float:
+        """Measure `Surprise.image`, `conditions` and `camera_errors`.
 
         Args:
             image: uint8 (height, width, 3) rgb, as the camera took it.
-            latent: Latent of the image, (latent size,), with or without the light.
+            latent: Latent of the image, (latent size,).
+            used: What was taken out of the image before it was encoded; None: nothing, or at most
+                its light.
         """
         usual = self._familiarity
         if usual is None:
             return math.nan
         if self._seeing.knows_light:
-            light, left = self._seeing.compare(image, latent)
+            light, left = self._seeing.compare(image, latent, used)
             error = self._worst(left, usual.usual_unexplained)
-            self.light = light if error <= _KNOWN else None
+            self.conditions = self._believed(light, error)
             return error
         pixels, vision = torch.from_numpy(image), native_vision(self._model)
         if vision is not None:
             return self._worst([vision.image_error(pixels, latent)], usual.usual_images)
         errors = image_errors(self._model, pixels[None], latent[None])[0].tolist()
         return self._worst(errors, usual.usual_images)
+
+    def _believed(self, light: Light, error: float) -> Conditions | None:
+        """What to take out of the next picture. A shift was seen in several pictures; the light
+        counts only if the model knows the picture."""
+        shifts = self._seeing.shifts
+        is_known = error <= _KNOWN
+        if not is_known and not any(shift.size for shift in shifts):
+            return None
+        return Conditions(light if is_known else None, shifts, self._model.spec.image.tiles)
 
     def _worst(self, errors: Sequence[float], usual: Sequence[float]) -> float:
         """The largest of the errors of all cameras, in multiples of the usual ones."""

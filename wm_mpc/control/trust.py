@@ -20,7 +20,7 @@ from wm_mpc.control.settings import ControlSettings, SurpriseSettings
 from wm_mpc.control.surprise import Surprise, SurpriseMonitor
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.validator import PlanValidator, Validation, Verdict
-from wm_mpc.model.lighting import Light
+from wm_mpc.model.camera_shift import Conditions
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.units import SECOND
 
@@ -60,9 +60,22 @@ class Trust:
         self._surprise = self._shown = Surprise()
 
     @property
-    def light(self) -> Light | None:
-        """The light of the last image; None if it is unknown."""
-        return self._monitor.light
+    def conditions(self) -> Conditions | None:
+        """Light and camera shifts for the next image; None if nothing is known."""
+        return self._monitor.conditions
+
+    @property
+    def camera_shift(self) -> str:
+        """How far the cameras' images are moved, for people; empty if none is."""
+        conditions = self.conditions
+        if conditions is None:
+            return ""
+        named = len(conditions.tiles) > 1
+        return "; ".join(
+            f"{tile.name} {shift}" if named else str(shift)
+            for tile, shift in zip(conditions.tiles, conditions.shifts, strict=True)
+            if shift.size
+        )
 
     def forget(self) -> None:
         """Forget all observations, because the robot may be elsewhere."""
@@ -120,7 +133,7 @@ class Trust:
         Raises:
             HoldError: Nothing may be sent.
         """
-        seen = self._monitor.look(image, plan.latents[0])
+        seen = self._monitor.look(image, plan.latents[0], plan.conditions)
         self._surprise = self._shown = dataclasses.replace(
             self._surprise, image=seen, camera=self._monitor.worst_camera
         )
@@ -304,7 +317,8 @@ class Trust:
             values |= {f"image_error of {name}": f"{error:.3f}" for name, error in errors.items()}
         share = self._monitor.effect.share
         values["effect of actions"] = "not known" if math.isnan(share) else f"{share:.2f}"
-        light = self.light
+        light = None if self.conditions is None else self.conditions.light
+        values["camera shift"] = self.camera_shift or "none"
         values["light"] = "not known" if light is None else f"{light.brightness():.2f}"
         values["scene jumps"] = self._monitor.jumps
         return values

@@ -6,6 +6,8 @@ know how many cameras there are. The keypoints of a camera lie in its own pictur
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -100,13 +102,24 @@ class CameraDecoders(nn.Module):
             decoder(torch.cat([x[place], y[place]], -1), state)
             for place, decoder in enumerate(self.cameras)
         ]
-        return torch.cat([pad(one, (0, 0, 0, self._height - one.shape[-2])) for one in drawn], -1)
+        return self._joined(drawn)
+
+    def _joined(self, pictures: Sequence[Tensor]) -> Tensor:
+        below = [(0, 0, 0, self._height - picture.shape[-2]) for picture in pictures]
+        return torch.cat([pad(*each) for each in zip(pictures, below, strict=True)], -1)
+
+    @property
+    def _blobs(self) -> list[BlobDecoder]:
+        return [decoder for decoder in self.cameras if isinstance(decoder, BlobDecoder)]
+
+    def still(self) -> Tensor:
+        """See `BlobDecoder.still`; as `forward` joins pictures."""
+        return self._joined([decoder.still() for decoder in self._blobs])
 
     @torch.no_grad()
     def set_background(self, pictures: Tensor) -> None:
         """See `BlobDecoder.set_background`."""
-        for decoder, tile in zip(self.cameras, self._tiles, strict=True):
-            assert isinstance(decoder, BlobDecoder)
+        for decoder, tile in zip(self._blobs, self._tiles, strict=True):
             decoder.set_background(tile.of_planes(pictures))
 
 

@@ -179,6 +179,10 @@ class BlobDecoder(nn.Module):
         height, width = self.background.shape[-2:]
         return self.background + drawn[..., :height, :width]
 
+    def still(self) -> Tensor:
+        """Return the learned background, (1, 3, height, width), about in [0, 1]."""
+        return self.background.detach()
+
     @torch.no_grad()
     def set_background(self, picture: Tensor) -> None:
         """Set the learned background.

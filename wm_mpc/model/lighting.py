@@ -10,6 +10,7 @@ as it would be in the light of the recordings, which the encoder knows.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -114,25 +115,29 @@ class Lighting:
         changed = float(np.abs(drawn * (gain - 1.0) + offset).mean())
         return Light(gain, offset, is_neutral=changed < _NEUTRAL)
 
-    def unexplained(self, image: np.ndarray, drawn: np.ndarray, light: Light) -> float:
+    def unexplained(
+        self, image: np.ndarray, drawn: np.ndarray, light: Light, repeated: int = 0
+    ) -> float:
         """Measure what neither the light nor a shift of a pixel or a slight blur explains.
 
         Args:
             image: uint8 (height, width, 3) rgb.
             drawn: As for `fit`.
             light: The light.
+            repeated: So many pixels at each side may repeat an edge.
 
         Returns:
             Root mean square over all numbers of how far each is outside the values that the
             reconstruction has, in this light, at the pixel and its eight neighbours; in [0, 1].
-            A border of 2 pixels does not count.
+            A border of 2 pixels does not count, nor do repeated ones.
         """
         height, width = self._size
         lit = (drawn * light.gain + light.offset).clip(0.0, 1.0).reshape(height, 3 * width)
         seen = image.reshape(height, 3 * width) * np.float32(1.0 / 255.0)
         lowest, highest = _of_neighbours(np.minimum, lit), _of_neighbours(np.maximum, lit)
         outside = np.maximum(seen - highest, lowest - seen).clip(0.0)
-        outside = outside[_BORDER:-_BORDER, 3 * _BORDER : -3 * _BORDER].ravel()
+        border = max(_BORDER, repeated)
+        outside = outside[border:-border, 3 * border : -3 * border].ravel()
         return float(np.sqrt(outside @ outside / len(outside)))
 
     def _averaged(self, picture: np.ndarray) -> np.ndarray:
@@ -155,22 +160,26 @@ class CameraLighting:
         self._tiles, self._size = image.tiles, (image.height, image.width, 3)
         self._lightings = [Lighting(tile.height, tile.width) for tile in self._tiles]
 
-    def compare(self, image: np.ndarray, drawn: np.ndarray) -> tuple[Light, tuple[float, ...]]:
+    def compare(
+        self, image: np.ndarray, drawn: np.ndarray, repeated: Sequence[int] = ()
+    ) -> tuple[Light, tuple[float, ...]]:
         """Find the light, and what it does not explain.
 
         Args:
             image: uint8 (height, width, 3) rgb.
             drawn: The reconstruction, float32 (height, width, 3), about in [0, 1].
+            repeated: As for `Lighting.unexplained`, of each camera; empty: no edge is repeated.
 
         Returns:
             The light, and `Lighting.unexplained` of each camera.
         """
         lights, left = [], []
-        for lighting, tile in zip(self._lightings, self._tiles, strict=True):
+        repeated = repeated or [0] * len(self._tiles)
+        for lighting, tile, edge in zip(self._lightings, self._tiles, repeated, strict=True):
             seen, known = (np.ascontiguousarray(tile.of(part)) for part in (image, drawn))
             light = lighting.fit(seen, known)
             lights.append(light)
-            left.append(lighting.unexplained(seen, known, light))
+            left.append(lighting.unexplained(seen, known, light, edge))
         return self._joined(lights), tuple(left)
 
     def _joined(self, lights: list[Light]) -> Light:

@@ -53,9 +53,9 @@ class DisturbedController:
             PlanningError: There is no plan, or the guard holds the robot.
         """
         seen = self._disturbed(image)
-        self._controller.light = self._monitor.light
+        self._controller.conditions = self._monitor.conditions
         plan = self._controller.plan(seen, state, stamp, **how)
-        error = self._monitor.look(seen, plan.latents[0])
+        error = self._monitor.look(seen, plan.latents[0], plan.conditions)
         self.image_errors.append(error)
         if self._holds and error > HOLD_ABOVE:
             raise PlanningError(f"the guard holds: image error {error:.1f}, above {HOLD_ABOVE:g}")

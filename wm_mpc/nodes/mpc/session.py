@@ -231,6 +231,11 @@ class Session:
             statistics.searches_without_time += plan.plan.lacked_time
         self._draw(plan, settings.frame_id)
         warned = {WarningCode.PLAN_CHANGED: plan.degraded} if plan.degraded else {}
+        if shift := self._loop.trust.camera_shift:
+            warned[WarningCode.CAMERA_MOVED] = (
+                f"images are moved by {shift} against the recordings, as if the camera was bumped; "
+                "that is undone"
+            )
         if warned := {**warned, **self._inputs.warned()}:
             text = plan.degraded or "; ".join(warned.values())
             self._report(WARN, StatusCode.DEGRADED, f"planning, degraded: {text}", warned)
