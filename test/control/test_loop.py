@@ -392,9 +392,9 @@ def test_the_next_plan_is_made_without_the_light_of_the_last_picture(model, worl
     world.see()
     world.feel()
     assert isinstance(step(loop), Send)
-    assert loop._controller.conditions is conditions
-    assert loop.trust.conditions is not conditions
+    assert loop._controller.conditions.light is conditions.light
     light = loop.trust.conditions.light
+    assert light is not conditions.light
     assert loop.trust.values()["light"] == f"{light.brightness():.2f}"
     assert loop.trust.values()["camera shift"] == "none"
 

@@ -403,7 +403,7 @@ def test_init_decides_where_a_search_from_one_start_begins(init):
     elif init == "warm":
         expected = np.concatenate([far[1:], np.zeros((1, 2))])
     elif init == "learned":
-        latent = controller._encode(image, state)
+        latent = model.encode(torch.from_numpy(image)[None], torch.from_numpy(state)[None])[0]
         learned = model.propose(latent, controller._goal).reshape(3, -1, 2)[:, :15].numpy()
         distance = np.abs(learned - plan.actions).max((1, 2))
         assert distance.min() < 1e-5

@@ -25,6 +25,7 @@ from wm_mpc.control.trust import Trust
 from wm_mpc.control.validator import Validation, Verdict
 from wm_mpc.control.wide_search import Thought
 from wm_mpc.control.world import Observation, World
+from wm_mpc.model.camera_shift import Shift
 from wm_mpc.model.familiarity import usual_step
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.units import SECOND
@@ -120,7 +121,8 @@ class ControlLoop:
         self._lockstep, self._searching = lockstep, searching
         self._controller = RecedingHorizon(model, seed, self.executed)
         self._next: tuple[WorldModel, RecedingHorizon] | None = None
-        self._used_goal: tuple[int, int] | None = None  # number and revision
+        # Number and revision, and the shifts that were known when it was encoded.
+        self._used_goal: tuple[int, int, tuple[Shift, ...]] | None = None
         self._answer: SendAgain | None = None  # the last plan
         # Since the last decision: when, rest, and why.
         self._stopped: tuple[int, np.ndarray | None, Hold] | None = None
@@ -279,16 +281,17 @@ class ControlLoop:
         observation.lap("wait")
         world, controller, spec = self._world, self._controller, self._model.spec
         image, state, stamp = observation.image(), observation.state(), observation.stamp
-        if (goal.number, goal.revision) != self._used_goal or not controller.has_goal:
+        controller.conditions = conditions = self.trust.conditions
+        used = goal.number, goal.revision, () if conditions is None else conditions.shifts
+        if used != self._used_goal or not controller.has_goal:
             controller.set_goal(*world.goal_arrays(goal))
-            self._used_goal = goal.number, goal.revision
+            self._used_goal = used
         measured = {**world.measured(), **world.positions(state)}
         rest = spec.rest(measured)
         if rest is None:
             raise HoldError(HoldCode.NO_REST, spec.why_no_rest(measured))
         committed = self._committed(stamp, rest, settings)
         observation.lap("convert")
-        controller.conditions = self.trust.conditions
         plan = controller.plan(
             image,
             state,

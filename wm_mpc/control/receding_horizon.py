@@ -20,14 +20,13 @@ import torch
 from torch import Tensor
 
 from wm_mpc.control.first_plans import Start
+from wm_mpc.control.image_encoding import ImageEncoding
 from wm_mpc.control.search import PlanSearch
-from wm_mpc.control.seeing import Seeing
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.wide_search import Thought, WideSearch
 from wm_mpc.model.camera_shift import Conditions
 from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.native.selection import native_vision
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig, squared_distance
 from wm_mpc.planning.planner import PlanResult, PlanStatus
 from wm_mpc.planning.registry import PlannerConfig
@@ -55,6 +54,7 @@ class ControlPlan:
             not count (`planner.detour`).
         lacked_time: Whether that search was left out, because others took the time.
         conditions: What was taken out of the image before it was encoded; None: nothing.
+        goal_conditions: The same of the goal's image.
     """
 
     actions: np.ndarray
@@ -67,6 +67,7 @@ class ControlPlan:
     is_detour: bool = False
     lacked_time: bool = False
     conditions: Conditions | None = None
+    goal_conditions: Conditions | None = None
 
 
 class RecedingHorizon:
@@ -87,7 +88,8 @@ class RecedingHorizon:
 
     def __init__(self, model: WorldModel, seed: int = 0, executed: Timeline | None = None) -> None:
         self.conditions: Conditions | None = None
-        self._seeing = Seeing(model)
+        self._goal_conditions: Conditions | None = None
+        self._encoding = ImageEncoding(model)
         self.model, self.spec = model, model.spec
         self._generator = torch.Generator().manual_seed(seed)
         self._goal: Tensor | None = None
@@ -102,7 +104,9 @@ class RecedingHorizon:
 
     @torch.no_grad()
     def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None:
-        """Plan for this goal from now on. Light and camera shift of its image do not count.
+        """Plan for this goal from now on. The light of its image does not count.
+
+        If the camera was bumped, the image may be from before or after that: the model tells.
 
         Args:
             image: uint8 (height, width, 3) rgb.
@@ -113,7 +117,8 @@ class RecedingHorizon:
         """
         known = state is not None and len(state) == self.spec.state.size
         vector = state if known and state is not None else self.model.state_mean.numpy()
-        self._goal = self._encode(image, vector, self._first_conditions(image, vector))
+        goal, self._goal_conditions = self._encoding.goal(image, vector, self.conditions)
+        self._goal = _finite(goal)
         self._embedded_goal = self.model.embed(self._goal)
         self._wide.begin()
         self._goal_has_state = known
@@ -151,36 +156,6 @@ class RecedingHorizon:
             self._executed.clear()
         self._history.clear()
         self._wide.forget()
-
-    def _encode(
-        self,
-        image: np.ndarray,
-        state: np.ndarray,
-        conditions: Conditions | None = None,
-        *,
-        native: bool = True,
-    ) -> Tensor:
-        """The latent of an image as under the conditions of the recordings."""
-        seen = image if conditions is None else conditions.removed(image)
-        return self._encode_as_seen(seen, state, native=native)
-
-    def _first_conditions(self, image: np.ndarray, state: np.ndarray) -> Conditions | None:
-        """The conditions of an image before which none are known; None without calibration."""
-        if not self._seeing.knows_light:
-            return None
-        return self._seeing.first(image, self._encode_as_seen(image, state, native=True))
-
-    def _encode_as_seen(self, image: np.ndarray, state: np.ndarray, *, native: bool) -> Tensor:
-        pixels = torch.from_numpy(np.array(image))
-        vector = torch.from_numpy(np.asarray(state, np.float32))
-        vision = native_vision(self.model) if native else None
-        if vision is None:
-            latent = self.model.encode(pixels[None], vector[None])[0]
-        else:
-            latent = torch.cat([vision.encode_scene(pixels), self.model.normalise_state(vector)])
-        if not torch.isfinite(latent).all():
-            raise PlanningError("the observation's latent is not finite (NaN in the robot state?)")
-        return latent
 
     def plan(
         self,
@@ -222,11 +197,13 @@ class RecedingHorizon:
         resting = torch.from_numpy(self.spec.normalise_action(rest))
         started = time.perf_counter()
         with torch.no_grad():
-            conditions = self.conditions
-            if conditions is None and not self._history:
-                conditions = self._first_conditions(image, state)
-            latent = self._encode(image, state, conditions, native=planner.backend == "native")
-            carry = self._start(stamp, latent, resting)
+            if self._encoding.is_moved(self.conditions):
+                self._history.clear()  # earlier latents are of other pictures
+            latent, conditions = self._encoding.live(
+                image, state, self.conditions, is_first=not self._history,
+                native=planner.backend == "native",
+            )  # fmt: skip
+            carry = self._start(stamp, _finite(latent), resting)
         encoded = time.perf_counter()
         fixed = torch.zeros(0, self.spec.action.size)
         if committed is not None and len(committed):
@@ -268,6 +245,7 @@ class RecedingHorizon:
             search.is_detour,
             search.lacked_time,
             conditions,
+            self._goal_conditions,
         )
 
     def think(self, budget: float = math.inf) -> Thought | None:
@@ -329,3 +307,10 @@ class RecedingHorizon:
     def _seen(self, stamp: float) -> Tensor:
         """The latent observed nearest to a time. The oldest one stands for earlier times."""
         return min(self._history, key=lambda entry: abs(entry[0] - stamp))[1]
+
+
+def _finite(latent: Tensor) -> Tensor:
+    """A latent that is finite. Raises PlanningError."""
+    if not torch.isfinite(latent).all():
+        raise PlanningError("the observation's latent is not finite (NaN in the robot state?)")
+    return latent

@@ -7,21 +7,52 @@ explain.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from wm_mpc.model.camera_shift import NO_SHIFT, Conditions, Shift, likeliest_shift, moved_back
+from wm_mpc.model.camera_shift import (
+    NO_SHIFT,
+    Conditions,
+    Shift,
+    apart,
+    likeliest_shift,
+    moved_back,
+)
 from wm_mpc.model.lighting import CameraLighting, Light
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import native_vision
 
 _ALIKE = 3  # pictures in a row that must show nearly the same shift
+_PAUSE = 10  # pictures without a search after one that found nothing
+_ROUNDS = 3  # of a search; each begins from the best shift so far
 # What may be left when a shift is undone: a share of the error, and a multiple of the usual one.
 _BETTER, _FAMILIAR = 0.7, 1.5
-_STEPS = 3  # largest number of shifts tried in one picture that has none before it
+
+
+@dataclasses.dataclass(frozen=True)
+class _Look:
+    """A picture with some shifts undone, and what the model makes of it.
+
+    Attributes:
+        shifts: These shifts.
+        light: The light that is left.
+        left: `Lighting.unexplained` of each camera.
+        drawn: The reconstruction, float32 (height, width, 3).
+    """
+
+    shifts: tuple[Shift, ...]
+    light: Light
+    left: tuple[float, ...]
+    drawn: np.ndarray
+
+    def lit(self, picture: np.ndarray) -> np.ndarray:
+        """A picture (height, width, 3) in this light."""
+        lit: np.ndarray = (picture * self.light.gain + self.light.offset).clip(0.0, 1.0)
+        return lit
 
 
 class Seeing:
@@ -39,7 +70,7 @@ class Seeing:
         self._lighting = CameraLighting(model.spec.image)
         self.shifts: tuple[Shift, ...] = (NO_SHIFT,) * len(self._tiles)
         self._alike: list[list[Shift]] = [[] for _ in self._tiles]
-        self._is_new = True
+        self._pause = [0] * len(self._tiles)
 
     @property
     def knows_light(self) -> bool:
@@ -48,131 +79,173 @@ class Seeing:
         return usual is not None and bool(usual.usual_unexplained)
 
     @torch.no_grad()
-    def first(self, image: np.ndarray, latent: Tensor) -> Conditions:
-        """Find the conditions of a picture before which none was seen. Only for `knows_light`.
-
-        Args:
-            image: uint8 (height, width, 3) rgb, as the camera took it.
-            latent: Its latent, (latent size,).
-        """
-        shifts: tuple[Shift, ...] = (NO_SHIFT,) * len(self._tiles)
-        light, left = self._explained(image, latent, shifts)
-        for _ in range(_STEPS):
-            before = shifts
-            for camera, error in enumerate(left):
-                if error > self._usual[camera]:
-                    shift = self._better(camera, image, latent, shifts, light, error)
-                    if shift is not None:
-                        shifts = _replaced(shifts, camera, shift)
-            if shifts == before:
-                break
-            latent = self._encoded(image, latent, shifts, light)
-            light, left = self._explained(image, latent, shifts)
-        return Conditions(light, shifts, self._tiles)
-
-    @torch.no_grad()
     def compare(
-        self, image: np.ndarray, latent: Tensor, used: Conditions | None = None
+        self, image: np.ndarray, latent: Tensor, shifts: tuple[Shift, ...] = ()
     ) -> tuple[Light, tuple[float, ...]]:
-        """Find the light of the next picture, what nothing explains, and new shifts.
-
-        A new shift counts from the next picture on, and only when a few pictures in a row show it.
+        """Find the light of a picture, and what it does not explain.
 
         Args:
             image: uint8 (height, width, 3) rgb, as the camera took it.
             latent: Its latent, (latent size,).
-            used: The conditions that were taken out of the picture before it was encoded; None:
-                at most its light.
+            shifts: The shift of each camera that was undone before; empty: none.
 
         Returns:
             The light, and `Lighting.unexplained` of each camera.
         """
-        shifts = (NO_SHIFT,) * len(self._tiles) if used is None else used.shifts
-        if self._is_new:
-            self._is_new, self.shifts = False, shifts
-        light, left = self._explained(image, latent, shifts)
-        if self.knows_light:
-            for camera, error in enumerate(left):
-                self._follow(camera, image, latent, shifts, light, error)
-        return light, left
+        look = self._look(image, latent, shifts or self._none)
+        return look.light, look.left
+
+    @torch.no_grad()
+    def relit(self, image: np.ndarray, state: Tensor, shifts: tuple[Shift, ...] = ()) -> Conditions:
+        """Find the light of a picture before which none is known.
+
+        Args:
+            image: uint8 (height, width, 3) rgb, as the camera took it.
+            state: State part of its latent.
+            shifts: The shift of each camera; empty: none.
+        """
+        moved = Conditions(None, shifts or self._none, self._tiles)
+        light = self._look(image, self._encoded(image, state, moved), moved.shifts).light
+        return dataclasses.replace(moved, light=light)
+
+    @torch.no_grad()
+    def standing_alone(
+        self, image: np.ndarray, state: Tensor, shifts: tuple[Shift, ...]
+    ) -> Conditions:
+        """Find the conditions of a picture that stands alone, such as a goal's.
+
+        It may have been taken before or after the camera was bumped. Only for `knows_light`.
+
+        Args:
+            image: uint8 (height, width, 3) rgb, as the camera took it.
+            state: State part of its latent.
+            shifts: The shift of each camera, as far as it is known; empty: none.
+
+        Returns:
+            Its light, and either no shift or `shifts`, whichever the model knows better.
+        """
+        conditions = self.relit(image, state)
+        if (shifts or self._none) == self._none:
+            return conditions
+        others = conditions, self.relit(image, state, shifts)
+        looks = [
+            self._look(image, self._encoded(image, state, each), each.shifts) for each in others
+        ]
+        first, second = (self._unlike(image, look, None) for look in looks)
+        return others[second < first]
+
+    @torch.no_grad()
+    def seek(self, image: np.ndarray, state: Tensor, left: Sequence[float]) -> bool:
+        """Look for the shift of each camera whose picture the model does not know well.
+
+        A new shift counts when a few pictures in a row show it. Call it once for each picture, when
+        nobody waits for a plan. Only for `knows_light`.
+
+        Args:
+            image: uint8 (height, width, 3) rgb, as the camera took it.
+            state: State part of its latent.
+            left: From `compare`.
+
+        Returns:
+            Whether `shifts` changed.
+        """
+        before = self.shifts
+        for camera, error in enumerate(left):
+            alike = self._alike[camera]
+            if error <= self._usual[camera]:
+                alike.clear()
+                self._pause[camera] = 0
+                continue
+            if self._pause[camera] > 0:
+                self._pause[camera] -= 1
+                continue
+            shift = self._found(camera, image, state)
+            if shift is None or shift == self.shifts[camera]:
+                alike.clear()
+                self._pause[camera] = _PAUSE
+                continue
+            if not all(map(shift.is_near, alike)):
+                alike.clear()
+            alike.append(shift)
+            if len(alike) == _ALIKE:
+                alike.clear()
+                self.shifts = _replaced(self.shifts, camera, shift)
+        return self.shifts != before
+
+    @property
+    def _none(self) -> tuple[Shift, ...]:
+        return (NO_SHIFT,) * len(self._tiles)
 
     @property
     def _usual(self) -> tuple[float, ...]:
         assert self._model.familiarity is not None
         return self._model.familiarity.usual_unexplained
 
-    def _follow(
-        self,
-        camera: int,
-        image: np.ndarray,
-        latent: Tensor,
-        shifts: Sequence[Shift],
-        light: Light,
-        error: float,
-    ) -> None:
-        """Update the shift of a camera whose picture the model does not know well."""
-        alike, shift = self._alike[camera], None
-        if error > self._usual[camera]:
-            shift = self._better(camera, image, latent, shifts, light, error)
-        if shift is None or not all(map(shift.is_near, alike)):
-            alike.clear()
-        if shift is None:
-            return
-        alike.append(shift)
-        if len(alike) == _ALIKE:
-            alike.clear()
-            self.shifts = _replaced(self.shifts, camera, shift)
+    def _found(self, camera: int, image: np.ndarray, state: Tensor) -> Shift | None:
+        """The shift of a camera with which the model knows its picture; None if there is none.
 
-    def _better(
-        self,
-        camera: int,
-        image: np.ndarray,
-        latent: Tensor,
-        shifts: Sequence[Shift],
-        light: Light,
-        error: float,
-    ) -> Shift | None:
-        """A shift with which the model knows the picture of a camera much better."""
-        tile, best = self._tiles[camera], None
-        least = min(_BETTER * error, _FAMILIAR * self._usual[camera])
-        known = (self._drawn(latent), self._model.decoder.still()[0].permute(1, 2, 0).numpy())
-        lit = [(picture * light.gain + light.offset).clip(0.0, 1.0) for picture in known]
-        for shift in {likeliest_shift(tile.of(image), tile.of(picture)) for picture in lit}:
-            if shift is not None and shift != shifts[camera]:
-                tried = _replaced(shifts, camera, shift)
-                latent_then = self._encoded(image, latent, tried, light)
-                left = self._explained(image, latent_then, tried)[1][camera]
-                if left <= least:
-                    best, least = shift, left
-        return best
+        Light comes first: without a shift, the model may know the picture in this light. It
+        forgives a shift of one pixel anyway, so such a shift explains nothing.
+        """
 
-    def _encoded(
-        self, image: np.ndarray, latent: Tensor, shifts: tuple[Shift, ...], light: Light
-    ) -> Tensor:
-        """The latent with these shifts and this light taken out of the picture; the state stays."""
-        seen = torch.from_numpy(Conditions(light, shifts, self._tiles).removed(image))
+        def tried(shift: Shift) -> _Look:
+            return self._look_relit(image, state, _replaced(self.shifts, camera, shift))
+
+        tile = self._tiles[camera]
+        seen = np.ascontiguousarray(tile.of(image))
+        still = self._model.decoder.still()[0].permute(1, 2, 0).numpy()
+        plain = tried(NO_SHIFT)
+        if plain.left[camera] <= self._usual[camera]:
+            return NO_SHIFT
+        looks = {NO_SHIFT: plain}
+        if self.shifts[camera] != NO_SHIFT:
+            looks[self.shifts[camera]] = tried(self.shifts[camera])
+        best = NO_SHIFT
+        for _ in range(_ROUNDS):
+            known = looks[best]
+            for picture in (known.drawn, still):
+                shift = likeliest_shift(seen, tile.of(known.lit(picture)))
+                if shift is not None and shift not in looks:
+                    looks[shift] = tried(shift)
+            before, best = best, min(looks, key=lambda s: self._unlike(image, looks[s], camera))
+            if best == before:
+                break
+        least = min(_BETTER * plain.left[camera], _FAMILIAR * self._usual[camera])
+        return best if best.size > 1 and looks[best].left[camera] <= least else None
+
+    def _unlike(self, image: np.ndarray, look: _Look, camera: int | None) -> float:
+        """How unlike a picture and its reconstruction are; of one camera, or on average."""
+        moved, lit = moved_back(image, look.shifts, self._tiles), look.lit(look.drawn)
+        cameras = range(len(self._tiles)) if camera is None else [camera]
+        parts = [
+            apart(tile.of(moved), tile.of(lit), tile.height // 16 + 1)
+            for tile in (self._tiles[number] for number in cameras)
+        ]
+        return sum(parts) / len(parts)
+
+    def _look_relit(self, image: np.ndarray, state: Tensor, shifts: tuple[Shift, ...]) -> _Look:
+        """Look at a picture with these shifts undone and its light taken out."""
+        conditions = self.relit(image, state, shifts)
+        return self._look(image, self._encoded(image, state, conditions), shifts)
+
+    def _encoded(self, image: np.ndarray, state: Tensor, conditions: Conditions) -> Tensor:
+        seen = torch.from_numpy(np.array(conditions.removed(image)))
         vision = native_vision(self._model)
         if vision is None:
             scene = self._model.encode_scene(seen[None])[0]
         else:
             scene = vision.encode_scene(seen)
-        return torch.cat([scene, self._model.split(latent)[1]])
+        return torch.cat([scene, state])
 
-    def _explained(
-        self, image: np.ndarray, latent: Tensor, shifts: Sequence[Shift]
-    ) -> tuple[Light, tuple[float, ...]]:
-        """The light of a picture with these shifts, and what both do not explain."""
-        seen = moved_back(image, shifts, self._tiles)
-        edges = [shift.size for shift in shifts]
-        return self._lighting.compare(seen, self._drawn(latent), edges)
-
-    def _drawn(self, latent: Tensor) -> np.ndarray:
+    def _look(self, image: np.ndarray, latent: Tensor, shifts: tuple[Shift, ...]) -> _Look:
         vision = native_vision(self._model)
         if vision is None:
-            drawn = self._model.decode(latent[None])[0].permute(1, 2, 0).contiguous()
+            drawn = self._model.decode(latent[None])[0].permute(1, 2, 0).contiguous().numpy()
         else:
-            drawn = vision.redraw(latent)
-        return drawn.numpy()
+            drawn = vision.redraw(latent).numpy()
+        seen = moved_back(image, shifts, self._tiles)
+        light, left = self._lighting.compare(seen, drawn, [shift.size for shift in shifts])
+        return _Look(shifts, light, left, drawn)
 
 
 def _replaced(shifts: Sequence[Shift], camera: int, shift: Shift) -> tuple[Shift, ...]:

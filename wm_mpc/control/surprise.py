@@ -64,14 +64,14 @@ class SurpriseMonitor:
     Attributes:
         jumps: How many times the scene has jumped.
         effect: Evidence that actions lack the predicted effect.
-        conditions: Light and camera shifts for the next image; None if nothing is known.
         camera_errors: `Surprise.image` of each camera, by name; empty before the first image.
     """
 
     def __init__(self, model: WorldModel) -> None:
         self._model, self._familiarity, spec = model, model.familiarity, model.spec
         self._seeing = Seeing(model)
-        self.conditions: Conditions | None = None
+        self._light: Light | None = None
+        self._unsought: tuple[np.ndarray, Tensor, tuple[float, ...]] | None = None
         self.camera_errors: dict[str, float] = {}
         self._names = [tile.name for tile in spec.image.tiles]
         self._past, self._skip = spec.history, spec.frame_skip
@@ -99,7 +99,7 @@ class SurpriseMonitor:
 
     @torch.no_grad()
     def look(self, image: np.ndarray, latent: Tensor, used: Conditions | None = None) -> float:
-        """Measure `Surprise.image`, `conditions` and `camera_errors`.
+        """Measure `Surprise.image`, the light and `camera_errors`.
 
         Args:
             image: uint8 (height, width, 3) rgb, as the camera took it.
@@ -111,9 +111,10 @@ class SurpriseMonitor:
         if usual is None:
             return math.nan
         if self._seeing.knows_light:
-            light, left = self._seeing.compare(image, latent, used)
+            light, left = self._seeing.compare(image, latent, () if used is None else used.shifts)
             error = self._worst(left, usual.usual_unexplained)
-            self.conditions = self._believed(light, error)
+            self._light = light if error <= _KNOWN else None
+            self._unsought = image, self._model.split(latent)[1], left
             return error
         pixels, vision = torch.from_numpy(image), native_vision(self._model)
         if vision is not None:
@@ -121,14 +122,26 @@ class SurpriseMonitor:
         errors = image_errors(self._model, pixels[None], latent[None])[0].tolist()
         return self._worst(errors, usual.usual_images)
 
-    def _believed(self, light: Light, error: float) -> Conditions | None:
-        """What to take out of the next picture. A shift was seen in several pictures; the light
-        counts only if the model knows the picture."""
+    def seek(self) -> None:
+        """Look for shifts of the cameras in the last image, if the model does not know it well.
+
+        It takes a few milliseconds, so call it when nobody waits for a plan.
+        """
+        if self._unsought is None:
+            return
+        image, state, left = self._unsought
+        self._unsought = None
+        if self._seeing.seek(image, state, left):
+            self.forget()  # latents of such pictures differ
+
+    @property
+    def conditions(self) -> Conditions | None:
+        """Light and camera shifts for the next image; None if nothing is known. Several pictures
+        showed the shifts. The light counts only if the model knows the last picture."""
         shifts = self._seeing.shifts
-        is_known = error <= _KNOWN
-        if not is_known and not any(shift.size for shift in shifts):
+        if self._light is None and not any(shift.size for shift in shifts):
             return None
-        return Conditions(light if is_known else None, shifts, self._model.spec.image.tiles)
+        return Conditions(self._light, shifts, self._model.spec.image.tiles)
 
     def _worst(self, errors: Sequence[float], usual: Sequence[float]) -> float:
         """The largest of the errors of all cameras, in multiples of the usual ones."""

@@ -64,19 +64,6 @@ class Trust:
         """Light and camera shifts for the next image; None if nothing is known."""
         return self._monitor.conditions
 
-    @property
-    def camera_shift(self) -> str:
-        """How far the cameras' images are moved, for people; empty if none is."""
-        conditions = self.conditions
-        if conditions is None:
-            return ""
-        named = len(conditions.tiles) > 1
-        return "; ".join(
-            f"{tile.name} {shift}" if named else str(shift)
-            for tile, shift in zip(conditions.tiles, conditions.shifts, strict=True)
-            if shift.size
-        )
-
     def forget(self) -> None:
         """Forget all observations, because the robot may be elsewhere."""
         self._monitor.forget()
@@ -254,11 +241,13 @@ class Trust:
         rest = place[1] if place is not None and place[0] == stamp else None
         error = self._monitor.follow(stamp, plan.latents[0], executed, rest)
         self._surprise = self._shown = dataclasses.replace(self._surprise, prediction=error)
+        self._monitor.seek()
 
     def _pace(self, now: int, settings: SurpriseSettings) -> tuple[float, str]:
         """How fast to go, and why not faster. Raises HoldError."""
         seen = self._surprise
         if seen.image > settings.image > 0.0:
+            self._monitor.seek()
             self._begin_anew()
             whose = f"the camera {seen.camera!r}" if seen.camera else "the camera"
             reason = (
@@ -317,8 +306,9 @@ class Trust:
             values |= {f"image_error of {name}": f"{error:.3f}" for name, error in errors.items()}
         share = self._monitor.effect.share
         values["effect of actions"] = "not known" if math.isnan(share) else f"{share:.2f}"
-        light = None if self.conditions is None else self.conditions.light
-        values["camera shift"] = self.camera_shift or "none"
+        conditions = self.conditions
+        light = None if conditions is None else conditions.light
+        values["camera shift"] = "none" if conditions is None else conditions.told_shift or "none"
         values["light"] = "not known" if light is None else f"{light.brightness():.2f}"
         values["scene jumps"] = self._monitor.jumps
         return values

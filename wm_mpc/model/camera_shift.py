@@ -8,6 +8,7 @@ recordings. Where movable things fill the picture, the decoder's background alon
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from wm_mpc.spec import Tile
 
 _PARTS = 16  # the largest shift is the height of the picture divided by this
 _CAP = 0.1  # of full brightness; a difference counts at most so much, so that a few cannot decide
+_LARGE = 80  # rows; a larger picture is first searched in half its size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +99,34 @@ class Conditions:
         image = moved_back(image, self.shifts, self.tiles)
         return image if self.light is None else self.light.removed(image)
 
+    @property
+    def told_shift(self) -> str:
+        """How far the pictures are moved, for people; empty if none is."""
+        named = len(self.tiles) > 1
+        return "; ".join(
+            f"{tile.name} {shift}" if named else str(shift)
+            for tile, shift in zip(self.tiles, self.shifts, strict=True)
+            if shift.size
+        )
+
+
+def told_shifts(live: Conditions | None, goal: Conditions | None) -> str:
+    """Say how far live images and the goal's image are moved; empty if neither is.
+
+    Args:
+        live: The conditions of live images; None if unknown.
+        goal: Those of the goal's image.
+    """
+    names = ("images", "the goal's image")
+    told = [
+        f"{name} by {conditions.told_shift}"
+        for name, conditions in zip(names, (live, goal), strict=True)
+        if conditions is not None and conditions.told_shift
+    ]
+    if not told:
+        return ""
+    return f"moved against the recordings, as if the camera was bumped: {', '.join(told)} (undone)"
+
 
 def moved_back(image: np.ndarray, shifts: Sequence[Shift], tiles: Sequence[Tile]) -> np.ndarray:
     """Undo the shift of each camera.
@@ -120,9 +150,8 @@ def moved_back(image: np.ndarray, shifts: Sequence[Shift], tiles: Sequence[Tile]
 def likeliest_shift(image: np.ndarray, known: np.ndarray) -> Shift | None:
     """Find the shift with which a known picture looks most like another one.
 
-    All whole shifts up to a sixteenth of the picture's height are tried, and those a pixel beyond.
-    The measure is the mean absolute difference in brightness, where a large difference counts like
-    a medium one.
+    All whole shifts up to a sixteenth of the picture's height are tried, and those a pixel beyond;
+    of a large picture first in one of half the size. The measure is `apart`, of brightness.
 
     Args:
         image: uint8 (height, width, 3) rgb.
@@ -133,22 +162,55 @@ def likeliest_shift(image: np.ndarray, known: np.ndarray) -> Shift | None:
         The shift of the picture; None if it is beyond a sixteenth, or the picture is too small to
         tell.
     """
-    height, width = image.shape[:2]
-    reach = height // _PARTS + 1
-    if reach < 2 or width <= 2 * reach:
+    seen = image.mean(-1, dtype=np.float32) / np.float32(255.0)
+    reach = image.shape[0] // _PARTS + 1
+    if reach < 2 or image.shape[1] <= 2 * reach:
         return None
-    seen = np.ascontiguousarray(image.mean(-1, dtype=np.float32) / np.float32(255.0))
-    still = np.ascontiguousarray(known.mean(-1, dtype=np.float32))
-    seen = seen[reach:-reach, reach:-reach]
-    apart = np.empty_like(seen)
+    found = _likeliest(seen, known.mean(-1, dtype=np.float32), reach)
+    return found if found.size < reach else None
+
+
+def _likeliest(seen: np.ndarray, known: np.ndarray, reach: int) -> Shift:
+    """The likeliest of all shifts up to `reach` pixels, of pictures (height, width)."""
+    around, radius = NO_SHIFT, reach
+    if seen.shape[0] > _LARGE:
+        half = _likeliest(_halved(seen), _halved(known), reach // 2 + 1)
+        around, radius = Shift(2 * half.down, 2 * half.right), 1
+    edge = radius + around.size
+    height, width = seen.shape
+    inside = seen[edge:-edge, edge:-edge]
     best, least = NO_SHIFT, np.inf
-    span = range(-reach, reach + 1)
-    for shift in (Shift(down, right) for down in span for right in span):
-        rows = slice(reach - shift.down, height - reach - shift.down)
-        columns = slice(reach - shift.right, width - reach - shift.right)
-        np.subtract(seen, still[rows, columns], out=apart)
-        np.minimum(np.abs(apart, out=apart), _CAP, out=apart)
-        cost = float(apart.mean())
+    span = range(-radius, radius + 1)
+    for down, right in itertools.product(span, span):
+        shift = Shift(around.down + down, around.right + right)
+        rows = slice(edge - shift.down, height - edge - shift.down)
+        columns = slice(edge - shift.right, width - edge - shift.right)
+        apart = np.abs(inside - known[rows, columns])
+        cost = float(np.minimum(apart, _CAP, out=apart).mean())
         if cost < least:
             best, least = shift, cost
-    return best if best.size < reach else None
+    return best
+
+
+def _halved(picture: np.ndarray) -> np.ndarray:
+    """The means over squares of two by two pixels, of a picture (height, width)."""
+    height, width = (size // 2 * 2 for size in picture.shape)
+    rows = picture[:height:2] + picture[1:height:2]
+    halved: np.ndarray = (rows[:, :width:2] + rows[:, 1:width:2]) / np.float32(4.0)
+    return halved
+
+
+def apart(image: np.ndarray, known: np.ndarray, border: int) -> float:
+    """Measure how unlike two pictures are.
+
+    Args:
+        image: uint8 (height, width, 3) rgb.
+        known: float32 (height, width, 3), about in [0, 1].
+        border: So many pixels at each side do not count.
+
+    Returns:
+        Mean absolute difference, where a large one counts like a medium one (0.1).
+    """
+    inside = np.s_[border:-border, border:-border] if border else np.s_[:, :]
+    difference = np.abs(image[inside] * np.float32(1.0 / 255.0) - known[inside])
+    return float(np.minimum(difference, _CAP).mean())

@@ -56,6 +56,7 @@ class DisturbedController:
         self._controller.conditions = self._monitor.conditions
         plan = self._controller.plan(seen, state, stamp, **how)
         error = self._monitor.look(seen, plan.latents[0], plan.conditions)
+        self._monitor.seek()
         self.image_errors.append(error)
         if self._holds and error > HOLD_ABOVE:
             raise PlanningError(f"the guard holds: image error {error:.1f}, above {HOLD_ABOVE:g}")

@@ -17,6 +17,7 @@ from wm_mpc.codes import HoldCode, StatusCode, WarningCode
 from wm_mpc.control.loop import GOALS_GONE, STOPPED, ControlLoop, Hold, Send, SendAgain
 from wm_mpc.control.schedule import PlanSchedule, StandingClock
 from wm_mpc.control.settings import ControlSettings
+from wm_mpc.model.camera_shift import told_shifts
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc.endpoints import Endpoints
 from wm_mpc.nodes.mpc.goals import Goals
@@ -231,11 +232,8 @@ class Session:
             statistics.searches_without_time += plan.plan.lacked_time
         self._draw(plan, settings.frame_id)
         warned = {WarningCode.PLAN_CHANGED: plan.degraded} if plan.degraded else {}
-        if shift := self._loop.trust.camera_shift:
-            warned[WarningCode.CAMERA_MOVED] = (
-                f"images are moved by {shift} against the recordings, as if the camera was bumped; "
-                "that is undone"
-            )
+        if shift := told_shifts(plan.plan.conditions, plan.plan.goal_conditions):
+            warned[WarningCode.CAMERA_MOVED] = shift
         if warned := {**warned, **self._inputs.warned()}:
             text = plan.degraded or "; ".join(warned.values())
             self._report(WARN, StatusCode.DEGRADED, f"planning, degraded: {text}", warned)

@@ -1,0 +1,96 @@
+"""Encode live images and goal images as under the conditions of the recordings."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wm_mpc.control.seeing import Seeing
+from wm_mpc.model.camera_shift import Conditions, Shift
+from wm_mpc.model.world_model import WorldModel
+from wm_mpc.native.selection import native_vision
+
+
+class ImageEncoding:
+    """Takes light and camera shifts out of images before the model sees them. Not thread-safe.
+
+    Args:
+        model: The world model.
+    """
+
+    def __init__(self, model: WorldModel) -> None:
+        self._model, self._seeing = model, Seeing(model)
+        self._shifts: tuple[Shift, ...] = ()  # undone in the last live image
+
+    def goal(
+        self, image: np.ndarray, state: np.ndarray, conditions: Conditions | None
+    ) -> tuple[Tensor, Conditions | None]:
+        """Encode a goal's image. It may be from before or after the camera was bumped.
+
+        Args:
+            image: uint8 (height, width, 3) rgb.
+            state: (state size,), each entry in its unit.
+            conditions: Those of live images; None if nothing is known.
+
+        Returns:
+            Its latent, (latent size,), and what was taken out of the image; None: nothing.
+        """
+        if self._seeing.knows_light:
+            part = self._part(state)
+            found = self._seeing.standing_alone(image, part, _shifts_of(conditions))
+            return self._encoded(found.removed(image), state), found
+        return self._encoded(image, state), None
+
+    def is_moved(self, conditions: Conditions | None) -> bool:
+        """Whether live images are moved otherwise than the last one.
+
+        Args:
+            conditions: The present conditions; None if nothing is known.
+        """
+        before, self._shifts = self._shifts, _shifts_of(conditions)
+        return before != self._shifts and any(s.size for s in (*before, *self._shifts))
+
+    def live(
+        self,
+        image: np.ndarray,
+        state: np.ndarray,
+        conditions: Conditions | None,
+        *,
+        is_first: bool,
+        native: bool,
+    ) -> tuple[Tensor, Conditions | None]:
+        """Encode a live image.
+
+        Args:
+            image: uint8 (height, width, 3) rgb.
+            state: (state size,), each entry in its unit.
+            conditions: The present conditions; None if nothing is known.
+            is_first: Whether there is no image before it. Then its own light counts, if none is
+                known.
+            native: Whether to use the compiled encoder, if there is one.
+
+        Returns:
+            Its latent, (latent size,), and what was taken out of the image; None: nothing.
+        """
+        is_lit = conditions is not None and conditions.light is not None
+        if is_first and not is_lit and self._seeing.knows_light:
+            conditions = self._seeing.relit(image, self._part(state), _shifts_of(conditions))
+        seen = image if conditions is None else conditions.removed(image)
+        return self._encoded(seen, state, native=native), conditions
+
+    def _part(self, state: np.ndarray) -> Tensor:
+        """The state part of a latent."""
+        return self._model.normalise_state(torch.from_numpy(np.asarray(state, np.float32)))
+
+    def _encoded(self, image: np.ndarray, state: np.ndarray, *, native: bool = True) -> Tensor:
+        pixels = torch.from_numpy(np.array(image))
+        vision = native_vision(self._model) if native else None
+        if vision is None:
+            vector = torch.from_numpy(np.asarray(state, np.float32))
+            return self._model.encode(pixels[None], vector[None])[0]
+        return torch.cat([vision.encode_scene(pixels), self._part(state)])
+
+
+def _shifts_of(conditions: Conditions | None) -> tuple[Shift, ...]:
+    return () if conditions is None else conditions.shifts
