@@ -188,25 +188,29 @@ class Seeing:
         forgives a shift of one pixel anyway, so such a shift explains nothing.
         """
 
-        def tried(shift: Shift) -> _Look:
-            return self._look_relit(image, state, _replaced(self.shifts, camera, shift))
+        def tried(shift: Shift, light: Light) -> _Look:
+            shifts = _replaced(self.shifts, camera, shift)
+            conditions = Conditions(light, shifts, self._tiles)
+            return self._look(image, self._encoded(image, state, conditions), shifts)
 
         tile = self._tiles[camera]
         seen = np.ascontiguousarray(tile.of(image))
         still = self._model.decoder.still()[0].permute(1, 2, 0).numpy()
-        plain = tried(NO_SHIFT)
+        as_taken = self.relit(image, state, _replaced(self.shifts, camera, NO_SHIFT))
+        assert as_taken.light is not None
+        plain = tried(NO_SHIFT, as_taken.light)
         if plain.left[camera] <= self._usual[camera]:
             return NO_SHIFT
         looks = {NO_SHIFT: plain}
         if self.shifts[camera] != NO_SHIFT:
-            looks[self.shifts[camera]] = tried(self.shifts[camera])
+            looks[self.shifts[camera]] = tried(self.shifts[camera], plain.light)
         best = NO_SHIFT
         for _ in range(_ROUNDS):
             known = looks[best]
             for picture in (known.drawn, still):
                 shift = likeliest_shift(seen, tile.of(known.lit(picture)))
                 if shift is not None and shift not in looks:
-                    looks[shift] = tried(shift)
+                    looks[shift] = tried(shift, known.light)
             before, best = best, min(looks, key=lambda s: self._unlike(image, looks[s], camera))
             if best == before:
                 break
@@ -222,11 +226,6 @@ class Seeing:
             for tile in (self._tiles[number] for number in cameras)
         ]
         return sum(parts) / len(parts)
-
-    def _look_relit(self, image: np.ndarray, state: Tensor, shifts: tuple[Shift, ...]) -> _Look:
-        """Look at a picture with these shifts undone and its light taken out."""
-        conditions = self.relit(image, state, shifts)
-        return self._look(image, self._encoded(image, state, conditions), shifts)
 
     def _encoded(self, image: np.ndarray, state: Tensor, conditions: Conditions) -> Tensor:
         seen = torch.from_numpy(np.array(conditions.removed(image)))
