@@ -264,6 +264,7 @@ def test_the_control_loop_holds_while_it_looks_and_then_goes_on():
         if isinstance(decision, Hold):
             assert decision.code is HoldCode.SURPRISE_IMAGE
             loop.stands(world.clock, model.spec.rest({}))
+            loop.trust.seek()
             told.append("hold")
         else:
             assert isinstance(decision, Send)

@@ -125,7 +125,7 @@ class SurpriseMonitor:
     def seek(self) -> None:
         """Look for shifts of the cameras in the last image, if the model does not know it well.
 
-        It takes a few milliseconds, so call it when nobody waits for a plan.
+        That takes longer than a plan may wait, so call it when the plan or the hold has left.
         """
         if self._unsought is None:
             return

@@ -241,13 +241,17 @@ class Trust:
         rest = place[1] if place is not None and place[0] == stamp else None
         error = self._monitor.follow(stamp, plan.latents[0], executed, rest)
         self._surprise = self._shown = dataclasses.replace(self._surprise, prediction=error)
+        self.seek()
+
+    def seek(self) -> None:
+        """Find out if a bumped camera is why the model does not know the last image well. It takes
+        time, so call it when the plan or the hold has left."""
         self._monitor.seek()
 
     def _pace(self, now: int, settings: SurpriseSettings) -> tuple[float, str]:
         """How fast to go, and why not faster. Raises HoldError."""
         seen = self._surprise
         if seen.image > settings.image > 0.0:
-            self._monitor.seek()
             self._begin_anew()
             whose = f"the camera {seen.camera!r}" if seen.camera else "the camera"
             reason = (

@@ -200,6 +200,7 @@ class Session:
                 self._send_again(decision)
             else:
                 self._hold(decision)
+                self._loop.trust.seek()
         except Exception as error:  # a fault of ours must not leave the robot moving either
             self._hold(Hold(HoldCode.FAULT, f"fault of the node: {error!r}", True))
 
