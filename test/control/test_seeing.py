@@ -108,7 +108,7 @@ def test_a_bumped_camera_is_moved_back_after_three_pictures(scene, text, seed):
     state = torch.from_numpy(np.asarray(observation.state, np.float32))[None]
     errors, latents, monitor = watch(scene, text, 6, seed)
     (shift,) = monitor.conditions.shifts
-    assert shift.is_near(told_shift(text, seed))
+    assert shift.is_near(shift_of(text, seed))
     assert max(errors[3:]) < LIMIT
     image = torch.from_numpy(Disturber.of(text, seed)(observation.image))[None]
     as_seen = moved(model, model.encode(image, state)[0], as_recorded)
@@ -123,7 +123,7 @@ def test_light_is_not_taken_for_a_bump(scene, text):
         assert monitor.conditions is None or monitor.conditions.shifts == (NO_SHIFT,)
 
 
-def told_shift(text, seed=0):
+def shift_of(text, seed=0):
     """The shift of a disturbance, read off a picture with one bright pixel."""
     (part,) = (part for part in text.split("+") if part.startswith("shift"))
     number = text.split("+").index(part)
@@ -200,10 +200,10 @@ def test_of_two_cameras_the_bumped_one_is_moved_back(monkeypatch):
     side, seen = model.spec.image.tiles[1], observation.image.copy()
     side.of(seen)[...] = Disturber.of("shift:2", 0)(np.ascontiguousarray(side.of(seen)))
     # Its small picture shows hardly anything but the arm, so the search itself finds no shift.
-    monkeypatch.setattr(seeing, "likeliest_shift", lambda *_: told_shift("shift:2"))
+    monkeypatch.setattr(seeing, "likeliest_shift", lambda *_: shift_of("shift:2"))
     errors, _, monitor = watch((model, observation, goal), "none", 5, picture=seen)
     assert errors[0] > LIMIT > errors[-1]
-    assert monitor.conditions.shifts == (NO_SHIFT, told_shift("shift:2"))
+    assert monitor.conditions.shifts == (NO_SHIFT, shift_of("shift:2"))
 
 
 def test_a_goal_means_the_same_in_another_light(scene):
@@ -255,7 +255,7 @@ def test_the_control_loop_holds_while_it_looks_and_then_goes_on():
     world = _World(model, observation, goal)
     loop = ControlLoop(model, 0, world, lockstep=True)
     settings = ControlSettings(planner=task_settings("wall").planners["adam"])
-    told = []
+    outcomes = []
     for number in range(20):
         world.clock += 100_000_000
         world.image = bumped if 3 <= number < 12 else observation.image
@@ -265,13 +265,13 @@ def test_the_control_loop_holds_while_it_looks_and_then_goes_on():
             assert decision.code is HoldCode.SURPRISE_IMAGE
             loop.stands(world.clock, model.spec.rest({}))
             loop.trust.seek()
-            told.append("hold")
+            outcomes.append("hold")
         else:
             assert isinstance(decision, Send)
             loop.sent(decision)
             loop.reflect(decision, settings)
-            told.append(decision.plan.conditions.told_shift)
-    assert told == [""] * 3 + ["hold"] * 3 + ["3 px down"] * 6 + ["hold"] * 3 + [""] * 5
+            outcomes.append(decision.plan.conditions.shift_text)
+    assert outcomes == [""] * 3 + ["hold"] * 3 + ["3 px down"] * 6 + ["hold"] * 3 + [""] * 5
 
 
 class _World:

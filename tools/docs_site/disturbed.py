@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from docs_site.measured import results
+from docs_site.measured import percent, results
 from docs_site.sources import table
 
 
@@ -29,14 +29,7 @@ def _cells(task: str) -> dict[str, dict[str, Any]]:
 
 
 def _cell(row: dict[str, Any]) -> str:
-    return f"{100 * row['success_rate']:.0f} % ({_share(row['held_share'])})"
-
-
-def _share(share: float) -> str:
-    """Nothing but all is called 100 percent, and nothing but nothing 0."""
-    if share not in (0.0, 1.0) and round(share, 2) in (0.0, 1.0):
-        return "below 1 %" if share < 0.5 else "above 99 %"
-    return f"{100 * share:.0f} %"
+    return f"{percent(row['success_rate'])} ({percent(row['held_share'])})"
 
 
 MAKERS: dict[str, Callable[..., str]] = {"disturbed": disturbed}

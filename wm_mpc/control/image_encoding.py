@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wm_mpc.control.seeing import Seeing
+from wm_mpc.control.seeing import Seeing, encoded_scene
 from wm_mpc.model.camera_shift import Conditions, Shift
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.native.selection import native_vision
 
 
 class ImageEncoding:
@@ -42,11 +41,14 @@ class ImageEncoding:
             return self._encoded(found.removed(image), state), found
         return self._encoded(image, state), None
 
-    def is_moved(self, conditions: Conditions | None) -> bool:
-        """Whether live images are moved otherwise than the last one.
+    def use_shifts(self, conditions: Conditions | None) -> bool:
+        """Note how live images are moved from now on.
 
         Args:
             conditions: The present conditions; None if nothing is known.
+
+        Returns:
+            Whether the last image was moved otherwise.
         """
         before, self._shifts = self._shifts, _shifts_of(conditions)
         return before != self._shifts and any(s.size for s in (*before, *self._shifts))
@@ -84,12 +86,8 @@ class ImageEncoding:
         return self._model.normalise_state(torch.from_numpy(np.asarray(state, np.float32)))
 
     def _encoded(self, image: np.ndarray, state: np.ndarray, *, native: bool = True) -> Tensor:
-        pixels = torch.from_numpy(np.array(image))
-        vision = native_vision(self._model) if native else None
-        if vision is None:
-            vector = torch.from_numpy(np.asarray(state, np.float32))
-            return self._model.encode(pixels[None], vector[None])[0]
-        return torch.cat([vision.encode_scene(pixels), self._part(state)])
+        scene = encoded_scene(self._model, image, native=native)
+        return torch.cat([scene, self._part(state)])
 
 
 def _shifts_of(conditions: Conditions | None) -> tuple[Shift, ...]:

@@ -197,7 +197,7 @@ class RecedingHorizon:
         resting = torch.from_numpy(self.spec.normalise_action(rest))
         started = time.perf_counter()
         with torch.no_grad():
-            if self._encoding.is_moved(self.conditions):
+            if self._encoding.use_shifts(self.conditions):
                 self._history.clear()  # earlier latents are of other pictures
             latent, conditions = self._encoding.live(
                 image, state, self.conditions, is_first=not self._history,

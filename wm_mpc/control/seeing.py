@@ -19,6 +19,7 @@ from wm_mpc.model.camera_shift import (
     Conditions,
     Shift,
     apart,
+    largest_shift,
     likeliest_shift,
     moved_back,
 )
@@ -131,7 +132,8 @@ class Seeing:
         looks = [
             self._look(image, self._encoded(image, state, each), each.shifts) for each in others
         ]
-        first, second = (self._unlike(image, look, None) for look in looks)
+        cameras = range(len(self._tiles))
+        first, second = (self._unlike(image, look, cameras) for look in looks)
         return others[second < first]
 
     @torch.no_grad()
@@ -204,6 +206,7 @@ class Seeing:
         looks = {NO_SHIFT: plain}
         if self.shifts[camera] != NO_SHIFT:
             looks[self.shifts[camera]] = tried(self.shifts[camera], plain.light)
+        unlike = {shift: self._unlike(image, look, [camera]) for shift, look in looks.items()}
         best = NO_SHIFT
         for _ in range(_ROUNDS):
             known = looks[best]
@@ -211,30 +214,24 @@ class Seeing:
                 shift = likeliest_shift(seen, tile.of(known.lit(picture)))
                 if shift is not None and shift not in looks:
                     looks[shift] = tried(shift, known.light)
-            before, best = best, min(looks, key=lambda s: self._unlike(image, looks[s], camera))
+                    unlike[shift] = self._unlike(image, looks[shift], [camera])
+            before, best = best, min(unlike, key=lambda shift: unlike[shift])
             if best == before:
                 break
         least = min(_BETTER * plain.left[camera], _FAMILIAR * self._usual[camera])
         return best if best.size > 1 and looks[best].left[camera] <= least else None
 
-    def _unlike(self, image: np.ndarray, look: _Look, camera: int | None) -> float:
-        """How unlike a picture and its reconstruction are; of one camera, or on average."""
+    def _unlike(self, image: np.ndarray, look: _Look, cameras: Sequence[int]) -> float:
+        """How unlike a picture and its reconstruction are, on average over some cameras."""
         moved, lit = moved_back(image, look.shifts, self._tiles), look.lit(look.drawn)
-        cameras = range(len(self._tiles)) if camera is None else [camera]
+        tiles = [self._tiles[number] for number in cameras]
         parts = [
-            apart(tile.of(moved), tile.of(lit), tile.height // 16 + 1)
-            for tile in (self._tiles[number] for number in cameras)
+            apart(tile.of(moved), tile.of(lit), largest_shift(tile.height) + 1) for tile in tiles
         ]
         return sum(parts) / len(parts)
 
     def _encoded(self, image: np.ndarray, state: Tensor, conditions: Conditions) -> Tensor:
-        seen = torch.from_numpy(np.array(conditions.removed(image)))
-        vision = native_vision(self._model)
-        if vision is None:
-            scene = self._model.encode_scene(seen[None])[0]
-        else:
-            scene = vision.encode_scene(seen)
-        return torch.cat([scene, state])
+        return torch.cat([encoded_scene(self._model, conditions.removed(image)), state])
 
     def _look(self, image: np.ndarray, latent: Tensor, shifts: tuple[Shift, ...]) -> _Look:
         vision = native_vision(self._model)
@@ -245,6 +242,19 @@ class Seeing:
         seen = moved_back(image, shifts, self._tiles)
         light, left = self._lighting.compare(seen, drawn, [shift.size for shift in shifts])
         return _Look(shifts, light, left, drawn)
+
+
+def encoded_scene(model: WorldModel, image: np.ndarray, *, native: bool = True) -> Tensor:
+    """Return the scene part of an image's latent, (scene size,).
+
+    Args:
+        model: The world model.
+        image: uint8 (height, width, 3) rgb.
+        native: Whether to use the compiled encoder, if there is one.
+    """
+    pixels = torch.from_numpy(np.array(image))
+    vision = native_vision(model) if native else None
+    return model.encode_scene(pixels[None])[0] if vision is None else vision.encode_scene(pixels)
 
 
 def _replaced(shifts: Sequence[Shift], camera: int, shift: Shift) -> tuple[Shift, ...]:

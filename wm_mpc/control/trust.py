@@ -312,7 +312,7 @@ class Trust:
         values["effect of actions"] = "not known" if math.isnan(share) else f"{share:.2f}"
         conditions = self.conditions
         light = None if conditions is None else conditions.light
-        values["camera shift"] = "none" if conditions is None else conditions.told_shift or "none"
+        values["camera shift"] = "none" if conditions is None else conditions.shift_text or "none"
         values["light"] = "not known" if light is None else f"{light.brightness():.2f}"
         values["scene jumps"] = self._monitor.jumps
         return values

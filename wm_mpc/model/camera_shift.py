@@ -100,7 +100,7 @@ class Conditions:
         return image if self.light is None else self.light.removed(image)
 
     @property
-    def told_shift(self) -> str:
+    def shift_text(self) -> str:
         """How far the pictures are moved, for people; empty if none is."""
         named = len(self.tiles) > 1
         return "; ".join(
@@ -110,7 +110,7 @@ class Conditions:
         )
 
 
-def told_shifts(live: Conditions | None, goal: Conditions | None) -> str:
+def shift_warning(live: Conditions | None, goal: Conditions | None) -> str:
     """Say how far live images and the goal's image are moved; empty if neither is.
 
     Args:
@@ -119,9 +119,9 @@ def told_shifts(live: Conditions | None, goal: Conditions | None) -> str:
     """
     names = ("images", "the goal's image")
     told = [
-        f"{name} by {conditions.told_shift}"
+        f"{name} by {conditions.shift_text}"
         for name, conditions in zip(names, (live, goal), strict=True)
-        if conditions is not None and conditions.told_shift
+        if conditions is not None and conditions.shift_text
     ]
     if not told:
         return ""
@@ -147,6 +147,15 @@ def moved_back(image: np.ndarray, shifts: Sequence[Shift], tiles: Sequence[Tile]
     return moved
 
 
+def largest_shift(height: int) -> int:
+    """Return the largest shift that is believed, pixels.
+
+    Args:
+        height: Height of the picture, pixels.
+    """
+    return height // _PARTS
+
+
 def likeliest_shift(image: np.ndarray, known: np.ndarray) -> Shift | None:
     """Find the shift with which a known picture looks most like another one.
 
@@ -163,7 +172,7 @@ def likeliest_shift(image: np.ndarray, known: np.ndarray) -> Shift | None:
         tell.
     """
     seen = image.mean(-1, dtype=np.float32) / np.float32(255.0)
-    reach = image.shape[0] // _PARTS + 1
+    reach = largest_shift(image.shape[0]) + 1
     if reach < 2 or image.shape[1] <= 2 * reach:
         return None
     found = _likeliest(seen, known.mean(-1, dtype=np.float32), reach)
@@ -185,11 +194,15 @@ def _likeliest(seen: np.ndarray, known: np.ndarray, reach: int) -> Shift:
         shift = Shift(around.down + down, around.right + right)
         rows = slice(edge - shift.down, height - edge - shift.down)
         columns = slice(edge - shift.right, width - edge - shift.right)
-        apart = np.abs(inside - known[rows, columns])
-        cost = float(np.minimum(apart, _CAP, out=apart).mean())
+        cost = _capped(inside - known[rows, columns])
         if cost < least:
             best, least = shift, cost
     return best
+
+
+def _capped(difference: np.ndarray) -> float:
+    """The mean absolute difference, where a large one counts like a medium one."""
+    return float(np.minimum(np.abs(difference), _CAP).mean())
 
 
 def _halved(picture: np.ndarray) -> np.ndarray:
@@ -206,11 +219,10 @@ def apart(image: np.ndarray, known: np.ndarray, border: int) -> float:
     Args:
         image: uint8 (height, width, 3) rgb.
         known: float32 (height, width, 3), about in [0, 1].
-        border: So many pixels at each side do not count.
+        border: So many pixels at each side do not count, at least 1.
 
     Returns:
         Mean absolute difference, where a large one counts like a medium one (0.1).
     """
-    inside = np.s_[border:-border, border:-border] if border else np.s_[:, :]
-    difference = np.abs(image[inside] * np.float32(1.0 / 255.0) - known[inside])
-    return float(np.minimum(difference, _CAP).mean())
+    inside = np.s_[border:-border, border:-border]
+    return _capped(image[inside] * np.float32(1.0 / 255.0) - known[inside])

@@ -17,7 +17,7 @@ from wm_mpc.codes import HoldCode, StatusCode, WarningCode
 from wm_mpc.control.loop import GOALS_GONE, STOPPED, ControlLoop, Hold, Send, SendAgain
 from wm_mpc.control.schedule import PlanSchedule, StandingClock
 from wm_mpc.control.settings import ControlSettings
-from wm_mpc.model.camera_shift import told_shifts
+from wm_mpc.model.camera_shift import shift_warning
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc.endpoints import Endpoints
 from wm_mpc.nodes.mpc.goals import Goals
@@ -233,7 +233,7 @@ class Session:
             statistics.searches_without_time += plan.plan.lacked_time
         self._draw(plan, settings.frame_id)
         warned = {WarningCode.PLAN_CHANGED: plan.degraded} if plan.degraded else {}
-        if shift := told_shifts(plan.plan.conditions, plan.plan.goal_conditions):
+        if shift := shift_warning(plan.plan.conditions, plan.plan.goal_conditions):
             warned[WarningCode.CAMERA_MOVED] = shift
         if warned := {**warned, **self._inputs.warned()}:
             text = plan.degraded or "; ".join(warned.values())
