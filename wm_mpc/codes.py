@@ -77,6 +77,7 @@ class WarningCode(Code):
     OTHER_MOMENT = "warning.other_moment"  # image and state are a little apart
     CAMERAS = "warning.cameras"  # images of two cameras on one topic
     CAMERA_MOVED = "warning.camera_moved"  # a little; its images are moved back
+    FOREIGN_OBJECT = "warning.foreign_object"  # beside the way; the model looks past it
     FRAMES = "warning.frames"  # odometry of several frames on one topic
     GOAL_REFUSED = "warning.goal_refused"  # a goal cannot be read
     MESSAGE_DROPPED = "warning.message_dropped"  # a message cannot be read

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from wm_mpc.control.seeing import Seeing, encoded_scene
-from wm_mpc.model.camera_shift import Conditions, Shift
+from wm_mpc.control.looking import encoded_scene
+from wm_mpc.control.seeing import Seeing
+from wm_mpc.model.camera_shift import Shift
+from wm_mpc.model.conditions import Conditions
 from wm_mpc.model.world_model import WorldModel
 
 
 class ImageEncoding:
-    """Takes light and camera shifts out of images before the model sees them. Not thread-safe.
+    """Takes what is no part of the scene out of images before the model sees them.
+
+    That is light, camera shifts and foreign objects. Not thread-safe.
 
     Args:
         model: The world model.
@@ -78,8 +84,15 @@ class ImageEncoding:
         is_lit = conditions is not None and conditions.light is not None
         if is_first and not is_lit and self._seeing.knows_light:
             conditions = self._seeing.relit(image, self._part(state), _shifts_of(conditions))
+            conditions = dataclasses.replace(conditions, is_strange=True)  # it is not known yet
         seen = image if conditions is None else conditions.removed(image)
-        return self._encoded(seen, state, native=native), conditions
+        latent = self._encoded(seen, state, native=native)
+        if conditions is None or not (conditions.is_strange and self._seeing.knows_light):
+            return latent, conditions
+        found = self._seeing.past_foreign(image, latent, conditions, is_first=is_first)
+        if found is not conditions:
+            latent = self._encoded(found.removed(image), state, native=native)
+        return latent, found
 
     def _part(self, state: np.ndarray) -> Tensor:
         """The state part of a latent."""

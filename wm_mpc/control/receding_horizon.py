@@ -24,7 +24,7 @@ from wm_mpc.control.image_encoding import ImageEncoding
 from wm_mpc.control.search import PlanSearch
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.wide_search import Thought, WideSearch
-from wm_mpc.model.camera_shift import Conditions
+from wm_mpc.model.conditions import Conditions
 from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.objective import GoalCost, ObjectiveConfig, squared_distance

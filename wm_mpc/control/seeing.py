@@ -1,8 +1,7 @@
-"""Tell a room's light and a bumped camera from what the model does not know, in each picture.
+"""Tell light, a bumped camera and foreign objects from what the model does not know.
 
-The controller plans from pictures with the light taken out and the camera's shift undone, so that
-neither moves what the model sees. The guard (`control/surprise.py`) counts only what both do not
-explain.
+The controller plans from pictures without them, so that they do not move what the model sees. The
+guard (`control/surprise.py`) counts only what they do not explain.
 """
 
 from __future__ import annotations
@@ -11,49 +10,27 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from wm_mpc.control.foreign import USUAL, ForeignSearch
+from wm_mpc.control.looking import Look, Looker
 from wm_mpc.model.camera_shift import (
     NO_SHIFT,
-    Conditions,
     Shift,
     apart,
     largest_shift,
     likeliest_shift,
     moved_back,
 )
-from wm_mpc.model.lighting import CameraLighting, Light
+from wm_mpc.model.conditions import Conditions
+from wm_mpc.model.lighting import Light
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.native.selection import native_vision
 
 _ALIKE = 3  # pictures in a row that must show nearly the same shift
 _PAUSE = 10  # pictures without a search after one that found nothing
 _ROUNDS = 3  # of a search; each begins from the best shift so far
 # What may be left when a shift is undone: a share of the error, and a multiple of the usual one.
 _BETTER, _FAMILIAR = 0.7, 1.5
-
-
-@dataclasses.dataclass(frozen=True)
-class _Look:
-    """A picture with some shifts undone, and what the model makes of it.
-
-    Attributes:
-        shifts: These shifts.
-        light: The light that is left.
-        left: `Lighting.unexplained` of each camera.
-        drawn: The reconstruction, float32 (height, width, 3).
-    """
-
-    shifts: tuple[Shift, ...]
-    light: Light
-    left: tuple[float, ...]
-    drawn: np.ndarray
-
-    def lit(self, picture: np.ndarray) -> np.ndarray:
-        """A picture (height, width, 3) in this light."""
-        lit: np.ndarray = (picture * self.light.gain + self.light.offset).clip(0.0, 1.0)
-        return lit
 
 
 class Seeing:
@@ -67,36 +44,35 @@ class Seeing:
     """
 
     def __init__(self, model: WorldModel) -> None:
-        self._model, self._tiles = model, model.spec.image.tiles
-        self._lighting = CameraLighting(model.spec.image)
+        self._looker = Looker(model)
+        self._tiles = self._looker.tiles
+        self._foreign = ForeignSearch(self._looker)
         self.shifts: tuple[Shift, ...] = (NO_SHIFT,) * len(self._tiles)
         self._alike: list[list[Shift]] = [[] for _ in self._tiles]
         self._pause = [0] * len(self._tiles)
+        self._foreign_pause = 0
 
     @property
     def knows_light(self) -> bool:
         """Whether the checkpoint says how much light usually leaves unexplained."""
-        usual = self._model.familiarity
-        return usual is not None and bool(usual.usual_unexplained)
+        return self._looker.knows_light
 
-    @torch.no_grad()
     def compare(
-        self, image: np.ndarray, latent: Tensor, shifts: tuple[Shift, ...] = ()
+        self, image: np.ndarray, latent: Tensor, used: Conditions | None = None
     ) -> tuple[Light, tuple[float, ...]]:
         """Find the light of a picture, and what it does not explain.
 
         Args:
             image: uint8 (height, width, 3) rgb, as the camera took it.
             latent: Its latent, (latent size,).
-            shifts: The shift of each camera that was undone before; empty: none.
+            used: What was taken out of the image before it was encoded; None: nothing.
 
         Returns:
             The light, and `Lighting.unexplained` of each camera.
         """
-        look = self._look(image, latent, shifts or self._none)
+        look = self._looker.compare(image, latent, used or self._looker.as_taken)
         return look.light, look.left
 
-    @torch.no_grad()
     def relit(self, image: np.ndarray, state: Tensor, shifts: tuple[Shift, ...] = ()) -> Conditions:
         """Find the light of a picture before which none is known.
 
@@ -105,17 +81,16 @@ class Seeing:
             state: State part of its latent.
             shifts: The shift of each camera; empty: none.
         """
-        moved = Conditions(None, shifts or self._none, self._tiles)
-        light = self._look(image, self._encoded(image, state, moved), moved.shifts).light
-        return dataclasses.replace(moved, light=light)
+        moved = dataclasses.replace(self._looker.as_taken, shifts=shifts or self._none)
+        return dataclasses.replace(moved, light=self._looker.look(image, state, moved).light)
 
-    @torch.no_grad()
     def standing_alone(
         self, image: np.ndarray, state: Tensor, shifts: tuple[Shift, ...]
     ) -> Conditions:
         """Find the conditions of a picture that stands alone, such as a goal's.
 
-        It may have been taken before or after the camera was bumped. Only for `knows_light`.
+        It may have been taken before or after the camera was bumped, and show a foreign object.
+        Only for `knows_light`.
 
         Args:
             image: uint8 (height, width, 3) rgb, as the camera took it.
@@ -123,20 +98,54 @@ class Seeing:
             shifts: The shift of each camera, as far as it is known; empty: none.
 
         Returns:
-            Its light, and either no shift or `shifts`, whichever the model knows better.
+            Its light; either no shift or `shifts`, whichever the model knows better; and a foreign
+            object that hides nothing.
         """
         conditions = self.relit(image, state)
-        if (shifts or self._none) == self._none:
-            return conditions
-        others = conditions, self.relit(image, state, shifts)
-        looks = [
-            self._look(image, self._encoded(image, state, each), each.shifts) for each in others
-        ]
-        cameras = range(len(self._tiles))
-        first, second = (self._unlike(image, look, cameras) for look in looks)
-        return others[second < first]
+        look = self._looker.look(image, state, conditions)
+        if (shifts or self._none) != self._none:
+            other = self._looker.look(image, state, self.relit(image, state, shifts))
+            cameras = range(len(self._tiles))
+            if self._unlike(image, other, cameras) < self._unlike(image, look, cameras):
+                look = other
+        found = self._foreign.find(image, state, look)
+        if found is None or found.foreign is None or found.foreign.hides_things:
+            return look.conditions
+        return found
 
-    @torch.no_grad()
+    def past_foreign(
+        self, image: np.ndarray, latent: Tensor, conditions: Conditions, *, is_first: bool
+    ) -> Conditions:
+        """Find out what is foreign in a picture. Only for `knows_light`.
+
+        It takes several times as long as to encode a picture, so call it for strange ones only.
+
+        Args:
+            image: uint8 (height, width, 3) rgb, as the camera took it.
+            latent: Its latent, (latent size,).
+            conditions: What was taken out before it was encoded. A foreign object in it is that of
+                the picture before.
+            is_first: Whether there is no picture before it. After a search that found nothing, some
+                others are left alone.
+
+        Returns:
+            The conditions with the foreign object as it is now, or without any.
+        """
+        state = self._looker.model.split(latent)[1]
+        look = self._looker.compare(image, latent, conditions)
+        if conditions.foreign is not None:
+            if self._looker.error(look) <= USUAL:
+                followed = self._foreign.followed(image, look)
+                return followed or dataclasses.replace(conditions, foreign=None)
+            conditions = dataclasses.replace(conditions, foreign=None)
+            look = self._looker.look(image, state, conditions)
+        elif self._foreign_pause > 0 and not is_first:
+            self._foreign_pause -= 1
+            return conditions
+        found = self._foreign.find(image, state, look)
+        self._foreign_pause = _PAUSE if found is None else 0
+        return found or conditions
+
     def seek(self, image: np.ndarray, state: Tensor, left: Sequence[float]) -> bool:
         """Look for the shift of each camera whose picture the model does not know well.
 
@@ -154,7 +163,7 @@ class Seeing:
         before = self.shifts
         for camera, error in enumerate(left):
             alike = self._alike[camera]
-            if error <= self._usual[camera]:
+            if error <= self._looker.usual[camera]:
                 alike.clear()
                 self._pause[camera] = 0
                 continue
@@ -178,30 +187,25 @@ class Seeing:
     def _none(self) -> tuple[Shift, ...]:
         return (NO_SHIFT,) * len(self._tiles)
 
-    @property
-    def _usual(self) -> tuple[float, ...]:
-        assert self._model.familiarity is not None
-        return self._model.familiarity.usual_unexplained
-
     def _found(self, camera: int, image: np.ndarray, state: Tensor) -> Shift | None:
         """The shift of a camera with which the model knows its picture; None if there is none.
 
         Light comes first: without a shift, the model may know the picture in this light. It
         forgives a shift of one pixel anyway, so such a shift explains nothing.
         """
+        looker, usual = self._looker, self._looker.usual[camera]
 
-        def tried(shift: Shift, light: Light) -> _Look:
+        def tried(shift: Shift, light: Light) -> Look:
             shifts = _replaced(self.shifts, camera, shift)
-            conditions = Conditions(light, shifts, self._tiles)
-            return self._look(image, self._encoded(image, state, conditions), shifts)
+            return looker.look(image, state, Conditions(light, shifts, self._tiles))
 
         tile = self._tiles[camera]
         seen = np.ascontiguousarray(tile.of(image))
-        still = self._model.decoder.still()[0].permute(1, 2, 0).numpy()
+        still = looker.model.decoder.still()[0].permute(1, 2, 0).numpy()
         as_taken = self.relit(image, state, _replaced(self.shifts, camera, NO_SHIFT))
         assert as_taken.light is not None
         plain = tried(NO_SHIFT, as_taken.light)
-        if plain.left[camera] <= self._usual[camera]:
+        if plain.left[camera] <= usual:
             return NO_SHIFT
         looks = {NO_SHIFT: plain}
         if self.shifts[camera] != NO_SHIFT:
@@ -218,43 +222,18 @@ class Seeing:
             before, best = best, min(unlike, key=lambda shift: unlike[shift])
             if best == before:
                 break
-        least = min(_BETTER * plain.left[camera], _FAMILIAR * self._usual[camera])
+        least = min(_BETTER * plain.left[camera], _FAMILIAR * usual)
         return best if best.size > 1 and looks[best].left[camera] <= least else None
 
-    def _unlike(self, image: np.ndarray, look: _Look, cameras: Sequence[int]) -> float:
+    def _unlike(self, image: np.ndarray, look: Look, cameras: Sequence[int]) -> float:
         """How unlike a picture and its reconstruction are, on average over some cameras."""
-        moved, lit = moved_back(image, look.shifts, self._tiles), look.lit(look.drawn)
+        moved = moved_back(image, look.conditions.shifts, self._tiles)
+        lit = look.lit(look.drawn)
         tiles = [self._tiles[number] for number in cameras]
         parts = [
             apart(tile.of(moved), tile.of(lit), largest_shift(tile.height) + 1) for tile in tiles
         ]
         return sum(parts) / len(parts)
-
-    def _encoded(self, image: np.ndarray, state: Tensor, conditions: Conditions) -> Tensor:
-        return torch.cat([encoded_scene(self._model, conditions.removed(image)), state])
-
-    def _look(self, image: np.ndarray, latent: Tensor, shifts: tuple[Shift, ...]) -> _Look:
-        vision = native_vision(self._model)
-        if vision is None:
-            drawn = self._model.decode(latent[None])[0].permute(1, 2, 0).contiguous().numpy()
-        else:
-            drawn = vision.redraw(latent).numpy()
-        seen = moved_back(image, shifts, self._tiles)
-        light, left = self._lighting.compare(seen, drawn, [shift.size for shift in shifts])
-        return _Look(shifts, light, left, drawn)
-
-
-def encoded_scene(model: WorldModel, image: np.ndarray, *, native: bool = True) -> Tensor:
-    """Return the scene part of an image's latent, (scene size,).
-
-    Args:
-        model: The world model.
-        image: uint8 (height, width, 3) rgb.
-        native: Whether to use the compiled encoder, if there is one.
-    """
-    pixels = torch.from_numpy(np.array(image))
-    vision = native_vision(model) if native else None
-    return model.encode_scene(pixels[None])[0] if vision is None else vision.encode_scene(pixels)
 
 
 def _replaced(shifts: Sequence[Shift], camera: int, shift: Shift) -> tuple[Shift, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from wm_mpc.control.foreign import LARGEST
 from wm_mpc.planning.objective import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.settings.fields import check, section, setting
@@ -49,6 +50,12 @@ class SurpriseSettings:
         0.0,
         1000.0,
     )
+    foreign: float = setting(
+        0.1,
+        "Largest share of a camera's picture that a foreign object may cover; a robot goes on only "
+        "if its plan keeps clear of the object; 0: hold for any object that the model notices",
+        "", 0.0, LARGEST,
+    )  # fmt: skip
     slow: float = setting(
         2.0,
         "Slow down when the prediction error exceeds this multiple of its 99th percentile on "

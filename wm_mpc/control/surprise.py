@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from wm_mpc.control.effect import Effect
+from wm_mpc.control.foreign import USUAL
 from wm_mpc.control.seeing import Seeing
 from wm_mpc.control.timeline import Timeline
-from wm_mpc.model.camera_shift import Conditions
+from wm_mpc.model.conditions import Conditions, ForeignObject
 from wm_mpc.model.familiarity import image_errors, prediction_error
 from wm_mpc.model.lighting import Light
 from wm_mpc.model.world_model import WorldModel
@@ -71,6 +72,8 @@ class SurpriseMonitor:
         self._model, self._familiarity, spec = model, model.familiarity, model.spec
         self._seeing = Seeing(model)
         self._light: Light | None = None
+        self._foreign: ForeignObject | None = None
+        self._is_strange = False  # the last picture
         self._unsought: tuple[np.ndarray, Tensor, tuple[float, ...]] | None = None
         self.camera_errors: dict[str, float] = {}
         self._names = [tile.name for tile in spec.image.tiles]
@@ -104,15 +107,16 @@ class SurpriseMonitor:
         Args:
             image: uint8 (height, width, 3) rgb, as the camera took it.
             latent: Latent of the image, (latent size,).
-            used: What was taken out of the image before it was encoded; None: nothing, or at most
-                its light.
+            used: What was taken out of the image before it was encoded; None: nothing.
         """
         usual = self._familiarity
         if usual is None:
             return math.nan
         if self._seeing.knows_light:
-            light, left = self._seeing.compare(image, latent, () if used is None else used.shifts)
+            light, left = self._seeing.compare(image, latent, used)
             error = self._worst(left, usual.usual_unexplained)
+            self._foreign = None if used is None else used.foreign
+            self._is_strange = error > USUAL or self._foreign is not None
             self._light = light if error <= _KNOWN else None
             self._unsought = image, self._model.split(latent)[1], left
             return error
@@ -136,12 +140,14 @@ class SurpriseMonitor:
 
     @property
     def conditions(self) -> Conditions | None:
-        """Light and camera shifts for the next image; None if nothing is known. Several pictures
-        showed the shifts. The light counts only if the model knows the last picture."""
+        """What to take out of the next image; None if nothing is known. Several pictures showed the
+        shifts. The light counts only if the model knows the last picture."""
         shifts = self._seeing.shifts
-        if self._light is None and not any(shift.size for shift in shifts):
+        is_usual = self._light is None and not self._is_strange
+        if is_usual and not any(shift.size for shift in shifts):
             return None
-        return Conditions(self._light, shifts, self._model.spec.image.tiles)
+        tiles = self._model.spec.image.tiles
+        return Conditions(self._light, shifts, tiles, self._foreign, self._is_strange)
 
     def _worst(self, errors: Sequence[float], usual: Sequence[float]) -> float:
         """The largest of the errors of all cameras, in multiples of the usual ones."""

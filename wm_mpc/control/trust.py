@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from wm_mpc.codes import HoldCode
+from wm_mpc.control.foreign_check import ForeignCheck
 from wm_mpc.control.holds import HoldError
 from wm_mpc.control.observing import ClockWatch
 from wm_mpc.control.receding_horizon import ControlPlan
@@ -20,7 +21,7 @@ from wm_mpc.control.settings import ControlSettings, SurpriseSettings
 from wm_mpc.control.surprise import Surprise, SurpriseMonitor
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.validator import PlanValidator, Validation, Verdict
-from wm_mpc.model.camera_shift import Conditions
+from wm_mpc.model.conditions import Conditions
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.units import SECOND
 
@@ -56,12 +57,12 @@ class Trust:
         Args:
             model: The new world model.
         """
-        self._monitor = SurpriseMonitor(model)
+        self._monitor, self._foreign = SurpriseMonitor(model), ForeignCheck(model)
         self._surprise = self._shown = Surprise()
 
     @property
     def conditions(self) -> Conditions | None:
-        """Light and camera shifts for the next image; None if nothing is known."""
+        """What to take out of the next image; None if nothing is known."""
         return self._monitor.conditions
 
     def forget(self) -> None:
@@ -125,6 +126,7 @@ class Trust:
             self._surprise, image=seen, camera=self._monitor.worst_camera
         )
         pace, why = self._pace(now, settings.surprise)
+        self._check_foreign(plan, settings.surprise)
         last = executed.entry_at(stamp)
         moves = last is not None and not last.is_rest
         # A hold that came since the period before counts: the plan begins from where it holds.
@@ -284,6 +286,15 @@ class Trust:
             return settings.pace, share
         return 1.0, ""
 
+    def _check_foreign(self, plan: ControlPlan, settings: SurpriseSettings) -> None:
+        """Raise HoldError if the plan leads near a foreign object."""
+        if not settings.image > 0.0:
+            return
+        reason = self._foreign.why_hold(plan.conditions, plan.latents, settings.foreign)
+        if reason:
+            self._begin_anew()
+            raise HoldError(HoldCode.SURPRISE_IMAGE, reason, is_fault=True)
+
     def _begin_anew(self) -> None:
         """Note a hold and forget all observations. Diagnostics still show the last errors."""
         self._note(Verdict.HOLD)
@@ -312,6 +323,8 @@ class Trust:
         values["effect of actions"] = "not known" if math.isnan(share) else f"{share:.2f}"
         conditions = self.conditions
         light = None if conditions is None else conditions.light
+        foreign = None if conditions is None else conditions.foreign
+        values["foreign object"] = "none" if foreign is None else str(foreign)
         values["camera shift"] = "none" if conditions is None else conditions.shift_text or "none"
         values["light"] = "not known" if light is None else f"{light.brightness():.2f}"
         values["scene jumps"] = self._monitor.jumps

@@ -40,6 +40,7 @@ class Kind:
         text: What the strength means, for people.
         is_whole: Whether only whole numbers are accepted.
         flickers: Whether each picture of a stream is disturbed differently.
+        keeps_clear: Whether it must be where nothing moves. Only `evaluate` knows where that is.
     """
 
     apply: Function
@@ -49,6 +50,7 @@ class Kind:
     text: str
     is_whole: bool = False
     flickers: bool = False
+    keeps_clear: bool = False
 
 
 def light(images: np.ndarray, factor: float, rng: np.random.Generator) -> np.ndarray:
@@ -164,6 +166,9 @@ KINDS: dict[str, Kind] = {
     "jpeg": Kind(jpeg, 100.0, 1.0, 100.0, "quality of the compression", is_whole=True),
     "shift": Kind(shift, 0.0, 0.0, 32.0, "pixels to a random side", is_whole=True),
     "patch": Kind(patch, 0.0, 0.0, 64.0, "size of a foreign object in pixels"),
+    "beside": Kind(
+        patch, 0.0, 0.0, 64.0, "size of a foreign object beside the way; alone", keeps_clear=True
+    ),
     "covered": Kind(covered, 0.0, 0.0, 1.0, "share of the lens's view that is covered"),
     "dark": Kind(dark, 0.0, 0.0, 1.0, "share of the light that is off", flickers=True),
 }
@@ -213,7 +218,10 @@ def parse_disturbances(text: str) -> tuple[Disturbance, ...]:
     """
     if text.strip() == NONE:
         return ()
-    return tuple(_parsed(part.strip()) for part in text.split("+"))
+    found = tuple(_parsed(part.strip()) for part in text.split("+"))
+    if len(found) > 1 and any(KINDS[each.name].keeps_clear for each in found):
+        raise DisturbanceError(f"disturbance {text!r}: beside stands alone, without +")
+    return found
 
 
 def _parsed(text: str) -> Disturbance:

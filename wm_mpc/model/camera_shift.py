@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wm_mpc.model.lighting import Light
 from wm_mpc.spec import Tile
 
 _PARTS = 16  # the largest shift is the height of the picture divided by this
@@ -71,61 +70,6 @@ class Shift:
 
 
 NO_SHIFT = Shift()
-
-
-@dataclasses.dataclass(frozen=True)
-class Conditions:
-    """How a picture differs from the recordings although the scene may be the same.
-
-    Attributes:
-        light: The light; None if it is unknown or usual, then it stays in the picture.
-        shifts: How far the picture of each camera is moved.
-        tiles: Where these pictures are in the joined one.
-    """
-
-    light: Light | None
-    shifts: tuple[Shift, ...]
-    tiles: tuple[Tile, ...]
-
-    def removed(self, image: np.ndarray) -> np.ndarray:
-        """Return a picture as it would be under the conditions of the recordings.
-
-        Args:
-            image: uint8 (height, width, 3) rgb.
-
-        Returns:
-            uint8 (height, width, 3) rgb.
-        """
-        image = moved_back(image, self.shifts, self.tiles)
-        return image if self.light is None else self.light.removed(image)
-
-    @property
-    def shift_text(self) -> str:
-        """How far the pictures are moved, for people; empty if none is."""
-        named = len(self.tiles) > 1
-        return "; ".join(
-            f"{tile.name} {shift}" if named else str(shift)
-            for tile, shift in zip(self.tiles, self.shifts, strict=True)
-            if shift.size
-        )
-
-
-def shift_warning(live: Conditions | None, goal: Conditions | None) -> str:
-    """Say how far live images and the goal's image are moved; empty if neither is.
-
-    Args:
-        live: The conditions of live images; None if unknown.
-        goal: Those of the goal's image.
-    """
-    names = ("images", "the goal's image")
-    told = [
-        f"{name} by {conditions.shift_text}"
-        for name, conditions in zip(names, (live, goal), strict=True)
-        if conditions is not None and conditions.shift_text
-    ]
-    if not told:
-        return ""
-    return f"moved against the recordings, as if the camera was bumped: {', '.join(told)} (undone)"
 
 
 def moved_back(image: np.ndarray, shifts: Sequence[Shift], tiles: Sequence[Tile]) -> np.ndarray:

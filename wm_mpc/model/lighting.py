@@ -26,6 +26,7 @@ _RIDGE_GAIN, _RIDGE_FIELD, _RIDGE_OFFSET = 1e-3, 2e-3, 1e-2
 _DARKEST, _BRIGHTEST = 0.5, 1.6  # plausible gains
 _HAZE = 0.12  # largest plausible offset, 1: full brightness
 _BLACK, _WHITE = 0.01, 0.97  # darker and brighter pixels say little about the light
+_DRAWN_WHITE = 0.9  # at least, in a reconstruction of white
 _BORDER = 2  # pixels at each side that do not count: what a moved camera sees new
 _NEUTRAL = 2.0 / 255.0  # a light that changes the picture by less, on average, is left in it
 
@@ -97,8 +98,10 @@ class Lighting:
         seen, known = self._averaged(image) / np.float32(255.0), self._averaged(drawn)
         design = self._design
         np.multiply(known[..., None], self._basis, out=design[..., :-1])
+        # A square that is white and drawn so says only that the light is not darker there.
+        is_white = (seen >= _WHITE) & (known >= _DRAWN_WHITE)
         usable = ((seen > _BLACK) & (seen < _WHITE)) + np.float32(1e-3)
-        weight = usable
+        weight = np.where(is_white, np.float32(1.0), usable)
         pull = self._ridge @ self._prior
         for number in range(_ROUNDS):
             weighted = (design * weight[..., None]).transpose(0, 2, 1)
@@ -106,9 +109,10 @@ class Lighting:
                 weighted @ design + self._ridge, weighted @ seen[..., None] + pull
             )
             if number + 1 < _ROUNDS:
-                error = np.abs((design @ found)[..., 0] - seen)
-                scale = max(1.5 * float(np.median(error)), _TRUST)
+                error = (design @ found)[..., 0] - seen
+                scale = max(1.5 * float(np.median(np.abs(error))), _TRUST)
                 weight = usable / np.maximum(1.0, np.square(error / scale))
+                weight[is_white & (error < 0.0)] = 1.0
         gain = (self._field @ found[:, :-1, 0].T).reshape(*self._size, 3)
         gain = gain.clip(_DARKEST, _BRIGHTEST)
         offset = found[:, -1, 0].clip(-_HAZE, _HAZE)
@@ -127,18 +131,31 @@ class Lighting:
             repeated: So many pixels at each side may repeat an edge.
 
         Returns:
-            Root mean square over all numbers of how far each is outside the values that the
-            reconstruction has, in this light, at the pixel and its eight neighbours; in [0, 1].
-            A border of 2 pixels does not count, nor do repeated ones.
+            Root mean square of `outside`, in [0, 1]. A border of 2 pixels does not count, nor do
+            repeated ones.
+        """
+        border = max(_BORDER, repeated)
+        inside = self.outside(image, drawn, light)[border:-border, border:-border].ravel()
+        return float(np.sqrt(inside @ inside / len(inside)))
+
+    def outside(self, image: np.ndarray, drawn: np.ndarray, light: Light) -> np.ndarray:
+        """Measure how far each number of a picture is outside the values that the reconstruction
+        has, in this light, at the pixel and its eight neighbours.
+
+        Args:
+            image: uint8 (height, width, 3) rgb.
+            drawn: As for `fit`.
+            light: The light.
+
+        Returns:
+            float32 (height, width, 3), in [0, 1].
         """
         height, width = self._size
         lit = (drawn * light.gain + light.offset).clip(0.0, 1.0).reshape(height, 3 * width)
         seen = image.reshape(height, 3 * width) * np.float32(1.0 / 255.0)
         lowest, highest = _of_neighbours(np.minimum, lit), _of_neighbours(np.maximum, lit)
-        outside = np.maximum(seen - highest, lowest - seen).clip(0.0)
-        border = max(_BORDER, repeated)
-        outside = outside[border:-border, 3 * border : -3 * border].ravel()
-        return float(np.sqrt(outside @ outside / len(outside)))
+        found: np.ndarray = np.maximum(seen - highest, lowest - seen).clip(0.0)
+        return found.reshape(height, width, 3)
 
     def _averaged(self, picture: np.ndarray) -> np.ndarray:
         """Means over squares, float32 (3, squares), of a picture (height, width, 3)."""
@@ -181,6 +198,28 @@ class CameraLighting:
             lights.append(light)
             left.append(lighting.unexplained(seen, known, light, edge))
         return self._joined(lights), tuple(left)
+
+    def outside(self, image: np.ndarray, drawn: np.ndarray, light: Light) -> np.ndarray:
+        """Measure `Lighting.outside` of all cameras.
+
+        Args:
+            image: uint8 (height, width, 3) rgb.
+            drawn: The reconstruction, float32 (height, width, 3), about in [0, 1].
+            light: The light, from `compare`.
+
+        Returns:
+            float32 (height, width, 3), in [0, 1]; 0 in a border of 2 pixels around each picture.
+        """
+        found = np.zeros(self._size, np.float32)
+        inside = np.s_[_BORDER:-_BORDER, _BORDER:-_BORDER]
+        for lighting, tile in zip(self._lightings, self._tiles, strict=True):
+            seen, known, gain = (
+                np.ascontiguousarray(tile.of(part)) for part in (image, drawn, light.gain)
+            )
+            offset = light.offset if light.offset.ndim == 1 else tile.of(light.offset)
+            own = Light(gain, offset, light.is_neutral)
+            tile.of(found)[inside] = lighting.outside(seen, known, own)[inside]
+        return found
 
     def _joined(self, lights: list[Light]) -> Light:
         if len(lights) == 1:

@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from wm_mpc.control.foreign_check import ForeignCheck
 from wm_mpc.control.receding_horizon import ControlPlan, PlanningError, RecedingHorizon
 from wm_mpc.control.settings import SurpriseSettings
 from wm_mpc.control.surprise import SurpriseMonitor
 from wm_mpc.control.wide_search import Thought
 from wm_mpc.data.disturbances import Disturber
 
-HOLD_ABOVE = SurpriseSettings().image
+HOLD_ABOVE, LARGEST_FOREIGN = SurpriseSettings().image, SurpriseSettings().foreign
 
 
 class DisturbedController:
@@ -30,13 +32,16 @@ class DisturbedController:
     Attributes:
         model: The world model.
         image_errors: Of each picture, in the unit of `surprise.image`; NaN if unknown.
+        foreign_held: Numbers of the pictures in which a foreign object would hold the robot.
     """
 
     def __init__(self, controller: RecedingHorizon, disturber: Disturber, *, holds: bool) -> None:
         self.model = controller.model
         self.image_errors: list[float] = []
+        self.foreign_held: list[int] = []
         self._controller, self._disturber, self._holds = controller, disturber, holds
         self._monitor = SurpriseMonitor(controller.model)
+        self._foreign = ForeignCheck(controller.model)
 
     def forget(self) -> None:
         """Forget the last plan."""
@@ -60,6 +65,11 @@ class DisturbedController:
         self.image_errors.append(error)
         if self._holds and error > HOLD_ABOVE:
             raise PlanningError(f"the guard holds: image error {error:.1f}, above {HOLD_ABOVE:g}")
+        foreign = self._foreign.why_hold(plan.conditions, plan.latents, LARGEST_FOREIGN)
+        if foreign:
+            self.foreign_held.append(len(self.image_errors) - 1)
+        if self._holds and foreign:
+            raise PlanningError(f"the guard holds: {foreign}")
         return plan
 
     def think(self) -> Thought | None:
@@ -83,22 +93,36 @@ def guard_record(controller: object) -> dict[str, Any]:
     """
     if not isinstance(controller, DisturbedController):
         return {}
-    return {"image_errors": [round(error, 3) for error in controller.image_errors]}
+    errors = [round(error, 3) for error in controller.image_errors]
+    return {"image_errors": errors, "foreign_held": controller.foreign_held}
+
+
+def guard_errors(extra: Mapping[str, Any]) -> list[float]:
+    """Return the image errors of an episode's pictures; infinite where a foreign object held.
+
+    Args:
+        extra: From `guard_record`.
+    """
+    errors: list[float] = list(extra.get("image_errors", []))
+    for number in extra.get("foreign_held", []):
+        errors[number] = math.inf
+    return errors
 
 
 def guard_summary(errors: list[float]) -> dict[str, Any]:
     """Return the columns of the guard in a row of results.
 
     Args:
-        errors: Image errors of all pictures of a cell.
+        errors: Image errors of all pictures of a cell, from `guard_errors`.
     """
-    known = [error for error in errors if math.isfinite(error)]
+    known = [error for error in errors if not math.isnan(error)]
     if not known:
         return {"image_error_median": None, "image_error_p95": None, "held_share": None}
-    median, high = np.percentile(known, [50, 95])
+    finite = [error for error in known if math.isfinite(error)]
+    median, high = np.percentile(finite, [50, 95]) if finite else (math.nan, math.nan)
     held = sum(error > HOLD_ABOVE for error in known) / len(known)
     return {
-        "image_error_median": round(float(median), 2),
-        "image_error_p95": round(float(high), 2),
+        "image_error_median": round(float(median), 2) if finite else None,
+        "image_error_p95": round(float(high), 2) if finite else None,
         "held_share": round(held, 4),
     }

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import multiprocessing
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ import torch
 
 from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.data.disturbances import Disturber
+from wm_mpc.experiments.common.beside import Watched, keeps_clear
 from wm_mpc.experiments.common.ceiling import TrueSimulator
 from wm_mpc.experiments.common.disturbed import DisturbedController, guard_record
-from wm_mpc.experiments.common.episodes import run_episode
+from wm_mpc.experiments.common.episodes import Controller, EpisodeResult, run_episode
 from wm_mpc.experiments.common.films import Film, FilmShelf
 from wm_mpc.experiments.common.policies import POLICIES, Policy
 from wm_mpc.experiments.common.records import Cell as Cell
@@ -34,7 +35,7 @@ from wm_mpc.experiments.common.variants import Checkpoint
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.registry import PlannerConfig
-from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engine import Observation, episode_rng
 from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
 
@@ -193,7 +194,6 @@ class Bench:
         """
         benchmark, simulation = self._benchmark, self._simulation
         pair = self._pairs[episode] if self._pairs else None
-        controller = self._controller(cell, episode, pair)
         self._warm_up(cell)
         extra: dict[str, Any] = {}
         begin = None
@@ -201,21 +201,12 @@ class Bench:
             pair.begin(simulation)
             extra = {"solved_at_start": simulation.is_success(), "data": self._data}
             begin = functools.partial(pair.begin, simulation)
+        controller = self._controller(cell, episode, pair, begin)
         film = None
         if self._shelf.wants(cell.label()):
             model = getattr(controller, "model", None)
             film = Film(simulation, f"{cell.label()}   episode {episode}", model)
-        result = run_episode(
-            simulation,
-            controller,
-            episode_rng(benchmark.seed, STREAM, episode),
-            planner=benchmark.planner_of(cell),
-            objective=benchmark.settings.objective,
-            steps=benchmark.steps,
-            replan=benchmark.replan_of(cell),
-            watch=film,
-            begin=begin,
-        )
+        result = self._run(cell, episode, controller, begin, film)
         if film is not None:
             self._shelf.keep(film, cell.label(), episode, success=result.success)
         if result.between_seconds:
@@ -235,8 +226,42 @@ class Bench:
             {**guard_record(controller), **extra},
         )
 
+    def _run(
+        self,
+        cell: Cell,
+        episode: int,
+        controller: Controller,
+        begin: Callable[[], Observation] | None,
+        film: Film | None = None,
+    ) -> EpisodeResult:
+        benchmark = self._benchmark
+        return run_episode(
+            self._simulation,
+            controller,
+            episode_rng(benchmark.seed, STREAM, episode),
+            planner=benchmark.planner_of(cell),
+            objective=benchmark.settings.objective,
+            steps=benchmark.steps,
+            replan=benchmark.replan_of(cell),
+            watch=film,
+            begin=begin,
+        )
+
+    def _disturber(
+        self, cell: Cell, episode: int, seed: int, begin: Callable[[], Observation] | None
+    ) -> Disturber:
+        """What disturbs the pictures of an episode. An object beside the way needs an undisturbed
+        episode first, which shows the way."""
+        places = [self._benchmark.seed, episode]
+        if not keeps_clear(cell.disturbance):
+            return Disturber.of(cell.disturbance, places)
+        model = self._models[self._benchmark.checkpoint_of(cell).sha256]
+        watched = Watched(RecedingHorizon(model, seed))
+        self._run(cell, episode, watched, begin)
+        return watched.disturber(cell.disturbance, places)
+
     def _controller(
-        self, cell: Cell, episode: int, pair: Pair | None
+        self, cell: Cell, episode: int, pair: Pair | None, begin: Callable[[], Observation] | None
     ) -> RecedingHorizon | TrueSimulator | DisturbedController | Policy:
         """The controller of a cell, with random numbers that depend on the episode only."""
         sequence = np.random.SeedSequence([self._benchmark.seed, episode])
@@ -249,7 +274,7 @@ class Bench:
             controller = RecedingHorizon(model, seed)
             if not cell.disturbance:
                 return controller
-            disturber = Disturber.of(cell.disturbance, [self._benchmark.seed, episode])
+            disturber = self._disturber(cell, episode, seed, begin)
             return DisturbedController(controller, disturber, holds=self._benchmark.guard)
         if self._ceiling is None:
             self._ceiling = TrueSimulator(self._simulation)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wm_mpc.experiments.common.disturbed import guard_summary
+from wm_mpc.experiments.common.disturbed import guard_errors, guard_summary
 from wm_mpc.experiments.common.journal import Journal
 from wm_mpc.experiments.common.policies import PRIVILEGED
 from wm_mpc.experiments.common.protocol import WITHOUT_MODEL, Benchmark, Cell, Record
@@ -98,7 +98,7 @@ def _row(
         "steps_mean": round(float(np.mean(steps)), 1) if steps else None,
     }
     if cell.disturbance:
-        errors = [error for record in records for error in record.extra.get("image_errors", [])]
+        errors = [error for record in records for error in guard_errors(record.extra)]
         row |= {"disturbance": cell.disturbance, **guard_summary(errors)}
     if benchmark.steps > EARLY:
         early = [record.success and record.steps <= EARLY for record in records]

@@ -46,13 +46,14 @@ def guard_curve(
 
     Args:
         successes: Success rate of each disturbance, "none" among them.
-        errors: Image errors of each disturbance, in the unit of `surprise.image`.
+        errors: Image errors of each disturbance, in the unit of `surprise.image`; infinite where a
+            foreign object held.
 
     Returns:
         Contents of guard.json; None without undisturbed pictures or known errors.
     """
     known = {
-        name: np.array([error for error in found if math.isfinite(error)])
+        name: np.array([error for error in found if not math.isnan(error)])
         for name, found in errors.items()
     }
     if NONE not in successes or not all(map(len, known.values())):
@@ -72,8 +73,8 @@ def guard_curve(
             name: {
                 "success_rate": successes[name],
                 "is": labels[name],
-                "image_error_median": round(float(np.median(known[name])), 3),
-                "image_error_p95": round(float(np.percentile(known[name], 95)), 3),
+                "image_error_median": _quantile(known[name], 0.5),
+                "image_error_p95": _quantile(known[name], 0.95),
                 "held": round(float((known[name] > HOLD_ABOVE).mean()), 4),
             }
             for name in successes
@@ -88,6 +89,12 @@ def guard_curve(
             "missed_dangers": _all_rounded(missed),
         },
     }
+
+
+def _quantile(errors: np.ndarray, share: float) -> float | None:
+    """Of the errors that are finite; None if none is."""
+    finite = errors[np.isfinite(errors)]
+    return round(float(np.quantile(finite, share)), 3) if len(finite) else None
 
 
 def _held(parts: list[np.ndarray], thresholds: np.ndarray) -> np.ndarray | None:

@@ -18,6 +18,7 @@ from wm_mpc.experiments.common.journal import NAME, Journal
 from wm_mpc.experiments.common.machine import describe_machine, today
 from wm_mpc.experiments.common.protocol import Benchmark, Job, run_jobs
 from wm_mpc.experiments.success.cells import compare, summarise
+from wm_mpc.experiments.common.disturbed import guard_errors
 from wm_mpc.experiments.success.disturb_curve import guard_curve, save_curve
 from wm_mpc.experiments.success.tables import save
 from wm_mpc.experiments.success.through_ros import free_domain, run_cell
@@ -118,7 +119,7 @@ class Evaluation:
             records = [r for cell in cells for r in self._journal.of(cell, self._episodes)]
             if records:
                 successes[disturbance] = sum(r.success for r in records) / len(records)
-                found = [error for r in records for error in r.extra.get("image_errors", [])]
+                found = [error for r in records for error in guard_errors(r.extra)]
                 errors[disturbance] = found
         curve = guard_curve(successes, errors)
         if curve is not None:

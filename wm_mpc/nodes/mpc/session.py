@@ -17,7 +17,7 @@ from wm_mpc.codes import HoldCode, StatusCode, WarningCode
 from wm_mpc.control.loop import GOALS_GONE, STOPPED, ControlLoop, Hold, Send, SendAgain
 from wm_mpc.control.schedule import PlanSchedule, StandingClock
 from wm_mpc.control.settings import ControlSettings
-from wm_mpc.model.camera_shift import shift_warning
+from wm_mpc.model.conditions import foreign_warning, shift_warning
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.nodes.mpc.endpoints import Endpoints
 from wm_mpc.nodes.mpc.goals import Goals
@@ -235,6 +235,8 @@ class Session:
         warned = {WarningCode.PLAN_CHANGED: plan.degraded} if plan.degraded else {}
         if shift := shift_warning(plan.plan.conditions, plan.plan.goal_conditions):
             warned[WarningCode.CAMERA_MOVED] = shift
+        if foreign := foreign_warning(plan.plan.conditions, plan.plan.goal_conditions):
+            warned[WarningCode.FOREIGN_OBJECT] = foreign
         if warned := {**warned, **self._inputs.warned()}:
             text = plan.degraded or "; ".join(warned.values())
             self._report(WARN, StatusCode.DEGRADED, f"planning, degraded: {text}", warned)

@@ -1,0 +1,82 @@
+"""Put a foreign object beside the way that a robot takes when nothing disturbs it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from wm_mpc.control.foreign import dilated
+from wm_mpc.control.receding_horizon import ControlPlan, RecedingHorizon
+from wm_mpc.control.wide_search import Thought
+from wm_mpc.data.disturbances import KINDS, Disturber, parse_disturbances
+
+_CLEAR = 16  # the object keeps away from the way by the height of the picture divided by this
+_MOVED = 25  # grey levels; where pictures of an episode differ by more, something moved
+_TRIES = 1000
+
+
+def keeps_clear(text: str) -> bool:
+    """Whether a disturbance must be beside the way.
+
+    Args:
+        text: As `parse_disturbances` reads it.
+    """
+    return any(KINDS[each.name].keeps_clear for each in parse_disturbances(text))
+
+
+class Watched:
+    """A controller that keeps the pictures that it gets; see `Controller`.
+
+    Args:
+        controller: Plans from them.
+
+    Attributes:
+        model: The world model.
+        images: The pictures, uint8 (height, width, 3) rgb each.
+    """
+
+    def __init__(self, controller: RecedingHorizon) -> None:
+        self.model = controller.model
+        self.images: list[np.ndarray] = []
+        self._controller = controller
+
+    def forget(self) -> None:
+        """Forget the last plan."""
+        self._controller.forget()
+
+    def set_goal(self, image: np.ndarray, state: np.ndarray | None) -> None:
+        """Set the goal; see `RecedingHorizon.set_goal`."""
+        self._controller.set_goal(image, state)
+
+    def plan(self, image: np.ndarray, state: np.ndarray, stamp: float, **how: Any) -> ControlPlan:
+        """Plan; see `RecedingHorizon.plan`."""
+        self.images.append(np.array(image))
+        return self._controller.plan(image, state, stamp, **how)
+
+    def think(self) -> Thought | None:
+        """Use the time between two plans; see `RecedingHorizon.think`."""
+        return self._controller.think()
+
+    def disturber(self, text: str, seed: list[int]) -> Disturber:
+        """Make a disturber that touches nothing that moved in the kept pictures.
+
+        Args:
+            text: What it does.
+            seed: Of its place. The first place that is clear counts.
+
+        Raises:
+            ValueError: No place is clear.
+        """
+        first = self.images[0].astype(np.int16)
+        moved = np.any([np.abs(image - first).max(-1) > _MOVED for image in self.images], 0)
+        way = dilated(moved, max(1, len(moved) // _CLEAR))
+        for number in itertools.count():
+            disturber = Disturber.of(text, [*seed, number])
+            blank, full = (np.full_like(self.images[0], level) for level in (0, 255))
+            touched = (disturber(blank) != blank) | (disturber(full) != full)
+            if not (touched.any(-1) & way).any():
+                return disturber
+            if number == _TRIES:
+                raise ValueError(f"{text}: no place in the picture is beside the way")
