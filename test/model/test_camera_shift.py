@@ -7,11 +7,11 @@ import pytest
 
 from wm_mpc.model.camera_shift import (
     NO_SHIFT,
-    Conditions,
     Shift,
     likeliest_shift,
     moved_back,
 )
+from wm_mpc.model.conditions import Conditions
 from wm_mpc.spec import CameraSpec, ImageSpec
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from wm_mpc.control.looking import Look, Looker
 from wm_mpc.model.conditions import Conditions, ForeignObject
+from wm_mpc.model.lighting import Light
 
 _SEEN = 0.07  # of full brightness; a pixel that differs by more may be of a foreign object
 _FEWEST = 6  # pixels of a foreign object
@@ -25,6 +26,8 @@ USUAL = 1.2  # error up to which the model knows a picture, in multiples of what
 _RIM = 32  # the rim around an object is as wide as the picture is high, divided by this
 _OBJECTS = 3  # at most
 _PLACES = 3  # of each kind that are covered in turn, for each object
+_INNER = 0.3  # share of an object's pixels, at least, that have only pixels of it around them
+_SPAN = 0.4  # of the height and the width of a camera's picture that an object may span
 _COLOUR = 30  # grey levels; up to this difference, two pixels have one colour
 _HIDING = 2.0  # error from which on an object may hide something that counts
 _BETTER = 0.85  # share of the error that must be left at most, for another object to be sought
@@ -61,7 +64,9 @@ class ForeignSearch:
         if before <= USUAL:
             return None
         limit = min(USUAL, _LEFT * before)
-        lights = [plain.light]  # then without any: the object may have been taken for light
+        lights: list[Light | None] = [
+            plain.light
+        ]  # then without any: the object may have been taken for light
         if not plain.light.is_neutral:
             lights.append(plain.conditions.light)
         hiding: Conditions | None = None
@@ -77,18 +82,22 @@ class ForeignSearch:
                 hiding = hiding or found
         return hiding if before > _HIDING else None
 
-    def followed(self, image: np.ndarray, look: Look) -> Conditions | None:
+    def followed(self, image: np.ndarray, look: Look, plain: Look) -> Conditions | None:
         """Follow the foreign object of the picture before.
 
         Args:
             image: uint8 (height, width, 3) rgb, as the camera took it.
             look: The look at it without what was covered then.
+            plain: The look at it as it is.
 
         Returns:
-            The conditions with the place of the object as it is now; None if it is gone.
+            The conditions with the place of the object as it is now; None if it is gone, or no
+            longer explains the picture.
         """
         before = look.conditions.foreign
         assert before is not None
+        if self._looker.error(look) > min(USUAL, _LEFT * self._looker.error(plain)):
+            return None
         differs = self._looker.outside(image, look)
         parts = _by_error(np.where(dilated(before.mask, 1), differs, 0.0))
         if not parts:
@@ -142,10 +151,12 @@ class ForeignSearch:
                 yield self._looker.look(image, state, conditions), place
 
     def _object(self, place: np.ndarray, drawn: np.ndarray) -> ForeignObject | None:
-        """The object at a place, with a rim; None if it is too large."""
+        """The object at a place, with a rim; None if it is too large or not compact."""
         share, wide = 0.0, np.zeros_like(place)
         for tile in self._looker.tiles:
             part = tile.of(place[..., None])[..., 0]
+            if part.any() and not _is_compact(part):
+                return None
             share = max(share, float(part.mean()))
             rim = max(1, tile.height // _RIM)
             tile.of(wide[..., None])[..., 0] = dilated(part, rim)
@@ -198,7 +209,8 @@ def _of_one_colour(image: np.ndarray, outside: np.ndarray) -> list[np.ndarray]:
     """Connected places of nearly one colour around the pixels that differ most, masks (height,
     width); the worst first. What the model draws over a part of an object does not matter here."""
     smooth, left = cv2.blur(outside, (3, 3)), (outside > _SEEN)
-    picture, places = image.astype(np.int16), []
+    picture = image.astype(np.int16)
+    places: list[np.ndarray] = []
     while len(places) < _PLACES and left.any():
         row, column = np.unravel_index(np.argmax(np.where(left, smooth, 0.0)), left.shape)
         alike = np.abs(picture - picture[row, column]).max(-1) <= _COLOUR
@@ -209,6 +221,19 @@ def _of_one_colour(image: np.ndarray, outside: np.ndarray) -> list[np.ndarray]:
         if _FEWEST <= place.sum() <= LARGEST * place.size:
             places.append(place)
     return places
+
+
+def _is_compact(place: np.ndarray) -> bool:
+    """Whether no part of a place has the form of an edge or a strip, as where a bumped camera sees
+    something moved."""
+    number, labels = cv2.connectedComponents(place.astype(np.uint8), connectivity=4)
+    for part in (labels == each for each in range(1, number)):
+        inner = part.size - int(dilated(~part, 1).sum())
+        rows, columns = (np.flatnonzero(part.any(axis)) for axis in (1, 0))
+        spans = np.ptp(rows) / part.shape[0], np.ptp(columns) / part.shape[1]
+        if inner < _INNER * part.sum() or max(spans) > _SPAN:
+            return False
+    return True
 
 
 def _squares(outside: np.ndarray, mask: np.ndarray) -> float:

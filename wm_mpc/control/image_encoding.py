@@ -11,8 +11,10 @@ from torch import Tensor
 from wm_mpc.control.looking import encoded_scene
 from wm_mpc.control.seeing import Seeing
 from wm_mpc.model.camera_shift import Shift
-from wm_mpc.model.conditions import Conditions
+from wm_mpc.model.conditions import Conditions, moved_by
 from wm_mpc.model.world_model import WorldModel
+
+_REMEMBERED = 3  # shifts of live images
 
 
 class ImageEncoding:
@@ -27,11 +29,12 @@ class ImageEncoding:
     def __init__(self, model: WorldModel) -> None:
         self._model, self._seeing = model, Seeing(model)
         self._shifts: tuple[Shift, ...] = ()  # undone in the last live image
+        self._known: list[tuple[Shift, ...]] = []  # of live images, the last few
 
     def goal(
         self, image: np.ndarray, state: np.ndarray, conditions: Conditions | None
     ) -> tuple[Tensor, Conditions | None]:
-        """Encode a goal's image. It may be from before or after the camera was bumped.
+        """Encode a goal's image. It may be from before or after the camera was bumped or put back.
 
         Args:
             image: uint8 (height, width, 3) rgb.
@@ -42,8 +45,8 @@ class ImageEncoding:
             Its latent, (latent size,), and what was taken out of the image; None: nothing.
         """
         if self._seeing.knows_light:
-            part = self._part(state)
-            found = self._seeing.standing_alone(image, part, _shifts_of(conditions))
+            self._note(moved_by(conditions))
+            found = self._seeing.standing_alone(image, self._part(state), self._known)
             return self._encoded(found.removed(image), state), found
         return self._encoded(image, state), None
 
@@ -56,7 +59,8 @@ class ImageEncoding:
         Returns:
             Whether the last image was moved otherwise.
         """
-        before, self._shifts = self._shifts, _shifts_of(conditions)
+        before, self._shifts = self._shifts, moved_by(conditions)
+        self._note(self._shifts)
         return before != self._shifts and any(s.size for s in (*before, *self._shifts))
 
     def live(
@@ -83,7 +87,7 @@ class ImageEncoding:
         """
         is_lit = conditions is not None and conditions.light is not None
         if is_first and not is_lit and self._seeing.knows_light:
-            conditions = self._seeing.relit(image, self._part(state), _shifts_of(conditions))
+            conditions = self._seeing.relit(image, self._part(state), moved_by(conditions))
             conditions = dataclasses.replace(conditions, is_strange=True)  # it is not known yet
         seen = image if conditions is None else conditions.removed(image)
         latent = self._encoded(seen, state, native=native)
@@ -94,6 +98,11 @@ class ImageEncoding:
             latent = self._encoded(found.removed(image), state, native=native)
         return latent, found
 
+    def _note(self, shifts: tuple[Shift, ...]) -> None:
+        """Remember shifts: goals of their time may come later."""
+        if any(shift.size for shift in shifts) and shifts not in self._known:
+            self._known = [*self._known, shifts][-_REMEMBERED:]
+
     def _part(self, state: np.ndarray) -> Tensor:
         """The state part of a latent."""
         return self._model.normalise_state(torch.from_numpy(np.asarray(state, np.float32)))
@@ -101,7 +110,3 @@ class ImageEncoding:
     def _encoded(self, image: np.ndarray, state: np.ndarray, *, native: bool = True) -> Tensor:
         scene = encoded_scene(self._model, image, native=native)
         return torch.cat([scene, self._part(state)])
-
-
-def _shifts_of(conditions: Conditions | None) -> tuple[Shift, ...]:
-    return () if conditions is None else conditions.shifts

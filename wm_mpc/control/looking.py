@@ -144,7 +144,6 @@ class Looker:
             return self.model.decode(latent[None])[0].permute(1, 2, 0).contiguous().numpy()
         return vision.redraw(latent).numpy()
 
-
     def rare(self, look: Look, mask: np.ndarray) -> int:
         """Count pixels of a reconstruction that are seldom so, because something is there that is
         mostly elsewhere.

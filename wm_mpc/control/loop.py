@@ -26,6 +26,7 @@ from wm_mpc.control.validator import Validation, Verdict
 from wm_mpc.control.wide_search import Thought
 from wm_mpc.control.world import Observation, World
 from wm_mpc.model.camera_shift import Shift
+from wm_mpc.model.conditions import moved_by
 from wm_mpc.model.familiarity import usual_step
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.units import SECOND
@@ -282,7 +283,7 @@ class ControlLoop:
         world, controller, spec = self._world, self._controller, self._model.spec
         image, state, stamp = observation.image(), observation.state(), observation.stamp
         controller.conditions = conditions = self.trust.conditions
-        used = goal.number, goal.revision, () if conditions is None else conditions.shifts
+        used = goal.number, goal.revision, moved_by(conditions)
         if used != self._used_goal or not controller.has_goal:
             controller.set_goal(*world.goal_arrays(goal))
             self._used_goal = used

@@ -26,11 +26,13 @@ from wm_mpc.model.conditions import Conditions
 from wm_mpc.model.lighting import Light
 from wm_mpc.model.world_model import WorldModel
 
-_ALIKE = 3  # pictures in a row that must show nearly the same shift
+# Pictures in a row that must show nearly the same shift; more, if it changed twice lately, or more.
+_ALIKE, _LATELY = 3, 300
 _PAUSE = 10  # pictures without a search after one that found nothing
 _ROUNDS = 3  # of a search; each begins from the best shift so far
 # What may be left when a shift is undone: a share of the error, and a multiple of the usual one.
 _BETTER, _FAMILIAR = 0.7, 1.5
+_UNKNOWN = 3.0  # multiple of the usual error from which on a shift of one pixel may count
 
 
 class Seeing:
@@ -38,19 +40,21 @@ class Seeing:
 
     Args:
         model: The world model.
+        shifts: How far the picture of each camera is known to be moved; empty: not.
 
     Attributes:
         shifts: How far the picture of each camera is moved, as far as it is known by now.
     """
 
-    def __init__(self, model: WorldModel) -> None:
+    def __init__(self, model: WorldModel, shifts: tuple[Shift, ...] = ()) -> None:
         self._looker = Looker(model)
         self._tiles = self._looker.tiles
         self._foreign = ForeignSearch(self._looker)
-        self.shifts: tuple[Shift, ...] = (NO_SHIFT,) * len(self._tiles)
+        self.shifts: tuple[Shift, ...] = shifts or (NO_SHIFT,) * len(self._tiles)
         self._alike: list[list[Shift]] = [[] for _ in self._tiles]
         self._pause = [0] * len(self._tiles)
-        self._foreign_pause = 0
+        self._foreign_pause = self._pictures = 0
+        self._changes: list[int] = []  # numbers of the pictures at which a shift changed lately
 
     @property
     def knows_light(self) -> bool:
@@ -85,33 +89,39 @@ class Seeing:
         return dataclasses.replace(moved, light=self._looker.look(image, state, moved).light)
 
     def standing_alone(
-        self, image: np.ndarray, state: Tensor, shifts: tuple[Shift, ...]
+        self, image: np.ndarray, state: Tensor, known: Sequence[tuple[Shift, ...]]
     ) -> Conditions:
         """Find the conditions of a picture that stands alone, such as a goal's.
 
-        It may have been taken before or after the camera was bumped, and show a foreign object.
-        Only for `knows_light`.
+        It may have been taken before or after the camera was bumped or put back, and show a foreign
+        object. Only for `knows_light`.
 
         Args:
             image: uint8 (height, width, 3) rgb, as the camera took it.
             state: State part of its latent.
-            shifts: The shift of each camera, as far as it is known; empty: none.
+            known: Shifts of each camera that live pictures have or had.
 
         Returns:
-            Its light; either no shift or `shifts`, whichever the model knows better; and a foreign
-            object that hides nothing.
+            Its light; no shift or one of `known`, whichever the model knows best, or the shift that
+            is found, if the model knows none of these well; and a foreign object that hides
+            nothing.
         """
-        conditions = self.relit(image, state)
-        look = self._looker.look(image, state, conditions)
-        if (shifts or self._none) != self._none:
-            other = self._looker.look(image, state, self.relit(image, state, shifts))
-            cameras = range(len(self._tiles))
+        cameras = range(len(self._tiles))
+
+        def tried(shifts: tuple[Shift, ...]) -> Look:
+            return self._looker.look(image, state, self.relit(image, state, shifts))
+
+        looks = [tried(shifts) for shifts in dict.fromkeys([self._none, *known])]
+        look = min(looks, key=lambda each: self._unlike(image, each, cameras))
+        if self._looker.error(look) > USUAL:
+            found = [self._found(camera, image, state) or NO_SHIFT for camera in cameras]
+            other = tried(tuple(found))
             if self._unlike(image, other, cameras) < self._unlike(image, look, cameras):
                 look = other
-        found = self._foreign.find(image, state, look)
-        if found is None or found.foreign is None or found.foreign.hides_things:
+        seen = self._foreign.find(image, state, look)
+        if seen is None or seen.foreign is None or seen.foreign.hides_things:
             return look.conditions
-        return found
+        return seen
 
     def past_foreign(
         self, image: np.ndarray, latent: Tensor, conditions: Conditions, *, is_first: bool
@@ -134,11 +144,16 @@ class Seeing:
         state = self._looker.model.split(latent)[1]
         look = self._looker.compare(image, latent, conditions)
         if conditions.foreign is not None:
-            if self._looker.error(look) <= USUAL:
-                followed = self._foreign.followed(image, look)
-                return followed or dataclasses.replace(conditions, foreign=None)
             conditions = dataclasses.replace(conditions, foreign=None)
-            look = self._looker.look(image, state, conditions)
+            plain = self._looker.look(image, state, conditions)
+            if self._looker.error(plain) <= USUAL:
+                return conditions
+            followed = self._foreign.followed(image, look, plain)
+            if followed is not None:
+                return followed
+            look = plain
+        elif self._looker.error(look) <= USUAL:
+            return conditions
         elif self._foreign_pause > 0 and not is_first:
             self._foreign_pause -= 1
             return conditions
@@ -146,21 +161,26 @@ class Seeing:
         self._foreign_pause = _PAUSE if found is None else 0
         return found or conditions
 
-    def seek(self, image: np.ndarray, state: Tensor, left: Sequence[float]) -> bool:
+    def seek(self, image: np.ndarray, state: Tensor, left: Sequence[float] = ()) -> bool:
         """Look for the shift of each camera whose picture the model does not know well.
 
-        A new shift counts when a few pictures in a row show it. Call it once for each picture, when
+        A new shift counts when a few pictures in a row show it; more of them, if it keeps changing.
+        Call it once for each picture, when
         nobody waits for a plan. Only for `knows_light`.
 
         Args:
             image: uint8 (height, width, 3) rgb, as the camera took it.
             state: State part of its latent.
-            left: From `compare`.
+            left: From `compare`; empty: look anew, because a foreign object was taken out of the
+                image. A bumped camera may look like one.
 
         Returns:
             Whether `shifts` changed.
         """
+        left = left or self._looker.look(image, state, self.relit(image, state, self.shifts)).left
         before = self.shifts
+        self._pictures += 1
+        self._changes = [at for at in self._changes if self._pictures - at < _LATELY]
         for camera, error in enumerate(left):
             alike = self._alike[camera]
             if error <= self._looker.usual[camera]:
@@ -178,9 +198,10 @@ class Seeing:
             if not all(map(shift.is_near, alike)):
                 alike.clear()
             alike.append(shift)
-            if len(alike) == _ALIKE:
+            if len(alike) >= _ALIKE * max(1, len(self._changes)):
                 alike.clear()
                 self.shifts = _replaced(self.shifts, camera, shift)
+                self._changes.append(self._pictures)
         return self.shifts != before
 
     @property
@@ -222,8 +243,13 @@ class Seeing:
             before, best = best, min(unlike, key=lambda shift: unlike[shift])
             if best == before:
                 break
+        now = self.shifts[camera]
+        if best.size <= 1 and now != NO_SHIFT:  # it was put back
+            return NO_SHIFT if plain.left[camera] < _BETTER * looks[now].left[camera] else None
         least = min(_BETTER * plain.left[camera], _FAMILIAR * usual)
-        return best if best.size > 1 and looks[best].left[camera] <= least else None
+        # A shift of one pixel explains something only where the model forgives no more of it.
+        counts = best.size > 1 or (best.size == 1 and plain.left[camera] > _UNKNOWN * usual)
+        return best if counts and looks[best].left[camera] <= least else None
 
     def _unlike(self, image: np.ndarray, look: Look, cameras: Sequence[int]) -> float:
         """How unlike a picture and its reconstruction are, on average over some cameras."""

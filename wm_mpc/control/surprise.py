@@ -21,6 +21,7 @@ from wm_mpc.control.effect import Effect
 from wm_mpc.control.foreign import USUAL
 from wm_mpc.control.seeing import Seeing
 from wm_mpc.control.timeline import Timeline
+from wm_mpc.model.camera_shift import Shift
 from wm_mpc.model.conditions import Conditions, ForeignObject
 from wm_mpc.model.familiarity import image_errors, prediction_error
 from wm_mpc.model.lighting import Light
@@ -61,6 +62,7 @@ class SurpriseMonitor:
 
     Args:
         model: The world model.
+        shifts: How far the picture of each camera is known to be moved; empty: not.
 
     Attributes:
         jumps: How many times the scene has jumped.
@@ -68,9 +70,10 @@ class SurpriseMonitor:
         camera_errors: `Surprise.image` of each camera, by name; empty before the first image.
     """
 
-    def __init__(self, model: WorldModel) -> None:
+    def __init__(self, model: WorldModel, shifts: tuple[Shift, ...] = ()) -> None:
         self._model, self._familiarity, spec = model, model.familiarity, model.spec
-        self._seeing = Seeing(model)
+        self._seeing = Seeing(model, shifts)
+        self._looked = -1
         self._light: Light | None = None
         self._foreign: ForeignObject | None = None
         self._is_strange = False  # the last picture
@@ -101,13 +104,20 @@ class SurpriseMonitor:
         self._last = None
 
     @torch.no_grad()
-    def look(self, image: np.ndarray, latent: Tensor, used: Conditions | None = None) -> float:
+    def look(
+        self,
+        image: np.ndarray,
+        latent: Tensor,
+        used: Conditions | None = None,
+        stamp: int | None = None,
+    ) -> float:
         """Measure `Surprise.image`, the light and `camera_errors`.
 
         Args:
             image: uint8 (height, width, 3) rgb, as the camera took it.
             latent: Latent of the image, (latent size,).
             used: What was taken out of the image before it was encoded; None: nothing.
+            stamp: When it was taken, ns; None: after all images before.
         """
         usual = self._familiarity
         if usual is None:
@@ -118,7 +128,10 @@ class SurpriseMonitor:
             self._foreign = None if used is None else used.foreign
             self._is_strange = error > USUAL or self._foreign is not None
             self._light = light if error <= _KNOWN else None
-            self._unsought = image, self._model.split(latent)[1], left
+            if stamp is None or stamp != self._looked:  # each image is one piece of evidence
+                state = self._model.split(latent)[1]
+                self._unsought = image, state, () if self._foreign is not None else left
+            self._looked = -1 if stamp is None else stamp
             return error
         pixels, vision = torch.from_numpy(image), native_vision(self._model)
         if vision is not None:
@@ -136,7 +149,18 @@ class SurpriseMonitor:
         image, state, left = self._unsought
         self._unsought = None
         if self._seeing.seek(image, state, left):
-            self.forget()  # latents of such pictures differ
+            self._seen.clear()  # latents of such pictures differ
+            self._last = None
+
+    @property
+    def shifts(self) -> tuple[Shift, ...]:
+        """How far the picture of each camera is moved, as far as it is known."""
+        return self._seeing.shifts
+
+    @property
+    def looks_for_shifts(self) -> bool:
+        """Whether the checkpoint says enough to look for shifts and foreign objects."""
+        return self._seeing.knows_light
 
     @property
     def conditions(self) -> Conditions | None:

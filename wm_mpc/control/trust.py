@@ -21,6 +21,7 @@ from wm_mpc.control.settings import ControlSettings, SurpriseSettings
 from wm_mpc.control.surprise import Surprise, SurpriseMonitor
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.validator import PlanValidator, Validation, Verdict
+from wm_mpc.model.camera_shift import Shift
 from wm_mpc.model.conditions import Conditions
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.units import SECOND
@@ -49,7 +50,7 @@ class Trust:
         self._place: tuple[int, np.ndarray] | None = None  # stamp (ns), where it was measured
         self._moved: int | None = None  # stamp (ns) at which somebody had moved the robot
         self._behind: int | None = None  # when (ns) the robot was last too far from its commands
-        self.use(model)
+        self._begin(model, ())
 
     def use(self, model: WorldModel) -> None:
         """Judge by another world model of the same robot from now on.
@@ -57,7 +58,10 @@ class Trust:
         Args:
             model: The new world model.
         """
-        self._monitor, self._foreign = SurpriseMonitor(model), ForeignCheck(model)
+        self._begin(model, self._monitor.shifts)
+
+    def _begin(self, model: WorldModel, shifts: tuple[Shift, ...]) -> None:
+        self._monitor, self._foreign = SurpriseMonitor(model, shifts), ForeignCheck(model)
         self._surprise = self._shown = Surprise()
 
     @property
@@ -121,7 +125,7 @@ class Trust:
         Raises:
             HoldError: Nothing may be sent.
         """
-        seen = self._monitor.look(image, plan.latents[0], plan.conditions)
+        seen = self._monitor.look(image, plan.latents[0], plan.conditions, stamp)
         self._surprise = self._shown = dataclasses.replace(
             self._surprise, image=seen, camera=self._monitor.worst_camera
         )
@@ -324,8 +328,11 @@ class Trust:
         conditions = self.conditions
         light = None if conditions is None else conditions.light
         foreign = None if conditions is None else conditions.foreign
-        values["foreign object"] = "none" if foreign is None else str(foreign)
+        values["foreign object"] = str(foreign or "none")
         values["camera shift"] = "none" if conditions is None else conditions.shift_text or "none"
+        if not self._monitor.looks_for_shifts:
+            told = "not known: the checkpoint does not say what light leaves (see calibrate)"
+            values["foreign object"] = values["camera shift"] = told
         values["light"] = "not known" if light is None else f"{light.brightness():.2f}"
         values["scene jumps"] = self._monitor.jumps
         return values

@@ -97,6 +97,16 @@ class Conditions:
         )
 
 
+def moved_by(conditions: Conditions | None) -> tuple[Shift, ...]:
+    """Return the shift of each camera; empty if none is moved.
+
+    Args:
+        conditions: The conditions of a picture; None if nothing is known.
+    """
+    known = () if conditions is None else conditions.shifts
+    return known if any(shift.size for shift in known) else ()
+
+
 def shift_warning(live: Conditions | None, goal: Conditions | None) -> str:
     """Say how far live images and the goal's image are moved; empty if neither is.
 

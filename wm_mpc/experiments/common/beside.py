@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -72,11 +71,10 @@ class Watched:
         first = self.images[0].astype(np.int16)
         moved = np.any([np.abs(image - first).max(-1) > _MOVED for image in self.images], 0)
         way = dilated(moved, max(1, len(moved) // _CLEAR))
-        for number in itertools.count():
+        blank, full = (np.full_like(self.images[0], level) for level in (0, 255))
+        for number in range(_TRIES):
             disturber = Disturber.of(text, [*seed, number])
-            blank, full = (np.full_like(self.images[0], level) for level in (0, 255))
             touched = (disturber(blank) != blank) | (disturber(full) != full)
             if not (touched.any(-1) & way).any():
                 return disturber
-            if number == _TRIES:
-                raise ValueError(f"{text}: no place in the picture is beside the way")
+        raise ValueError(f"{text}: no place in the picture is beside the way")

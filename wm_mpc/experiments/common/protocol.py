@@ -192,7 +192,7 @@ class Bench:
             cell: The cell.
             episode: Number of the episode.
         """
-        benchmark, simulation = self._benchmark, self._simulation
+        simulation = self._simulation
         pair = self._pairs[episode] if self._pairs else None
         self._warm_up(cell)
         extra: dict[str, Any] = {}

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from wm_mpc.experiments.common.disturbed import guard_errors
 from wm_mpc.experiments.common.films import FilmShelf
 from wm_mpc.experiments.common.journal import NAME, Journal
 from wm_mpc.experiments.common.machine import describe_machine, today
 from wm_mpc.experiments.common.protocol import Benchmark, Job, run_jobs
 from wm_mpc.experiments.success.cells import compare, summarise
-from wm_mpc.experiments.common.disturbed import guard_errors
 from wm_mpc.experiments.success.disturb_curve import guard_curve, save_curve
 from wm_mpc.experiments.success.tables import save
 from wm_mpc.experiments.success.through_ros import free_domain, run_cell

@@ -1,0 +1,206 @@
+"""What a running controller does with an object that the model does not know: shipped models."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from wm_mpc.control import foreign
+from wm_mpc.control.foreign_check import ForeignCheck
+from wm_mpc.control.receding_horizon import RecedingHorizon
+from wm_mpc.control.surprise import SurpriseMonitor
+from wm_mpc.data.disturbances import Disturber
+from wm_mpc.experiments.common.beside import Watched
+from wm_mpc.experiments.common.settings import task_settings
+from wm_mpc.model.checkpoint import load_checkpoint
+from wm_mpc.model.conditions import foreign_warning
+from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
+from wm_mpc.sim.tasks import make_task
+
+LIMIT, LARGEST = 3.0, foreign.LARGEST
+COLOURS = ((40, 160, 70), (230, 200, 20), (20, 20, 120))
+
+
+@pytest.fixture(params=["wall", "maze", "reach"], scope="module")
+def scene(request):
+    """A model, an observation, its goal, and pictures of the way."""
+    model = load_checkpoint(resolve_checkpoint(request.param))[0]
+    settings = task_settings(request.param)
+    with simulate(make_task(request.param)) as simulation:
+        observation = simulation.reset(episode_rng(5, "evaluate", 1))
+        goal, now = simulation.goal.observation, observation
+        watched = Watched(RecedingHorizon(model))
+        watched.set_goal(goal.image, goal.state)
+        for step in range(25):
+            plan = watched.plan(
+                now.image, now.state, 0.1 * step,
+                planner=settings.planners["adam"], objective=settings.objective,
+            )  # fmt: skip
+            now = simulation.step(plan.actions[0])
+    return model, observation, goal, watched
+
+
+class Robot:
+    """A robot that stands, with the node's checks."""
+
+    def __init__(self, scene):
+        self.model, self.observation, goal, _ = scene
+        self.controller, self.monitor = RecedingHorizon(self.model), SurpriseMonitor(self.model)
+        self.controller.set_goal(goal.image, goal.state)
+        self.check, self.stamp = ForeignCheck(self.model), 0.0
+
+    def look(self, image):
+        """Plan from an image: the error, the plan, and why it holds because of an object."""
+        settings = task_settings(self.model.spec.task)
+        self.stamp += 1.0
+        self.controller.conditions = self.monitor.conditions
+        plan = self.controller.plan(
+            image, self.observation.state, self.stamp,
+            planner=settings.planners["adam"], objective=settings.objective,
+        )  # fmt: skip
+        error = self.monitor.look(image, plan.latents[0], plan.conditions)
+        self.monitor.seek()
+        return error, plan, self.check.why_hold(plan.conditions, plan.latents, LARGEST)
+
+
+def box(image, row, column, size=12, colour=COLOURS[0]):
+    """A picture with a box in it."""
+    seen, row, column = image.copy(), max(row, 0), max(column, 0)
+    seen[row : row + size, column : column + size] = colour
+    return seen
+
+
+def moved(model, latent, other):
+    """Distance of two latents in typical steps."""
+    return float((model.embed(latent) - model.embed(other)).norm()) / model.familiarity.step
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_object_beside_the_way_holds_nobody_and_moves_nothing(scene, seed):
+    model, observation, _, watched = scene
+    undisturbed = Robot(scene).look(observation.image)[1].latents[0]
+    seen = watched.disturber("beside:10", [seed])(observation.image)
+    state = torch.from_numpy(np.asarray(observation.state, np.float32))[None]
+    misled = moved(model, model.encode(torch.from_numpy(seen)[None], state)[0], undisturbed)
+    robot = Robot(scene)
+    for _ in range(3):
+        error, plan, why = robot.look(seen)
+        assert error < LIMIT
+        assert why == ""
+        assert moved(model, plan.latents[0], undisturbed) < max(0.3, 0.5 * misled)
+    assert "% of the picture in images" in foreign_warning(plan.conditions, None)
+
+
+def test_an_object_on_the_way_holds_the_robot(scene):
+    """It covers what moves soon, not the robot itself."""
+    model, observation, _, watched = scene
+    first, later = (watched.images[k].astype(int) for k in (0, 8))
+    changed = np.abs(later - first).max(-1) > 40
+    gone = np.abs(first - np.median(first, (0, 1))).max(-1) > 40
+    rows, columns = np.nonzero(changed & ~gone)
+    row, column = int(np.median(rows)), int(np.median(columns))
+    held = 0
+    for colour in COLOURS:
+        error, _, why = Robot(scene).look(box(observation.image, row - 3, column - 3, 8, colour))
+        held += error > LIMIT or bool(why)
+    assert held == len(COLOURS)
+
+
+def test_an_object_before_the_robot_holds_it(scene):
+    model, observation, _, watched = scene
+    changed = np.abs(watched.images[-1].astype(int) - watched.images[0]).max(-1) > 40
+    known = np.abs(observation.image.astype(int) - np.median(observation.image, (0, 1))).max(-1)
+    rows, columns = np.nonzero(changed & (known > 40))  # where the robot is now
+    seen = box(observation.image, int(rows.mean()) - 6, int(columns.mean()) - 6)
+    error, _, why = Robot(scene).look(seen)
+    assert error > LIMIT or why
+
+
+def test_an_object_that_leaves_is_forgotten(scene):
+    model, observation, _, watched = scene
+    robot, disturber = Robot(scene), watched.disturber("beside:10", [0])
+    before = robot.look(observation.image)[1].latents[0]
+    robot.look(disturber(observation.image))
+    assert robot.look(disturber(observation.image))[1].conditions.foreign is not None
+    robot.look(observation.image)
+    plan = robot.look(observation.image)[1]
+    assert plan.conditions is None or plan.conditions.foreign is None
+    assert moved(model, plan.latents[0], before) < 0.05
+
+
+def test_an_object_that_moves_is_followed(scene):
+    model, observation, _, watched = scene
+    robot = Robot(scene)
+    undisturbed = robot.look(observation.image)[1].latents[0]
+    disturber = watched.disturber("beside:8", [1])
+    changed = (disturber(observation.image) != observation.image).any(-1)
+    row, column = (int(places.min()) for places in np.nonzero(changed))
+    for step in range(4):
+        error, plan, _ = robot.look(box(observation.image, row, column + step, 8))
+        if step:
+            assert error < LIMIT
+            assert moved(model, plan.latents[0], undisturbed) < 0.5
+            columns = np.nonzero(plan.conditions.foreign.place)[1]
+            assert abs(columns.min() - column - step) <= 2
+
+
+def test_a_large_object_holds(scene):
+    seen = box(scene[1].image, 2, 2, 26)
+    error, _, why = Robot(scene).look(seen)
+    assert error > LIMIT or why
+
+
+@pytest.mark.parametrize("text", ["none", "warm:1", "shadow:0.25", "shift:2", "shift:3", "shift:8",
+                                  "covered:1", "dark:0.9", "blur:1"])  # fmt: skip
+def test_nothing_else_is_taken_for_an_object(scene, text):
+    for seed in range(3):
+        seen = Disturber.of(text, seed)(scene[1].image)
+        error, plan, why = Robot(scene).look(seen)
+        found = plan.conditions is not None and plan.conditions.foreign is not None
+        assert not found or why  # then the robot holds, as without this
+
+
+def test_a_person_may_want_a_hold_for_any_object(scene):
+    model, observation, _, watched = scene
+    _, plan, why = Robot(scene).look(watched.disturber("beside:10", [0])(observation.image))
+    assert why == ""
+    check = ForeignCheck(model)
+    assert "surprise.foreign 0" in check.why_hold(plan.conditions, plan.latents, 0.0)
+
+
+def test_a_goal_with_an_object_means_the_same(scene):
+    model, _, goal, watched = scene
+    controller = RecedingHorizon(model)
+    controller.set_goal(goal.image, goal.state)
+    as_recorded = controller._goal
+    disturber = watched.disturber("beside:10", [2])
+    controller.set_goal(disturber(goal.image), goal.state)
+    state = torch.from_numpy(np.asarray(goal.state, np.float32))[None]
+    seen = torch.from_numpy(disturber(goal.image))[None]
+    misled = moved(model, model.encode(seen, state)[0], as_recorded)
+    assert moved(model, controller._goal, as_recorded) < max(0.3, 0.5 * misled)
+    assert "the goal's image" in foreign_warning(None, controller._goal_conditions)
+
+
+def test_an_older_checkpoint_looks_for_no_object(scene):
+    model, observation, _, watched = scene
+    known = model.familiarity
+    model.familiarity = dataclasses.replace(known, unexplained=0.0)
+    try:
+        seen = watched.disturber("beside:12", [0])(observation.image)
+        assert Robot(scene).look(seen)[1].conditions is None
+    finally:
+        model.familiarity = known
+
+
+def test_what_moves_in_pictures_of_a_plan_gets_a_rim():
+    pictures = np.zeros((3, 40, 40, 3), np.float32)
+    pictures[1, 10, 10], pictures[2, 30, 20] = 1.0, 0.05
+    found = foreign.swept(pictures)
+    assert found[8:13, 8:13].all()
+    assert found.sum() == 25
