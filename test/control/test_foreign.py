@@ -98,7 +98,7 @@ def test_an_object_beside_the_way_holds_nobody_and_moves_nothing(scene, seed):
 
 def test_an_object_on_the_way_holds_the_robot(scene):
     """It covers what moves soon, not the robot itself."""
-    model, observation, _, watched = scene
+    _, observation, _, watched = scene
     first, later = (watched.images[k].astype(int) for k in (0, 8))
     changed = np.abs(later - first).max(-1) > 40
     gone = np.abs(first - np.median(first, (0, 1))).max(-1) > 40
@@ -112,7 +112,7 @@ def test_an_object_on_the_way_holds_the_robot(scene):
 
 
 def test_an_object_before_the_robot_holds_it(scene):
-    model, observation, _, watched = scene
+    _, observation, _, watched = scene
     changed = np.abs(watched.images[-1].astype(int) - watched.images[0]).max(-1) > 40
     known = np.abs(observation.image.astype(int) - np.median(observation.image, (0, 1))).max(-1)
     rows, columns = np.nonzero(changed & (known > 40))  # where the robot is now
@@ -160,7 +160,7 @@ def test_a_large_object_holds(scene):
 def test_nothing_else_is_taken_for_an_object(scene, text):
     for seed in range(3):
         seen = Disturber.of(text, seed)(scene[1].image)
-        error, plan, why = Robot(scene).look(seen)
+        _, plan, why = Robot(scene).look(seen)
         found = plan.conditions is not None and plan.conditions.foreign is not None
         assert not found or why  # then the robot holds, as without this
 

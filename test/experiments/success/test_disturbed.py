@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import unittest.mock
 
+import numpy as np
 import pytest
 
 from wm_mpc.cli import evaluate
-from wm_mpc.experiments.common.disturbed import guard_summary
+from wm_mpc.experiments.common.beside import Watched
+from wm_mpc.experiments.common.disturbed import guard_errors, guard_summary
 from wm_mpc.experiments.common.journal import Journal
 from wm_mpc.experiments.success.cells import summarise
 from wm_mpc.experiments.success.disturb_curve import guard_curve, label
@@ -64,6 +67,7 @@ def test_an_evaluation_without_disturbances_is_as_before(benchmark):
     [
         (["--disturb", "lamp:1"], ["lamp", "light", "covered", "none"]),
         (["--disturb", "light:9"], ["light is 9", "from 0 to 4"]),
+        (["--disturb", "beside:8+light:0.8"], ["beside stands alone"]),
         (["--disturb", "none", "--through-ros"], ["open and closed"]),
         (["--guard"], ["--disturb"]),
     ],
@@ -89,6 +93,36 @@ def test_a_cell_without_known_errors_says_so():
     assert guard_summary([1.0, 5.0]) == {
         "image_error_median": 3.0, "image_error_p95": 4.8, "held_share": 0.5,
     }  # fmt: skip
+
+
+def test_a_picture_that_a_foreign_object_held_counts_as_held():
+    extra = {"image_errors": [1.0, 0.2, 5.0, 0.4], "foreign_held": [1]}
+    errors = guard_errors(extra)
+    assert errors == [1.0, float("inf"), 5.0, 0.4]
+    assert extra["image_errors"] == [1.0, 0.2, 5.0, 0.4]
+    assert guard_summary(errors)["held_share"] == 0.5
+    assert guard_summary(errors)["image_error_median"] == 1.0
+    assert guard_summary([float("inf")])["image_error_median"] is None
+    found = guard_curve({"none": 1.0, "patch:12": 0.1}, {"none": [0.5], "patch:12": errors})
+    assert found["disturbances"]["patch:12"]["held"] == 0.5
+    assert found["missed_dangers"] == 0.5
+
+
+def test_an_object_beside_the_way_touches_nothing_that_moved():
+    watched = Watched(unittest.mock.Mock())
+    still = np.full((64, 64, 3), 90, np.uint8)
+    for column in range(10, 50):
+        image = still.copy()
+        image[30:34, column : column + 4] = 250
+        watched.images.append(image)
+    for seed in range(20):
+        seen = watched.disturber("beside:12", [seed])(still)
+        rows, columns = np.nonzero((seen != still).any(-1))
+        near = (rows > 25) & (rows < 38) & (columns > 5) & (columns < 58)
+        assert len(rows) > 90
+        assert not near.any()
+    with pytest.raises(ValueError, match="beside:60"):
+        watched.disturber("beside:60", [0])
 
 
 # ------------------------------------------------------------------------------------- the curve
