@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,38 @@ from wm_mpc.control.foreign import dilated
 from wm_mpc.control.receding_horizon import ControlPlan, RecedingHorizon
 from wm_mpc.control.wide_search import Thought
 from wm_mpc.data.disturbances import KINDS, Disturber, parse_disturbances
+from wm_mpc.model.world_model import WorldModel
 
 _CLEAR = 16  # the object keeps away from the way by the height of the picture divided by this
 _MOVED = 25  # grey levels; where pictures of an episode differ by more, something moved
 _TRIES = 1000
 
 
-def keeps_clear(text: str) -> bool:
-    """Whether a disturbance must be beside the way.
+def disturber_of(
+    text: str,
+    places: list[int],
+    model: WorldModel,
+    seed: int,
+    run: Callable[[Watched], object],
+) -> Disturber:
+    """Make what disturbs the pictures of an episode.
 
     Args:
         text: As `parse_disturbances` reads it.
+        places: Seed of the places of shadows and objects.
+        model: The world model that plans in the episode.
+        seed: Seed of its controller.
+        run: Runs the episode with a controller. It is called without disturbance first, if an
+            object must be beside the way.
+
+    Raises:
+        ValueError: No place is beside the way.
     """
-    return any(KINDS[each.name].keeps_clear for each in parse_disturbances(text))
+    if not any(KINDS[each.name].keeps_clear for each in parse_disturbances(text)):
+        return Disturber.of(text, places)
+    watched = Watched(RecedingHorizon(model, seed))
+    run(watched)
+    return watched.disturber(text, places)
 
 
 class Watched:

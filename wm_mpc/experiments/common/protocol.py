@@ -19,8 +19,7 @@ import numpy as np
 import torch
 
 from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
-from wm_mpc.data.disturbances import Disturber
-from wm_mpc.experiments.common.beside import Watched, keeps_clear
+from wm_mpc.experiments.common.beside import disturber_of
 from wm_mpc.experiments.common.ceiling import TrueSimulator
 from wm_mpc.experiments.common.disturbed import DisturbedController, guard_record
 from wm_mpc.experiments.common.episodes import Controller, EpisodeResult, run_episode
@@ -247,19 +246,6 @@ class Bench:
             begin=begin,
         )
 
-    def _disturber(
-        self, cell: Cell, episode: int, seed: int, begin: Callable[[], Observation] | None
-    ) -> Disturber:
-        """What disturbs the pictures of an episode. An object beside the way needs an undisturbed
-        episode first, which shows the way."""
-        places = [self._benchmark.seed, episode]
-        if not keeps_clear(cell.disturbance):
-            return Disturber.of(cell.disturbance, places)
-        model = self._models[self._benchmark.checkpoint_of(cell).sha256]
-        watched = Watched(RecedingHorizon(model, seed))
-        self._run(cell, episode, watched, begin)
-        return watched.disturber(cell.disturbance, places)
-
     def _controller(
         self, cell: Cell, episode: int, pair: Pair | None, begin: Callable[[], Observation] | None
     ) -> RecedingHorizon | TrueSimulator | DisturbedController | Policy:
@@ -274,7 +260,10 @@ class Bench:
             controller = RecedingHorizon(model, seed)
             if not cell.disturbance:
                 return controller
-            disturber = self._disturber(cell, episode, seed, begin)
+            undisturbed = functools.partial(self._run, cell, episode, begin=begin)
+            disturber = disturber_of(
+                cell.disturbance, [self._benchmark.seed, episode], model, seed, undisturbed
+            )
             return DisturbedController(controller, disturber, holds=self._benchmark.guard)
         if self._ceiling is None:
             self._ceiling = TrueSimulator(self._simulation)
