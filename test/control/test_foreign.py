@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from wm_mpc.control import foreign
+from wm_mpc.control.foreign import LARGEST
 from wm_mpc.control.foreign_check import ForeignCheck
+from wm_mpc.control.places import swept
 from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.control.surprise import SurpriseMonitor
 from wm_mpc.data.disturbances import Disturber
@@ -22,7 +23,7 @@ from wm_mpc.sim.engine import episode_rng
 from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task
 
-LIMIT, LARGEST = 3.0, foreign.LARGEST
+LIMIT = 3.0
 COLOURS = ((40, 160, 70), (230, 200, 20), (20, 20, 120))
 
 
@@ -121,6 +122,25 @@ def test_an_object_before_the_robot_holds_it(scene):
     assert error > LIMIT or why
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_an_object_that_looks_like_the_robot_holds_it(seed):
+    """Else the robot itself might be covered, and the plan would begin at the object."""
+    model = load_checkpoint(resolve_checkpoint("wall"))[0]
+    with simulate(make_task("wall")) as simulation:
+        observation = simulation.reset(episode_rng(5, "evaluate", seed))
+        goal = simulation.goal.observation
+    scene = model, observation, goal, None
+    undisturbed = Robot(scene).look(observation.image)[1].latents[0]
+    red = np.argwhere(observation.image[..., 0] > observation.image[..., 2].astype(int) + 90)
+    colour = observation.image[tuple(red[len(red) // 2])]
+    for row, column in ((10, 10), (10, 46), (44, 10), (44, 46)):
+        if np.abs(red - (row + 4, column + 4)).max(1).min() < 12:
+            continue
+        seen = box(observation.image, row, column, 8, colour)
+        error, plan, why = Robot(scene).look(seen)
+        assert error > LIMIT or why or moved(model, plan.latents[0], undisturbed) < 1.0
+
+
 def test_an_object_that_leaves_is_forgotten(scene):
     model, observation, _, watched = scene
     robot, disturber = Robot(scene), watched.disturber("beside:10", [0])
@@ -201,6 +221,6 @@ def test_an_older_checkpoint_looks_for_no_object(scene):
 def test_what_moves_in_pictures_of_a_plan_gets_a_rim():
     pictures = np.zeros((3, 40, 40, 3), np.float32)
     pictures[1, 10, 10], pictures[2, 30, 20] = 1.0, 0.05
-    found = foreign.swept(pictures)
+    found = swept(pictures)
     assert found[8:13, 8:13].all()
     assert found.sum() == 25

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wm_mpc.control.foreign import swept
 from wm_mpc.control.looking import Looker
+from wm_mpc.control.places import swept
 from wm_mpc.model.conditions import Conditions
 from wm_mpc.model.world_model import WorldModel
 
@@ -47,8 +47,8 @@ class ForeignCheck:
         told = f"a foreign object that the model does not know covers {foreign}"
         if foreign.share > largest:
             return f"{told} (surprise.foreign {largest:g})"
-        if foreign.hides_things:
-            return f"{told}, and hides the robot or something that counts"
+        if foreign.doubt:
+            return f"{told}, and {foreign.doubt}"
         if self._is_on_the_way(foreign.place, latents):
             return f"{told}, and the plan leads near it"
         return ""

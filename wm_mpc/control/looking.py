@@ -144,18 +144,43 @@ class Looker:
             return self.model.decode(latent[None])[0].permute(1, 2, 0).contiguous().numpy()
         return vision.redraw(latent).numpy()
 
-    def rare(self, look: Look, mask: np.ndarray) -> int:
-        """Count pixels of a reconstruction that are seldom so, because something is there that is
+    def prepare(self) -> None:
+        """Draw what `rare` compares with. That takes a while, once for a model."""
+        if self.model not in _typical:
+            _typical[self.model] = self._drawn_at_random()
+
+    def rare(self, look: Look, mask: np.ndarray) -> np.ndarray:
+        """Find pixels of a reconstruction that are seldom so, because something is there that is
         mostly elsewhere.
 
         Args:
             look: The look with the reconstruction.
             mask: bool (height, width), the pixels that count.
+
+        Returns:
+            bool (height, width).
         """
-        if self.model not in _typical:
-            _typical[self.model] = self._drawn_at_random()
+        self.prepare()
         alike = np.abs(_typical[self.model][:, mask] - look.drawn[mask]).max(-1) < _ALIKE
-        return int((alike.mean(0) < _SELDOM).sum())
+        found = np.zeros_like(mask)
+        found[mask] = alike.mean(0) < _SELDOM
+        return found
+
+    def apart(self, one: Conditions, other: Conditions, image: np.ndarray, state: Tensor) -> float:
+        """Measure how far apart the scenes are that a picture shows under two conditions, in
+        typical motions per model step.
+
+        Args:
+            one: Some conditions.
+            other: Other ones.
+            image: uint8 (height, width, 3) rgb, as the camera took it.
+            state: State part of its latent.
+        """
+        assert self.model.familiarity is not None
+        first, second = (
+            self.model.embed(self.encoded(image, state, each)) for each in (one, other)
+        )
+        return float((first - second).norm()) / max(self.model.familiarity.step, 1e-6)
 
     def _drawn_at_random(self) -> np.ndarray:
         """What the model draws from random latents, (n, height, width, 3)."""

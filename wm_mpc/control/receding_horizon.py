@@ -82,8 +82,9 @@ class RecedingHorizon:
     Attributes:
         model: The world model.
         spec: The robot.
-        conditions: Light and camera shift of the latest images, as far as the caller knows them
-            (`SurpriseMonitor`). They are taken out of an image before the model sees it.
+        conditions: Light, camera shift and foreign object of the latest images, as far as the
+            caller knows them (`SurpriseMonitor`). They are taken out of an image before the model
+            sees it.
     """
 
     def __init__(self, model: WorldModel, seed: int = 0, executed: Timeline | None = None) -> None:

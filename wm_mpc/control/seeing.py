@@ -50,6 +50,8 @@ class Seeing:
         self._looker = Looker(model)
         self._tiles = self._looker.tiles
         self._foreign = ForeignSearch(self._looker)
+        if self.knows_light:
+            self._looker.prepare()
         self.shifts: tuple[Shift, ...] = shifts or (NO_SHIFT,) * len(self._tiles)
         self._alike: list[list[Shift]] = [[] for _ in self._tiles]
         self._pause = [0] * len(self._tiles)
@@ -103,8 +105,7 @@ class Seeing:
 
         Returns:
             Its light; no shift or one of `known`, whichever the model knows best, or the shift that
-            is found, if the model knows none of these well; and a foreign object that hides
-            nothing.
+            is found, if the model knows none of these well; and a foreign object without doubt.
         """
         cameras = range(len(self._tiles))
 
@@ -119,7 +120,7 @@ class Seeing:
             if self._unlike(image, other, cameras) < self._unlike(image, look, cameras):
                 look = other
         seen = self._foreign.find(image, state, look)
-        if seen is None or seen.foreign is None or seen.foreign.hides_things:
+        if seen is None or seen.foreign is None or seen.foreign.doubt:
             return look.conditions
         return seen
 
@@ -148,7 +149,7 @@ class Seeing:
             plain = self._looker.look(image, state, conditions)
             if self._looker.error(plain) <= USUAL:
                 return conditions
-            followed = self._foreign.followed(image, look, plain)
+            followed = self._foreign.followed(image, state, look, plain)
             if followed is not None:
                 return followed
             look = plain
@@ -165,8 +166,7 @@ class Seeing:
         """Look for the shift of each camera whose picture the model does not know well.
 
         A new shift counts when a few pictures in a row show it; more of them, if it keeps changing.
-        Call it once for each picture, when
-        nobody waits for a plan. Only for `knows_light`.
+        Call it once for each picture, when nobody waits for a plan. Only for `knows_light`.
 
         Args:
             image: uint8 (height, width, 3) rgb, as the camera took it.

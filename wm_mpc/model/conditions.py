@@ -25,15 +25,14 @@ class ForeignObject:
         drawn: What the model draws there, in the light of the recordings, float32 (height, width,
             3), about in [0, 1].
         share: Largest share of a camera's picture that it covers, in [0, 1].
-        hides_things: Whether the model draws more than background behind it. Then it hides the
-            robot or something else that counts.
+        doubt: Why nobody can be sure what the picture shows, for people; empty if one can.
     """
 
     place: np.ndarray
     mask: np.ndarray
     drawn: np.ndarray
     share: float
-    hides_things: bool = False
+    doubt: str = ""
 
     def replaced(self, image: np.ndarray, drawn: np.ndarray | None = None) -> np.ndarray:
         """Return a picture without it.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wm_mpc.control.foreign import dilated
+from wm_mpc.control.places import dilated
 from wm_mpc.control.receding_horizon import ControlPlan, RecedingHorizon
 from wm_mpc.control.wide_search import Thought
 from wm_mpc.data.disturbances import KINDS, Disturber, parse_disturbances
