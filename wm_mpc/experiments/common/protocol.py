@@ -226,13 +226,9 @@ class Bench:
         )
 
     def _run(
-        self,
-        cell: Cell,
-        episode: int,
-        controller: Controller,
-        begin: Callable[[], Observation] | None,
-        film: Film | None = None,
-    ) -> EpisodeResult:
+        self, cell: Cell, episode: int, controller: Controller,
+        begin: Callable[[], Observation] | None, film: Film | None = None,
+    ) -> EpisodeResult:  # fmt: skip
         benchmark = self._benchmark
         return run_episode(
             self._simulation,
@@ -260,10 +256,9 @@ class Bench:
             controller = RecedingHorizon(model, seed)
             if not cell.disturbance:
                 return controller
+            places = [self._benchmark.seed, episode]
             undisturbed = functools.partial(self._run, cell, episode, begin=begin)
-            disturber = disturber_of(
-                cell.disturbance, [self._benchmark.seed, episode], model, seed, undisturbed
-            )
+            disturber = disturber_of(cell.disturbance, places, model, seed, undisturbed)
             return DisturbedController(controller, disturber, holds=self._benchmark.guard)
         if self._ceiling is None:
             self._ceiling = TrueSimulator(self._simulation)
