@@ -17,7 +17,8 @@ from wm_mpc.data.disturbances import (
 # A strength of each kind that a person sees.
 VISIBLE = {
     "light": 0.8, "offset": 10.0, "warm": 1.0, "gamma": 1.3, "gradient": 0.25, "shadow": 0.25,
-    "blur": 1.0, "noise": 4.0, "jpeg": 20, "shift": 3, "patch": 12.0, "covered": 1.0, "dark": 0.9,
+    "blur": 1.0, "noise": 4.0, "jpeg": 20, "shift": 3, "patch": 12.0, "beside": 12.0,
+    "covered": 1.0, "dark": 0.9,
 }  # fmt: skip
 
 

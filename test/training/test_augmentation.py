@@ -55,7 +55,7 @@ def test_all_strengths_are_inside_the_settings():
     for _ in range(500):
         for one in Augmentation(ON).draw(rng):
             found.setdefault(one.name, []).append(one.strength)
-    assert found.keys() == KINDS.keys() - {"covered", "dark"}
+    assert found.keys() == KINDS.keys() - {"covered", "dark", "beside"}
     for name, (low, high) in {
         "light": (1 / 1.35, 1.35), "offset": (-12, 12), "warm": (-1.3, 1.3), "gradient": (0, 0.35),
         "gamma": (0.8, 1.25), "shadow": (0, 0.4), "blur": (0.36, 1.2), "noise": (0, 5),

@@ -21,6 +21,7 @@ from wm_mpc.control.places import (
     differing,
     dilated,
     is_compact,
+    is_everywhere,
     of_one_colour,
     squares,
 )
@@ -68,7 +69,7 @@ class ForeignSearch:
             The conditions with the object; None if no object explains the picture.
         """
         before = self._looker.error(plain)
-        if before <= USUAL:
+        if before <= USUAL or is_everywhere(self._looker.outside(image, plain)):
             return None
         limit, self._left = min(USUAL, _LEFT * before), _LOOKS
         # With this light, then without any: the object may have been taken for light.
@@ -201,7 +202,7 @@ class ForeignSearch:
         bare = dataclasses.replace(look.conditions, foreign=None)
         everywhere = np.ones_like(foreign.mask)
         things = connected(self._looker.rare(look, everywhere) & ~foreign.mask)
-        for thing in sorted(things, key=lambda each: -int(each.sum()))[:_THINGS]:
+        for thing in things[:_THINGS]:
             wide = dilated(thing, 1)
             other = self._object(wide, look.drawn, of_any_form=True)
             if other is None:

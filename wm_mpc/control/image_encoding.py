@@ -93,7 +93,7 @@ class ImageEncoding:
         latent = self._encoded(seen, state, native=native)
         if conditions is None or not (conditions.is_strange and self._seeing.knows_light):
             return latent, conditions
-        found = self._seeing.past_foreign(image, latent, conditions, is_first=is_first)
+        found = self._seeing.past_foreign(image, latent, conditions)
         if found is not conditions:
             latent = self._encoded(found.removed(image), state, native=native)
         return latent, found

@@ -7,6 +7,8 @@ import numpy as np
 
 _SEEN = 0.07  # of full brightness; a pixel that differs by more may be of a foreign object
 FEWEST = 6  # pixels of a place
+_MOST = 12  # places that are looked at in a picture, so that a noisy one takes no longer
+_EVERYWHERE = 0.35  # share of a picture
 _INNER = 0.3  # share of a place's pixels, at least, that have only pixels of it around them
 _SPAN = 0.4  # of the height and the width of a picture that a compact place may span
 _COLOUR = 30  # grey levels; up to this difference, two pixels have one colour
@@ -28,9 +30,9 @@ def differing(outside: np.ndarray) -> list[np.ndarray]:
     closed = cv2.morphologyEx(differs, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     found = []
-    for number in range(len(outlines)):
+    for outline in sorted(outlines, key=cv2.contourArea, reverse=True)[:_MOST]:
         filled = np.zeros(outside.shape, np.uint8)
-        cv2.drawContours(filled, outlines, number, 1, cv2.FILLED)
+        cv2.drawContours(filled, [outline], 0, 1, cv2.FILLED)
         if filled.sum() >= FEWEST:
             found.append(filled > 0)
     return sorted(found, key=lambda place: -squares(outside, place))
@@ -56,7 +58,9 @@ def of_one_colour(
     smooth, left = cv2.blur(outside, (3, 3)), outside > _SEEN
     picture = image.astype(np.int16)
     found: list[np.ndarray] = []
-    while len(found) < most and left.any():
+    for _ in range(_MOST):
+        if len(found) == most or not left.any():
+            break
         row, column = np.unravel_index(np.argmax(np.where(left, smooth, 0.0)), left.shape)
         alike = np.abs(picture - picture[row, column]).max(-1) <= _COLOUR
         _, labels = cv2.connectedComponents(alike.astype(np.uint8), connectivity=4)
@@ -84,10 +88,21 @@ def swept(pictures: np.ndarray) -> np.ndarray:
 
 
 def connected(mask: np.ndarray) -> list[np.ndarray]:
-    """Return the connected parts of a mask (height, width) that are large enough to count."""
-    number, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    parts = [labels == each for each in range(1, number)]
-    return [part for part in parts if part.sum() >= FEWEST]
+    """Return the connected parts of a mask (height, width) that are large enough to count; the
+    largest first."""
+    _, labels, sizes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    areas = sizes[1:, cv2.CC_STAT_AREA]
+    largest = np.argsort(-areas, kind="stable")[:_MOST]
+    return [labels == each + 1 for each in largest if areas[each] >= FEWEST]
+
+
+def is_everywhere(outside: np.ndarray) -> bool:
+    """Whether so much of a picture differs that no object explains it.
+
+    Args:
+        outside: As for `differing`.
+    """
+    return float((outside > _SEEN).mean()) > _EVERYWHERE
 
 
 def is_compact(place: np.ndarray) -> bool:

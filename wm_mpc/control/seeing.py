@@ -124,20 +124,17 @@ class Seeing:
             return look.conditions
         return seen
 
-    def past_foreign(
-        self, image: np.ndarray, latent: Tensor, conditions: Conditions, *, is_first: bool
-    ) -> Conditions:
+    def past_foreign(self, image: np.ndarray, latent: Tensor, conditions: Conditions) -> Conditions:
         """Find out what is foreign in a picture. Only for `knows_light`.
 
         It takes several times as long as to encode a picture, so call it for strange ones only.
+        After a search that found nothing, some pictures are left alone.
 
         Args:
             image: uint8 (height, width, 3) rgb, as the camera took it.
             latent: Its latent, (latent size,).
             conditions: What was taken out before it was encoded. A foreign object in it is that of
                 the picture before.
-            is_first: Whether there is no picture before it. After a search that found nothing, some
-                others are left alone.
 
         Returns:
             The conditions with the foreign object as it is now, or without any.
@@ -155,7 +152,7 @@ class Seeing:
             look = plain
         elif self._looker.error(look) <= USUAL:
             return conditions
-        elif self._foreign_pause > 0 and not is_first:
+        elif self._foreign_pause > 0:
             self._foreign_pause -= 1
             return conditions
         found = self._foreign.find(image, state, look)

@@ -113,11 +113,8 @@ def shift_warning(live: Conditions | None, goal: Conditions | None) -> str:
         live: The conditions of live images; None if unknown.
         goal: Those of the goal's image.
     """
-    told = [
-        f"{name} by {conditions.shift_text}"
-        for name, conditions in zip(_IMAGES, (live, goal), strict=True)
-        if conditions is not None and conditions.shift_text
-    ]
+    known = _named(live, goal)
+    told = [f"{name} by {each.shift_text}" for name, each in known if each.shift_text]
     if not told:
         return ""
     return f"moved against the recordings, as if the camera was bumped: {', '.join(told)} (undone)"
@@ -130,14 +127,14 @@ def foreign_warning(live: Conditions | None, goal: Conditions | None) -> str:
         live: The conditions of live images; None if unknown.
         goal: Those of the goal's image.
     """
-    told = [
-        f"{conditions.foreign} in {name}"
-        for name, conditions in zip(_IMAGES, (live, goal), strict=True)
-        if conditions is not None and conditions.foreign is not None
-    ]
+    known = _named(live, goal)
+    told = [f"{each.foreign} in {name}" for name, each in known if each.foreign is not None]
     if not told:
         return ""
     return f"a foreign object beside the way covers {', '.join(told)} (not looked at)"
 
 
-_IMAGES = ("images", "the goal's image")
+def _named(live: Conditions | None, goal: Conditions | None) -> list[tuple[str, Conditions]]:
+    """The known conditions, with the name of their images for people."""
+    both = ("images", live), ("the goal's image", goal)
+    return [(name, conditions) for name, conditions in both if conditions is not None]
