@@ -200,18 +200,18 @@ class ForeignSearch:
         foreign = look.conditions.foreign
         assert foreign is not None
         bare = dataclasses.replace(look.conditions, foreign=None)
-        everywhere = np.ones_like(foreign.mask)
+        seen, everywhere = bare.removed(image), np.ones_like(foreign.mask)
         things = connected(self._looker.rare(look, everywhere) & ~foreign.mask)
         for thing in things[:_THINGS]:
-            wide = dilated(thing, 1)
-            other = self._object(wide, look.drawn, of_any_form=True)
+            other = self._object(dilated(thing, 1), look.drawn, of_any_form=True)
             if other is None:
                 continue
-            other = dataclasses.replace(other, drawn=covered(bare.removed(image), other.mask))
+            other = dataclasses.replace(other, drawn=covered(seen, other.mask))
             conditions = dataclasses.replace(bare, foreign=other)
             error = self._looker.error(self._looker.look(image, state, conditions))
-            apart = self._looker.apart(conditions, look.conditions, image, state)
-            if error <= _KNOWN and apart > _APART:
+            if error > _KNOWN:
+                continue
+            if self._looker.apart(conditions, look.conditions, image, state) > _APART:
                 return _ALIKE
         return ""
 

@@ -44,13 +44,13 @@ class ForeignCheck:
         foreign = None if conditions is None else conditions.foreign
         if foreign is None:
             return ""
-        told = f"a foreign object that the model does not know covers {foreign}"
+        told = f"a foreign object covers {foreign}"
         if foreign.share > largest:
-            return f"{told} (surprise.foreign {largest:g})"
+            return f"{told}, more than surprise.foreign {largest:g} allows"
         if foreign.doubt:
-            return f"{told}, and {foreign.doubt}"
+            return f"{told} and {foreign.doubt}"
         if self._is_on_the_way(foreign.place, latents):
-            return f"{told}, and the plan leads near it"
+            return f"{told}, and the plan comes near it"
         return ""
 
     def _is_on_the_way(self, place: np.ndarray, latents: Tensor) -> bool:

@@ -168,8 +168,8 @@ class Seeing:
         Args:
             image: uint8 (height, width, 3) rgb, as the camera took it.
             state: State part of its latent.
-            left: From `compare`; empty: look anew, because a foreign object was taken out of the
-                image. A bumped camera may look like one.
+            left: From `compare`. If it is empty, the picture is compared again with its foreign
+                object in it: a bumped camera may look like one.
 
         Returns:
             Whether `shifts` changed.
