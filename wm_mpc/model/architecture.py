@@ -31,7 +31,7 @@ DYNAMICS: dict[str, Callable[[int, int, int, Architecture], Dynamics]] = {
 }
 
 
-ENCODERS = ("keypoints", "vit")
+ENCODERS = ("keypoints", "map", "vit")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,10 @@ class Architecture:
     """
 
     keypoints: int = setting(
-        8, "Points that the encoder of each camera finds in its picture", low=1
+        8,
+        "Points that the encoder of each camera finds in its picture; an encoder map finds two "
+        "numbers in place of each",
+        low=1,
     )
     encoder_width: int = setting(
         16, "Channels of the layers of the encoder, or of its head, a multiple of 4", low=4
@@ -77,8 +80,9 @@ class Architecture:
     proposal_steps: int = setting(5, "Model steps of each learned first plan", "steps", low=1)
     encoder: str = setting(
         "keypoints",
-        "What finds the keypoints: a small network trained from the beginning (keypoints), or a "
-        "frozen pretrained vision transformer with a trained head (vit; needs vit_folder)",
+        "What the scene is made of: keypoints that a small network finds (keypoints) or the head "
+        "of a frozen pretrained vision transformer (vit; needs vit_folder), or coarse feature "
+        "maps, for scenes of many equal things (map)",
         choices=ENCODERS,
     )
     vit: str = setting("", "Description of the vision transformer; train fills this in")

@@ -14,6 +14,7 @@ from torch.nn.functional import pad
 
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.encoder import BlobDecoder, KeypointEncoder, joined_points
+from wm_mpc.model.map_encoder import MapDecoder, MapEncoder
 from wm_mpc.model.vision_transformer import TransformerEncoder
 from wm_mpc.spec import ImageSpec
 
@@ -23,18 +24,19 @@ class CameraEncoders(nn.Module):
 
     Args:
         image: The joined picture of several cameras.
-        keypoints: Number of keypoints of each camera, K.
-        width: Channels of the layers, a multiple of 4.
+        sizes: Kind and sizes of each encoder.
 
     Attributes:
         keypoints: Number of keypoints of all cameras together.
     """
 
-    def __init__(self, image: ImageSpec, keypoints: int, width: int) -> None:
+    def __init__(self, image: ImageSpec, sizes: Architecture) -> None:
         super().__init__()
         self._tiles = image.tiles
-        self.keypoints = keypoints * len(self._tiles)
-        self.cameras = nn.ModuleList(KeypointEncoder(keypoints, width) for _ in self._tiles)
+        self.keypoints = sizes.keypoints * len(self._tiles)
+        self.cameras = nn.ModuleList(
+            _encoder(tile.height, tile.width, sizes) for tile in self._tiles
+        )
 
     def trained(self) -> list[nn.Parameter]:
         """See `KeypointEncoder.trained`."""
@@ -59,32 +61,16 @@ class CameraDecoders(nn.Module):
 
     Args:
         image: The joined picture of several cameras.
-        keypoints: Number of keypoints of each camera, K.
+        sizes: Kind and sizes of each decoder.
         state_size: Size of the normalised state.
-        channels: Channels of the layers, a multiple of 4.
-        robot_points: Number of blobs for the robot in each picture.
-        robot_from_state: As for `BlobDecoder`.
     """
 
-    def __init__(
-        self,
-        image: ImageSpec,
-        keypoints: int,
-        state_size: int,
-        channels: int,
-        robot_points: int,
-        *,
-        robot_from_state: bool,
-    ) -> None:
+    def __init__(self, image: ImageSpec, sizes: Architecture, state_size: int) -> None:
         super().__init__()
         self._tiles, self._height = image.tiles, image.height
         self.cameras = nn.ModuleList(
-            BlobDecoder(
-                keypoints, state_size, tile.height, tile.width, channels, robot_points,
-                robot_from_state=robot_from_state,
-            )
-            for tile in self._tiles
-        )  # fmt: skip
+            _decoder(tile.height, tile.width, sizes, state_size) for tile in self._tiles
+        )
 
     def forward(self, points: Tensor, state: Tensor) -> Tensor:
         """Draw joined pictures.
@@ -125,7 +111,7 @@ class CameraDecoders(nn.Module):
 
 def encoder_of(
     image: ImageSpec, sizes: Architecture
-) -> KeypointEncoder | CameraEncoders | TransformerEncoder:
+) -> KeypointEncoder | MapEncoder | CameraEncoders | TransformerEncoder:
     """Make the encoder of a robot's picture.
 
     Args:
@@ -135,38 +121,39 @@ def encoder_of(
     Raises:
         SpecError: The vision transformer cannot be made.
     """
-    keypoints, width = sizes.keypoints, sizes.encoder_width
     if sizes.encoder == "vit":
-        return TransformerEncoder(image, keypoints, width, sizes.vit, sizes.vit_patches)
+        return TransformerEncoder(
+            image, sizes.keypoints, sizes.encoder_width, sizes.vit, sizes.vit_patches
+        )
     if image.cameras:
-        return CameraEncoders(image, keypoints, width)
-    return KeypointEncoder(keypoints, width)
+        return CameraEncoders(image, sizes)
+    return _encoder(image.height, image.width, sizes)
 
 
 def decoder_of(
-    image: ImageSpec,
-    keypoints: int,
-    state_size: int,
-    channels: int,
-    robot_points: int,
-    *,
-    robot_from_state: bool,
+    image: ImageSpec, sizes: Architecture, state_size: int
 ) -> BlobDecoder | CameraDecoders:
     """Make the decoder of a robot's picture.
 
     Args:
         image: As for `encoder_of`.
-        keypoints: Number of keypoints of each camera.
+        sizes: Kind and sizes of the decoder.
         state_size: Size of the normalised state.
-        channels: Channels of the layers, a multiple of 4.
-        robot_points: Number of blobs for the robot in each picture.
-        robot_from_state: As for `BlobDecoder`.
     """
     if image.cameras:
-        return CameraDecoders(
-            image, keypoints, state_size, channels, robot_points, robot_from_state=robot_from_state
-        )
-    return BlobDecoder(
-        keypoints, state_size, image.height, image.width, channels, robot_points,
-        robot_from_state=robot_from_state,
+        return CameraDecoders(image, sizes, state_size)
+    return _decoder(image.height, image.width, sizes, state_size)
+
+
+def _encoder(height: int, width: int, sizes: Architecture) -> KeypointEncoder | MapEncoder:
+    if sizes.encoder == "map":
+        return MapEncoder(sizes.keypoints, sizes.encoder_width, height, width)
+    return KeypointEncoder(sizes.keypoints, sizes.encoder_width)
+
+
+def _decoder(height: int, width: int, sizes: Architecture, state_size: int) -> BlobDecoder:
+    kind = MapDecoder if sizes.encoder == "map" else BlobDecoder
+    return kind(
+        sizes.keypoints, state_size, height, width, sizes.decoder_width, sizes.robot_points,
+        robot_from_state=sizes.robot_from_state,
     )  # fmt: skip

@@ -169,7 +169,7 @@ class BlobDecoder(nn.Module):
         Returns:
             float (batch, 3, height, width), about in [0, 1].
         """
-        scene = self._blobs(points, self.log_sharpness)
+        scene = self.scene_maps(points)
         state = state if self._sees_state else torch.zeros_like(state)
         robot = self._blobs(self.robot(state), self.robot_log_sharpness)
         static = self.static.expand(len(points), -1, -1, -1)
@@ -178,6 +178,17 @@ class BlobDecoder(nn.Module):
         )
         height, width = self.background.shape[-2:]
         return self.background + drawn[..., :height, :width]
+
+    def scene_maps(self, points: Tensor) -> Tensor:
+        """Return the maps of the scene without the robot: one Gaussian blob for each keypoint.
+
+        Args:
+            points: (batch, 2 K), as from the encoder.
+
+        Returns:
+            (batch, maps, rows, columns) on the grid of half the resolution.
+        """
+        return self._blobs(points, self.log_sharpness)
 
     def still(self) -> Tensor:
         """Return the learned background, (1, 3, height, width), about in [0, 1]."""

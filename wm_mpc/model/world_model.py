@@ -80,10 +80,7 @@ class WorldModel(nn.Module):
         self._features = StateFeatures(spec.state)
         self.latent_size = self.scene_size + self._features.size
         self.encoder = encoder_of(spec.image, sizes)
-        self.decoder = decoder_of(
-            spec.image, sizes.keypoints, self._features.size, sizes.decoder_width,
-            sizes.robot_points, robot_from_state=sizes.robot_from_state,
-        )  # fmt: skip
+        self.decoder = decoder_of(spec.image, sizes, self._features.size)
         self.embedding = TemporalEmbedding(self.scene_size, min(sizes.embedding, self.scene_size))
         self.dynamics = DYNAMICS[sizes.dynamics](
             self.latent_size, spec.block_size, self.scene_size if sizes.gate else 0, sizes

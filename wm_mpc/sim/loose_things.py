@@ -28,10 +28,12 @@ class LooseThings(StickTable):
     Attributes:
         count: Number of things.
         size: Largest distance from a thing's centre to its surface, m.
+        pusher: Radius of what pushes them, m.
     """
 
     count: int
     size: float
+    pusher: float = STICK_RADIUS
     explorations = 3  # many cubes move little at a time
     tolerances: Mapping[str, float] = MappingProxyType({"distance": TOLERANCE})
 
@@ -43,7 +45,7 @@ class LooseThings(StickTable):
         """Arm joints (7,) rad that put the tip somewhere beside the things."""
         while True:
             tip = CENTRE + rng.uniform(-REACH, REACH, 2)
-            if np.linalg.norm(things - tip, axis=1).min() > self.size + STICK_RADIUS + 0.005:
+            if np.linalg.norm(things - tip, axis=1).min() > self.size + self.pusher + 0.005:
                 posture: np.ndarray = self._arm.posture_at(*tip)
                 return posture
 
@@ -55,7 +57,7 @@ class LooseThings(StickTable):
         return self.errors(goal)["distance"] < self.tolerances["distance"]
 
     def explorer(self, rng: np.random.Generator) -> Explorer:
-        return Mover(self, rng, self.size + STICK_RADIUS)
+        return Mover(self, rng, self.size + self.pusher)
 
 
 def chamfer_distance(first: np.ndarray, second: np.ndarray) -> float:

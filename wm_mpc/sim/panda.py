@@ -19,6 +19,8 @@ JOINTS = tuple(f"panda_joint{number}" for number in range(1, 8))
 STICK_LENGTH = 0.3  # m, from the flange
 STICK_RADIUS = 0.01  # m
 BALL_RADIUS = 0.035  # m
+PUCK_RADIUS = 0.03  # m
+PUCK_HEIGHT = 0.02  # m
 FLANGE = 0.107  # m, from joint 7
 _MAX_EFFORT = (87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0)  # N m
 MAX_SPEED = np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61])  # rad/s
@@ -48,7 +50,8 @@ class PandaStick:
     Args:
         client: PyBullet client.
         tip_height: Height of the tip above the base that `drive` holds, m.
-        ball: Whether to draw a ball at the tip, so that it is visible from afar.
+        tip: What is at the tip of the stick: nothing (`bare`), a ball that is only drawn, to be
+            visible from afar (`ball`), or a puck that pushes several things at once (`puck`).
 
     Attributes:
         body: Number of the body in PyBullet.
@@ -56,12 +59,12 @@ class PandaStick:
         stick: Number of the stick's link in PyBullet.
     """
 
-    def __init__(self, client: Any, tip_height: float = 0.0, *, ball: bool = False) -> None:
+    def __init__(self, client: Any, tip_height: float = 0.0, *, tip: str = "bare") -> None:
 
         self._client, self._height = client, tip_height
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "panda_stick.urdf"
-            path.write_text(_description(ball=ball))
+            path.write_text(_description(tip))
             self.body: int = client.loadURDF(
                 str(path), useFixedBase=True, flags=client.URDF_USE_INERTIA_FROM_FILE
             )
@@ -193,19 +196,19 @@ class PandaStick:
         return positions
 
 
-def robot_description(*, ball: bool = False) -> str:
+def robot_description(tip: str = "bare") -> str:
     """Return the arm with its stick as URDF, for RViz and other programs that draw robots.
 
     It has the meshes of `pybullet_data`, as `file://` URIs, and the frames of the simulated arm.
 
     Args:
-        ball: Whether the stick has a ball at its tip.
+        tip: What is at the tip of the stick; see `PandaStick`.
     """
     robot, folder = _arm(), _folder()
     for mesh in robot.iter("mesh"):
         path = folder / mesh.get("filename", "").removeprefix("package://")
         mesh.set("filename", path.resolve().as_uri())
-    _add_stick(robot, ball=ball)
+    _add_stick(robot, tip)
     return ElementTree.tostring(robot, encoding="unicode")
 
 
@@ -226,14 +229,14 @@ def _arm() -> ElementTree.Element:
     return robot
 
 
-def _add_stick(robot: ElementTree.Element, *, ball: bool) -> None:
+def _add_stick(robot: ElementTree.Element, tip: str) -> None:
     for text in _STICK:
         robot.append(ElementTree.fromstring(text))
-    if ball:
-        robot.findall("link")[-1].append(ElementTree.fromstring(_BALL))
+    for text in _TIPS[tip]:
+        robot.findall("link")[-1].append(ElementTree.fromstring(text))
 
 
-def _description(*, ball: bool) -> str:
+def _description(tip: str) -> str:
     """The URDF of the simulated arm: without meshes, with boxes and a stick."""
     robot = _arm()
     for link in robot.findall("link"):
@@ -243,7 +246,7 @@ def _description(*, ball: bool) -> str:
         if name in _BONES:
             start, end, half_width = _BONES[name]
             link.append(_box(np.array(start), np.array(end), half_width))
-    _add_stick(robot, ball=ball)
+    _add_stick(robot, tip)
     return ElementTree.tostring(robot, encoding="unicode")
 
 
@@ -264,6 +267,15 @@ _BALL = (
     f'<visual><geometry><sphere radius="{BALL_RADIUS}"/></geometry>'
     '<material name="ball"><color rgba="0.9 0.25 0.1 1"/></material></visual>'
 )
+_PUCK = f'<geometry><cylinder radius="{PUCK_RADIUS}" length="{PUCK_HEIGHT}"/></geometry>'
+_TIPS: dict[str, tuple[str, ...]] = {
+    "bare": (),
+    "ball": (_BALL,),
+    "puck": (
+        f'<visual>{_PUCK}<material name="puck"><color rgba="0.1 0.15 0.75 1"/></material></visual>',
+        f"<collision>{_PUCK}</collision>",
+    ),
+}
 _STICK = (
     '<link name="stick"><inertial><mass value="0.1"/>'
     '<inertia ixx="0.001" ixy="0" ixz="0" iyy="0.001" iyz="0" izz="0.001"/></inertial>'

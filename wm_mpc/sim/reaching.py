@@ -55,7 +55,7 @@ class ReachingTask:
         fixed_box(client, (0.8, 0.8, 0.02), (0.4, 0.0, self.floor - 0.02), colour)
         if self.floor < 0.0:
             fixed_box(client, (0.1, 0.1, -self.floor / 2), (-0.02, 0.0, self.floor / 2), colour)
-        self._arm = PandaStick(client, ball=True)
+        self._arm = PandaStick(client, tip="ball")
 
     def sample_layout(self, rng: np.random.Generator) -> np.ndarray:
         return np.zeros(0)
@@ -97,7 +97,7 @@ class ReachingTask:
         self._steps = 0
 
     def robot_description(self) -> str:
-        return robot_description(ball=True)
+        return robot_description("ball")
 
     def joints(self) -> dict[str, tuple[float, float]]:
         positions, velocities = self._arm.positions()

@@ -57,9 +57,11 @@ class StickTable:
 
     Attributes:
         explorations: How often a near goal is drawn from the start itself; see `sample_goal`.
+        tip: What is at the tip of the stick; see `PandaStick`.
     """
 
     engine = "bullet"
+    tip = "bare"
     explorations: float = math.inf
     spec: RobotSpec
     view = CameraView(
@@ -87,7 +89,7 @@ class StickTable:
             offset = side * (RIM + 0.01)
             self._box((0.01, RIM + 0.02, 0.015), (CENTRE[0] + offset, 0.0, 0.015), rim, 0.2)
             self._box((RIM + 0.02, 0.01, 0.015), (CENTRE[0], offset, 0.015), rim, 0.2)
-        self._arm = PandaStick(client, _TIP_HEIGHT)
+        self._arm = PandaStick(client, _TIP_HEIGHT, tip=self.tip)
         client.changeDynamics(self._arm.body, self._arm.stick, lateralFriction=0.3)
 
     def _box(self, half: tuple[float, ...], position: Any, colour: Any, friction: float) -> None:
@@ -171,7 +173,7 @@ class StickTable:
         return body
 
     def robot_description(self) -> str:
-        return robot_description()
+        return robot_description(self.tip)
 
     def joints(self) -> dict[str, tuple[float, float]]:
         positions, velocities = self._arm.positions()

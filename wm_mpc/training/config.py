@@ -156,7 +156,12 @@ class TrainConfig:
             raise ConfigError(
                 f"architecture.encoder is {self.architecture.encoder}, and vit_folder is "
                 f"{self.vit_folder!r}; accepted: vit with the folder of a pretrained vision "
-                "transformer, or keypoints without one"
+                "transformer, or keypoints or map without one"
+            )
+        if self.architecture.encoder == "map" and self.motion_weight > 0:
+            raise ConfigError(
+                f"motion_weight is {self.motion_weight}, and architecture.encoder is map, which "
+                "has no keypoints to pull; accepted: motion_weight 0, or another encoder"
             )
         if not self.embedding_lags:
             raise ConfigError(
@@ -199,8 +204,9 @@ class TrainConfig:
         settings = self.to_dict()
         del settings["vit_folder"]  # what is in it decides; see `data_identity`
         if self.architecture.encoder != "vit":
-            for name in ("encoder", "vit", "vit_patches"):
-                del settings["architecture"][name]
+            del settings["architecture"]["vit"], settings["architecture"]["vit_patches"]
+        if self.architecture.encoder == "keypoints":
+            del settings["architecture"]["encoder"]
         if not self.augmentation.is_on:
             del settings["augmentation"]
         if self.motion_weight == 0:

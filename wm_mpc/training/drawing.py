@@ -49,7 +49,8 @@ def drawing(
         have, with the weights of the training (`losses.moving_pixel_weight`, emphasis 20): 1 is
         perfect, 0 is the mean picture; of several cameras, that of the worst one.
         `points_on_motion`: share of the keypoints on pixels that differ from the mean picture at
-        that moment, or at most 2 pixels beside one. Empty if all pictures are the same.
+        that moment, or at most 2 pixels beside one; not for an encoder without keypoints. Empty if
+        all pictures are the same.
     """
     frames = np.flatnonzero(np.isin(recording.episode_of, episodes))
     if len(frames) > _FRAMES:
@@ -60,6 +61,7 @@ def drawing(
         mean += _pictures(recording, batch, device).sum(0, keepdim=True) / len(frames)
     tiles = model.spec.image.tiles
     lost, whole, on_motion = np.zeros(len(tiles)), np.zeros(len(tiles)), 0.0
+    has_points = model.architecture.encoder != "map"
     for batch in _batches(frames):
         images = _pictures(recording, batch, device)
         states = torch.from_numpy(recording.states[batch]).to(device)
@@ -67,14 +69,13 @@ def drawing(
         weight = losses.moving_pixel_weight(images, mean, 20.0, tiles)
         lost += _of_tiles(weight * (model.decode(latent) - images) ** 2, tiles) * len(batch)
         whole += _of_tiles(weight * (mean - images) ** 2, tiles) * len(batch)
-        on_motion += share_on_motion(model.encoder(images), images, mean, tiles) * len(batch)
+        if has_points:
+            on_motion += share_on_motion(model.encoder(images), images, mean, tiles) * len(batch)
     if whole.max() < _STILL * len(frames):
         return {}
     moves = whole >= _STILL * len(frames)  # a camera may see nothing that moves
-    return {
-        "drawn": round(float((1.0 - lost[moves] / whole[moves]).min()), 4),
-        "points_on_motion": round(on_motion / len(frames), 4),
-    }
+    points = {"points_on_motion": round(on_motion / len(frames), 4)} if has_points else {}
+    return {"drawn": round(float((1.0 - lost[moves] / whole[moves]).min()), 4), **points}
 
 
 def verdict(metrics: Mapping[str, Any]) -> tuple[bool, str]:

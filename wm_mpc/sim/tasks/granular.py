@@ -1,4 +1,4 @@
-"""Manipulation: a Panda arm sweeps small cubes into a shape with a stick.
+"""Manipulation: a Panda arm sweeps small cubes into a shape with a puck.
 
 A goal is a shape, whichever cube is where.
 """
@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from wm_mpc.sim.loose_things import LooseThings
+from wm_mpc.sim.panda import PUCK_RADIUS
 from wm_mpc.sim.stick_table import CENTRE, RIM, stick_robot
 
 CUBES = 20
-HALF = 0.008  # m; half the side of a cube
+HALF = 0.009  # m; half the side of a cube
 PILE = 0.1  # m; radius of the area in which the cubes lie at the start
 _MASS = 0.01  # kg
 _FRICTION = 0.5  # friction coefficient of the cubes
@@ -37,6 +38,8 @@ class Granular(LooseThings):
     scene_pose_names: tuple[str, ...] = pose_names
     count = CUBES
     size = HALF * math.sqrt(2.0)
+    tip = "puck"
+    pusher = PUCK_RADIUS
 
     def __init__(self) -> None:
         super().__init__()
