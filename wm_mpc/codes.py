@@ -48,6 +48,7 @@ class HoldCode(Code):
     NO_REST = "hold.no_rest"  # a position robot was never measured; the node sends it nothing
     TOO_SLOW = "hold.too_slow"  # planning takes longer than a plan lasts
     SURPRISE_IMAGE = "hold.surprise.image"  # the camera shows what the model does not know
+    FOREIGN_OBJECT = "hold.foreign_object"  # in the way, or it may hide something
     SURPRISE_PREDICTION = "hold.surprise.prediction"  # predictions do not come true
     INVALID_PLAN = "hold.invalid_plan"  # the plan has a wrong size, or is not finite
     STALE_PLAN = "hold.stale_plan"  # the plan's observation is too old by now

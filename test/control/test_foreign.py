@@ -153,6 +153,37 @@ def test_an_object_that_leaves_is_forgotten(scene):
     assert moved(model, plan.latents[0], before) < 0.05
 
 
+@pytest.mark.parametrize(("episode", "size", "paler"), [(1, 6, 30), (5, 8, 27), (7, 8, 27)])
+def test_a_pale_object_in_the_way_is_not_forgotten_while_the_robot_comes_to_rest(
+    episode, size, paler
+):
+    """The model knows some of these pictures nearly as well as usual."""
+    model, settings = load_checkpoint(resolve_checkpoint("wall"))[0], task_settings("wall")
+    driver = RecedingHorizon(model)
+    with simulate(make_task("wall")) as simulation:
+        way = [simulation.reset(episode_rng(5, "evaluate", episode))]
+        goal = simulation.goal.observation
+        driver.set_goal(goal.image, goal.state)
+        for step in range(20):
+            plan = driver.plan(
+                way[-1].image, way[-1].state, 0.1 * step,
+                planner=settings.planners["adam"], objective=settings.objective,
+            )  # fmt: skip
+            way.append(simulation.step(plan.actions[0]))
+    images = np.array([each.image for each in way]).astype(int)
+    passes = np.all([np.abs(images[7] - images[k]).max(-1) > 40 for k in (0, -1)], 0)
+    row, column = (int(where.mean()) - size // 2 for where in np.nonzero(passes))
+    floor = np.median(images, 0)[row : row + size, column : column + size].mean((0, 1))
+    robot, noticed = Robot((model, way[0], goal, None)), False
+    for observation in way[1:9]:
+        robot.observation = observation
+        seen = box(observation.image, row, column, size, floor - paler)
+        error, _, why = robot.look(seen)
+        assert why or error > LIMIT or not noticed
+        noticed |= bool(why)
+    assert noticed
+
+
 def test_an_object_that_moves_is_followed(scene):
     model, observation, _, watched = scene
     robot = Robot(scene)

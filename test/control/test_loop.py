@@ -553,6 +553,7 @@ def test_codes_are_stable():
         "hold.stale_image", "hold.future_image", "hold.frozen_image",
         "hold.cameras_apart", "hold.no_state", "hold.stale_state", "hold.future_state",
         "hold.other_moment", "hold.unreadable", "hold.no_goal", "hold.no_rest", "hold.too_slow",
-        "hold.surprise.image", "hold.surprise.prediction", "hold.invalid_plan", "hold.stale_plan",
-        "hold.jump", "hold.not_following", "hold.no_plan", "hold.fault",
+        "hold.surprise.image", "hold.foreign_object", "hold.surprise.prediction",
+        "hold.invalid_plan", "hold.stale_plan", "hold.jump", "hold.not_following", "hold.no_plan",
+        "hold.fault",
     ]  # fmt: skip

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from wm_mpc.control.looking import Look, Looker
 from wm_mpc.control.places import (
+    SEEN,
     connected,
     covered,
     differing,
@@ -38,12 +39,14 @@ _THINGS = 3  # that may be mistaken for the object
 _KNOWN = 2.0  # error up to which the other explanation counts
 _APART = 0.5  # typical motions per model step; scenes that differ by more are two scenes
 _DOUBTFUL = 2.0  # error from which on an object counts although there is a doubt
-_HIDES = "hides the robot or something that counts"
+_HIDES = "may hide the robot or what it moves"
 _ALIKE = "looks like the robot or what the robot moves"
+_LOST = "can no longer be told from what the model knows"
 _BETTER = 0.85  # share of the error that must be left at most, for another object to be sought
 _LEFT = 0.4  # share of the error that may be left at the end
 _SHARE = 0.1  # of the squared error of the largest object; smaller parts are no objects
 _FEW = 3  # pixels of a thing that do not count
+_CLEAR = 0.25  # share of a place's pixels that may differ once nothing foreign is there
 
 
 class ForeignSearch:
@@ -123,6 +126,31 @@ class ForeignSearch:
             return None
         doubt = before.doubt if before.doubt == _ALIKE else self._hidden(now)
         return _doubted(found, doubt)
+
+    def remembered(self, image: np.ndarray, look: Look, plain: Look) -> Conditions | None:
+        """Keep the foreign object of the picture before, which this one does not show clearly.
+
+        A pale object explains little of a picture. So the model may know a picture as well as usual
+        although the object is still there.
+
+        Args:
+            image: uint8 (height, width, 3) rgb, as the camera took it.
+            look: The look at it without what was covered then.
+            plain: The look at it as it is.
+
+        Returns:
+            The conditions with the object where it was, with a doubt if the model does not know the
+            picture without it; None if nothing foreign is there any more.
+        """
+        before = look.conditions.foreign
+        assert before is not None
+        differs = self._looker.outside(image, plain)[before.place] > SEEN
+        is_drawn = self._looker.rare(plain, before.place).sum() > _FEW
+        if differs.mean() < _CLEAR and not is_drawn:
+            return None
+        is_known = self._looker.error(look) <= USUAL
+        doubt = (before.doubt or self._hidden(look)) if is_known else _LOST
+        return _doubted(look.conditions, doubt)
 
     def _greedily(
         self, image: np.ndarray, state: Tensor, best: Look, limit: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-_SEEN = 0.07  # of full brightness; a pixel that differs by more may be of a foreign object
+SEEN = 0.07  # of full brightness; a pixel that differs by more may be of a foreign object
 FEWEST = 6  # pixels of a place
 _MOST = 12  # places that are looked at in a picture, so that a noisy one takes no longer
 _EVERYWHERE = 0.35  # share of a picture
@@ -26,7 +26,7 @@ def differing(outside: np.ndarray) -> list[np.ndarray]:
     Returns:
         Places without holes, bool (height, width); the worst first.
     """
-    differs = (outside > _SEEN).astype(np.uint8)
+    differs = (outside > SEEN).astype(np.uint8)
     closed = cv2.morphologyEx(differs, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     found = []
@@ -55,7 +55,7 @@ def of_one_colour(
     Returns:
         Places, bool (height, width); the worst first.
     """
-    smooth, left = cv2.blur(outside, (3, 3)), outside > _SEEN
+    smooth, left = cv2.blur(outside, (3, 3)), outside > SEEN
     picture = image.astype(np.int16)
     found: list[np.ndarray] = []
     for _ in range(_MOST):
@@ -102,7 +102,7 @@ def is_everywhere(outside: np.ndarray) -> bool:
     Args:
         outside: As for `differing`.
     """
-    return float((outside > _SEEN).mean()) > _EVERYWHERE
+    return float((outside > SEEN).mean()) > _EVERYWHERE
 
 
 def is_compact(place: np.ndarray) -> bool:

@@ -141,23 +141,23 @@ class Seeing:
         """
         state = self._looker.model.split(latent)[1]
         look = self._looker.compare(image, latent, conditions)
+        kept: Conditions | None = None
         if conditions.foreign is not None:
             conditions = dataclasses.replace(conditions, foreign=None)
             plain = self._looker.look(image, state, conditions)
-            if self._looker.error(plain) <= USUAL:
-                return conditions
             followed = self._foreign.followed(image, state, look, plain)
             if followed is not None:
                 return followed
+            kept = self._foreign.remembered(image, look, plain)
             look = plain
-        elif self._looker.error(look) <= USUAL:
-            return conditions
-        elif self._foreign_pause > 0:
+        if self._looker.error(look) <= USUAL:
+            return kept or conditions
+        if kept is None and self._foreign_pause > 0:
             self._foreign_pause -= 1
             return conditions
         found = self._foreign.find(image, state, look)
         self._foreign_pause = _PAUSE if found is None else 0
-        return found or conditions
+        return found or kept or conditions
 
     def seek(self, image: np.ndarray, state: Tensor, left: Sequence[float] = ()) -> bool:
         """Look for the shift of each camera whose picture the model does not know well.

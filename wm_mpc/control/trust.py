@@ -297,7 +297,7 @@ class Trust:
         reason = self._foreign.why_hold(plan.conditions, plan.latents, settings.foreign)
         if reason:
             self._begin_anew()
-            raise HoldError(HoldCode.SURPRISE_IMAGE, reason, is_fault=True)
+            raise HoldError(HoldCode.FOREIGN_OBJECT, reason, is_fault=True)
 
     def _begin_anew(self) -> None:
         """Note a hold and forget all observations. Diagnostics still show the last errors."""

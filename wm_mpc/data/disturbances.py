@@ -167,7 +167,12 @@ KINDS: dict[str, Kind] = {
     "shift": Kind(shift, 0.0, 0.0, 32.0, "pixels to a random side", is_whole=True),
     "patch": Kind(patch, 0.0, 0.0, 64.0, "size of a foreign object in pixels"),
     "beside": Kind(
-        patch, 0.0, 0.0, 64.0, "size of a foreign object beside the way; alone", keeps_clear=True
+        patch,
+        0.0,
+        0.0,
+        64.0,
+        "size of a foreign object beside the way in pixels; without +",
+        keeps_clear=True,
     ),
     "covered": Kind(covered, 0.0, 0.0, 1.0, "share of the lens's view that is covered"),
     "dark": Kind(dark, 0.0, 0.0, 1.0, "share of the light that is off", flickers=True),
@@ -197,10 +202,8 @@ class Disturbance:
             )
         fits = math.isfinite(self.strength) and kind.low <= self.strength <= kind.high
         if not fits or (kind.is_whole and self.strength != round(self.strength)):
-            number = "a whole number" if kind.is_whole else "a number"
             raise DisturbanceError(
-                f"disturbance {self.name} is {self.strength:g}; accepted: {number} from "
-                f"{kind.low:g} to {kind.high:g} ({kind.text})"
+                f"disturbance {self.name} is {self.strength:g}; accepted: {_range(kind)}"
             )
 
     def __str__(self) -> str:
@@ -226,6 +229,11 @@ def parse_disturbances(text: str) -> tuple[Disturbance, ...]:
 
 def _parsed(text: str) -> Disturbance:
     name, colon, value = text.partition(":")
+    if name in KINDS and not value.strip():
+        raise DisturbanceError(
+            f"disturbance {text!r} has no strength; accepted: {name}:STRENGTH, "
+            f"{_range(KINDS[name])}"
+        )
     if name not in KINDS or not colon:
         raise DisturbanceError(
             f"disturbance {text!r} is unknown; accepted: {NONE}, or NAME:STRENGTH with NAME one of "
@@ -234,8 +242,15 @@ def _parsed(text: str) -> Disturbance:
     try:
         strength = float(value)
     except ValueError:
-        strength = math.nan
+        raise DisturbanceError(
+            f"disturbance {name} is {value!r}; accepted: {_range(KINDS[name])}"
+        ) from None
     return Disturbance(name, strength)
+
+
+def _range(kind: Kind) -> str:
+    number = "a whole number" if kind.is_whole else "a number"
+    return f"{number} from {kind.low:g} to {kind.high:g} ({kind.text})"
 
 
 def describe_kinds() -> list[str]:

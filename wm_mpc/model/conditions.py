@@ -131,7 +131,7 @@ def foreign_warning(live: Conditions | None, goal: Conditions | None) -> str:
     told = [f"{each.foreign} in {name}" for name, each in known if each.foreign is not None]
     if not told:
         return ""
-    return f"a foreign object covers {', '.join(told)} (not looked at)"
+    return f"a foreign object covers {', '.join(told)}; the model looks past it"
 
 
 def _named(live: Conditions | None, goal: Conditions | None) -> list[tuple[str, Conditions]]:

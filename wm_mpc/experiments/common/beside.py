@@ -97,4 +97,6 @@ class Watched:
             touched = (disturber(blank) != blank) | (disturber(full) != full)
             if not (touched.any(-1) & way).any():
                 return disturber
-        raise ValueError(f"{text}: no place in the picture is beside the way")
+        raise ValueError(
+            f"{text}: in an episode, no place in the picture is beside the way; try a smaller one"
+        )

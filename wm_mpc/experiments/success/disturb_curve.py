@@ -177,7 +177,7 @@ def draw_curve(task: str, found: Mapping[str, Any]) -> bytes:
     right.axvline(found["hold_above"], color="0.3", ls="--")
     right.set_xscale("log")
     right.set_yticks(range(len(rows)), [name for name, _ in rows])
-    right.set_xlabel("image error, median to 95th percentile; the node holds right of the line")
+    right.set_xlabel("image error, median to 95th percentile; right of the line, the node holds")
     right.set_title("success without a guard", loc="right", fontsize=9)
     right.grid(alpha=0.3, axis="x")
     figure.suptitle(f"{task}: green harmless, red dangerous, grey between")

@@ -179,8 +179,8 @@ def _notes(cells: Sequence[Row], results: Mapping[str, Any]) -> list[str]:
         holds = "stands still then" if results.get("guard") else "drives on, to see if it matters"
         notes.append(
             f"pictures: the live pictures are disturbed, the goal's is not. Image error: in the "
-            f"unit of `surprise.image`. held: share of pictures above {HOLD_ABOVE:g}, where the "
-            f"node holds; here, the robot {holds}."
+            f"unit of `surprise.image`. held: share of pictures above {HOLD_ABOVE:g}, or with "
+            f"a foreign object that holds the node; here, the robot {holds}."
         )
     for cell in (cell for cell in cells if "between_searches" in cell):
         notes.append(
