@@ -201,7 +201,6 @@ def test_interrupt_ends_everything_within_three_seconds(robot):
     ("arguments", "says"),
     [
         (("task:=wall", "model:=/nope.safetensors"), "model is '/nope.safetensors'; there is no"),
-        (("task:=granular",), "task is 'granular', which has no shipped model"),
         (("task:=push_t", "model:=wall"), "model 'wall' is of task wall, task is push_t"),
         (("task:=wal",), "task is 'wal'; did you mean wall?; accepted: granular, maze"),
         (("planner:=adamm",), "planner is 'adamm'; did you mean adam?; accepted: adam, cem"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from wm_mpc.sim.engine import episode_rng
 from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.loose_things import TOLERANCE, chamfer_distance
+from wm_mpc.sim.panda import STICK_RADIUS
 from wm_mpc.sim.stick_table import CENTRE, RIM
 from wm_mpc.sim.tasks.granular import HALF, Granular
 from wm_mpc.sim.tasks.rope import LINK, RADIUS, Rope
@@ -109,6 +110,24 @@ def test_goal_of_a_person_lies_where_it_is_asked_for(simulation):
 def test_goal_beyond_the_rim_is_refused_with_what_is_accepted(simulation):
     with pytest.raises(ValueError, match=r"goal \(0\.80, 0\.00\) m.*accepted: .*0\.51, 0\.00"):
         simulation.goal_at(0.8, 0.0, 0.0)
+
+
+def test_a_puck_reaches_cubes_beside_the_stick():
+    with simulate(Granular()) as simulation:
+        simulation.reset(episode_rng(3, "collect", 0), goal=False)
+        task, tip = simulation.task, simulation.task.measure()
+        # No stick touches a cube there.
+        beside = tip + np.array([0.06, STICK_RADIUS + HALF + 0.005])
+        state = simulation.state()
+        state[14:17] = [*beside, HALF]
+        state[17:21] = [0.0, 0.0, 0.0, 1.0]
+        simulation.restore(simulation.layout, state)
+        for _ in range(5):
+            simulation.advance(np.array([0.2, 0.0]))
+        assert np.linalg.norm(task.things()[0] - beside) > 0.01
+        assert task.robot_description().count("<cylinder") > Rope().robot_description().count(
+            "<cylinder"
+        )
 
 
 def test_rope_stays_one_rope_on_the_table():
