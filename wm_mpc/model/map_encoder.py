@@ -2,7 +2,7 @@
 
 A keypoint follows one thing. In a heap of equal cubes, no cube is a keypoint's own, so keypoints
 jump. Here, convolutions make coarse feature maps, and a linear map projects them to a code of
-fixed size. Linear models of such maps predict heaps that are swept (Suh and Tedrake 2020, arXiv
+fixed size. Even linear models of such pictures predict heaps that are swept (arXiv
 2002.09093). The decoder goes the same way back, and draws the robot from its measured state, as
 `BlobDecoder` does. The code has as many numbers as the coordinates of K keypoints.
 """
