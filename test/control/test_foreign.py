@@ -153,11 +153,8 @@ def test_an_object_that_leaves_is_forgotten(scene):
     assert moved(model, plan.latents[0], before) < 0.05
 
 
-@pytest.mark.parametrize(("episode", "size", "paler"), [(1, 6, 30), (5, 8, 27), (7, 8, 27)])
-def test_a_pale_object_in_the_way_is_not_forgotten_while_the_robot_comes_to_rest(
-    episode, size, paler
-):
-    """The model knows some of these pictures nearly as well as usual."""
+def way_through_wall(episode):
+    """A model, a goal, observations of the way, and where the robot is at the seventh of them."""
     model, settings = load_checkpoint(resolve_checkpoint("wall"))[0], task_settings("wall")
     driver = RecedingHorizon(model)
     with simulate(make_task("wall")) as simulation:
@@ -172,7 +169,17 @@ def test_a_pale_object_in_the_way_is_not_forgotten_while_the_robot_comes_to_rest
             way.append(simulation.step(plan.actions[0]))
     images = np.array([each.image for each in way]).astype(int)
     passes = np.all([np.abs(images[7] - images[k]).max(-1) > 40 for k in (0, -1)], 0)
-    row, column = (int(where.mean()) - size // 2 for where in np.nonzero(passes))
+    return model, goal, way, [int(where.mean()) for where in np.nonzero(passes)]
+
+
+@pytest.mark.parametrize(("episode", "size", "paler"), [(1, 6, 30), (5, 8, 27), (7, 8, 27)])
+def test_a_pale_object_in_the_way_is_not_forgotten_while_the_robot_comes_to_rest(
+    episode, size, paler
+):
+    """The model knows some of these pictures nearly as well as usual."""
+    model, goal, way, place = way_through_wall(episode)
+    row, column = (each - size // 2 for each in place)
+    images = np.array([each.image for each in way])
     floor = np.median(images, 0)[row : row + size, column : column + size].mean((0, 1))
     robot, noticed = Robot((model, way[0], goal, None)), False
     for observation in way[1:9]:
@@ -182,6 +189,18 @@ def test_a_pale_object_in_the_way_is_not_forgotten_while_the_robot_comes_to_rest
         assert why or error > LIMIT or not noticed
         noticed |= bool(why)
     assert noticed
+
+
+@pytest.mark.parametrize("episode", [1, 5, 7])
+def test_the_robot_may_stand_where_an_object_was(episode):
+    model, goal, way, (row, column) = way_through_wall(episode)
+    robot = Robot((model, way[1], goal, None))
+    assert robot.look(box(way[1].image, row - 4, column - 4, 8, COLOURS[2]))[2]
+    robot.observation = way[7]
+    robot.look(way[7].image)
+    _, plan, why = robot.look(way[7].image)
+    assert why == ""
+    assert plan.conditions is None or plan.conditions.foreign is None
 
 
 def test_an_object_that_moves_is_followed(scene):

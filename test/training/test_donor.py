@@ -185,7 +185,7 @@ def test_checkpoint_of_another_robot_is_refused(recording, tmp_path):
 
 
 def test_neither_run_nor_checkpoint_is_named(recording, tmp_path):
-    message = "no folder of a run is there, and no checkpoint '.*none': .* shipped ones are: granular"
+    message = "no folder of a run is there, and no checkpoint '.*none': .* ones are: granular"
     with pytest.raises(TrainingError, match=message):
         Trainer(recording, OTHER, tmp_path / "run", representation=tmp_path / "none")
 

@@ -145,8 +145,10 @@ class ForeignSearch:
         before = look.conditions.foreign
         assert before is not None
         differs = self._looker.outside(image, plain)[before.place] > SEEN
+        # The model may take the object for the robot; then it does not know the rest.
         is_drawn = self._looker.rare(plain, before.place).sum() > _FEW
-        if differs.mean() < _CLEAR and not is_drawn:
+        is_mistaken = is_drawn and self._looker.error(plain) > USUAL
+        if differs.mean() < _CLEAR and not is_mistaken:
             return None
         is_known = self._looker.error(look) <= USUAL
         doubt = (before.doubt or self._hidden(look)) if is_known else _LOST
