@@ -191,6 +191,22 @@ def test_a_pale_object_in_the_way_is_not_forgotten_while_the_robot_comes_to_rest
     assert noticed
 
 
+def test_a_hand_before_the_camera_does_not_make_it_forget_an_object():
+    """As in the node, each hold because of the image forgets all observations."""
+    model, goal, way, (row, column) = way_through_wall(5)
+    robot, seen = Robot((model, way[1], goal, None)), way[1].image
+    floor = np.median([each.image for each in way], 0)[row, column]
+    pale = box(seen, row - 4, column - 4, 8, floor - 27)
+    assert robot.look(pale)[2]
+    for _ in range(2):
+        error, _, why = robot.look(Disturber.of("covered:0.6", [1])(pale))
+        assert error > LIMIT or why
+        robot.controller.forget()
+        robot.monitor.forget()
+    error, _, why = robot.look(pale)
+    assert error > LIMIT or why
+
+
 @pytest.mark.parametrize("episode", [1, 5, 7])
 def test_the_robot_may_stand_where_an_object_was(episode):
     model, goal, way, (row, column) = way_through_wall(episode)

@@ -87,8 +87,10 @@ class ImageEncoding:
         """
         is_lit = conditions is not None and conditions.light is not None
         if is_first and not is_lit and self._seeing.knows_light:
+            foreign = None if conditions is None else conditions.foreign
             conditions = self._seeing.relit(image, self._part(state), moved_by(conditions))
-            conditions = dataclasses.replace(conditions, is_strange=True)  # it is not known yet
+            # The image is not known yet. What was in the way before a hold may still be there.
+            conditions = dataclasses.replace(conditions, foreign=foreign, is_strange=True)
         seen = image if conditions is None else conditions.removed(image)
         latent = self._encoded(seen, state, native=native)
         if conditions is None or not (conditions.is_strange and self._seeing.knows_light):
