@@ -23,10 +23,10 @@ SIZES = Architecture(
 )
 
 
-def make_model(image=None, **sizes):
+def make_model(image=None):
     spec = dataclasses.replace(make_task("reach").spec, image=image or ImageSpec(24, 30))
     torch.manual_seed(0)
-    return WorldModel(spec, dataclasses.replace(SIZES, **sizes)).eval().requires_grad_(False)
+    return WorldModel(spec, SIZES).eval().requires_grad_(False)
 
 
 def pictures_of(image, count=3):

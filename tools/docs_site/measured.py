@@ -19,6 +19,7 @@ AGAINST_CEM = {
     "maze": "maze",
     "push_t": "push_t/cem",
     "rope": "rope/cem",
+    "granular": "granular/cem",
     "reach": "reach",
     "reach_joints": "reach_joints",
     "reach_two": "reach_two",
@@ -28,6 +29,7 @@ WHAT = {
     "maze": "a base with inertia is pushed by forces through a maze",
     "push_t": "an arm pushes a T-shaped block over a table",
     "rope": "an arm lays a rope into a shape",
+    "granular": "an arm sweeps twenty cubes into a shape",
     "reach": "an arm brings its tip to a place in space",
     "reach_joints": "the same arm, moved by joint positions",
     "reach_two": "the arm of `reach`, seen by two cameras that need each other",
@@ -122,10 +124,11 @@ def against_cem() -> str:
         folder = AGAINST_CEM[task]
         for row in cells(folder):
             model = row["variant"].replace("+", ", ")
+            is_shipped = row["variant"] == shipped(task, row["planner"])["variant"]
             rows.append(
                 (
                     f"[`{task}`](../results/{folder}/results.md)",
-                    "none (ablation model)" if model == "none" else f"{model} (shipped)",
+                    f"{model} ({'shipped' if is_shipped else 'ablation model'})",
                     row["planner"],
                     percent(row["success_rate"]),
                     interval(row),

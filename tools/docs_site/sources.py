@@ -49,7 +49,7 @@ CODES = {
 ADVICE = Path(__file__).with_name("advice.yaml")
 CLAIMS = "wm_mpc.experiments.speed.claims"
 # As pages order them
-TASKS = ("wall", "maze", "push_t", "rope", "reach", "reach_joints", "reach_two")
+TASKS = ("wall", "maze", "push_t", "rope", "granular", "reach", "reach_joints", "reach_two")
 # Shipped, in environments that others wrote
 PUBLIC = ("two_room", "point_maze", "point_maze_medium", "pusht", "reacher")
 

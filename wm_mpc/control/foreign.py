@@ -41,7 +41,7 @@ _APART = 0.5  # typical motions per model step; scenes that differ by more are t
 _DOUBTFUL = 2.0  # error from which on an object counts although there is a doubt
 _HIDES = "may hide the robot or what it moves"
 _ALIKE = "looks like the robot or what the robot moves"
-_LOST = "can no longer be told from what the model knows"
+_LOST = "is no longer clearly visible"
 _BETTER = 0.85  # share of the error that must be left at most, for another object to be sought
 _LEFT = 0.4  # share of the error that may be left at the end
 _SHARE = 0.1  # of the squared error of the largest object; smaller parts are no objects
@@ -146,8 +146,7 @@ class ForeignSearch:
         assert before is not None
         differs = self._looker.outside(image, plain)[before.place] > SEEN
         # The model may take the object for the robot; then it does not know the rest.
-        is_drawn = self._looker.rare(plain, before.place).sum() > _FEW
-        is_mistaken = is_drawn and self._looker.error(plain) > USUAL
+        is_mistaken = self._looker.error(plain) > USUAL and self._is_drawn(plain, before.place)
         if differs.mean() < _CLEAR and not is_mistaken:
             return None
         is_known = self._looker.error(look) <= USUAL
@@ -222,7 +221,11 @@ class ForeignSearch:
     def _hidden(self, look: Look) -> str:
         """The doubt that the object hides something: the model draws more than background there."""
         assert look.conditions.foreign is not None
-        return _HIDES if self._looker.rare(look, look.conditions.foreign.mask).sum() > _FEW else ""
+        return _HIDES if self._is_drawn(look, look.conditions.foreign.mask) else ""
+
+    def _is_drawn(self, look: Look, mask: np.ndarray) -> bool:
+        """Whether the model draws more than background there: the robot, or what it moves."""
+        return bool(self._looker.rare(look, mask).sum() > _FEW)
 
     def _mistaken(self, image: np.ndarray, state: Tensor, look: Look) -> str:
         """The doubt that the object is the robot, or what it moves, and what the model takes for

@@ -228,13 +228,13 @@ def parse_disturbances(text: str) -> tuple[Disturbance, ...]:
 
 
 def _parsed(text: str) -> Disturbance:
-    name, colon, value = text.partition(":")
+    name, _, value = text.partition(":")
     if name in KINDS and not value.strip():
         raise DisturbanceError(
             f"disturbance {text!r} has no strength; accepted: {name}:STRENGTH, "
             f"{_range(KINDS[name])}"
         )
-    if name not in KINDS or not colon:
+    if name not in KINDS:
         raise DisturbanceError(
             f"disturbance {text!r} is unknown; accepted: {NONE}, or NAME:STRENGTH with NAME one of "
             f"{', '.join(KINDS)}, several joined by +"

@@ -71,26 +71,17 @@ class MapDecoder(BlobDecoder):
         state_size: Size of the normalised state.
         height: Height of the image, pixels.
         width: Width of the image, pixels.
-        channels: Channels of the layers, a multiple of 4.
-        robot_points: Number of blobs for the robot.
+        sizes: Channels of the layers and number of blobs for the robot, as for `BlobDecoder`.
         robot_from_state: As for `BlobDecoder`.
     """
 
     def __init__(
-        self,
-        keypoints: int,
-        state_size: int,
-        height: int,
-        width: int,
-        channels: int = 16,
-        robot_points: int = 8,
-        *,
+        self, keypoints: int, state_size: int, height: int, width: int, *sizes: int,
         robot_from_state: bool = True,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(
-            _MAPS, state_size, height, width, channels, robot_points,
-            robot_from_state=robot_from_state,
-        )  # fmt: skip
+            _MAPS, state_size, height, width, *sizes, robot_from_state=robot_from_state
+        )
         del self.log_sharpness  # of the keypoints' blobs
         self._coarse = _coarse(height, width)
         self.expand = nn.Linear(2 * keypoints, _MAPS * self._coarse[0] * self._coarse[1])

@@ -69,7 +69,7 @@ def native_vision(model: WorldModel) -> NativeVision | None:
         model: The world model.
 
     Returns:
-        The packed parts; None without a library, for several cameras, for a vision transformer,
+        The packed parts; None without a library, for several cameras, for an encoder map or vit,
         and for weights that are being trained or are not float32 on the CPU.
     """
     found = library()

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from wm_mpc.sim.panda import STICK_RADIUS
+from wm_mpc.sim.panda import TIP_RADIUS
 from wm_mpc.sim.stick_table import CENTRE, REACH, StickTable
 from wm_mpc.sim.task import Explorer
 from wm_mpc.sim.things_explorer import Mover
@@ -28,12 +28,10 @@ class LooseThings(StickTable):
     Attributes:
         count: Number of things.
         size: Largest distance from a thing's centre to its surface, m.
-        pusher: Radius of what pushes them, m.
     """
 
     count: int
     size: float
-    pusher: float = STICK_RADIUS
     explorations = 3  # many cubes move little at a time
     tolerances: Mapping[str, float] = MappingProxyType({"distance": TOLERANCE})
 
@@ -41,11 +39,16 @@ class LooseThings(StickTable):
         """Return the places of the things, (count, 2) m."""
         raise NotImplementedError
 
+    @property
+    def _touch(self) -> float:
+        """Distance from the tip to a thing's centre below which they touch, m."""
+        return self.size + TIP_RADIUS[self.tip]
+
     def _free_tip(self, rng: np.random.Generator, things: np.ndarray) -> np.ndarray:
         """Arm joints (7,) rad that put the tip somewhere beside the things."""
         while True:
             tip = CENTRE + rng.uniform(-REACH, REACH, 2)
-            if np.linalg.norm(things - tip, axis=1).min() > self.size + self.pusher + 0.005:
+            if np.linalg.norm(things - tip, axis=1).min() > self._touch + 0.005:
                 posture: np.ndarray = self._arm.posture_at(*tip)
                 return posture
 
@@ -57,7 +60,7 @@ class LooseThings(StickTable):
         return self.errors(goal)["distance"] < self.tolerances["distance"]
 
     def explorer(self, rng: np.random.Generator) -> Explorer:
-        return Mover(self, rng, self.size + self.pusher)
+        return Mover(self, rng, self._touch)
 
 
 def chamfer_distance(first: np.ndarray, second: np.ndarray) -> float:

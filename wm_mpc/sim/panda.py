@@ -21,6 +21,8 @@ STICK_RADIUS = 0.01  # m
 BALL_RADIUS = 0.035  # m
 PUCK_RADIUS = 0.03  # m
 PUCK_HEIGHT = 0.02  # m
+# Radius of what collides at the tip, m; `PandaStick` says what these tips are.
+TIP_RADIUS = {"bare": STICK_RADIUS, "ball": STICK_RADIUS, "puck": PUCK_RADIUS}
 FLANGE = 0.107  # m, from joint 7
 _MAX_EFFORT = (87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0)  # N m
 MAX_SPEED = np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61])  # rad/s

@@ -98,5 +98,6 @@ class Watched:
             if not (touched.any(-1) & way).any():
                 return disturber
         raise ValueError(
-            f"{text}: in an episode, no place in the picture is beside the way; try a smaller one"
+            f"{text}: in an episode, no place in the picture is beside the way; try a smaller "
+            "object"
         )

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from wm_mpc.sim.loose_things import LooseThings
-from wm_mpc.sim.panda import PUCK_RADIUS
 from wm_mpc.sim.stick_table import CENTRE, RIM, stick_robot
 
 CUBES = 20
@@ -39,7 +38,6 @@ class Granular(LooseThings):
     count = CUBES
     size = HALF * math.sqrt(2.0)
     tip = "puck"
-    pusher = PUCK_RADIUS
 
     def __init__(self) -> None:
         super().__init__()
