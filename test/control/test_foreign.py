@@ -56,7 +56,10 @@ class Robot:
         self.check, self.stamp = ForeignCheck(self.model), 0.0
 
     def look(self, image):
-        """Plan from an image: the error, the plan, and why it holds because of an object."""
+        """Plan from an image: the error, the plan, and why it holds because of an object.
+
+        As in the node, a hold forgets all observations.
+        """
         settings = task_settings(self.model.spec.task)
         self.stamp += 1.0
         self.controller.conditions = self.monitor.conditions
@@ -66,7 +69,17 @@ class Robot:
         )  # fmt: skip
         error = self.monitor.look(image, plan.latents[0], plan.conditions)
         self.monitor.seek()
-        return error, plan, self.check.why_hold(plan.conditions, plan.latents, LARGEST)
+        why = self.check.why_hold(plan.conditions, plan.latents, LARGEST)
+        if why or error > LIMIT:
+            self.controller.forget()
+            self.monitor.forget()
+        return error, plan, why
+
+    def use(self, model, goal):
+        """Plan and judge by another model, as `Trust.use` does."""
+        self.monitor = SurpriseMonitor(model, self.monitor.shifts, self.monitor.foreign)
+        self.controller = RecedingHorizon(model)
+        self.controller.set_goal(goal.image, goal.state)
 
 
 def box(image, row, column, size=12, colour=COLOURS[0]):
@@ -172,39 +185,115 @@ def way_through_wall(episode):
     return model, goal, way, [int(where.mean()) for where in np.nonzero(passes)]
 
 
-@pytest.mark.parametrize(("episode", "size", "paler"), [(1, 6, 30), (5, 8, 27), (7, 8, 27)])
-def test_a_pale_object_in_the_way_is_not_forgotten_while_the_robot_comes_to_rest(
-    episode, size, paler
-):
-    """The model knows some of these pictures nearly as well as usual."""
+def free_corner(images):
+    """Row and column of a box of ten pixels at a corner in which nothing is, in any image."""
+    seen = np.array(images).astype(int)
+    corners = [(row, column) for row in (6, 48) for column in (6, 48)]
+
+    def spread(corner):
+        row, column = corner
+        return np.ptp(seen[:, row - 2 : row + 12, column - 2 : column + 12], (0, 1, 2)).max()
+
+    return min(corners, key=spread)
+
+
+PALE = [(1, 6, 30), (5, 8, 27), (7, 8, 27), (1, 8, 40)]  # episode, size, grey levels
+
+
+def pale_in_the_way(episode, size, paler):
+    """A robot, its goal, the way, and what puts a pale object on it at a picture."""
     model, goal, way, place = way_through_wall(episode)
     row, column = (each - size // 2 for each in place)
     images = np.array([each.image for each in way])
     floor = np.median(images, 0)[row : row + size, column : column + size].mean((0, 1))
-    robot, noticed = Robot((model, way[0], goal, None)), False
+
+    def put(image):
+        return box(image, row, column, size, floor - paler)
+
+    return Robot((model, way[0], goal, None)), goal, way, put
+
+
+@pytest.mark.parametrize(("episode", "size", "paler"), PALE)
+def test_a_pale_object_in_the_way_is_not_forgotten_while_the_robot_comes_to_rest(
+    episode, size, paler
+):
+    """The model knows some of these pictures nearly as well as usual."""
+    robot, _, way, put = pale_in_the_way(episode, size, paler)
+    noticed = False
     for observation in way[1:9]:
         robot.observation = observation
-        seen = box(observation.image, row, column, size, floor - paler)
-        error, _, why = robot.look(seen)
+        error, _, why = robot.look(put(observation.image))
         assert why or error > LIMIT or not noticed
         noticed |= bool(why)
     assert noticed
 
 
-def test_a_hand_before_the_camera_does_not_make_it_forget_an_object():
-    """As in the node, each hold because of the image forgets all observations."""
-    model, goal, way, (row, column) = way_through_wall(5)
-    robot, seen = Robot((model, way[1], goal, None)), way[1].image
-    floor = np.median([each.image for each in way], 0)[row, column]
-    pale = box(seen, row - 4, column - 4, 8, floor - 27)
+@pytest.mark.parametrize(("episode", "size", "paler"), PALE)
+def test_a_second_object_does_not_make_it_forget_the_first(episode, size, paler):
+    """The second explains nearly all that the model does not know."""
+    robot, _, way, put = pale_in_the_way(episode, size, paler)
+    robot.observation = way[1]
+    pale = put(way[1].image)
     assert robot.look(pale)[2]
+    at = free_corner([each.image for each in way] + [pale])
     for _ in range(2):
-        error, _, why = robot.look(Disturber.of("covered:0.6", [1])(pale))
+        _, plan, why = robot.look(box(pale, *at, 10, COLOURS[2]))
+        assert why
+        assert plan.conditions.foreign.place[at[0] + 5, at[1] + 5]
+    for _ in range(3):
+        _, plan, why = robot.look(pale)
+        assert why
+        assert not plan.conditions.foreign.place[at[0] + 5, at[1] + 5]
+
+
+@pytest.mark.parametrize(("episode", "size", "paler"), PALE)
+def test_a_hand_that_covers_an_object_does_not_make_it_forget_that(episode, size, paler):
+    robot, _, way, put = pale_in_the_way(episode, size, paler)
+    robot.observation = way[1]
+    pale = put(way[1].image)
+    assert robot.look(pale)[2]
+    behind = pale.copy()
+    behind[20:44] = 200, 150, 130
+    for seen in (behind, behind, pale, pale):
+        error, _, why = robot.look(seen)
+        assert why or error > LIMIT
+
+
+def test_a_hand_before_the_camera_does_not_make_it_forget_an_object():
+    robot, _, way, put = pale_in_the_way(5, 8, 27)
+    robot.observation = way[1]
+    pale = put(way[1].image)
+    assert robot.look(pale)[2]
+    for seen in (*[Disturber.of("covered:0.6", [1])(pale)] * 2, pale):
+        error, _, why = robot.look(seen)
         assert error > LIMIT or why
-        robot.controller.forget()
-        robot.monitor.forget()
-    error, _, why = robot.look(pale)
-    assert error > LIMIT or why
+
+
+@pytest.mark.parametrize("picture", [2, 3, 4, 5])
+@pytest.mark.parametrize(("episode", "size", "paler"), PALE)
+def test_a_new_model_does_not_forget_an_object(episode, size, paler, picture):
+    robot, goal, way, put = pale_in_the_way(episode, size, paler)
+    for observation in way[1 : picture + 1]:
+        robot.observation = observation
+        error, _, why = robot.look(put(observation.image))
+    assert why or error > LIMIT
+    robot.use(robot.model, goal)
+    for _ in range(2):
+        error, _, why = robot.look(put(way[picture].image))
+        assert why or error > LIMIT
+
+
+def test_a_doubt_ends_with_its_reason():
+    """The object is not seen clearly while a hand is in the picture."""
+    robot, _, way, put = pale_in_the_way(1, 8, 60)
+    beside = box(way[1].image, 48, 8, 8, COLOURS[0])
+    robot.observation = way[1]
+    assert not robot.look(beside)[2]
+    behind = beside.copy()
+    behind[:, 20:44] = np.random.default_rng(0).integers(0, 255, (64, 24, 1))
+    assert "no longer clearly visible" in robot.look(behind)[2]
+    assert not robot.look(beside)[2]
+    assert not robot.look(beside)[2]
 
 
 @pytest.mark.parametrize("episode", [1, 5, 7])

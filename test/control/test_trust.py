@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
+from wm_mpc.codes import HoldCode
 from wm_mpc.control.holds import HoldError
 from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.control.settings import ControlSettings, LimitSettings, SurpriseSettings
@@ -262,3 +264,44 @@ def test_an_arm_that_somebody_puts_elsewhere_again_and_again_is_not_one_that_doe
     said = drive(arm, put_elsewhere)
     assert sum("put elsewhere" in text for text in said) >= 2
     assert not any(NOT_FOLLOWING in text for text in said)
+
+
+# ---------------------------------------------------------------- a foreign object in the way
+
+
+def test_an_object_in_the_way_holds_with_its_own_code_and_outlasts_a_new_model(model):
+    """The plan leads through an object that nobody knows."""
+    settings, spec = task_settings("wall"), model.spec
+    sent, trust = Timeline.of(spec), Trust(model)
+    rest, control = np.zeros(spec.action.size), ControlSettings(surprise=SurpriseSettings())
+    with simulate(make_task("wall")) as simulation:
+        observation = simulation.reset(episode_rng(5, "evaluate", 7))
+        goal = simulation.goal.observation
+    pale = observation.image.copy()
+    pale[24:32, 4:12] = pale[24:32, 4:12].mean((0, 1)) - 27
+    codes = []
+    for step, image in enumerate([pale, pale, "another model", pale, pale, observation.image]):
+        if isinstance(image, str):
+            trust.use(model)
+            continue
+        stamp = 1000 * SECOND + step * sent.period
+        controller = RecedingHorizon(model, executed=sent)  # a hold forgets what it saw
+        controller.set_goal(goal.image, goal.state)
+        controller.conditions = trust.conditions
+        plan = controller.plan(
+            image, observation.state, stamp / SECOND,
+            planner=settings.planners["adam"], objective=settings.objective, rest=rest,
+        )  # fmt: skip
+        try:
+            trust.check(
+                plan, image, stamp,
+                now=stamp, fixed=0, timeout=1.0, rest=rest, executed=sent, settings=control,
+            )  # fmt: skip
+        except HoldError as error:
+            codes.append(error.code)
+            sent.hold(stamp, rest)
+        else:
+            codes.append(None)
+        trust.seek()
+    assert codes == [HoldCode.FOREIGN_OBJECT] * 4 + [None]
+    assert trust.values()["foreign object"] == "none"

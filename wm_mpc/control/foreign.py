@@ -14,9 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 from torch import Tensor
 
-from wm_mpc.control.looking import Look, Looker
+from wm_mpc.control.foreign_doubt import ALIKE, doubted, hidden, object_at
+from wm_mpc.control.looking import USUAL, Look, Looker
 from wm_mpc.control.places import (
-    SEEN,
     connected,
     covered,
     differing,
@@ -24,14 +24,11 @@ from wm_mpc.control.places import (
     is_compact,
     is_everywhere,
     of_one_colour,
-    squares,
 )
 from wm_mpc.model.conditions import Conditions, ForeignObject
 from wm_mpc.model.lighting import Light
 
 LARGEST = 0.1  # share of a camera's picture that a foreign object may cover
-USUAL = 1.2  # error up to which the model knows a picture, in multiples of what is usual
-_RIM = 32  # the rim around an object is as wide as the picture is high, divided by this
 _OBJECTS = 3  # at most
 _PLACES = 3  # of each kind that are covered in turn, for each object
 _LOOKS = 16  # at a picture, at most, so that no plan waits long
@@ -39,14 +36,8 @@ _THINGS = 3  # that may be mistaken for the object
 _KNOWN = 2.0  # error up to which the other explanation counts
 _APART = 0.5  # typical motions per model step; scenes that differ by more are two scenes
 _DOUBTFUL = 2.0  # error from which on an object counts although there is a doubt
-_HIDES = "may hide the robot or what it moves"
-_ALIKE = "looks like the robot or what the robot moves"
-_LOST = "is no longer clearly visible"
 _BETTER = 0.85  # share of the error that must be left at most, for another object to be sought
 _LEFT = 0.4  # share of the error that may be left at the end
-_SHARE = 0.1  # of the squared error of the largest object; smaller parts are no objects
-_FEW = 3  # pixels of a thing that do not count
-_CLEAR = 0.25  # share of a place's pixels that may differ once nothing foreign is there
 
 
 class ForeignSearch:
@@ -92,67 +83,6 @@ class ForeignSearch:
                 doubtful = doubtful or found
         return doubtful if before > _DOUBTFUL else None
 
-    def followed(
-        self, image: np.ndarray, state: Tensor, look: Look, plain: Look
-    ) -> Conditions | None:
-        """Follow the foreign object of the picture before.
-
-        Args:
-            image: uint8 (height, width, 3) rgb, as the camera took it.
-            state: State part of its latent.
-            look: The look at it without what was covered then.
-            plain: The look at it as it is.
-
-        Returns:
-            The conditions with the place of the object as it is now; None if it is gone, or no
-            longer explains the picture.
-        """
-        before = look.conditions.foreign
-        assert before is not None
-        if self._looker.error(look) > min(USUAL, _LEFT * self._looker.error(plain)):
-            return None
-        differs = self._looker.outside(image, look)
-        parts = differing(np.where(dilated(before.mask, 1), differs, 0.0))
-        if not parts:
-            return None
-        least = _SHARE * squares(differs, parts[0])
-        mask = np.logical_or.reduce([p for p in parts if squares(differs, p) >= least])
-        foreign = self._object(mask, look.drawn)
-        if foreign is None:
-            return None
-        found = dataclasses.replace(look.conditions, foreign=foreign)
-        now = self._looker.look(image, state, found)
-        if self._looker.error(now) > USUAL:
-            return None
-        doubt = before.doubt if before.doubt == _ALIKE else self._hidden(now)
-        return _doubted(found, doubt)
-
-    def remembered(self, image: np.ndarray, look: Look, plain: Look) -> Conditions | None:
-        """Keep the foreign object of the picture before, which this one does not show clearly.
-
-        A pale object explains little of a picture. So the model may know a picture as well as usual
-        although the object is still there.
-
-        Args:
-            image: uint8 (height, width, 3) rgb, as the camera took it.
-            look: The look at it without what was covered then.
-            plain: The look at it as it is.
-
-        Returns:
-            The conditions with the object where it was, with a doubt if the model does not know the
-            picture without it; None if nothing foreign is there any more.
-        """
-        before = look.conditions.foreign
-        assert before is not None
-        differs = self._looker.outside(image, plain)[before.place] > SEEN
-        # The model may take the object for the robot; then it does not know the rest.
-        is_mistaken = self._looker.error(plain) > USUAL and self._is_drawn(plain, before.place)
-        if differs.mean() < _CLEAR and not is_mistaken:
-            return None
-        is_known = self._looker.error(look) <= USUAL
-        doubt = (before.doubt or self._hidden(look)) if is_known else _LOST
-        return _doubted(look.conditions, doubt)
-
     def _greedily(
         self, image: np.ndarray, state: Tensor, best: Look, limit: float
     ) -> Conditions | None:
@@ -165,10 +95,10 @@ class ForeignSearch:
                 if error < self._looker.error(best):
                     best, new = look, there
                 if error <= limit:
-                    doubt = self._hidden(look) or self._mistaken(image, state, look)
+                    doubt = hidden(self._looker, look) or self._mistaken(image, state, look)
                     if not doubt:
                         return look.conditions
-                    doubtful = doubtful or _doubted(look.conditions, doubt)
+                    doubtful = doubtful or doubted(look.conditions, doubt)
             is_better = self._looker.error(best) <= _BETTER * self._looker.error(known)
             if doubtful is not None or not is_better or self._left <= 0:
                 return doubtful
@@ -208,24 +138,12 @@ class ForeignSearch:
         self, place: np.ndarray, drawn: np.ndarray, *, of_any_form: bool = False
     ) -> ForeignObject | None:
         """The object at a place, with a rim; None if it is too large or not compact."""
-        share, wide = 0.0, np.zeros_like(place)
         for tile in self._looker.tiles:
             part = tile.of(place[..., None])[..., 0]
             if part.any() and not (of_any_form or is_compact(part)):
                 return None
-            share = max(share, float(part.mean()))
-            rim = max(1, tile.height // _RIM)
-            tile.of(wide[..., None])[..., 0] = dilated(part, rim)
-        return ForeignObject(place, wide, drawn, share) if share <= LARGEST else None
-
-    def _hidden(self, look: Look) -> str:
-        """The doubt that the object hides something: the model draws more than background there."""
-        assert look.conditions.foreign is not None
-        return _HIDES if self._is_drawn(look, look.conditions.foreign.mask) else ""
-
-    def _is_drawn(self, look: Look, mask: np.ndarray) -> bool:
-        """Whether the model draws more than background there: the robot, or what it moves."""
-        return bool(self._looker.rare(look, mask).sum() > _FEW)
+        found = object_at(self._looker, place, drawn)
+        return found if found.share <= LARGEST else None
 
     def _mistaken(self, image: np.ndarray, state: Tensor, look: Look) -> str:
         """The doubt that the object is the robot, or what it moves, and what the model takes for
@@ -245,12 +163,5 @@ class ForeignSearch:
             if error > _KNOWN:
                 continue
             if self._looker.apart(conditions, look.conditions, image, state) > _APART:
-                return _ALIKE
+                return ALIKE
         return ""
-
-
-def _doubted(conditions: Conditions, doubt: str) -> Conditions:
-    assert conditions.foreign is not None
-    return dataclasses.replace(
-        conditions, foreign=dataclasses.replace(conditions.foreign, doubt=doubt)
-    )

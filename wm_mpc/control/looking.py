@@ -15,6 +15,7 @@ from wm_mpc.model.lighting import CameraLighting, Light
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.selection import native_vision
 
+USUAL = 1.2  # error up to which the model knows a picture, in multiples of what is usual
 _DRAWN = 64  # random latents that are drawn, to find out what is usual in each pixel
 _ALIKE = 0.2  # of full brightness; up to this difference, two pixels show the same
 _SELDOM = 0.1  # share of pictures

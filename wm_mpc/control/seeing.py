@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from wm_mpc.control.foreign import USUAL, ForeignSearch
-from wm_mpc.control.looking import Look, Looker
+from wm_mpc.control.foreign import ForeignSearch
+from wm_mpc.control.foreign_memory import ForeignMemory
+from wm_mpc.control.looking import USUAL, Look, Looker
 from wm_mpc.model.camera_shift import (
     NO_SHIFT,
     Shift,
@@ -49,7 +50,7 @@ class Seeing:
     def __init__(self, model: WorldModel, shifts: tuple[Shift, ...] = ()) -> None:
         self._looker = Looker(model)
         self._tiles = self._looker.tiles
-        self._foreign = ForeignSearch(self._looker)
+        self._foreign, self._memory = ForeignSearch(self._looker), ForeignMemory(self._looker)
         if self.knows_light:
             self._looker.prepare()
         self.shifts: tuple[Shift, ...] = shifts or (NO_SHIFT,) * len(self._tiles)
@@ -134,30 +135,35 @@ class Seeing:
             image: uint8 (height, width, 3) rgb, as the camera took it.
             latent: Its latent, (latent size,).
             conditions: What was taken out before it was encoded. A foreign object in it is that of
-                the picture before.
+                the picture before. It is kept while its place does not look as the model draws it.
 
         Returns:
             The conditions with the foreign object as it is now, or without any.
         """
         state = self._looker.model.split(latent)[1]
         look = self._looker.compare(image, latent, conditions)
-        kept: Conditions | None = None
-        if conditions.foreign is not None:
-            conditions = dataclasses.replace(conditions, foreign=None)
-            plain = self._looker.look(image, state, conditions)
-            followed = self._foreign.followed(image, state, look, plain)
-            if followed is not None:
-                return followed
-            kept = self._foreign.remembered(image, look, plain)
-            look = plain
+        if conditions.foreign is None:
+            return self._newly_found(image, state, look) or conditions
+        bare = dataclasses.replace(conditions, foreign=None)
+        plain = self._looker.look(image, state, bare)
+        kept = self._memory.kept(image, look, plain)
+        seen = self._memory.followed(image, state, look, plain)
+        seen = seen or self._newly_found(image, state, plain)
+        if seen is not None:
+            return self._memory.joined(image, state, look, kept, seen)
+        return self._memory.remembered(image, state, look, kept) or bare
+
+    def _newly_found(self, image: np.ndarray, state: Tensor, look: Look) -> Conditions | None:
+        """Search a picture that the model does not know. After a search that found nothing, there
+        is none for some pictures."""
         if self._looker.error(look) <= USUAL:
-            return kept or conditions
-        if kept is None and self._foreign_pause > 0:
+            return None
+        if self._foreign_pause > 0:
             self._foreign_pause -= 1
-            return conditions
+            return None
         found = self._foreign.find(image, state, look)
         self._foreign_pause = _PAUSE if found is None else 0
-        return found or kept or conditions
+        return found
 
     def seek(self, image: np.ndarray, state: Tensor, left: Sequence[float] = ()) -> bool:
         """Look for the shift of each camera whose picture the model does not know well.

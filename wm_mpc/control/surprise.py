@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from wm_mpc.control.effect import Effect
-from wm_mpc.control.foreign import USUAL
+from wm_mpc.control.looking import USUAL
 from wm_mpc.control.seeing import Seeing
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.model.camera_shift import Shift
@@ -63,20 +63,29 @@ class SurpriseMonitor:
     Args:
         model: The world model.
         shifts: How far the picture of each camera is known to be moved; empty: not.
+        foreign: A foreign object that is known to be in the picture; None: none. It does not count
+            if the model's pictures are of another size, or if it cannot look for such objects.
 
     Attributes:
+        foreign: The foreign object of the last picture; None if there is none.
         jumps: How many times the scene has jumped.
         effect: Evidence that actions lack the predicted effect.
         camera_errors: `Surprise.image` of each camera, by name; empty before the first image.
     """
 
-    def __init__(self, model: WorldModel, shifts: tuple[Shift, ...] = ()) -> None:
+    def __init__(
+        self,
+        model: WorldModel,
+        shifts: tuple[Shift, ...] = (),
+        foreign: ForeignObject | None = None,
+    ) -> None:
         self._model, self._familiarity, spec = model, model.familiarity, model.spec
         self._seeing = Seeing(model, shifts)
         self._looked = -1
         self._light: Light | None = None
-        self._foreign: ForeignObject | None = None
-        self._is_strange = False  # the last picture
+        same = foreign is not None and foreign.place.shape == (spec.image.height, spec.image.width)
+        self.foreign = foreign if same and self._seeing.knows_light else None
+        self._is_strange = self.foreign is not None  # the last picture
         self._unsought: tuple[np.ndarray, Tensor, tuple[float, ...]] | None = None
         self.camera_errors: dict[str, float] = {}
         self._names = [tile.name for tile in spec.image.tiles]
@@ -125,12 +134,12 @@ class SurpriseMonitor:
         if self._seeing.knows_light:
             light, left = self._seeing.compare(image, latent, used)
             error = self._worst(left, usual.usual_unexplained)
-            self._foreign = None if used is None else used.foreign
-            self._is_strange = error > USUAL or self._foreign is not None
+            self.foreign = None if used is None else used.foreign
+            self._is_strange = error > USUAL or self.foreign is not None
             self._light = light if error <= _KNOWN else None
             if stamp is None or stamp != self._looked:  # each image is one piece of evidence
                 state = self._model.split(latent)[1]
-                self._unsought = image, state, () if self._foreign is not None else left
+                self._unsought = image, state, () if self.foreign is not None else left
             self._looked = -1 if stamp is None else stamp
             return error
         pixels, vision = torch.from_numpy(image), native_vision(self._model)
@@ -171,7 +180,7 @@ class SurpriseMonitor:
         if is_usual and not any(shift.size for shift in shifts):
             return None
         tiles = self._model.spec.image.tiles
-        return Conditions(self._light, shifts, tiles, self._foreign, self._is_strange)
+        return Conditions(self._light, shifts, tiles, self.foreign, self._is_strange)
 
     def _worst(self, errors: Sequence[float], usual: Sequence[float]) -> float:
         """The largest of the errors of all cameras, in multiples of the usual ones."""

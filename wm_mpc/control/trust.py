@@ -21,7 +21,6 @@ from wm_mpc.control.settings import ControlSettings, SurpriseSettings
 from wm_mpc.control.surprise import Surprise, SurpriseMonitor
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.validator import PlanValidator, Validation, Verdict
-from wm_mpc.model.camera_shift import Shift
 from wm_mpc.model.conditions import Conditions
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.units import SECOND
@@ -50,18 +49,23 @@ class Trust:
         self._place: tuple[int, np.ndarray] | None = None  # stamp (ns), where it was measured
         self._moved: int | None = None  # stamp (ns) at which somebody had moved the robot
         self._behind: int | None = None  # when (ns) the robot was last too far from its commands
-        self._begin(model, ())
+        self._begin(model)
 
     def use(self, model: WorldModel) -> None:
         """Judge by another world model of the same robot from now on.
 
+        What the camera was found to see stays: how far it is moved, and foreign objects.
+
         Args:
             model: The new world model.
         """
-        self._begin(model, self._monitor.shifts)
+        self._begin(model, self._monitor)
 
-    def _begin(self, model: WorldModel, shifts: tuple[Shift, ...]) -> None:
-        self._monitor, self._foreign = SurpriseMonitor(model, shifts), ForeignCheck(model)
+    def _begin(self, model: WorldModel, before: SurpriseMonitor | None = None) -> None:
+        shifts = () if before is None else before.shifts
+        foreign = None if before is None else before.foreign
+        self._monitor = SurpriseMonitor(model, shifts, foreign)
+        self._foreign = ForeignCheck(model)
         self._surprise = self._shown = Surprise()
 
     @property
