@@ -285,7 +285,7 @@ def test_a_new_model_does_not_forget_an_object(episode, size, paler, picture):
 
 def test_a_doubt_ends_with_its_reason():
     """The object is not seen clearly while a hand is in the picture."""
-    robot, _, way, put = pale_in_the_way(1, 8, 60)
+    robot, _, way, _ = pale_in_the_way(1, 8, 60)
     beside = box(way[1].image, 48, 8, 8, COLOURS[0])
     robot.observation = way[1]
     assert not robot.look(beside)[2]
