@@ -69,7 +69,7 @@ class Robot:
         )  # fmt: skip
         error = self.monitor.look(image, plan.latents[0], plan.conditions)
         self.monitor.seek()
-        why = self.check.why_hold(plan.conditions, plan.latents, LARGEST)
+        why = self.check.why_hold(image, self.monitor.last_look, plan.latents, LARGEST)
         if why or error > LIMIT:
             self.controller.forget()
             self.monitor.forget()
@@ -228,6 +228,28 @@ def test_a_pale_object_in_the_way_is_not_forgotten_while_the_robot_comes_to_rest
     assert noticed
 
 
+@pytest.mark.parametrize("paler", [27, 40])
+@pytest.mark.parametrize("episode", [0, 2, 5, 6])
+def test_what_is_too_pale_to_mislead_the_model_holds_where_the_plan_leads(episode, paler):
+    """The model knows such a picture about as well as usual, and finds no object in it."""
+    robot, _, way, put = pale_in_the_way(episode, 8, paler)
+    reached = 0
+    for _ in range(6):
+        robot.observation = way[reached]
+        error, _, why = robot.look(put(way[reached].image))
+        reached += not why and error <= LIMIT  # a robot that holds stands
+    assert reached <= 1
+
+
+@pytest.mark.parametrize("text", ["none", "noise:3", "light:0.8"])
+def test_pictures_of_a_drive_hold_nobody(text):
+    model, goal, way, _ = way_through_wall(3)
+    robot, disturber = Robot((model, way[0], goal, None)), Disturber.of(text, 0)
+    for observation in way:
+        robot.observation = observation
+        assert robot.look(disturber(observation.image))[2] == ""
+
+
 @pytest.mark.parametrize(("episode", "size", "paler"), PALE)
 def test_a_second_object_does_not_make_it_forget_the_first(episode, size, paler):
     """The second explains nearly all that the model does not know."""
@@ -342,10 +364,12 @@ def test_nothing_else_is_taken_for_an_object(scene, text):
 
 def test_a_person_may_want_a_hold_for_any_object(scene):
     model, observation, _, watched = scene
-    _, plan, why = Robot(scene).look(watched.disturber("beside:10", [0])(observation.image))
+    seen = watched.disturber("beside:10", [0])(observation.image)
+    robot = Robot(scene)
+    _, plan, why = robot.look(seen)
     assert why == ""
     check = ForeignCheck(model)
-    assert "surprise.foreign 0" in check.why_hold(plan.conditions, plan.latents, 0.0)
+    assert "surprise.foreign 0" in check.why_hold(seen, robot.monitor.last_look, plan.latents, 0.0)
 
 
 def test_a_goal_with_an_object_means_the_same(scene):

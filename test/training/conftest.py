@@ -9,7 +9,7 @@ import pytest
 
 from wm_mpc.data.episodes import Dataset, Episode, Recording
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
-from wm_mpc.training import calibration
+from wm_mpc.training import calibration, strange_place
 
 
 def draw(yaw, height=24, width=24):
@@ -74,3 +74,4 @@ def few_pictures(monkeypatch):
     """What light does not explain is measured on few pictures, as it is not what the test is about:
     on all, it takes longer than a tiny training."""
     monkeypatch.setattr(calibration, "_PICTURES", 8)
+    monkeypatch.setattr(strange_place, "_PICTURES", 8)

@@ -27,10 +27,16 @@ from wm_mpc.model.familiarity import (
     prediction_error,
 )
 from wm_mpc.model.world_model import WorldModel
+from wm_mpc.resources import resolve_checkpoint
+from wm_mpc.sim.engine import episode_rng
+from wm_mpc.sim.engines import simulate
+from wm_mpc.sim.tasks import make_task
 from wm_mpc.spec import SpecError
 from wm_mpc.training import calibration
 from wm_mpc.training.calibration import Gauge, measure_familiarity, renewed_familiarity
+from wm_mpc.training.everyday import usual as usual_of
 from wm_mpc.training.replay import encode_all
+from wm_mpc.training.strange_place import strange_errors
 
 pytestmark = pytest.mark.usefixtures("few_pictures")
 
@@ -78,7 +84,7 @@ def test_few_moments_are_judged_by_the_worst_of_them_and_more(model, recording):
 
 def test_the_fewer_moments_the_laxer():
     errors = torch.linspace(0.0, 1.0, 100)
-    usual = [calibration._usual(errors[-count:]) for count in (1, 2, 10, 50, 99, 100)]
+    usual = [usual_of(errors[-count:]) for count in (1, 2, 10, 50, 99, 100)]
     assert usual == sorted(usual, reverse=True)
     assert usual[0] == pytest.approx(1.99)
     assert usual[-1] == pytest.approx(0.99)
@@ -176,9 +182,11 @@ def test_checks_that_are_off_are_complained_of(model, found, complaint):
 def test_how_much_was_looked_at_is_told(model):
     assert describe_familiarity(model) == "not measured"
     for moments, told in ((7, "7 moments, fewer than 100: checks are laxer"), (100, "100 moments")):
-        model.familiarity = Familiarity(1.0, 1.0, 1.0, moments)
+        model.familiarity = Familiarity(1.0, 1.0, 1.0, moments, strange_place=0.0)
         assert describe_familiarity(model) == f"measured on {told}"
         assert bool(familiarity_notes(model.familiarity)) == (moments < 100)
+    older = dataclasses.replace(model.familiarity, strange_place=None)
+    assert "pale and small objects in the way are not looked for" in familiarity_notes(older)[0]
 
 
 def test_it_is_the_same_every_time(model, recording):
@@ -298,6 +306,36 @@ def test_ordinary_light_is_below_the_usual_error_nine_times_in_ten(model, record
     assert float((disturbed > usual).float().mean()) <= 0.15
 
 
+def test_only_missing_adds_to_an_older_checkpoint_and_changes_nothing(
+    model, recording, tmp_path, capsys
+):
+    path, data = tmp_path / "model.safetensors", str(recording.dataset.path)
+    arguments = ["--checkpoint", str(path), "--dataset", data, "--only-missing"]
+    save_checkpoint(model, path, {})
+    assert calibrate.main(arguments) == 1
+    assert "without --only-missing" in capsys.readouterr().err
+    model.familiarity = Familiarity(0.5, 0.25, 0.125, 200, "data", "before", 0.0625)
+    save_checkpoint(model, path, {"seed": 3})
+    assert calibrate.main(arguments) == 0
+    again = load_checkpoint(path, exact=True)[0].familiarity
+    assert again.strange_place is not None
+    assert dataclasses.replace(again, strange_place=None) == model.familiarity
+    assert calibrate.main(arguments) == 0
+    assert load_checkpoint(path, exact=True)[0].familiarity == again
+
+
+def test_a_place_is_strange_where_the_model_draws_otherwise():
+    """A shipped model draws its own pictures well, and no object in them."""
+    model = load_checkpoint(resolve_checkpoint("wall"))[0]
+    with simulate(make_task("wall")) as simulation:
+        seen = [simulation.reset(episode_rng(5, "evaluate", n)) for n in range(4)]
+    images = np.stack([each.image for each in seen])
+    states = np.stack([each.state for each in seen])
+    assert strange_errors(model, images, states).max() < 0.3
+    images[:, 50:58, 50:58] -= np.uint8(27)
+    assert strange_errors(model, images, states).min() > 0.4
+
+
 def test_only_light_keeps_weights_and_other_values(model, recording, tmp_path, capsys):
     path, data = tmp_path / "model.safetensors", str(recording.dataset.path)
     arguments = ["--checkpoint", str(path), "--dataset", data, "--only-light"]
@@ -309,7 +347,9 @@ def test_only_light_keeps_weights_and_other_values(model, recording, tmp_path, c
     weights = load_checkpoint(path, exact=True)[0].state_dict()
     assert calibrate.main(arguments) == 0
     again, metadata = load_checkpoint(path, exact=True)
-    assert dataclasses.replace(again.familiarity, unexplained=0.0) == model.familiarity
+    assert again.familiarity.strange_place is not None
+    kept = dataclasses.replace(again.familiarity, unexplained=0.0, strange_place=None)
+    assert kept == model.familiarity
     assert again.familiarity.unexplained > 0.0
     assert metadata["provenance"] == {"seed": 3}
     for name, weight in again.state_dict().items():

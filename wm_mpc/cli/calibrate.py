@@ -19,6 +19,7 @@ from wm_mpc.model.familiarity import Familiarity, familiarity_notes
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.resources import checkpoint_folder, resolve_checkpoint
 from wm_mpc.training.calibration import measure_familiarity, unexplained_of_cameras
+from wm_mpc.training.strange_place import usual_strange_place
 
 DESCRIPTION = """\
 Measure how wrong a world model usually is, on recorded episodes it was NOT trained on, and write
@@ -52,11 +53,18 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="checkpoint to write; default: overwrite --checkpoint",
     )
-    add(
+    parts = parser.add_mutually_exclusive_group()
+    parts.add_argument(
         "--only-light",
         action="store_true",
-        help="measure only what light does not explain in images, and keep all other values of a "
-        "checkpoint that has them",
+        help="measure only what light does not explain in images, also in the worst place, and "
+        "keep all other values of a checkpoint that has them",
+    )
+    parts.add_argument(
+        "--only-missing",
+        action="store_true",
+        help="measure only what an older version did not measure yet of these, and keep all values "
+        "that a checkpoint has",
     )
     return parser
 
@@ -110,16 +118,24 @@ def _measured(
     options: argparse.Namespace, path: Path, model: WorldModel, recording: Recording
 ) -> Familiarity:
     """The new values. Raises CheckpointError and DatasetError."""
-    if options.only_light:
+    if options.only_light or options.only_missing:
         known = model.familiarity
         if known is None:
+            option = "--only-light" if options.only_light else "--only-missing"
             raise CheckpointError(
-                f"{path} has no values to keep: measure all of them, without --only-light"
+                f"{path} has no values to keep: measure all of them, without {option}"
             )
-        left = unexplained_of_cameras(model, recording, np.arange(len(recording.images)))
-        return dataclasses.replace(
-            known, unexplained=max(left), camera_unexplained=left if len(left) > 1 else ()
-        )
+        frames = np.arange(len(recording.images))
+        if options.only_light or not known.unexplained:
+            left = unexplained_of_cameras(model, recording, frames)
+            several = left if len(left) > 1 else ()
+            known = dataclasses.replace(
+                known, unexplained=max(left), camera_unexplained=several, strange_place=None
+            )
+        if known.strange_place is None:
+            place = usual_strange_place(model, recording, frames)
+            known = dataclasses.replace(known, strange_place=place)
+        return known
     found = measure_familiarity(
         model, recording, np.arange(len(recording.indices)),
         checkpoint=hashlib.sha256(path.read_bytes()).hexdigest(),

@@ -1,7 +1,8 @@
 """Decide whether a foreign object in the picture stops the robot.
 
 The model looks past a foreign object (`control/foreign.py`), so it plans as if there was none. That
-is right only where neither the robot nor what it moves comes near the object.
+is right only where neither the robot nor what it moves comes near the object. A pale or small
+object misleads the model too little to be found so. It is seen here, if the plan leads there.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wm_mpc.control.looking import Looker
+from wm_mpc.control.looking import Look, Looker
 from wm_mpc.control.places import swept
-from wm_mpc.model.conditions import Conditions
+from wm_mpc.control.strange_places import strange_places
+from wm_mpc.model.conditions import share_text
 from wm_mpc.model.world_model import WorldModel
 
 _PARTS = 2  # of a model step; what moves is drawn after each
 _AHEAD = 1.5  # s of a plan that count; each new plan is checked again
+_LEAST = 0.35  # squared error of a place, from which on it may count
+_USUAL = 1.5  # multiple of the largest usual one, from which on it counts
 
 
 class ForeignCheck:
@@ -30,27 +34,42 @@ class ForeignCheck:
     """
 
     def __init__(self, model: WorldModel) -> None:
-        self._looker = Looker(model)
+        self._looker, known = Looker(model), model.familiarity
+        usual = None if known is None else known.strange_place
+        self._least = math.inf if usual is None else max(_LEAST, _USUAL * usual)
 
-    def why_hold(self, conditions: Conditions | None, latents: Tensor, largest: float) -> str:
+    def why_hold(
+        self, image: np.ndarray, look: Look | None, latents: Tensor, largest: float
+    ) -> str:
         """Return why the robot must hold because of a foreign object; empty if it may move.
 
         Args:
-            conditions: What was taken out of the picture that the plan begins from.
+            image: uint8 (height, width, 3) rgb, as the camera took it; the plan begins there.
+            look: The look at it, without what was taken out of it (`SurpriseMonitor.last_look`);
+                None if the model knows no foreign objects.
             latents: The present latent and the predicted ones, (horizon + 1, latent size).
             largest: Largest share of a camera's picture that the object may cover
                 (`surprise.foreign`).
         """
-        foreign = None if conditions is None else conditions.foreign
-        if foreign is None:
+        if look is None:
             return ""
-        told = f"a foreign object covers {foreign}"
-        if foreign.share > largest:
-            return f"{told}, more than surprise.foreign {largest:g} allows"
-        if foreign.doubt:
-            return f"{told} and {foreign.doubt}"
-        if self._is_on_the_way(foreign.place, latents):
-            return f"{told}, and the plan comes near it"
+        foreign, differs = look.conditions.foreign, self._looker.outside(image, look)
+        if foreign is not None:
+            told = f"a foreign object covers {foreign}"
+            if foreign.share > largest:
+                return f"{told}, more than surprise.foreign {largest:g} allows"
+            if foreign.doubt:
+                return f"{told} and {foreign.doubt}"
+            if self._is_on_the_way(foreign.place, latents):
+                return f"{told}, and the plan comes near it"
+            differs = np.where(foreign.mask, 0.0, differs)
+        for place in strange_places(self._looker, look, differs, self._least):
+            share = max(float(tile.of(place[..., None]).mean()) for tile in self._looker.tiles)
+            told = f"what the model does not know covers {share_text(share)}"
+            if share > largest:
+                return f"{told}, more than surprise.foreign {largest:g} allows"
+            if self._is_on_the_way(place, latents):
+                return f"{told}, and the plan comes near it"
         return ""
 
     def _is_on_the_way(self, place: np.ndarray, latents: Tensor) -> bool:

@@ -45,6 +45,7 @@ class Seeing:
 
     Attributes:
         shifts: How far the picture of each camera is moved, as far as it is known by now.
+        last: The look at the last picture that `compare` got; None before the first.
     """
 
     def __init__(self, model: WorldModel, shifts: tuple[Shift, ...] = ()) -> None:
@@ -53,6 +54,7 @@ class Seeing:
         self._foreign, self._memory = ForeignSearch(self._looker), ForeignMemory(self._looker)
         if self.knows_light:
             self._looker.prepare()
+        self.last: Look | None = None
         self.shifts: tuple[Shift, ...] = shifts or (NO_SHIFT,) * len(self._tiles)
         self._alike: list[list[Shift]] = [[] for _ in self._tiles]
         self._pause = [0] * len(self._tiles)
@@ -77,8 +79,8 @@ class Seeing:
         Returns:
             The light, and `Lighting.unexplained` of each camera.
         """
-        look = self._looker.compare(image, latent, used or self._looker.as_taken)
-        return look.light, look.left
+        self.last = self._looker.compare(image, latent, used or self._looker.as_taken)
+        return self.last.light, self.last.left
 
     def relit(self, image: np.ndarray, state: Tensor, shifts: tuple[Shift, ...] = ()) -> Conditions:
         """Find the light of a picture before which none is known.

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from wm_mpc.control.effect import Effect
-from wm_mpc.control.looking import USUAL
+from wm_mpc.control.looking import USUAL, Look
 from wm_mpc.control.seeing import Seeing
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.model.camera_shift import Shift
@@ -165,6 +165,12 @@ class SurpriseMonitor:
     def shifts(self) -> tuple[Shift, ...]:
         """How far the picture of each camera is moved, as far as it is known."""
         return self._seeing.shifts
+
+    @property
+    def last_look(self) -> Look | None:
+        """The look at the last image; None if the checkpoint does not say enough to find foreign
+        objects."""
+        return self._seeing.last
 
     @property
     def looks_for_shifts(self) -> bool:

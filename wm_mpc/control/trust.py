@@ -134,7 +134,7 @@ class Trust:
             self._surprise, image=seen, camera=self._monitor.worst_camera
         )
         pace, why = self._pace(now, settings.surprise)
-        self._check_foreign(plan, settings.surprise)
+        self._check_foreign(plan, image, settings.surprise)
         last = executed.entry_at(stamp)
         moves = last is not None and not last.is_rest
         # A hold that came since the period before counts: the plan begins from where it holds.
@@ -294,11 +294,15 @@ class Trust:
             return settings.pace, share
         return 1.0, ""
 
-    def _check_foreign(self, plan: ControlPlan, settings: SurpriseSettings) -> None:
+    def _check_foreign(
+        self, plan: ControlPlan, image: np.ndarray, settings: SurpriseSettings
+    ) -> None:
         """Raise HoldError if the plan leads near a foreign object."""
         if not settings.image > 0.0:
             return
-        reason = self._foreign.why_hold(plan.conditions, plan.latents, settings.foreign)
+        reason = self._foreign.why_hold(
+            image, self._monitor.last_look, plan.latents, settings.foreign
+        )
         if reason:
             self._begin_anew()
             raise HoldError(HoldCode.FOREIGN_OBJECT, reason, is_fault=True)

@@ -50,7 +50,12 @@ class ForeignObject:
         return replaced
 
     def __str__(self) -> str:
-        return f"{max(1, round(100.0 * self.share))} % of the picture"
+        return share_text(self.share)
+
+
+def share_text(share: float) -> str:
+    """Return a share of a picture, in [0, 1], for people."""
+    return f"{max(1, round(100.0 * share))} % of the picture"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,6 +43,9 @@ class Familiarity:
         camera_unexplained: `unexplained` of each camera, likewise; empty if nobody measured it.
         place_weight: Weight of the robot's measured place in the distance to a goal
             (`training/place_weight.py`); 0 if nobody measured it, or it is not needed.
+        strange_place: Squared error, summed over its pixels, of the worst place of an image that
+            has the form of an object (`training/strange_place.py`); 0 if there are no such places,
+            None if nobody measured it.
 
     Raises:
         SpecError: A value is out of range.
@@ -58,6 +61,7 @@ class Familiarity:
     camera_images: tuple[float, ...] = ()
     camera_unexplained: tuple[float, ...] = ()
     place_weight: float = 0.0
+    strange_place: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("camera_images", "camera_unexplained"):
@@ -68,18 +72,21 @@ class Familiarity:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0.0):
                 raise SpecError(f"familiarity.{name} is {value}; a number above 0 is needed")
-        for name in ("step", "unexplained", "place_weight"):
+        for name in ("step", "unexplained", "place_weight", "strange_place"):
             value = getattr(self, name)
+            if value is None:
+                continue
             if not (math.isfinite(value) and value >= 0.0):
                 raise SpecError(f"familiarity.{name} is {value}; a number of 0 or more is needed")
         if self.moments < 0:
             raise SpecError(f"familiarity.moments is {self.moments}; it must not be negative")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the attributes by name; those of cameras only if there are several."""
+        """Return the attributes by name; those of cameras only if there are several, and no strange
+        place if nobody measured it."""
         data = dataclasses.asdict(self)
-        for name in ("camera_images", "camera_unexplained"):
-            if not data[name]:
+        for name in ("camera_images", "camera_unexplained", "strange_place"):
+            if data[name] is None or data[name] == ():
                 del data[name]
         return data
 
@@ -111,6 +118,7 @@ class Familiarity:
                 tuple(map(float, data.get("camera_images", ()))),
                 tuple(map(float, data.get("camera_unexplained", ()))),
                 float(data.get("place_weight", 0.0)),
+                None if data.get("strange_place") is None else float(data["strange_place"]),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SpecError(f"familiarity is not readable: {error!r}") from None
@@ -185,6 +193,11 @@ def familiarity_notes(found: Familiarity | None) -> list[str]:
         notes.append(
             "nothing moved in the held-out recordings, as the model sees them: no goal counts as "
             "reached"
+        )
+    if found.strange_place is None:
+        notes.append(
+            "how wrong the worst place of an image usually is was not measured: pale and small "
+            "objects in the way are not looked for (calibrate --only-missing adds it)"
         )
     if found.moments < ENOUGH:
         notes.append(

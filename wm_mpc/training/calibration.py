@@ -16,25 +16,21 @@ from wm_mpc.data.episodes import Recording
 from wm_mpc.model.familiarity import ENOUGH, Familiarity, image_errors, prediction_error
 from wm_mpc.model.lighting import CameraLighting
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.training.augmentation import Augmentation, AugmentationConfig
+from wm_mpc.training.augmentation import Augmentation
 from wm_mpc.training.diagnostics import predict
+from wm_mpc.training.everyday import EVERYDAY, usual
 from wm_mpc.training.place_weight import place_weight
 from wm_mpc.training.replay import encode_all
+from wm_mpc.training.strange_place import usual_strange_place
 
 _MOST = 4096  # moments
-_QUANTILE = 0.99
 _MOVED = 0.1  # share of the largest motion in a step; less counts as standing still
 # A scene or a robot that never moves gives smaller errors, and then everything would be a surprise.
 _LEAST_PREDICTION = 1e-3  # share of the spread of latents
 _LEAST_IMAGE = 0.5 / 255  # half a grey level
 _PICTURES = 500  # on which the unexplained part is measured, each in its own light and in another
-_EVERYDAY_QUANTILE = 0.9
+_DISTURBED = 0.9
 _LOOKS = 3  # pictures in a row from which the light is known
-# What a room and a camera do on an ordinary day; it must not hold a robot.
-EVERYDAY = AugmentationConfig(
-    share=1.0, light=0.1, offset=4.0, colour=0.4, gamma=0.1, gradient=0.15, shadow=0.0, blur=0.8,
-    noise=2.0, jpeg=75, shift=1, patch=0.0, each=0.2,
-)  # fmt: skip
 
 
 class Gauge:
@@ -54,7 +50,7 @@ class Gauge:
         *,
         seed: int = 0,
         most: int = _MOST,
-        unexplained: tuple[float, ...] = (),
+        known: Familiarity | None = None,
     ) -> None:
         """Encode the moments.
 
@@ -64,7 +60,8 @@ class Gauge:
             episodes: Positions of episodes on which the model was not trained.
             seed: Seed of the random choice of moments.
             most: Largest number of moments.
-            unexplained: `Familiarity.usual_unexplained`, if it is known; empty: measure it.
+            known: Values of a model with the same encoder and decoder, whose `usual_unexplained`
+                and `strange_place` count; what it lacks is measured.
         """
         past = model.spec.history
         starts = recording.window_starts(past, episodes)
@@ -84,10 +81,14 @@ class Gauge:
             for some in torch.arange(len(seen)).split(256)
             for part in [frames[some.numpy(), -1]]
         ]
-        self._images = tuple(map(_usual, torch.cat(drawn).unbind(1)))
-        if not unexplained:
-            unexplained = unexplained_of_cameras(model, recording, frames[:, -1], seed=seed)
-        self._unexplained = unexplained
+        self._images = tuple(map(usual, torch.cat(drawn).unbind(1)))
+        last = frames[:, -1]
+        unexplained = () if known is None else known.usual_unexplained
+        self._unexplained = unexplained or unexplained_of_cameras(model, recording, last, seed=seed)
+        strange = None if known is None else known.strange_place
+        self._strange = (
+            usual_strange_place(model, recording, last, seed=seed) if strange is None else strange
+        )
         self._data = recording.dataset.content_hash()
 
     @torch.no_grad()
@@ -110,13 +111,13 @@ class Gauge:
         )
         step = (model.embed(seen) - model.embed(self._latents[:, -2])).square().sum(-1).sqrt()
         moved = step[step > _MOVED * step.max()]
-        usual, covered = _usual(error), float(moved.median()) if len(moved) else 0.0
-        if not all(map(math.isfinite, (usual, *self._images, *self._unexplained, covered))):
+        wrong, covered = usual(error), float(moved.median()) if len(moved) else 0.0
+        if not all(map(math.isfinite, (wrong, *self._images, *self._unexplained, covered))):
             return None
         images = tuple(max(image, _LEAST_IMAGE) for image in self._images)
         are_several = len(images) > 1
         return Familiarity(
-            prediction=max(usual, _LEAST_PREDICTION),
+            prediction=max(wrong, _LEAST_PREDICTION),
             image=max(images),
             step=covered,
             moments=self.moments,
@@ -126,6 +127,7 @@ class Gauge:
             camera_images=images if are_several else (),
             camera_unexplained=self._unexplained if are_several else (),
             place_weight=place_weight(model, seen, self._episodes),
+            strange_place=self._strange,
         )
 
 
@@ -166,8 +168,8 @@ def unexplained_of_cameras(
     some = np.sort(rng.choice(frames, min(_PICTURES, len(frames)), replace=False))
     found = []
     for left in _camera_errors(model, recording, some, seed):
-        usual = _usual(left[: len(some)]), _usual(left[len(some) :], _EVERYDAY_QUANTILE)
-        found.append(max(*usual, _LEAST_IMAGE) if all(map(math.isfinite, usual)) else math.nan)
+        each = usual(left[: len(some)]), usual(left[len(some) :], _DISTURBED)
+        found.append(max(*each, _LEAST_IMAGE) if all(map(math.isfinite, each)) else math.nan)
     return tuple(found)
 
 
@@ -223,16 +225,6 @@ def _drawn(model: WorldModel, images: np.ndarray, states: np.ndarray) -> np.ndar
     return pictures
 
 
-def _usual(errors: Tensor, quantile: float = _QUANTILE) -> float:
-    """The 99th percentile (or another) of errors (moments,), or NaN if one is not finite. With
-    fewer than a hundred, the largest one times a factor of up to two."""
-    if not torch.isfinite(errors).all():
-        return math.nan
-    if len(errors) >= ENOUGH:
-        return float(errors.quantile(quantile))
-    return float(errors.max()) * (2.0 - len(errors) / ENOUGH)
-
-
 def measure_familiarity(
     model: WorldModel,
     recording: Recording,
@@ -273,8 +265,7 @@ def renewed_familiarity(
     """
     known = before.familiarity
     same = known is not None and _sees_the_same(tuned, before)
-    unexplained = known.usual_unexplained if known is not None and same else ()
-    found = Gauge(tuned, recording, episodes, unexplained=unexplained).measure(tuned)
+    found = Gauge(tuned, recording, episodes, known=known if same else None).measure(tuned)
     if found is not None and (found.moments >= ENOUGH or before.familiarity is None):
         return found
     return before.familiarity

@@ -65,7 +65,9 @@ class DisturbedController:
         self.image_errors.append(error)
         if self._holds and error > HOLD_ABOVE:
             raise PlanningError(f"the guard holds: image error {error:.1f}, above {HOLD_ABOVE:g}")
-        foreign = self._foreign.why_hold(plan.conditions, plan.latents, LARGEST_FOREIGN)
+        foreign = self._foreign.why_hold(
+            seen, self._monitor.last_look, plan.latents, LARGEST_FOREIGN
+        )
         if foreign:
             self.foreign_held.append(len(self.image_errors) - 1)
         if self._holds and foreign:
