@@ -59,6 +59,16 @@ def test_a_moved_camera_is_found_and_predictions_come_true_again(model, moved):
 
 
 @pytest.mark.slow
+def test_a_model_of_maps_has_no_place_of_the_camera(moved):
+    """Its code is no place in the picture, so a shift of it would mean nothing."""
+    torch.manual_seed(0)
+    sizes = Architecture(6, 8, 8, hidden=64, proposals=0, encoder="map")
+    model = WorldModel(moved.spec, sizes).eval().requires_grad_(False)
+    tuned, _ = fine_tune(model, moved, dataclasses.replace(QUICK, updates=3))
+    assert torch.equal(tuned.scene_mean, model.scene_mean)
+
+
+@pytest.mark.slow
 def test_it_is_the_same_every_time(model, moved):
     first, second = (
         fine_tune(model, moved, FineTuneConfig(updates=3, batch=8))[0].state_dict()

@@ -192,6 +192,12 @@ def finished_model(whole):
     return copy.deepcopy(whole.model)
 
 
+def test_only_keypoints_are_told_to_be_weighted_by_motion():
+    metrics = {"drawn": 0.5, "actions_explain": 0.9}
+    assert "motion_weight" not in verdict(metrics)[1]
+    assert "motion_weight: 0.5" in verdict({**metrics, "points_on_motion": 0.9})[1]
+
+
 @pytest.mark.parametrize(
     ("metrics", "is_good", "said"),
     [

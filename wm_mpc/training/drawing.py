@@ -92,11 +92,12 @@ def verdict(metrics: Mapping[str, Any]) -> tuple[bool, str]:
     if drawn is None or explained is None:
         return False, "the representation could not be judged: there are too few held-out pictures"
     if drawn < LEAST_DRAWN:
+        # Only keypoints can be weighted by motion.
+        weight = "motion_weight: 0.5, " if "points_on_motion" in metrics else ""
         return False, (
             f"the model draws only {max(0.0, drawn):.0%} of what moves in held-out pictures "
             f"(wanted: {LEAST_DRAWN:.0%}), so it may not see all that matters; try "
-            "motion_weight: 0.5, representation_starts: 3, more representation_updates, or more "
-            "episodes"
+            f"{weight}representation_starts: 3, more representation_updates, or more episodes"
         )
     if explained < 1.0 - 1.0 / EXPLAINED:
         return False, (

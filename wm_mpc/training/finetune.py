@@ -5,7 +5,8 @@ already executed them. Three parts are fitted one after another, each on top of 
 of the camera (a shift of the scene latent that makes predictions correct), the looks (the
 decoder), and the motion (the dynamics, with the losses of `train`). Controlled motion covers only
 a small part of what a planner asks its model. So the new dynamics are averaged with the first ones
-(Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+(Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022). With `architecture.encoder:
+map`, the place of the camera is not fitted.
 """
 
 from __future__ import annotations
@@ -120,7 +121,8 @@ def fine_tune(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         if config.parts == "all":
-            find_camera(tuned, recording, learn, progress)
+            if tuned.architecture.encoder != "map":  # a code of maps has no place in the picture
+                find_camera(tuned, recording, learn, progress)
             learn_looks(tuned, recording, learn, config, rng, progress, stopped)
         learn_motion(tuned, recording, learn, replay, config, rng, progress, stopped)
     _average(tuned.dynamics, before_all, config.keep)
