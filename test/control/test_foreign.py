@@ -10,7 +10,8 @@ import torch
 
 from wm_mpc.control.foreign import LARGEST
 from wm_mpc.control.foreign_check import ForeignCheck
-from wm_mpc.control.places import swept
+from wm_mpc.control.looking import Looker
+from wm_mpc.control.places import connected, swept
 from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.control.surprise import SurpriseMonitor
 from wm_mpc.data.disturbances import Disturber
@@ -289,6 +290,54 @@ def test_a_hand_before_the_camera_does_not_make_it_forget_an_object():
     for seen in (*[Disturber.of("covered:0.6", [1])(pale)] * 2, pale):
         error, _, why = robot.look(seen)
         assert error > LIMIT or why
+
+
+@pytest.mark.parametrize("light", ["light:0.6", "light:0.8", "light:1.2", "light:1.5"])
+def test_another_light_does_not_make_it_forget_an_object(light):
+    """In less light it differs less; in much light, all is white there."""
+    robot, _, way, put = pale_in_the_way(5, 8, 27)
+    robot.observation = way[1]
+    assert robot.look(put(way[1].image))[2]
+    for _ in range(6):
+        error, _, why = robot.look(Disturber.of(light, 0)(put(way[1].image)))
+        assert why or error > LIMIT
+
+
+def test_a_fast_object_leaves_no_trail(scene):
+    _, observation, _, watched = scene
+    row = free_corner(watched.images)[0]
+    robot, places = Robot(scene), []
+    for step in range(4):
+        seen = box(observation.image, row, 4 + 11 * step, 7, COLOURS[1])
+        foreign = robot.look(seen)[1].conditions.foreign
+        places.append(0 if foreign is None else int(foreign.place.sum()))
+    assert max(places) <= 2 * 49
+    assert places[-1] <= 60
+    for _ in range(2):
+        plan = robot.look(observation.image)[1]
+    assert plan.conditions is None or plan.conditions.foreign is None
+
+
+@pytest.mark.parametrize("task", ["push_t", "rope"])
+@pytest.mark.parametrize("episode", [0, 1, 3])
+def test_an_object_at_a_thing_that_is_drawn_roughly_is_forgotten_when_it_leaves(task, episode):
+    model = load_checkpoint(resolve_checkpoint(task))[0]
+    with simulate(make_task(task)) as simulation:
+        observation = simulation.reset(episode_rng(5, "evaluate", episode))
+        scene = model, observation, simulation.goal.observation, None
+    robot = Robot(scene)
+    robot.look(observation.image)
+    look = robot.monitor.last_look
+    things = Looker(model).rare(look, np.ones(observation.image.shape[:2], bool))
+    for thing in connected(things)[:2]:
+        row, column = (int(each.mean()) for each in np.nonzero(thing))
+        robot = Robot(scene)
+        for _ in range(3):
+            robot.look(box(observation.image, row, column - 5, 9, COLOURS[2]))
+        for _ in range(4):
+            error, _, why = robot.look(observation.image)
+        assert not why
+        assert error < LIMIT
 
 
 @pytest.mark.parametrize("picture", [2, 3, 4, 5])

@@ -35,7 +35,9 @@ class ForeignCheck:
 
     def __init__(self, model: WorldModel) -> None:
         self._looker, known = Looker(model), model.familiarity
-        usual = None if known is None else known.strange_place
+        # A model that draws its own things too badly tells nothing.
+        tells = known is not None and known.tells_strange_places
+        usual = known.strange_place if known is not None and tells else None
         self._least = math.inf if usual is None else max(_LEAST, _USUAL * usual)
 
     def why_hold(
@@ -53,6 +55,7 @@ class ForeignCheck:
         """
         if look is None:
             return ""
+        way: np.ndarray | None = None
         foreign, differs = look.conditions.foreign, self._looker.outside(image, look)
         if foreign is not None:
             told = f"a foreign object covers {foreign}"
@@ -60,7 +63,8 @@ class ForeignCheck:
                 return f"{told}, more than surprise.foreign {largest:g} allows"
             if foreign.doubt:
                 return f"{told} and {foreign.doubt}"
-            if self._is_on_the_way(foreign.place, latents):
+            way = self._way(latents)
+            if (way & foreign.place).any():
                 return f"{told}, and the plan comes near it"
             differs = np.where(foreign.mask, 0.0, differs)
         for place in strange_places(self._looker, look, differs, self._least):
@@ -68,14 +72,16 @@ class ForeignCheck:
             told = f"what the model does not know covers {share_text(share)}"
             if share > largest:
                 return f"{told}, more than surprise.foreign {largest:g} allows"
-            if self._is_on_the_way(place, latents):
+            way = self._way(latents) if way is None else way
+            if (way & place).any():
                 return f"{told}, and the plan comes near it"
         return ""
 
-    def _is_on_the_way(self, place: np.ndarray, latents: Tensor) -> bool:
+    def _way(self, latents: Tensor) -> np.ndarray:
+        """Where a plan moves something soon, bool (height, width)."""
         steps = math.ceil(_AHEAD / self._looker.model.spec.model_period)
         latents = latents[: steps + 1]
         shares = torch.linspace(0.0, 1.0, _PARTS + 1)[1:, None]
         later = [before + shares * (after - before) for before, after in pairwise(latents)]
         pictures = [self._looker.drawn(latent) for latent in (latents[0], *torch.cat(later))]
-        return bool((swept(np.stack(pictures)) & place).any())
+        return swept(np.stack(pictures))

@@ -15,11 +15,16 @@ from torch import Tensor
 from wm_mpc.control.foreign_doubt import ALIKE, LOST, doubted, hidden, is_drawn, object_at
 from wm_mpc.control.looking import USUAL, Look, Looker
 from wm_mpc.control.places import FEWEST, SEEN, connected, differing, dilated, is_compact, squares
+from wm_mpc.model.camera_shift import moved_back
 from wm_mpc.model.conditions import Conditions
 
 _LEFT = 0.4  # share of the error that may be left, if the object is seen clearly
 _SHARE = 0.1  # of the squared error of the largest object; smaller parts were not seen clearly
 _CLEAR = 0.25  # share of a place's pixels that may differ once nothing foreign is there
+_ROUGH = 0.3  # a usual strange place from which on a model draws the things themselves roughly
+_CLOSE = 2  # pixels; so close to a thing, such a model may draw a little wrong
+_DIM = 0.3  # smallest gain that is divided by
+_WHITE, _GREY = 0.98, 0.94  # of full brightness: white in a picture, not white in a reconstruction
 _TOLD = 3.0  # error up to which a picture can tell that a place is clear, as multiple of the usual
 _COVERED = 0.5  # share of the pixels that differ where something covers another part of a place
 
@@ -35,7 +40,9 @@ class ForeignMemory:
     """
 
     def __init__(self, looker: Looker) -> None:
-        self._looker = looker
+        self._looker, known = looker, looker.model.familiarity
+        usual = None if known is None else known.strange_place
+        self._draws_roughly = usual is None or usual > _ROUGH
 
     def followed(
         self, image: np.ndarray, state: Tensor, look: Look, plain: Look
@@ -80,23 +87,32 @@ class ForeignMemory:
         """
         before = look.conditions.foreign
         assert before is not None
-        found = before.place
+        found, error = before.place, self._looker.error(plain)
         if self._looker.error(look) <= _TOLD:
             found = self._unlike(image, look, found)
-        error = self._looker.error(plain)
         if error > _TOLD:
             return found
+        # The model may take the object for the robot; then it does not know the rest.
+        is_right = error <= max(USUAL, self._looker.error(look))
         for part in connected(found):
-            # The model may take the object for the robot; then it does not know the rest.
-            if error <= USUAL or not is_drawn(self._looker, plain, part):
+            if is_right or not is_drawn(self._looker, plain, part):
                 found = found & ~part | self._unlike(image, plain, part)
         return found
 
     def _unlike(self, image: np.ndarray, look: Look, place: np.ndarray) -> np.ndarray:
         """The parts of a place at which a picture does not look as the model draws it."""
-        differs, found = self._looker.outside(image, look), np.zeros_like(place)
+        found = np.zeros_like(place)
+        # In less light, everything differs less.
+        dim = np.broadcast_to(look.light.gain, look.drawn.shape).min(-1).clip(_DIM, 1.0)
+        differs = self._looker.outside(image, look) / dim
+        if self._draws_roughly and self._looker.error(look) <= USUAL:
+            things = self._looker.rare(look, dilated(place, _CLOSE))
+            differs = np.where(dilated(things, _CLOSE), np.float32(0.0), differs)
+        # Where the light makes the picture white, it tells nothing.
+        seen = moved_back(image, look.conditions.shifts, self._looker.tiles)
+        blind = (seen.min(-1) >= 255.0 * _WHITE) & (look.drawn.max(-1) < _GREY)
         for part in connected(place):
-            is_clear = (differs[part] > SEEN).mean() < _CLEAR
+            is_clear = ((differs[part] > SEEN) | blind[part]).mean() < _CLEAR
             found |= _compact(differs, part) if is_clear else part
         return found
 
@@ -124,11 +140,28 @@ class ForeignMemory:
                 place |= part
         if (place == found.place).all():
             return seen
+        both, now = self._with(image, state, look, seen, place)
+        if self._looker.error(now) <= USUAL:
+            # The model knows this picture, so it tells which of the added places are clear.
+            still = found.place | self._unlike(image, now, place & ~found.place)
+            if (still == found.place).all():
+                return seen
+            if (still != place).any():
+                both, now = self._with(image, state, look, seen, still)
+        return doubted(both, found.doubt or self._doubt(now))
+
+    def _with(
+        self, image: np.ndarray, state: Tensor, look: Look, seen: Conditions, place: np.ndarray
+    ) -> tuple[Conditions, Look]:
+        """The conditions with objects at a place, and the look with these; see `joined`."""
+        before, found = look.conditions.foreign, seen.foreign
+        assert before is not None
+        assert found is not None
         drawn = np.where(found.mask[..., None], found.drawn, before.drawn)
         foreign = object_at(self._looker, place, drawn)
         foreign = dataclasses.replace(foreign, doubt=before.doubt)
         both = dataclasses.replace(seen, foreign=foreign)
-        return doubted(both, found.doubt or self._doubt(self._looker.look(image, state, both)))
+        return both, self._looker.look(image, state, both)
 
     def remembered(
         self, image: np.ndarray, state: Tensor, look: Look, kept: np.ndarray

@@ -65,7 +65,7 @@ class Trust:
         shifts = () if before is None else before.shifts
         foreign = None if before is None else before.foreign
         self._monitor = SurpriseMonitor(model, shifts, foreign)
-        self._foreign = ForeignCheck(model)
+        self._foreign, self._in_the_way = ForeignCheck(model), ""
         self._surprise = self._shown = Surprise()
 
     @property
@@ -298,14 +298,14 @@ class Trust:
         self, plan: ControlPlan, image: np.ndarray, settings: SurpriseSettings
     ) -> None:
         """Raise HoldError if the plan leads near a foreign object."""
+        self._in_the_way = ""
         if not settings.image > 0.0:
             return
-        reason = self._foreign.why_hold(
-            image, self._monitor.last_look, plan.latents, settings.foreign
-        )
-        if reason:
+        look, largest = self._monitor.last_look, settings.foreign
+        self._in_the_way = self._foreign.why_hold(image, look, plan.latents, largest)
+        if self._in_the_way:
             self._begin_anew()
-            raise HoldError(HoldCode.FOREIGN_OBJECT, reason, is_fault=True)
+            raise HoldError(HoldCode.FOREIGN_OBJECT, self._in_the_way, is_fault=True)
 
     def _begin_anew(self) -> None:
         """Note a hold and forget all observations. Diagnostics still show the last errors."""
@@ -336,7 +336,7 @@ class Trust:
         conditions = self.conditions
         light = None if conditions is None else conditions.light
         foreign = None if conditions is None else conditions.foreign
-        values["foreign object"] = str(foreign or "none")
+        values["foreign object"] = str(foreign or self._in_the_way or "none")
         values["camera shift"] = "none" if conditions is None else conditions.shift_text or "none"
         if not self._monitor.looks_for_shifts:
             told = "not known: the checkpoint does not say what light leaves (see calibrate)"

@@ -18,6 +18,7 @@ from wm_mpc.model.world_model import WorldModel
 from wm_mpc.spec import SpecError
 
 ENOUGH = 100  # moments that the 99th percentile needs
+_TELLING = 2.0  # a usual strange place as wrong as an object of 8 pixels that differs by 45 levels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Familiarity:
             (`training/place_weight.py`); 0 if nobody measured it, or it is not needed.
         strange_place: Squared error, summed over its pixels, of the worst place of an image that
             has the form of an object (`training/strange_place.py`); 0 if there are no such places,
-            None if nobody measured it.
+            None if nobody measured it on enough images.
 
     Raises:
         SpecError: A value is out of range.
@@ -89,6 +90,11 @@ class Familiarity:
             if data[name] is None or data[name] == ():
                 del data[name]
         return data
+
+    @property
+    def tells_strange_places(self) -> bool:
+        """Whether the model draws its scenes so well that a pale object differs from them."""
+        return self.strange_place is not None and self.strange_place <= _TELLING
 
     @property
     def usual_images(self) -> tuple[float, ...]:
@@ -196,8 +202,15 @@ def familiarity_notes(found: Familiarity | None) -> list[str]:
         )
     if found.strange_place is None:
         notes.append(
-            "how wrong the worst place of an image usually is was not measured: pale and small "
-            "objects in the way are not looked for (calibrate --only-missing adds it)"
+            "how wrong the worst place of an image usually is was not measured (100 images are "
+            "needed): pale and small objects in the way are not looked for (calibrate "
+            "--only-missing adds it)"
+        )
+    elif not found.tells_strange_places:
+        notes.append(
+            f"the model draws some places of usual images too wrongly (strange_place "
+            f"{found.strange_place:.1f}, up to {_TELLING:g} would do), so pale and small objects "
+            "in the way are not looked for"
         )
     if found.moments < ENOUGH:
         notes.append(

@@ -12,6 +12,7 @@ from wm_mpc.control.looking import Looker
 from wm_mpc.control.places import squares
 from wm_mpc.control.strange_places import strange_places
 from wm_mpc.data.episodes import Recording
+from wm_mpc.model.familiarity import ENOUGH
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.augmentation import Augmentation
 from wm_mpc.training.everyday import EVERYDAY, usual
@@ -49,7 +50,7 @@ def strange_errors(model: WorldModel, images: np.ndarray, states: np.ndarray) ->
 
 def usual_strange_place(
     model: WorldModel, recording: Recording, frames: np.ndarray, *, seed: int = 0
-) -> float:
+) -> float | None:
     """Measure `Familiarity.strange_place`.
 
     Args:
@@ -59,8 +60,11 @@ def usual_strange_place(
         seed: Seed of the choice and of the disturbances.
 
     Returns:
-        99 of 100 recorded pictures have no worse place, and 99 of 100 disturbed ones (`EVERYDAY`).
+        99 of 100 recorded pictures have no worse place, and 99 of 100 disturbed ones (`EVERYDAY`);
+        None if there are too few pictures to say that.
     """
+    if len(frames) < ENOUGH:
+        return None
     rng = np.random.default_rng([seed, 3])
     some = np.sort(rng.choice(frames, min(_PICTURES, len(frames)), replace=False))
     images, states = np.array(recording.images[some]), recording.states[some]
