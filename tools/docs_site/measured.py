@@ -19,7 +19,7 @@ AGAINST_CEM = {
     "maze": "maze",
     "push_t": "push_t/cem",
     "rope": "rope/cem",
-    "granular": "granular/cem",
+    "granular": "granular/cem_1234",
     "reach": "reach",
     "reach_joints": "reach_joints",
     "reach_two": "reach_two",
