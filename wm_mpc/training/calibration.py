@@ -18,7 +18,7 @@ from wm_mpc.model.lighting import CameraLighting
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.augmentation import Augmentation
 from wm_mpc.training.diagnostics import predict
-from wm_mpc.training.everyday import EVERYDAY, usual
+from wm_mpc.training.everyday import EVERYDAY, LOOKS, usual
 from wm_mpc.training.place_weight import place_weight
 from wm_mpc.training.replay import encode_all
 from wm_mpc.training.strange_place import usual_strange_place
@@ -29,8 +29,7 @@ _MOVED = 0.1  # share of the largest motion in a step; less counts as standing s
 _LEAST_PREDICTION = 1e-3  # share of the spread of latents
 _LEAST_IMAGE = 0.5 / 255  # half a grey level
 _PICTURES = 500  # on which the unexplained part is measured, each in its own light and in another
-_DISTURBED = 0.9
-_LOOKS = 3  # pictures in a row from which the light is known
+_DISTURBED = 0.9  # share of the disturbed ones that are usual
 
 
 class Gauge:
@@ -205,7 +204,7 @@ def _camera_errors(
     errors, rng = [], np.random.default_rng([seed, 1])
     for pictures in (images, everyday.disturbed(images, rng)):
         relit = pictures
-        for _ in range(_LOOKS):
+        for _ in range(LOOKS):
             drawn = _drawn(model, relit, recording.states[frames])
             if not np.isfinite(drawn).all():
                 return torch.full((len(image.tiles), 2 * len(frames)), math.nan)

@@ -26,7 +26,7 @@ _BATCH = 64
 _STILL = 1e-6  # mean squared difference of pictures that are all the same
 
 
-# Most shipped models draw 0.92 to 0.99 of what moves; maps of twenty cubes draw 0.84.
+# Shipped models draw 0.90 to 0.99 of what moves.
 LEAST_DRAWN = 0.9
 _MOST = 0.5  # share of the keypoints; with fewer on what moves, most of them say nothing
 EXPLAINED = 1.3  # error with actions of other moments, as a multiple of that with the true ones

@@ -10,6 +10,7 @@ from torch import Tensor
 from wm_mpc.model.familiarity import ENOUGH
 from wm_mpc.training.augmentation import AugmentationConfig
 
+LOOKS = 3  # pictures in a row from which the light is known
 _QUANTILE = 0.99
 # What a room and a camera do on an ordinary day; it must not hold a robot.
 EVERYDAY = AugmentationConfig(

@@ -15,10 +15,9 @@ from wm_mpc.data.episodes import Recording
 from wm_mpc.model.familiarity import ENOUGH
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.training.augmentation import Augmentation
-from wm_mpc.training.everyday import EVERYDAY, usual
+from wm_mpc.training.everyday import EVERYDAY, LOOKS, usual
 
 _PICTURES = 200  # pictures, each in its own light and in another
-_LOOKS = 3  # pictures in a row from which the light is known
 
 
 @torch.no_grad()
@@ -39,7 +38,7 @@ def strange_errors(model: WorldModel, images: np.ndarray, states: np.ndarray) ->
     parts = model.normalise_state(torch.from_numpy(np.asarray(states, np.float32)))
     for image, state in zip(images, parts, strict=True):
         conditions = looker.as_taken
-        for _ in range(_LOOKS):
+        for _ in range(LOOKS):
             look = looker.look(image, state, conditions)
             conditions = dataclasses.replace(conditions, light=look.light)
         differs = looker.outside(image, look)
