@@ -14,7 +14,7 @@ from wm_mpc.control.search import PlanSearch
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import load_checkpoint, save_checkpoint
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.objective import ObjectiveConfig
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.planning.planner import PlanStatus
 from wm_mpc.planning.registry import INITS, PLANNERS, PlannerConfig
 from wm_mpc.sim.tasks.wall import Wall

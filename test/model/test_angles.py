@@ -26,7 +26,8 @@ from wm_mpc.model.checkpoint import (
 from wm_mpc.model.familiarity import checkpoint_complaint, prediction_error
 from wm_mpc.model.state_features import StateFeatures, measure_state
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.objective import ObjectiveConfig, squared_distance
+from wm_mpc.planning.objective import squared_distance
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, SpecError, StateSpec
 

@@ -15,6 +15,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from wm_mpc.device.placed import Placed, place
 from wm_mpc.model import vision_transformer
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint, read_metadata, save_checkpoint
@@ -101,6 +102,17 @@ def test_only_the_head_is_trained(folder):
     assert len(trained) + len(list(model.encoder.vit.parameters())) == len(
         list(model.encoder.parameters())
     )
+
+
+def test_a_copy_on_a_device_sees_the_same_and_needs_nothing_meanwhile(folder):
+    model = make(folder)
+    pixels = torch.randint(0, 255, (16, 20, 3), dtype=torch.uint8)
+    expected = model.encode_scene(pixels[None])[0].detach()
+    found = place(model, "cpu:0").encode_scene(pixels)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    # The device "meta" has no values, so nothing can be read back from it.
+    there = Placed(model, torch.device("meta"), capture=False)
+    assert there.model.encode_scene(pixels[None].to("meta")).device.type == "meta"
 
 
 def test_the_head_learns_where_a_dot_is(folder):

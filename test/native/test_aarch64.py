@@ -17,10 +17,11 @@ from wm_mpc.model.familiarity import image_error
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native import compiler
 from wm_mpc.native.dynamics import weights_of
-from wm_mpc.native.kernel import _Descent
+from wm_mpc.native.kernel import NativeCost, _Descent
 from wm_mpc.native.model import NativeModel
 from wm_mpc.native.vision import NativeVision
-from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
+from wm_mpc.planning.objective import GoalCost
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 
 CROSS, QEMU = shutil.which("aarch64-linux-gnu-g++"), shutil.which("qemu-aarch64")
@@ -111,6 +112,7 @@ def test_plans_and_pictures_on_aarch64_are_those_of_torch(
     by_torch = GoalCost(model, OBJECTIVE, carry, latents[-1], fixed, native=False)
     actions = torch.rand(ROWS, HORIZON, 6, generator=generator) * 2 - 1
     native = cost._native
+    assert isinstance(native, NativeCost)
     ready, _ = native._ask(actions, OBJECTIVE.step_weights(HORIZON))
     descent = _Descent(20, 1, 0.05, 0.0, 1e9, None)
     vision = NativeVision(library, model)

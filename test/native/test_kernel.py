@@ -18,7 +18,8 @@ from wm_mpc.native.dynamics import _Block
 from wm_mpc.native.library import library
 from wm_mpc.native.selection import native_model, why_not_native
 from wm_mpc.planning.gradient import GradientPlanner
-from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
+from wm_mpc.planning.objective import GoalCost
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.planning.planner import PlanStatus
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec

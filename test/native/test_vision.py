@@ -13,7 +13,7 @@ from wm_mpc.model.familiarity import Familiarity, image_error
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.library import library
 from wm_mpc.native.selection import native_vision
-from wm_mpc.planning.objective import ObjectiveConfig
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
@@ -173,6 +174,14 @@ def test_contradicting_parameters_are_refused(mpc):
     result = mpc.set("planner.elites", 400)
     assert not result.successful
     assert "planner.samples" in result.reason
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_gpu_that_is_not_there_is_refused_and_planning_goes_on(mpc):
+    result = mpc.set("planner.device", "cuda")
+    assert not result.successful
+    assert "no NVIDIA GPU here; accepted: cpu" in result.reason
+    assert mpc.wait_for_plans(2)
 
 
 def test_checkpoint_cannot_change_while_active(mpc):

@@ -7,7 +7,8 @@ import torch
 
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
+from wm_mpc.planning.objective import GoalCost
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.sim.tasks import make_task
 
 CONFIG = ObjectiveConfig("last", action_weight=0.0, distance="squared")

@@ -17,7 +17,8 @@ from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.planning.gradient import GradientPlanner
 from wm_mpc.planning.levenberg_marquardt import LevenbergMarquardtPlanner, linearised
-from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
+from wm_mpc.planning.objective import GoalCost
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.planning.planner import PlanStatus
 
 from ..conftest import mostly_slow

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.familiarity import Familiarity
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
+from wm_mpc.planning.objective import GoalCost
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.sim.tasks.maze import Maze
 from wm_mpc.spec import ActionSpec, ImageSpec, RobotSpec, StateSpec
 

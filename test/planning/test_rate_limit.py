@@ -11,7 +11,8 @@ import torch
 from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
+from wm_mpc.planning.objective import GoalCost
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.sim.tasks.wall import Wall
 

@@ -12,7 +12,7 @@ import torch
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.objective import ObjectiveConfig
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.resources import resolve_checkpoint
 from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task

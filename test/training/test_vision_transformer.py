@@ -13,7 +13,7 @@ import torch
 from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import load_checkpoint
-from wm_mpc.planning.objective import ObjectiveConfig
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.training.config import ConfigError, TrainConfig
 from wm_mpc.training.directory import TrainingError

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wm_mpc.device.placed import placed
 from wm_mpc.model.camera_shift import NO_SHIFT, moved_back
 from wm_mpc.model.conditions import Conditions
 from wm_mpc.model.lighting import CameraLighting, Light
@@ -192,7 +193,8 @@ class Looker:
 
 
 def encoded_scene(model: WorldModel, image: np.ndarray, *, native: bool = True) -> Tensor:
-    """Return the scene part of an image's latent, (scene size,).
+    """Return the scene part of an image's latent, (scene size,), from the device that the model
+    uses.
 
     Args:
         model: The world model.
@@ -200,6 +202,8 @@ def encoded_scene(model: WorldModel, image: np.ndarray, *, native: bool = True) 
         native: Whether to use the compiled encoder, if there is one.
     """
     pixels = torch.from_numpy(np.array(image))
+    if (copy := placed(model)) is not None:
+        return copy.encode_scene(pixels)
     vision = native_vision(model) if native else None
     return model.encode_scene(pixels[None])[0] if vision is None else vision.encode_scene(pixels)
 

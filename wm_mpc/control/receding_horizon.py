@@ -24,10 +24,12 @@ from wm_mpc.control.image_encoding import ImageEncoding
 from wm_mpc.control.search import PlanSearch
 from wm_mpc.control.timeline import Timeline
 from wm_mpc.control.wide_search import Thought, WideSearch
+from wm_mpc.device.placed import place
 from wm_mpc.model.conditions import Conditions
 from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.objective import GoalCost, ObjectiveConfig, squared_distance
+from wm_mpc.planning.objective import GoalCost, squared_distance
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.planning.planner import PlanResult, PlanStatus
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.units import SECOND
@@ -197,6 +199,7 @@ class RecedingHorizon:
             raise PlanningError(self.spec.why_no_rest(self.spec.measured_positions(state)))
         resting = torch.from_numpy(self.spec.normalise_action(rest))
         started = time.perf_counter()
+        place(self.model, planner.device, capture=planner.backend == "native")
         with torch.no_grad():
             if self._encoding.use_shifts(self.conditions):
                 self._history.clear()  # earlier latents are of other pictures
@@ -212,7 +215,8 @@ class RecedingHorizon:
         before = self._applied(stamp, -1, resting)
         cost_of = functools.partial(
             GoalCost, self.model, objective, carry, self._goal, fixed, previous=before,
-            native=planner.backend == "native", embedded_goal=self._embedded_goal,
+            native=planner.backend == "native", device=planner.device,
+            embedded_goal=self._embedded_goal,
         )  # fmt: skip
         cost = cost_of(use_state=self._goal_has_state)
         shifted = self._shifted(stamp, planner) if planner.warm_start else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from wm_mpc.control.foreign import LARGEST
-from wm_mpc.planning.objective import ObjectiveConfig
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.settings.fields import check, section, setting
 

@@ -75,6 +75,7 @@ class WorldModel(nn.Module):
                 f"context is {sizes.context}; at least the history, {spec.history}, is needed"
             )
         self._fused: tuple[object, FusedWeights] | None = None
+        self._place_shares: Tensor | None = None
         self.familiarity: Familiarity | None = None  # where it was measured
         self.scene_size = 2 * sizes.keypoints * len(spec.images)
         self._features = StateFeatures(spec.state)
@@ -119,7 +120,10 @@ class WorldModel(nn.Module):
     @property
     def place_shares(self) -> Tensor:
         """Shares of the state part's entries in a distance of places; see `StateFeatures`."""
-        return self._features.place_shares
+        shares, device = self._place_shares, self.state_mean.device
+        if shares is None or shares.device != device:
+            shares = self._place_shares = self._features.place_shares.to(device)
+        return shares
 
     def normalise_state(self, state: Tensor) -> Tensor:
         """Turn states into the state part of latents.

@@ -36,7 +36,6 @@ class Binding:
         self._size = spec.action.size
         self.committed = committed if committed is not None and len(committed) else None
         limit = spec.normalised_change
-        self.largest_change = None if limit is None else torch.from_numpy(limit)
         self.are_moves = spec.rest_is_measured
         if previous is None:
             rest = spec.rest()
@@ -44,6 +43,7 @@ class Binding:
                 raise ValueError("previous is needed: nobody can guess the robot's position")
             previous = torch.from_numpy(spec.normalise_action(rest))
         self.previous = previous
+        self.largest_change = None if limit is None else torch.from_numpy(limit).to(previous.device)
 
     def bind(self, actions: Tensor) -> Tensor:
         """Turn sequences into actions that the robot can execute.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from wm_mpc.native.descent import Descent
+from wm_mpc.planning.descent_step import adam_direction, usable_slope
 from wm_mpc.planning.planner import (
     BestPlans,
     CostFunction,
@@ -23,7 +24,6 @@ from wm_mpc.planning.planner import (
     proposal_costs,
 )
 
-_STEEPEST = 1e15  # larger slopes would overflow when Adam squares them
 _MOST_NOISE = 5_000_000  # most random numbers that are drawn at once
 
 
@@ -74,9 +74,9 @@ class GradientPlanner:
                 break
             (slope,) = torch.autograd.grad(costs.sum(), actions)
             with torch.no_grad():
-                slope = torch.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0)
-                slope = slope.clamp(-_STEEPEST, _STEEPEST)
-                step = self._adam(slope, mean, square, done + 1) if self.adaptive else slope
+                step = slope = usable_slope(slope)
+                if self.adaptive:
+                    step = adam_direction(slope, mean, square, done + 1)
                 rate = 1.0 - self.learning_rate_decay * done / self.iterations
                 actions = actions.detach() - self.learning_rate * rate * step
                 if self.noise > 0.0:
@@ -121,10 +121,3 @@ class GradientPlanner:
         costs = proposal_costs(cost, proposals, watch)
         costs[0] = -torch.inf
         return proposals[costs.argsort()[: self.restarts]]
-
-    @staticmethod
-    def _adam(slope: Tensor, mean: Tensor, square: Tensor, number: int) -> Tensor:
-        """The Adam direction. Changes `mean` and `square` in place."""
-        mean.mul_(0.9).add_(slope, alpha=0.1)
-        square.mul_(0.999).addcmul_(slope, slope, value=0.001)
-        return (mean / (1 - 0.9**number)) / ((square / (1 - 0.999**number)).sqrt_().add_(1e-8))

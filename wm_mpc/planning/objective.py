@@ -8,90 +8,17 @@ import math
 import torch
 from torch import Tensor
 
+from wm_mpc.device.cost import DeviceCost, Problem
+from wm_mpc.device.placed import Placed, place
 from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.descent import Descent
 from wm_mpc.native.kernel import NativeCost
 from wm_mpc.native.selection import native_model
 from wm_mpc.planning.binding import Binding
-from wm_mpc.settings.fields import check, setting
+from wm_mpc.planning.objective_config import ObjectiveConfig
 
-MODES = ("last", "all")
-DISTANCES = ("root", "squared")
 _SMOOTHING = 1e-4  # added below the root, so that its gradient is smooth at the goal
-
-
-@dataclasses.dataclass(frozen=True)
-class ObjectiveConfig:
-    """The settings `cost.*`.
-
-    In mode `all`, a model step weighs `discount` times as much as the next one. With the root of
-    the distance, the last centimetres count as much as the first ones, and a way round an obstacle
-    costs less.
-
-    Raises:
-        SettingError: A setting is not accepted.
-    """
-
-    mode: str = setting(
-        "all",
-        "Count the goal distance of the last model step only, or of all, weighted",
-        choices=MODES,
-    )
-    discount: float = setting(
-        0.8, "Weight of a model step relative to the next one, in mode all", "", 0.01, 1.0
-    )
-    distance: str = setting(
-        "root",
-        "Use the squared goal distance, or its root, which leads straight to the goal",
-        choices=DISTANCES,
-    )
-    state_weight: float = setting(
-        -1.0,
-        "Place weight: how much the robot's measured place counts in the goal distance; below 0: "
-        "as the checkpoint says, or 0 if it does not say it",
-        "", -1.0, 100.0,
-    )  # fmt: skip
-    action_weight: float = setting(
-        0.01, "Weight of the squared actions; higher is gentler", "", 0.0, 100.0
-    )
-    action_rate_weight: float = setting(
-        0.0, "Weight of the squared changes from action to action; higher is smoother", "", 0.0,
-        100.0,
-    )  # fmt: skip
-
-    def __post_init__(self) -> None:
-        check(self, "cost.")
-
-    def place_weight(self, model: WorldModel) -> float:
-        """Return the weight of the place in the goal distance.
-
-        Args:
-            model: The world model, which says it if `state_weight` is below 0. One that does not
-                say it gives it no weight.
-        """
-        found = model.familiarity
-        return self.place_weight_or(0.0 if found is None else found.place_weight)
-
-    def place_weight_or(self, measured: float) -> float:
-        """Return `state_weight`, or the weight that the training measured if it is below 0.
-
-        Args:
-            measured: `Familiarity.place_weight` of the checkpoint.
-        """
-        return measured if self.state_weight < 0.0 else self.state_weight
-
-    def step_weights(self, horizon: int) -> Tensor:
-        """Return the weights (horizon,) of the model steps. They sum to 1.
-
-        Args:
-            horizon: Number of model steps.
-        """
-        weights = torch.zeros(horizon)
-        weights[-1] = 1.0
-        if self.mode == "all":
-            weights = self.discount ** torch.arange(horizon - 1, -1, -1.0)
-        return weights / weights.sum()
 
 
 def squared_distance(
@@ -134,8 +61,10 @@ class GoalCost:
         previous: (action size,), the normalised action before the first one. The rate limit starts
             from it. None: rest; not possible for a position robot.
         use_state: Whether the goal has a state of the robot.
-        native: Compute in machine code if possible (`wm_mpc.native`). PyTorch still computes the
-            gradients that it asks for.
+        native: Compute in machine code if possible (`wm_mpc.native`), or as captured graphs on the
+            device. PyTorch still computes the gradients that it asks for.
+        device: Where to compute; `cpu`, or another one (`wm_mpc.device`). All tensors given and
+            returned are on the CPU.
         embedded_goal: `model.embed(goal)`, if it is known already.
 
     Raises:
@@ -153,6 +82,7 @@ class GoalCost:
         previous: Tensor | None = None,
         use_state: bool = True,
         native: bool = True,
+        device: str = "cpu",
         embedded_goal: Tensor | None = None,
     ) -> None:
         self._model, self._config, self._carry = model, config, carry
@@ -164,7 +94,16 @@ class GoalCost:
         measures = bool(model.spec.state.place_columns)
         self._place_weight = config.place_weight(model)
         self._use_state = use_state and measures and self._place_weight > 0.0
-        self._native = self._in_machine_code() if native else None
+        self._native: NativeCost | DeviceCost | None = None
+        if copy := place(model, device, capture=native) if device != "cpu" else None:
+            self._native = self._on_device(copy, goal)
+        elif native:
+            self._native = self._in_machine_code()
+
+    def _on_device(self, copy: Placed, goal: Tensor) -> DeviceCost:
+        binding = self._binding
+        problem = Problem(self._carry, goal, self._goal, binding.committed, binding.previous)
+        return DeviceCost(copy, problem, _Again(copy.model, self._config, self._use_state))
 
     def _in_machine_code(self) -> NativeCost | None:
         model = native_model(self._model)
@@ -316,7 +255,8 @@ class GoalCost:
 
     def _weights(self, horizon: int) -> Tensor:
         if horizon not in self._step_weights:
-            self._step_weights[horizon] = self._config.step_weights(horizon)
+            weights = self._config.step_weights(horizon)
+            self._step_weights[horizon] = weights.to(self._goal.device)
         return self._step_weights[horizon]
 
     def _action_cost(self, actions: Tensor) -> Tensor | float:
@@ -329,3 +269,19 @@ class GoalCost:
             if change.shape[1]:  # a plan with one action has no changes
                 cost = cost + config.action_rate_weight * change.mean((1, 2))
         return cost
+
+
+@dataclasses.dataclass(frozen=True)
+class _Again:
+    """Makes the same cost for the copy of the model on a device."""
+
+    model: WorldModel
+    config: ObjectiveConfig
+    use_state: bool
+
+    def __call__(self, problem: Problem) -> GoalCost:
+        return GoalCost(
+            self.model, self.config, problem.carry, problem.goal, problem.committed,
+            previous=problem.previous, use_state=self.use_state, native=False,
+            embedded_goal=problem.embedded_goal,
+        )  # fmt: skip

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import torch
+
 from wm_mpc.planning.cem import CrossEntropyPlanner
 from wm_mpc.planning.cem_gd import CrossEntropyGradientPlanner
 from wm_mpc.planning.gradient import GradientPlanner
@@ -19,6 +21,7 @@ from wm_mpc.settings.fields import SettingError, check, setting
 # Arithmetic of costs and gradients. "native": machine code for this processor if there is a
 # compiler and the library supports the model's sizes, or else PyTorch. "torch": always PyTorch.
 BACKENDS = ("native", "torch")
+DEVICES = ("cpu", "cuda")
 # The very first plan: the only start of a search from one start, and the first mean of a sampling
 # planner. "warm": the shifted last plan (rest at first). "zero": rest. "randn": random actions.
 # "learned": the cheapest learned first plan (rest if the model has none). The other first plans
@@ -190,6 +193,12 @@ class PlannerConfig:
         choices=BACKENDS,
     )  # fmt: skip
 
+    device: str = setting(
+        "cpu",
+        "Where plans and latents are computed: on the processor, or on an NVIDIA GPU",
+        choices=DEVICES,
+    )  # fmt: skip
+
     @property
     def why_not_wide(self) -> str:
         """Why there is no wide search, for people; empty if there is one."""
@@ -203,6 +212,10 @@ class PlannerConfig:
 
     def __post_init__(self) -> None:
         check(self, "planner.")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise SettingError(
+                "planner.device is cuda, but PyTorch finds no NVIDIA GPU here; accepted: cpu"
+            )
         if self.elites > self.samples:
             raise SettingError(
                 f"planner.elites is {self.elites}; it cannot exceed planner.samples, {self.samples}"

@@ -22,7 +22,7 @@ from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.objective import ObjectiveConfig
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.settings.fields import SettingError, check, setting
 from wm_mpc.sim.engine import Observation

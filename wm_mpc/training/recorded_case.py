@@ -11,7 +11,8 @@ from torch import Tensor
 
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.objective import GoalCost, ObjectiveConfig
+from wm_mpc.planning.objective import GoalCost
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.sim.engine import Simulation
 from wm_mpc.sim.engines import simulate
 from wm_mpc.sim.tasks import make_task

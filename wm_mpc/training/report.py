@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from wm_mpc.data.episodes import Recording
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.objective import ObjectiveConfig
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig, make_planner
 from wm_mpc.sim.engine import Simulation
 from wm_mpc.sim.engines import simulate

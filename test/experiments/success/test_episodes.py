@@ -14,7 +14,7 @@ from wm_mpc.control.wide_search import Thought
 from wm_mpc.experiments.common.episodes import draw_episode, run_episode
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.world_model import WorldModel
-from wm_mpc.planning.objective import ObjectiveConfig
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.sim.engine import episode_rng
 from wm_mpc.sim.engines import simulate

@@ -14,7 +14,7 @@ from wm_mpc.experiments.common.settings import (
     task_settings,
 )
 from wm_mpc.nodes.mpc.parameters import MpcSettings
-from wm_mpc.planning.objective import ObjectiveConfig
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.planning.registry import PLANNERS, PlannerConfig, paper_presets
 from wm_mpc.settings.build import build
 from wm_mpc.settings.fields import SettingError

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from wm_mpc.planning.cem import CrossEntropyPlanner
-from wm_mpc.planning.objective import ObjectiveConfig
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.sim.engine import EngineError, Simulation
 from wm_mpc.sim.engines import simulate

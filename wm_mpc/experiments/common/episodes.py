@@ -16,7 +16,7 @@ import numpy as np
 
 from wm_mpc.control.receding_horizon import PlanningError
 from wm_mpc.control.wide_search import Thought
-from wm_mpc.planning.objective import ObjectiveConfig
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.planning.registry import PlannerConfig
 from wm_mpc.sim.engine import Observation, Simulation
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import yaml
 
 from wm_mpc.experiments.common.policies import POLICIES
-from wm_mpc.planning.objective import ObjectiveConfig
+from wm_mpc.planning.objective_config import ObjectiveConfig
 from wm_mpc.planning.registry import FROM_FAR, PLANNERS, PlannerConfig, paper_presets
 from wm_mpc.resources import share_directory
 from wm_mpc.settings.build import build

@@ -321,9 +321,12 @@ class Mpc(ManagedNode):
 
     def _arithmetic(self) -> str:
         """What plans are computed with, and why not by machine code where they are not."""
-        model = self._model
-        if self._settings.values().planner.backend == "torch":
-            return "torch, as planner.backend says"
+        model, planner = self._model, self._settings.values().planner
+        how = "torch, as planner.backend says" if planner.backend == "torch" else ""
+        if planner.device != "cpu":
+            return f"{planner.device}: {how or 'captured graphs'}"
+        if how:
+            return how
         if model is None:
             return "not known yet"
         reason = why_not_native(model)
