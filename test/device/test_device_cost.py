@@ -60,7 +60,9 @@ def model(request):
     return MODELS[request.param]()
 
 
-def cost_of(model, objective=OBJECTIVES["all terms"], *, committed=2, seed=1, **options):
+def cost_of(
+    model, objective=OBJECTIVES["all terms"], *, committed=2, seed=1, device="cpu", native=False
+):
     generator = torch.Generator().manual_seed(seed)
     size, history = model.spec.action.size, model.spec.history
     latents = 0.5 * torch.randn(history + 1, model.latent_size, generator=generator)
@@ -68,8 +70,10 @@ def cost_of(model, objective=OBJECTIVES["all terms"], *, committed=2, seed=1, **
     carry = model.start(latents[None, :history], executed)
     fixed = torch.rand(committed, size, generator=generator) - 0.5
     previous = 0.2 * torch.ones(size)
-    options.setdefault("native", False)
-    return GoalCost(model, objective, carry, latents[-1], fixed, previous=previous, **options)
+    copy = place(model, device, capture=native)
+    return GoalCost(
+        model, objective, carry, latents[-1], fixed, previous=previous, native=native, copy=copy
+    )
 
 
 def plans_of(model, rows=6, horizon=4):

@@ -199,7 +199,7 @@ class RecedingHorizon:
             raise PlanningError(self.spec.why_no_rest(self.spec.measured_positions(state)))
         resting = torch.from_numpy(self.spec.normalise_action(rest))
         started = time.perf_counter()
-        place(self.model, planner.device, capture=planner.backend == "native")
+        copy = place(self.model, planner.device, capture=planner.backend == "native")
         with torch.no_grad():
             if self._encoding.use_shifts(self.conditions):
                 self._history.clear()  # earlier latents are of other pictures
@@ -215,8 +215,7 @@ class RecedingHorizon:
         before = self._applied(stamp, -1, resting)
         cost_of = functools.partial(
             GoalCost, self.model, objective, carry, self._goal, fixed, previous=before,
-            native=planner.backend == "native", device=planner.device,
-            embedded_goal=self._embedded_goal,
+            native=planner.backend == "native", copy=copy, embedded_goal=self._embedded_goal,
         )  # fmt: skip
         cost = cost_of(use_state=self._goal_has_state)
         shifted = self._shifted(stamp, planner) if planner.warm_start else None

@@ -50,10 +50,10 @@ class Problem:
         Args:
             device: The device.
         """
-        carry = tuple(_room(part, device) for part in self.carry)
-        committed = None if self.committed is None else _room(self.committed, device)
-        goal, embedded = _room(self.goal, device), _room(self.embedded_goal, device)
-        return Problem(carry, goal, embedded, committed, _room(self.previous, device))
+        carry = tuple(_zeros(part, device) for part in self.carry)
+        committed = None if self.committed is None else _zeros(self.committed, device)
+        goal, embedded = _zeros(self.goal, device), _zeros(self.embedded_goal, device)
+        return Problem(carry, goal, embedded, committed, _zeros(self.previous, device))
 
 
 class Cost(Protocol):
@@ -150,7 +150,7 @@ class _Evaluation:
 
     def __init__(self, placed: Placed, function: CostFunction, actions: Tensor) -> None:
         self._function = function
-        self._actions = _room(actions, placed.device)
+        self._actions = _zeros(actions, placed.device)
         self._run: Captured[Tensor] = placed.captured(self._evaluated)
 
     @torch.no_grad()
@@ -248,5 +248,5 @@ class _Search:
         self._best.copy_(torch.where(better[:, None, None], self._actions, self._best))
 
 
-def _room(like: Tensor, device: torch.device) -> Tensor:
+def _zeros(like: Tensor, device: torch.device) -> Tensor:
     return torch.zeros(tuple(like.shape), dtype=torch.float32, device=device)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from wm_mpc.device.captured import Captured
+from wm_mpc.model.weights import version_of
 from wm_mpc.model.world_model import WorldModel
 
 _MOST = 16  # kinds of problems whose graphs are kept
@@ -96,7 +97,7 @@ _placed: weakref.WeakKeyDictionary[WorldModel, tuple[object, Placed]] = weakref.
 def place(model: WorldModel, device: str, *, capture: bool = True) -> Placed | None:
     """Let a world model plan and encode on a device from now on.
 
-    Its copy is made anew when a weight changed.
+    It gets a new copy if one of its weights has changed.
 
     Args:
         model: The world model, on the CPU.
@@ -110,10 +111,7 @@ def place(model: WorldModel, device: str, *, capture: bool = True) -> Placed | N
         if device == "cpu":
             _placed.pop(model, None)
             return None
-        weights = (*model.parameters(), *model.buffers())
-        version = (
-            device, capture, tuple((weight.data_ptr(), weight._version) for weight in weights)
-        )  # fmt: skip
+        version = device, capture, version_of((*model.parameters(), *model.buffers()))
         if model not in _placed or _placed[model][0] != version:
             _placed[model] = version, Placed(model, torch.device(device), capture=capture)
         return _placed[model][1]

@@ -19,6 +19,7 @@ from wm_mpc.model.embedding import TemporalEmbedding, diagonal
 from wm_mpc.model.gru_rollout import FusedWeights, fused_rollout
 from wm_mpc.model.proposals import PlanProposals
 from wm_mpc.model.state_features import StateFeatures
+from wm_mpc.model.weights import version_of
 from wm_mpc.spec import RobotSpec, SpecError
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ class WorldModel(nn.Module):
 
     def fused_weights(self, dynamics: GruDynamics) -> FusedWeights:
         """Return the merged weights of the dynamics; they are merged again after each change."""
-        version = tuple((weight.data_ptr(), weight._version) for weight in dynamics.parameters())
+        version = version_of(dynamics.parameters())
         if self._fused is None or self._fused[0] != version:
             self._fused = (version, FusedWeights.of(dynamics))
         return self._fused[1]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from wm_mpc.model.encoder import KeypointEncoder
+from wm_mpc.model.weights import version_of
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.dynamics import COMPILED, weights_of
 from wm_mpc.native.library import library, why_not
@@ -30,7 +31,7 @@ class _Known(Generic[Packed]):
     def is_present(self) -> bool:
         """Whether the packed form has the present weights, whose version is noted."""
         before = self.version
-        self.version = tuple((weight.data_ptr(), weight._version) for weight in self.weights)
+        self.version = version_of(self.weights)
         return self.packed is not None and self.version == before
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wm_mpc.device.cost import DeviceCost, Problem
-from wm_mpc.device.placed import Placed, place
+from wm_mpc.device.placed import Placed
 from wm_mpc.model.dynamics import Carry
 from wm_mpc.model.world_model import WorldModel
 from wm_mpc.native.descent import Descent
@@ -61,10 +61,10 @@ class GoalCost:
         previous: (action size,), the normalised action before the first one. The rate limit starts
             from it. None: rest; not possible for a position robot.
         use_state: Whether the goal has a state of the robot.
-        native: Compute in machine code if possible (`wm_mpc.native`), or as captured graphs on the
-            device. PyTorch still computes the gradients that it asks for.
-        device: Where to compute; `cpu`, or another one (`wm_mpc.device`). All tensors given and
-            returned are on the CPU.
+        native: Compute in machine code if possible (`wm_mpc.native`). PyTorch still computes the
+            gradients that it asks for.
+        copy: The copy of the model that computes instead, on its device (`wm_mpc.device`). All
+            tensors given and returned are on the CPU.
         embedded_goal: `model.embed(goal)`, if it is known already.
 
     Raises:
@@ -82,7 +82,7 @@ class GoalCost:
         previous: Tensor | None = None,
         use_state: bool = True,
         native: bool = True,
-        device: str = "cpu",
+        copy: Placed | None = None,
         embedded_goal: Tensor | None = None,
     ) -> None:
         self._model, self._config, self._carry = model, config, carry
@@ -95,7 +95,7 @@ class GoalCost:
         self._place_weight = config.place_weight(model)
         self._use_state = use_state and measures and self._place_weight > 0.0
         self._native: NativeCost | DeviceCost | None = None
-        if copy := place(model, device, capture=native) if device != "cpu" else None:
+        if copy is not None:
             self._native = self._on_device(copy, goal)
         elif native:
             self._native = self._in_machine_code()
