@@ -185,6 +185,15 @@ def test_what_an_arm_is_sent_is_read_at_the_end():
     assert left["joint_trajectory"] == [0.004, 0.004]
 
 
+def test_a_trajectory_that_comes_before_the_first_plan_is_no_hold():
+    node = Listener()
+    latencies = HoldLatencies(node, ("planned_actions", "commands", "joint_trajectory"))
+    node.give("joint_trajectory", trajectory(1000, 1, positions=[1.0]), 1000, 1000)
+    node.give("commands", Float64MultiArray(data=[1.0]), 1001, 1001)
+    node.give("planned_actions", trajectory(1002, 0), 1002, 1003)
+    assert latencies.found() == {"planned_actions": [], "commands": [], "joint_trajectory": []}
+
+
 @pytest.mark.parametrize(("measures", "fails"), [(True, True), (False, False)])
 def test_a_line_that_was_asked_for_needs_enough_holds_for_a_p99(measures, fails):
     node = Listener()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import threading
 from collections import deque
@@ -181,8 +182,7 @@ class _Reader:
         """Commands of a robot moved by positions that belong to a hold."""
         if not self._holds_positions or "commands" not in self._outputs:
             return
-        plans = list(self._plans)
-        for (left, moves), (until, _) in zip(plans, [*plans[1:], (_EVER, True)], strict=True):
+        for (left, moves), (until, _) in itertools.pairwise((*self._plans, (_EVER, True))):
             for sent, received in self._commands:
                 if not moves and left <= sent < until:
                     self.book.rest("commands", sent, received)
