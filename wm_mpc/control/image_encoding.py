@@ -30,6 +30,7 @@ class ImageEncoding:
         self._model, self._seeing = model, Seeing(model)
         self._shifts: tuple[Shift, ...] = ()  # undone in the last live image
         self._known: list[tuple[Shift, ...]] = []  # of live images, the last few
+        self._has_seen = False  # a live image
 
     def goal(
         self, image: np.ndarray, state: np.ndarray, conditions: Conditions | None
@@ -88,9 +89,14 @@ class ImageEncoding:
         is_lit = conditions is not None and conditions.light is not None
         if is_first and not is_lit and self._seeing.knows_light:
             foreign = None if conditions is None else conditions.foreign
-            conditions = self._seeing.relit(image, self._part(state), moved_by(conditions))
+            if conditions is None and not self._has_seen:
+                conditions = self._seeing.at_first(image, self._part(state))
+                self.use_shifts(conditions)
+            else:
+                conditions = self._seeing.relit(image, self._part(state), moved_by(conditions))
             # The image is not known yet. What was in the way before a hold may still be there.
             conditions = dataclasses.replace(conditions, foreign=foreign, is_strange=True)
+        self._has_seen = True
         seen = image if conditions is None else conditions.removed(image)
         latent = self._encoded(seen, state, native=native)
         if conditions is None or not (conditions.is_strange and self._seeing.knows_light):

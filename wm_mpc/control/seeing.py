@@ -74,12 +74,16 @@ class Seeing:
         Args:
             image: uint8 (height, width, 3) rgb, as the camera took it.
             latent: Its latent, (latent size,).
-            used: What was taken out of the image before it was encoded; None: nothing.
+            used: What was taken out of the image before it was encoded; None: nothing. Of the first
+                picture, its shifts count from now on if the model knows the picture with them.
 
         Returns:
             The light, and `Lighting.unexplained` of each camera.
         """
+        is_first = self.last is None
         self.last = self._looker.compare(image, latent, used or self._looker.as_taken)
+        if is_first and self.knows_light and self._looker.error(self.last) <= USUAL:
+            self.shifts = self.last.conditions.shifts  # see `at_first`
         return self.last.light, self.last.left
 
     def relit(self, image: np.ndarray, state: Tensor, shifts: tuple[Shift, ...] = ()) -> Conditions:
@@ -92,6 +96,27 @@ class Seeing:
         """
         moved = dataclasses.replace(self._looker.as_taken, shifts=shifts or self._none)
         return dataclasses.replace(moved, light=self._looker.look(image, state, moved).light)
+
+    def at_first(self, image: np.ndarray, state: Tensor) -> Conditions:
+        """Find the conditions of the first live picture. Only for `knows_light`.
+
+        The camera may have been bumped since the recordings. Nothing moves yet, so one picture is
+        enough if the model does not know it as it is, and knows it as well as usual with a shift.
+
+        Args:
+            image: uint8 (height, width, 3) rgb, as the camera took it.
+            state: State part of its latent.
+
+        Returns:
+            Its light, and such a shift.
+        """
+        look = self._looker.look(image, state, self.relit(image, state))
+        if self._looker.error(look) <= _UNKNOWN:
+            return look.conditions
+        found = (self._found(camera, image, state) for camera in range(len(self._tiles)))
+        shifts = tuple(shift or NO_SHIFT for shift in found)
+        moved = self._looker.look(image, state, self.relit(image, state, shifts))
+        return moved.conditions if self._looker.error(moved) <= USUAL else look.conditions
 
     def standing_alone(
         self, image: np.ndarray, state: Tensor, known: Sequence[tuple[Shift, ...]]
