@@ -21,7 +21,7 @@ from wm_mpc.model.conditions import share_text
 from wm_mpc.model.world_model import WorldModel
 
 _PARTS = 2  # of a model step; what moves is drawn after each
-_AHEAD = 1.5  # s of a plan that count; each new plan is checked again
+_AHEAD = 1.0  # s of a plan that count; each new plan is checked again
 _LEAST = 0.35  # squared error of a place, from which on it may count
 _USUAL = 1.5  # multiple of the largest usual one, from which on it counts
 

@@ -18,8 +18,9 @@ from wm_mpc.native.selection import native_vision
 
 USUAL = 1.2  # error up to which the model knows a picture, in multiples of what is usual
 _DRAWN = 64  # random latents that are drawn, to find out what is usual in each pixel
-_ALIKE = 0.2  # of full brightness; up to this difference, two pixels show the same
-_SELDOM = 0.1  # share of pictures
+# A pixel is rare if less than a share of pictures shows the same, up to a difference of brightness.
+_RARE = 0.1, 0.2
+_PALE = 0.5, 0.08  # for things that are nearly as bright as what is behind them
 _typical: weakref.WeakKeyDictionary[WorldModel, np.ndarray] = weakref.WeakKeyDictionary()
 
 
@@ -151,21 +152,22 @@ class Looker:
         if self.model not in _typical:
             _typical[self.model] = self._drawn_at_random()
 
-    def rare(self, look: Look, mask: np.ndarray) -> np.ndarray:
-        """Find pixels of a reconstruction that are seldom so, because something is there that is
-        mostly elsewhere.
+    def rare(self, look: Look, mask: np.ndarray, *, pale: bool = False) -> np.ndarray:
+        """Find pixels of a reconstruction where something is that is mostly elsewhere.
 
         Args:
             look: The look with the reconstruction.
             mask: bool (height, width), the pixels that count.
+            pale: Whether things count, too, that are nearly as bright as what is behind them.
 
         Returns:
             bool (height, width).
         """
         self.prepare()
-        alike = np.abs(_typical[self.model][:, mask] - look.drawn[mask]).max(-1) < _ALIKE
+        apart = np.abs(_typical[self.model][:, mask] - look.drawn[mask]).max(-1)
         found = np.zeros_like(mask)
-        found[mask] = alike.mean(0) < _SELDOM
+        kinds = (_RARE, _PALE) if pale else (_RARE,)
+        found[mask] = np.any([(apart < most).mean(0) < share for share, most in kinds], 0)
         return found
 
     def apart(self, one: Conditions, other: Conditions, image: np.ndarray, state: Tensor) -> float:

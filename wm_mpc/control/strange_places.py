@@ -36,7 +36,7 @@ def strange_places(
             continue
         around = np.zeros(differs.shape, bool)
         tile.of(around[..., None])[..., 0] = dilated(np.logical_or.reduce(worst), _CLOSE)
-        things = looker.rare(look, around)
+        things = looker.rare(look, around, pale=True)
         near = dilated(tile.of(things[..., None])[..., 0], _CLOSE)
         apart = np.where(near, np.float32(0.0), part)
         for found in differing(apart):
