@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ from wm_mpc.control.foreign_check import ForeignCheck
 from wm_mpc.control.looking import Looker
 from wm_mpc.control.places import connected, swept
 from wm_mpc.control.receding_horizon import RecedingHorizon
+from wm_mpc.control.strange_places import strange_places
 from wm_mpc.control.surprise import SurpriseMonitor
 from wm_mpc.data.disturbances import Disturber
 from wm_mpc.experiments.common.beside import Watched
@@ -452,3 +454,26 @@ def test_what_moves_in_pictures_of_a_plan_gets_a_rim():
     found = swept(pictures)
     assert found[8:13, 8:13].all()
     assert found.sum() == 25
+
+
+@pytest.mark.parametrize(("deviation", "counts"), [(0.0, True), (1.0, True), (4.0, False)])
+def test_a_place_that_fades_into_its_surroundings_is_a_shadow_and_no_object(deviation, counts):
+    model, goal, way, _ = way_through_wall(3)
+    robot = Robot((model, way[0], goal, None))
+    robot.look(way[0].image)
+    row, column = free_corner([each.image for each in way])
+    differs = np.zeros(way[0].image.shape[:2], np.float32)
+    differs[row : row + 9, column : column + 9] = 0.15
+    if deviation:
+        differs = cv2.GaussianBlur(differs, (0, 0), deviation)
+        differs *= 0.15 / differs.max()
+    found = list(strange_places(Looker(model), robot.monitor.last_look, differs, 0.1))
+    assert bool(found) == counts
+
+
+@pytest.mark.parametrize("blur", [0.7, 1.0])
+def test_a_pale_object_out_of_focus_is_one(blur):
+    robot, _, way, put = pale_in_the_way(7, 10, 30)
+    for observation in way[1:4]:
+        robot.observation = observation
+        assert robot.look(cv2.GaussianBlur(put(observation.image), (0, 0), blur))[2]

@@ -10,6 +10,7 @@ from wm_mpc.control.looking import Look, Looker
 from wm_mpc.control.places import differing, dilated, is_compact, squares
 
 _CLOSE = 2  # pixels
+_FADES = 0.4  # share of what differs in a place, from which on its surroundings differ as well
 
 
 def strange_places(
@@ -18,7 +19,7 @@ def strange_places(
     """Find places that have the form of an object, and that the model draws otherwise.
 
     What is close to a thing that the model draws does not count: the model may draw the thing a
-    little wrong.
+    little wrong. Nor does a place that fades into its surroundings, as a shadow does.
 
     Args:
         looker: Looked at the picture.
@@ -42,7 +43,14 @@ def strange_places(
         for found in differing(apart):
             if squares(apart, found) < least:
                 break
-            if is_compact(found):
+            if is_compact(found) and not _fades(part, found, near):
                 place = np.zeros(differs.shape, bool)
                 tile.of(place[..., None])[..., 0] = found
                 yield place
+
+
+def _fades(differs: np.ndarray, place: np.ndarray, near: np.ndarray) -> bool:
+    """Whether what differs goes on around a place, apart from what is near a thing; (height,
+    width) each."""
+    around = dilated(place, _CLOSE) & ~place & ~near
+    return bool(around.any() and differs[around].mean() > _FADES * differs[place].mean())
