@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import math
 import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ import torch
 
 from wm_mpc.control.receding_horizon import RecedingHorizon
 from wm_mpc.device.cost import DeviceCost, Problem, _Room
-from wm_mpc.device.placed import Placed, _exact, place, placed
+from wm_mpc.device.placed import LOCK, Placed, _exact, place, placed
 from wm_mpc.model.architecture import Architecture
 from wm_mpc.model.checkpoint import load_checkpoint
 from wm_mpc.model.world_model import WorldModel
@@ -147,6 +150,51 @@ def test_a_changed_weight_counts():
     close(after, cost_of(model)(plans))
 
 
+def test_another_robot_description_counts_at_once():
+    model = shipped("reach_joints")
+    plans = plans_of(model)
+    before = cost_of(model, device=ALSO_CPU)(plans)
+    action = dataclasses.replace(model.spec.action, rate_limit=(0.3,) * model.spec.action.size)
+    model.spec = dataclasses.replace(model.spec, action=action)
+    after = cost_of(model, device=ALSO_CPU)(plans)
+    close(after, cost_of(model)(plans))
+    assert not torch.allclose(before, after)
+
+
+def test_a_copy_is_freed_with_its_model():
+    model = shipped("wall")
+    cost = cost_of(model, device=ALSO_CPU)
+    cost(plans_of(model))
+    place(model, ALSO_CPU).encode_scene(torch.zeros(64, 64, 3, dtype=torch.uint8))
+    copy = weakref.ref(place(model, ALSO_CPU).model)
+    gc.disable()
+    try:
+        place(model, "cpu")
+        del cost, model
+        assert copy() is None
+    finally:
+        gc.enable()
+
+
+def test_a_budget_begins_before_the_device_is_free():
+    cost = cost_of(shipped("wall"), device=ALSO_CPU)
+    plans = plans_of(shipped("wall"))
+    descent = Descent(1000, 0.1, 0.0, True, 0.3)
+    cost.descend(plans, descent)
+    is_held = threading.Event()
+
+    def hold():
+        with LOCK:
+            is_held.set()
+            time.sleep(1.0)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    is_held.wait()
+    assert cost.descend(plans, descent)[2] == 1
+    holder.join()
+
+
 def test_a_descent_ends_in_time_after_at_least_one_step():
     model = shipped("wall")
     cost = cost_of(model, device=ALSO_CPU)
@@ -181,13 +229,13 @@ def test_a_graph_would_need_nothing_from_the_processor(model, noise):
     room.load(problem)
     plans = plans_of(model)
     drawn = torch.zeros(3, *plans.shape) if noise else None
-    search = room.search(plans, Descent(3, 0.1, 0.5, True, math.inf, drawn))
+    search = room.search(there, plans, Descent(3, 0.1, 0.5, True, math.inf, drawn))
     found = [
-        search._improved(), search._finished(),
-        room.evaluation(plans, predicts=False)._evaluated(),
-        room.evaluation(plans, predicts=True)._evaluated(),
-    ]  # fmt: skip
-    assert [part.device.type for part in found] == ["meta"] * 4
+        search._improved(),
+        room.evaluation(there, plans, predicts=False)._evaluated(),
+        room.evaluation(there, plans, predicts=True)._evaluated(),
+    ]
+    assert [part.device.type for part in found] == ["meta"] * 3
     with pytest.raises(NotImplementedError, match="meta"):
         DeviceCost(there, problem, _Again(there.model, OBJECTIVES["usual"], True)).costs(
             plans, None
@@ -264,7 +312,7 @@ def test_a_gpu_finds_the_plans_of_the_processor(backend):
 
 
 @needs_gpu
-def test_a_captured_graph_is_a_descent_of_its_own_each_time():
+def test_a_captured_graph_is_a_descent_of_its_own_each_time(caplog):
     model = shipped("wall")
     cost, usual = cost_of(model, device="cuda", native=True), cost_of(model)
     plans = plans_of(model)
@@ -273,3 +321,4 @@ def test_a_captured_graph_is_a_descent_of_its_own_each_time():
     again = cost.descend(plans, dataclasses.replace(descent))
     torch.testing.assert_close(first[0], again[0], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(usual(first[0]), first[1], rtol=1e-3, atol=1e-3)
+    assert "no graph can be captured" not in caplog.text

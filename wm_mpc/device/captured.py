@@ -6,61 +6,94 @@ take ten times as long as their arithmetic. A graph launches all of them at once
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
+import gc
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
-Result = TypeVar("Result")
-
+_log = logging.getLogger(__name__)
 _WARM_UP = 3  # calls before the capture, in which libraries allocate what they need
 
 
-class Captured(Generic[Result]):
+class Captured:
     """Calls a function, or replays its graph.
 
-    On a device other than CUDA, and without `capture`, every call runs the function itself.
+    On a device other than CUDA, and without `capture`, every call runs the function itself. The
+    function comes with each call, so that nothing here keeps its owner alive.
 
     Args:
-        function: Reads and writes tensors that stay where they are. It must neither read a value
-            back to the host nor copy from it. It is called several times before the first replay.
-        device: Where its tensors are.
+        device: Where the tensors of the function are.
         capture: Whether to capture a graph.
     """
 
-    def __init__(
-        self, function: Callable[[], Result], device: torch.device, *, capture: bool
-    ) -> None:
-        self._function, self._device = function, device
+    def __init__(self, device: torch.device, *, capture: bool) -> None:
+        self._device = device
         self._captures = capture and device.type == "cuda"
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._result: Result | None = None
+        self._result: Tensor | None = None
 
-    def prepare(self) -> None:
-        """Capture the graph, if that is not done yet. The function runs, so its tensors change."""
+    def prepare(self, function: Callable[[], Tensor]) -> None:
+        """Capture the graph, if that is not done yet. The function runs, so its tensors change.
+
+        If no graph can be captured, that is logged, and from then on the function runs itself.
+
+        Args:
+            function: Reads and writes tensors that stay where they are. It must neither read a
+                value back to the host nor copy from it. It is called several times before the
+                first replay, and is the same in all calls.
+        """
         if not self._captures or self._graph is not None:
             return
+        try:
+            with _nothing_is_freed(), torch.cuda.stream(torch.cuda.current_stream(self._device)):
+                self._capture(function)
+        except Exception as error:
+            self._captures, self._result = False, None
+            _log.warning(
+                "planner.device: no graph can be captured, so each operation is launched by "
+                "itself, which is slow: %s", error.__context__ or error,
+            )  # fmt: skip
+
+    def _capture(self, function: Callable[[], Tensor]) -> None:
         # The first calls run beside the usual stream, as PyTorch asks for.
         stream = torch.cuda.Stream(self._device)
         stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):
-                self._function()
+                function()
         torch.cuda.current_stream(self._device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            self._result = self._function()
+            self._result = function()
         self._graph = graph
 
-    def __call__(self) -> Result:
+    def __call__(self, function: Callable[[], Tensor]) -> Tensor:
         """Run once.
+
+        Args:
+            function: See `prepare`.
 
         Returns:
             What the function returns. The next call overwrites it.
         """
-        self.prepare()
-        if self._graph is None:
-            return self._function()
+        self.prepare(function)
+        if self._graph is None or self._result is None:
+            return function()
         self._graph.replay()
-        assert self._result is not None
         return self._result
+
+
+@contextmanager
+def _nothing_is_freed() -> Iterator[None]:
+    """Keep the garbage collector from freeing other graphs during a capture, which would spoil
+    it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

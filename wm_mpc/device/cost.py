@@ -79,28 +79,30 @@ class DeviceCost:
     ) -> None:
         self._placed, self._problem = placed, problem
         sizes = tuple(tuple(part.shape) for part in problem.tensors())
-        key = (make_cost, problem.committed is None, sizes)
+        key = (make_cost, sizes)
         with LOCK:
             self._room: _Room = placed.kept(key, lambda: _Room(placed, problem, make_cost))
 
     def costs(self, actions: Tensor, _step_weights: Tensor) -> Tensor:
         """Compute costs; see `NativeCost.costs`."""
         with LOCK:
-            found = self._ready().evaluation(actions, predicts=False)
+            found = self._ready().evaluation(self._placed, actions, predicts=False)
             return found(actions).to("cpu", copy=True)
 
     def latents(self, actions: Tensor, _step_weights: Tensor) -> Tensor:
         """Predict latents; see `NativeCost.latents`."""
         with LOCK:
-            found = self._ready().evaluation(actions, predicts=True)
+            found = self._ready().evaluation(self._placed, actions, predicts=True)
             return found(actions).to("cpu", copy=True)
 
     def descend(
         self, actions: Tensor, _step_weights: Tensor, settings: Descent
     ) -> tuple[Tensor, Tensor, int]:
         """Improve plans by following the gradient; see `NativeCost.descend`."""
+        watch = Stopwatch(settings.budget)  # waiting for the device counts
         with LOCK:
-            return self._ready().search(actions, settings).descend(actions, settings)
+            search = self._ready().search(self._placed, actions, settings)
+            return search.descend(actions, settings, watch)
 
     def _ready(self) -> _Room:
         self._room.load(self._problem)
@@ -113,7 +115,6 @@ class _Room:
     def __init__(
         self, placed: Placed, problem: Problem, make_cost: Callable[[Problem], Cost]
     ) -> None:
-        self._placed = placed
         self._here = problem.like(placed.device)
         self._cost = make_cost(self._here)
         self._loaded: Problem | None = None
@@ -128,20 +129,20 @@ class _Room:
             here.copy_(given)
         self._loaded = problem
 
-    def evaluation(self, actions: Tensor, *, predicts: bool) -> _Evaluation:
+    def evaluation(self, placed: Placed, actions: Tensor, *, predicts: bool) -> _Evaluation:
         """Return the graph for sequences of this size."""
         key = (predicts, *actions.shape)
         if key not in self._evaluations:
             function = self._cost.predict if predicts else self._cost.__call__
-            self._evaluations[key] = _Evaluation(self._placed, function, actions)
+            self._evaluations[key] = _Evaluation(placed, function, actions)
         return self._evaluations[key]
 
-    def search(self, actions: Tensor, settings: Descent) -> _Search:
+    def search(self, placed: Placed, actions: Tensor, settings: Descent) -> _Search:
         """Return the graphs for starts of this size."""
         noise = 0 if settings.noise is None else settings.iterations
         key = (settings.adaptive, noise, *actions.shape)
         if key not in self._searches:
-            self._searches[key] = _Search(self._placed, self._cost, actions, settings)
+            self._searches[key] = _Search(placed, self._cost, actions, settings)
         return self._searches[key]
 
 
@@ -151,7 +152,7 @@ class _Evaluation:
     def __init__(self, placed: Placed, function: CostFunction, actions: Tensor) -> None:
         self._function = function
         self._actions = _zeros(actions, placed.device)
-        self._run: Captured[Tensor] = placed.captured(self._evaluated)
+        self._run: Captured = placed.captured()
 
     @torch.no_grad()
     def _evaluated(self) -> Tensor:
@@ -159,9 +160,9 @@ class _Evaluation:
 
     def __call__(self, actions: Tensor) -> Tensor:
         """Return the result, on the device, until the next call."""
-        self._run.prepare()
+        self._run.prepare(self._evaluated)
         self._actions.copy_(actions.detach())
-        return self._run()
+        return self._run(self._evaluated)
 
 
 class _Search:
@@ -170,7 +171,7 @@ class _Search:
 
     def __init__(self, placed: Placed, cost: Cost, actions: Tensor, settings: Descent) -> None:
         self._cost, self._adaptive, self._device = cost, settings.adaptive, placed.device
-        here = torch.zeros(tuple(actions.shape), device=placed.device)
+        here = _zeros(actions, placed.device)
         self._actions, self._best = here.clone(), here.clone()
         self._mean, self._square = here.clone(), here.clone()
         self._costs = torch.zeros(len(actions), device=placed.device)
@@ -181,14 +182,13 @@ class _Search:
         self._noise = None
         if settings.noise is not None:
             self._noise = torch.zeros(tuple(settings.noise.shape), device=placed.device)
-        self._step: Captured[Tensor] = placed.captured(self._improved)
-        self._last: Captured[Tensor] = placed.captured(self._finished)
+        self._step: Captured = placed.captured()
 
-    def descend(self, actions: Tensor, settings: Descent) -> tuple[Tensor, Tensor, int]:
+    def descend(
+        self, actions: Tensor, settings: Descent, watch: Stopwatch
+    ) -> tuple[Tensor, Tensor, int]:
         """Improve plans; see `DeviceCost.descend`."""
-        watch = Stopwatch(settings.budget)
-        self._step.prepare()
-        self._last.prepare()
+        self._step.prepare(self._improved)
         for part in (self._mean, self._square, self._done):
             part.zero_()
         self._costs.fill_(torch.inf)
@@ -201,13 +201,13 @@ class _Search:
             self._noise.copy_(settings.noise)
         done = 0
         while done < settings.iterations:
-            self._step()
+            self._step(self._improved)
             done += 1
             if settings.budget != torch.inf:
                 self._wait()
                 if not watch.fits_another():
                     break
-        costs = self._last()
+        costs = self._step(self._improved)  # also notes the last plans; its own are not used
         return self._best.to("cpu", copy=True), costs.to("cpu", copy=True), done
 
     def _wait(self) -> None:
@@ -228,16 +228,11 @@ class _Search:
             rate = self._rate * (1.0 - self._decay * self._done / self._iterations)
             moved = self._actions - rate * step
             if self._noise is not None:
-                # The last index only matters while a graph is prepared.
+                # Past the last index, the step is not used.
                 number = self._done.long().clamp(max=len(self._noise) - 1)
                 moved = moved + self._noise.index_select(0, number[None])[0]
             self._actions.copy_(moved.clamp(-1.0, 1.0))
             self._done.add_(1.0)
-        return self._costs
-
-    @torch.no_grad()
-    def _finished(self) -> Tensor:
-        self._note(self._cost(self._actions))
         return self._costs
 
     def _note(self, costs: Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import threading
 import weakref
 from collections import OrderedDict
@@ -54,13 +55,9 @@ class Placed:
         self._kept.move_to_end(key)
         return self._kept[key]
 
-    def captured(self, function: Callable[[], Any]) -> Captured[Any]:
-        """Return a function of this device as a graph.
-
-        Args:
-            function: See `Captured`.
-        """
-        return Captured(function, self.device, capture=self.capture)
+    def captured(self) -> Captured:
+        """Return room for a graph of this device."""
+        return Captured(self.device, capture=self.capture)
 
     @torch.no_grad()
     def encode_scene(self, pixels: Tensor) -> Tensor:
@@ -74,16 +71,16 @@ class Placed:
         """
         with LOCK:
             sizes = tuple(pixels.shape)
-            image, encode = self.kept(sizes, lambda: self._encoder(sizes))
-            encode.prepare()
+            image, graph = self.kept(sizes, lambda: (self._room(sizes), self.captured()))
+            # Convolutions as exact as on the CPU: the guard compares with what was measured there.
+            encode = functools.partial(_exact, self.model, image)
+            graph.prepare(encode)
             image.copy_(pixels)
-            found: Tensor = encode()
+            found: Tensor = graph(encode)
             return found.to("cpu", copy=True)
 
-    def _encoder(self, sizes: tuple[int, ...]) -> tuple[Tensor, Captured[Tensor]]:
-        image = torch.zeros(sizes, dtype=torch.uint8, device=self.device)
-        # Convolutions as exact as on the CPU: the guard compares with what was measured there.
-        return image, self.captured(lambda: _exact(self.model, image))
+    def _room(self, sizes: tuple[int, ...]) -> Tensor:
+        return torch.zeros(sizes, dtype=torch.uint8, device=self.device)
 
 
 def _exact(model: WorldModel, image: Tensor) -> Tensor:
@@ -97,7 +94,7 @@ _placed: weakref.WeakKeyDictionary[WorldModel, tuple[object, Placed]] = weakref.
 def place(model: WorldModel, device: str, *, capture: bool = True) -> Placed | None:
     """Let a world model plan and encode on a device from now on.
 
-    It gets a new copy if one of its weights has changed.
+    It gets a new copy if one of its weights has changed, or what it knows of the robot.
 
     Args:
         model: The world model, on the CPU.
@@ -111,7 +108,8 @@ def place(model: WorldModel, device: str, *, capture: bool = True) -> Placed | N
         if device == "cpu":
             _placed.pop(model, None)
             return None
-        version = device, capture, version_of((*model.parameters(), *model.buffers()))
+        weights = version_of((*model.parameters(), *model.buffers()))
+        version = device, capture, model.spec, model.familiarity, weights
         if model not in _placed or _placed[model][0] != version:
             _placed[model] = version, Placed(model, torch.device(device), capture=capture)
         return _placed[model][1]

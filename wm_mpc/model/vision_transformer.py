@@ -184,7 +184,11 @@ class TransformerEncoder(nn.Module):
         """Features (batch, size, rows, columns) of patches."""
         rows, columns = grid
         wanted = (rows * self._patch, columns * self._patch)
-        mean, spread = (image.new_tensor(part).view(1, 3, 1, 1) for part in self._normalisation)
+        # Filled, not copied from the host, which no captured graph allows.
+        mean, spread = (
+            torch.cat([image.new_full((1, 1, 1, 1), value) for value in part], 1)
+            for part in self._normalisation
+        )
         image = interpolate(image, wanted, mode="bilinear", align_corners=False)
         image = (image - mean) / spread
         tokens: Tensor = self.vit(image).last_hidden_state

@@ -213,9 +213,10 @@ class PlannerConfig:
     def __post_init__(self) -> None:
         check(self, "planner.")
         if self.device == "cuda" and not torch.cuda.is_available():
-            raise SettingError(
-                "planner.device is cuda, but PyTorch finds no NVIDIA GPU here; accepted: cpu"
-            )
+            why = "PyTorch finds no NVIDIA GPU here"
+            if torch.version.cuda is None:
+                why = "this PyTorch is built without CUDA, and finds no NVIDIA GPU"
+            raise SettingError(f"planner.device is cuda, but {why}; accepted: cpu")
         if self.elites > self.samples:
             raise SettingError(
                 f"planner.elites is {self.elites}; it cannot exceed planner.samples, {self.samples}"
