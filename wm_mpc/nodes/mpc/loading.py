@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from wm_mpc.control.receding_horizon import PlanningError, RecedingHorizon
 from wm_mpc.control.settings import ControlSettings
 from wm_mpc.model.checkpoint import CheckpointError, load_checkpoint
 from wm_mpc.model.world_model import WorldModel
+
+_MOST = 6  # committed actions of a trial plan
 
 
 def load_to_plan(path: Path, settings: ControlSettings) -> WorldModel:
@@ -24,15 +27,21 @@ def load_to_plan(path: Path, settings: ControlSettings) -> WorldModel:
     middle = np.add(action.low, action.high) / 2  # zero may be outside the limits
     # Few iterations, each like all others: another model may be planning meanwhile.
     planner = dataclasses.replace(settings.planner, iterations=2)
+    committed = [0, 0]
+    if planner.device != "cpu":
+        # Each number of actions that the robot executes meanwhile has graphs of its own.
+        most = 1 + math.ceil(settings.time_budget / model.spec.control_period)
+        committed = list(range(1 + min(most, _MOST)))
     try:
         controller.set_goal(image, state)
-        for _ in range(2):
+        for count in committed:
             controller.plan(
                 image,
                 state,
                 0.0,
                 planner=planner,
                 objective=settings.cost,
+                committed=np.tile(middle, (count, 1)),
                 budget=1.0,
                 rest=middle if action.rest_is_measured else None,
             )
