@@ -154,7 +154,7 @@ def test_episodes_that_begin_somewhere_else_surprise_nobody(model):
     told = drive.run(episodes=5, steps=18)
     assert len(told) > 40
     assert max(told) < 2.0
-    assert drive.monitor.jumps == 4
+    assert drive.monitor.jumps in (3, 4)  # an episode may begin near the end of the last one
 
 
 def test_wrong_wires_are_noticed_though_every_episode_begins_somewhere_else():
