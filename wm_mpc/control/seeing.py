@@ -110,12 +110,10 @@ class Seeing:
         Returns:
             Its light, and such a shift.
         """
-        look = self._looker.look(image, state, self.relit(image, state))
+        look = self._tried(image, state)
         if self._looker.error(look) <= _UNKNOWN:
             return look.conditions
-        found = (self._found(camera, image, state) for camera in range(len(self._tiles)))
-        shifts = tuple(shift or NO_SHIFT for shift in found)
-        moved = self._looker.look(image, state, self.relit(image, state, shifts))
+        moved = self._tried(image, state, self._all_found(image, state))
         return moved.conditions if self._looker.error(moved) <= USUAL else look.conditions
 
     def standing_alone(
@@ -136,15 +134,12 @@ class Seeing:
             is found, if the model knows none of these well; and a foreign object without doubt.
         """
         cameras = range(len(self._tiles))
-
-        def tried(shifts: tuple[Shift, ...]) -> Look:
-            return self._looker.look(image, state, self.relit(image, state, shifts))
-
-        looks = [tried(shifts) for shifts in dict.fromkeys([self._none, *known])]
+        looks = [
+            self._tried(image, state, shifts) for shifts in dict.fromkeys([self._none, *known])
+        ]
         look = min(looks, key=lambda each: self._unlike(image, each, cameras))
         if self._looker.error(look) > USUAL:
-            found = [self._found(camera, image, state) or NO_SHIFT for camera in cameras]
-            other = tried(tuple(found))
+            other = self._tried(image, state, self._all_found(image, state))
             if self._unlike(image, other, cameras) < self._unlike(image, look, cameras):
                 look = other
         seen = self._foreign.find(image, state, look)
@@ -207,7 +202,7 @@ class Seeing:
         Returns:
             Whether `shifts` changed.
         """
-        left = left or self._looker.look(image, state, self.relit(image, state, self.shifts)).left
+        left = left or self._tried(image, state, self.shifts).left
         before = self.shifts
         self._pictures += 1
         self._changes = [at for at in self._changes if self._pictures - at < _LATELY]
@@ -237,6 +232,15 @@ class Seeing:
     @property
     def _none(self) -> tuple[Shift, ...]:
         return (NO_SHIFT,) * len(self._tiles)
+
+    def _tried(self, image: np.ndarray, state: Tensor, shifts: tuple[Shift, ...] = ()) -> Look:
+        """A look with these shifts, and with the light that is found with them."""
+        return self._looker.look(image, state, self.relit(image, state, shifts))
+
+    def _all_found(self, image: np.ndarray, state: Tensor) -> tuple[Shift, ...]:
+        """The shifts of all cameras, as `_found` tells them; none where it finds none."""
+        cameras = range(len(self._tiles))
+        return tuple(self._found(camera, image, state) or NO_SHIFT for camera in cameras)
 
     def _found(self, camera: int, image: np.ndarray, state: Tensor) -> Shift | None:
         """The shift of a camera with which the model knows its picture; None if there is none.

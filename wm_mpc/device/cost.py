@@ -160,7 +160,6 @@ class _Evaluation:
 
     def __call__(self, actions: Tensor) -> Tensor:
         """Return the result, on the device, until the next call."""
-        self._run.prepare(self._evaluated)
         self._actions.copy_(actions.detach())
         return self._run(self._evaluated)
 
@@ -181,7 +180,7 @@ class _Search:
         )
         self._noise = None
         if settings.noise is not None:
-            self._noise = torch.zeros(tuple(settings.noise.shape), device=placed.device)
+            self._noise = _zeros(settings.noise, placed.device)
         self._step: Captured = placed.captured()
 
     def descend(

@@ -73,10 +73,8 @@ class Placed:
             sizes = tuple(pixels.shape)
             image, graph = self.kept(sizes, lambda: (self._room(sizes), self.captured()))
             # Convolutions as exact as on the CPU: the guard compares with what was measured there.
-            encode = functools.partial(_exact, self.model, image)
-            graph.prepare(encode)
             image.copy_(pixels)
-            found: Tensor = graph(encode)
+            found: Tensor = graph(functools.partial(_exact, self.model, image))
             return found.to("cpu", copy=True)
 
     def _room(self, sizes: tuple[int, ...]) -> Tensor:
