@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import math
+import re
 import threading
 import time
 import weakref
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from wm_mpc.control.receding_horizon import RecedingHorizon
+from wm_mpc.device.captured import Captured, Capturing
 from wm_mpc.device.cost import DeviceCost, Problem, _Room
 from wm_mpc.device.placed import LOCK, Placed, _exact, place, placed
 from wm_mpc.model.architecture import Architecture
@@ -289,6 +291,17 @@ def test_two_threads_share_a_device():
 def test_a_gpu_that_is_not_there_is_refused_by_name():
     with pytest.raises(SettingError, match=r"planner\.device is cuda, .*no NVIDIA GPU.*: cpu"):
         PlannerConfig(device="cuda")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_failed_capture_is_said_and_the_function_runs_itself(caplog):
+    how = Capturing(torch.device("cuda"), wanted=True)  # no graph can be captured for it here
+    captured = Captured(how)
+    assert str(how) == "captured graphs"
+    for _ in range(2):
+        assert captured(lambda: torch.ones(1)) == 1
+    assert re.match("operations one by one.*no graph can be captured: .*(CUDA|NVIDIA)", str(how))
+    assert caplog.messages == [f"planner.device: {how}"]
 
 
 @needs_gpu

@@ -18,27 +18,59 @@ _log = logging.getLogger(__name__)
 _WARM_UP = 3  # calls before the capture, in which libraries allocate what they need
 
 
+class Capturing:
+    """How functions run on one device.
+
+    Args:
+        device: The device.
+        wanted: Whether to capture graphs, where the device can.
+
+    Attributes:
+        device: The device.
+        wanted: Whether to capture graphs: wanted, and the device can.
+        failure: Why a function runs without a graph that was wanted; empty if none does.
+    """
+
+    def __init__(self, device: torch.device, *, wanted: bool) -> None:
+        self.device, self.wanted = device, wanted and device.type == "cuda"
+        self.failure = ""
+
+    def __str__(self) -> str:
+        if self.failure or not self.wanted:
+            reason = self.failure or f"no graphs on {self.device}"
+            return f"operations one by one, which is slow: {reason}"
+        return "captured graphs"
+
+    def fail(self, reason: str) -> None:
+        """Note that a graph could not be captured, and log it.
+
+        Args:
+            reason: Why not.
+        """
+        self.failure = f"no graph can be captured: {reason}"
+        _log.warning("planner.device: %s", self)
+
+
 class Captured:
     """Calls a function, or replays its graph.
 
-    On a device other than CUDA, and without `capture`, every call runs the function itself. The
-    function comes with each call, so that nothing here keeps its owner alive.
+    Without a graph, every call runs the function itself. The function comes with each call, so
+    that nothing here keeps its owner alive.
 
     Args:
-        device: Where the tensors of the function are.
-        capture: Whether to capture a graph.
+        how: Whether to capture a graph, and where.
     """
 
-    def __init__(self, device: torch.device, *, capture: bool) -> None:
-        self._device = device
-        self._captures = capture and device.type == "cuda"
+    def __init__(self, how: Capturing) -> None:
+        self._how, self._captures = how, how.wanted
+        self._device = how.device
         self._graph: torch.cuda.CUDAGraph | None = None
         self._result: Tensor | None = None
 
     def prepare(self, function: Callable[[], Tensor]) -> None:
         """Capture the graph, if that is not done yet. The function runs, so its tensors change.
 
-        If no graph can be captured, that is logged, and from then on the function runs itself.
+        If no graph can be captured, that is noted, and from then on the function runs itself.
 
         Args:
             function: Reads and writes tensors that stay where they are. It must neither read a
@@ -52,10 +84,7 @@ class Captured:
                 self._capture(function)
         except Exception as error:
             self._captures, self._result = False, None
-            _log.warning(
-                "planner.device: no graph can be captured, so each operation is launched by "
-                "itself, which is slow: %s", error.__context__ or error,
-            )  # fmt: skip
+            self._how.fail(str(error.__context__ or error))
 
     def _capture(self, function: Callable[[], Tensor]) -> None:
         # The first calls run beside the usual stream, as PyTorch asks for.

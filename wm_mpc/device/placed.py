@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wm_mpc.device.captured import Captured
+from wm_mpc.device.captured import Captured, Capturing
 from wm_mpc.model.weights import version_of
 from wm_mpc.model.world_model import WorldModel
 
@@ -33,12 +33,13 @@ class Placed:
     Attributes:
         model: The copy, with frozen weights.
         device: Where it is.
-        capture: Whether graphs are captured.
+        arithmetic: Whether graphs are captured, and why not, in words.
     """
 
     def __init__(self, model: WorldModel, device: torch.device, *, capture: bool) -> None:
         self.model = copy.deepcopy(model).to(device).eval().requires_grad_(False)
-        self.device, self.capture = device, capture
+        self.device = device
+        self.arithmetic = Capturing(device, wanted=capture)
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
     def kept(self, key: Hashable, make: Callable[[], Any]) -> Any:
@@ -57,7 +58,7 @@ class Placed:
 
     def captured(self) -> Captured:
         """Return room for a graph of this device."""
-        return Captured(self.device, capture=self.capture)
+        return Captured(self.arithmetic)
 
     @torch.no_grad()
     def encode_scene(self, pixels: Tensor) -> Tensor:

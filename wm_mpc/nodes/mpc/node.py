@@ -21,6 +21,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from wm_mpc.codes import HoldCode, StatusCode, WarningCode
 from wm_mpc.control.loop import Hold
+from wm_mpc.device.placed import placed
 from wm_mpc.model.checkpoint import CheckpointError
 from wm_mpc.model.familiarity import (
     angles_complaint,
@@ -324,7 +325,8 @@ class Mpc(ManagedNode):
         model, planner = self._model, self._settings.values().planner
         how = "torch, as planner.backend says" if planner.backend == "torch" else ""
         if planner.device != "cpu":
-            return f"{planner.device}: {how or 'captured graphs'}"
+            copy = None if model is None else placed(model)
+            return f"{planner.device}: {how or (copy.arithmetic if copy else 'not known yet')}"
         if how:
             return how
         if model is None:
