@@ -10,13 +10,13 @@ def test_lines_and_summary_read_as_promised():
     board.add(True, 41)
     assert (
         board.episode_line(1, True, 41, {"distance": 0.062})
-        == "episode 1: reached the goal in 41 steps (distance 0.06 m), 1 of 1"
+        == "episode 1: reached the goal in 41 steps (distance 0.062 m), 1 of 1"
     )
     board.add(False, 100)
     assert (
         board.episode_line(2, False, 100, {"distance": 0.4, "angle": 0.1})
         == "episode 2: did not reach the goal in 100 steps "
-        "(distance 0.40 m, angle 0.10 rad), 1 of 2"
+        "(distance 0.400 m, angle 0.10 rad), 1 of 2"
     )
     assert board.summary(18.44) == "episodes 2  success 1  mean steps 41.0  mean plan 18.4 ms"
 
