@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -15,10 +16,10 @@ from wm_mpc.data.episodes import Dataset
 STEPS = 40
 
 
-def recorded(bags, first=0):
+def recorded(bags, first=0, start=100):
     make, messages = bags.Make(), []
     for k in range(first, first + STEPS):
-        t = 100 + 0.1 * k
+        t = start + 0.1 * k
         twist = make.twist(vx=0.1 * np.sin(k), wz=0.1 * np.cos(k))
         messages += [
             ("/image", t, make.image(t, bags.gray(k))),
@@ -68,11 +69,41 @@ def test_every_message_is_accounted_for_and_the_account_is_kept(run, bags, tmp_p
 def test_the_account_of_an_import_that_fails_is_not_kept(run, bags, tmp_path):
     bags.write_bag(tmp_path / "bag", recorded(bags))
     bags.write_bag(tmp_path / "none", [("/image", 1.0, bags.Make().image(1.0, bags.gray(0)))])
+    bags.write_bag(tmp_path / "other", recorded(bags, start=200))
     assert run("bag")[0] == 0
-    assert run("bag none --append")[0] == 1
+    assert run("other none --append")[0] == 1
     assert [entry["episode"] for entry in book()] == [0]
-    assert run("bag --append")[0] == 0
+    assert run("other --append")[0] == 0
     assert [entry["episode"] for entry in book()] == [0, 1]
+
+
+def test_a_recording_is_imported_once(run, bags, tmp_path):
+    """Copies of an episode would be on both sides of the split into training and held-out ones."""
+    bags.write_bag(tmp_path / "bag", recorded(bags))
+    shutil.copytree(tmp_path / "bag", tmp_path / "copy")
+    assert run("bag copy")[0] == 1
+    assert not (tmp_path / "data" / "d" / "dataset.json").exists()
+    assert run("bag")[0] == 0
+    for again in ("bag", "copy"):
+        code, _, error = run(f"{again} --append")
+        assert code == 1
+        assert "this recording is in dataset data/d already (by: import_bag bag" in error
+        assert "accepted: each recording once" in error
+    assert len(book()) == 1
+
+
+def test_another_rule_of_an_appended_recording_is_said(run, bags, tmp_path):
+    split = (bags.Make().numbers(1.0), "/goal")
+    for name, start in (("one", 100), ("two", 200)):
+        rows = recorded(bags, start=start)
+        bags.write_bag(tmp_path / name, [*rows, (split[1], start + 2.0, split[0])])
+    options = "--state odom --action /cmd_vel"
+    code, out, error = run(f"one {options} --split-at /goal")
+    assert code == 0, error
+    assert "WARNING" not in out.partition("found in")[0]
+    code, out, error = run(f"two {options} --append")
+    assert code == 0, error
+    assert 'WARNING split_at is as usual here, and was ["/goal"] in the import before' in out
 
 
 def test_a_recording_that_does_not_add_up_is_refused_and_may_be_accepted(run, bags, tmp_path):

@@ -31,12 +31,12 @@ architecture: {keypoints: 4, encoder_width: 4, decoder_width: 4, hidden: 16}
 STEPS = 120
 
 
-def recorded(bags):
+def recorded(bags, start=50.0):
     """A square that is pushed to and fro, with a camera above it: (topic, arrival, message)."""
     make, rng = bags.Make(), np.random.default_rng(0)
     messages, x = [], 40.0
     for k in range(STEPS):
-        t, speed = 50.0 + 0.1 * k, float(rng.uniform(-1, 1))
+        t, speed = start + 0.1 * k, float(rng.uniform(-1, 1))
         pixels = np.full((80, 80, 3), 60, np.uint8)
         pixels[30:50, int(x) - 8 : int(x) + 8] = (220, 40, 40)
         messages += [
@@ -111,12 +111,13 @@ def test_everything_may_be_inferred(run):
     assert "control period 0.1 s, between two images" in out
 
 
-def test_a_dataset_grows_only_when_told(run):
+def test_a_dataset_grows_only_when_told(run, bags, tmp_path):
+    bags.write_bag(tmp_path / "other", recorded(bags, start=500.0))
     assert run(f"bag {OPTIONS}")[0] == 0
     code, _, error = run(f"bag {OPTIONS}")
     assert code == 1
     assert error.startswith("import_bag: dataset data/slider already has 4 episodes; use --append")
-    code, out, _ = run(f"bag {OPTIONS} --append")
+    code, out, _ = run(f"other {OPTIONS} --append")
     assert code == 0
     assert "the description of the robot comes from the dataset" in out
     assert Dataset("data/slider").indices() == list(range(8))

@@ -49,7 +49,7 @@ def run(tmp_path, monkeypatch, capsys):
     (tmp_path / "tiny.yaml").write_text(TINY)
 
     def run(*options):
-        code = learn.main([*map(str, options), "--train-config", "tiny.yaml"])
+        code = learn.main(["--train-config", "tiny.yaml", *map(str, options)])
         printed = capsys.readouterr()
         return code, printed.out, printed.err
 
@@ -72,6 +72,7 @@ def test_a_recording_becomes_a_checkpoint_and_a_verdict_and_the_same_command_goe
     assert "POOR  clocks and topics: WARNING the stamps of image" in out
     assert "POOR  length: 0.4 minutes" in out
     page = (tmp_path / "runs" / "base" / "learned.html").read_text()
+    assert "import_bag MORE --append --task base --action-low=-0.3,-0.3" in page
     assert "Record about twenty minutes." in page
     assert "The recording is not good enough in" in page
     before = (tmp_path / "data" / "base" / "dataset.json").stat().st_mtime_ns
@@ -118,7 +119,28 @@ def test_the_recording_is_judged_before_the_training(run, bags, tmp_path):
     }  # fmt: skip
     assert all(advice for judged, advice in found.values() if judged == "POOR")
     assert "learn: The recording is not good enough in 5 of 7 points: clocks" in out
-    assert "The training goes on all the same. Ctrl-C stops it" in out
+    assert "base has one episode, and the training holds out whole episodes; accepted: two" in err
+    assert "The training goes on" not in out
+
+
+def test_settings_of_the_training_are_read_before_the_import(run, bags, tmp_path):
+    bag = bags.write_bag(tmp_path / "bag", drive(bags, steps=100, speed=0.1))
+    for options in (["--train-config", "none.yaml"], ["--synthesis", "nosuch"]):
+        code, _, err = run(bag, "--task", "base", *options)
+        assert code == 1
+        assert err.startswith("learn: ")
+        assert options[1] in err
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_task_is_a_name(run, bags, tmp_path):
+    bag = bags.write_bag(tmp_path / "bag", drive(bags, steps=100, speed=0.1))
+    for task in ("../evil", "a b", ""):
+        code, _, err = run(bag, "--task", task)
+        assert code == 1
+        assert f"task is {task!r}" in err
+        assert "accepted: letters, digits, - and _" in err
+    assert not (tmp_path.parent / "evil").exists()
 
 
 def test_a_lerobot_dataset_is_recognised(run, tmp_path):

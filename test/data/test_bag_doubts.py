@@ -22,13 +22,13 @@ def places(k):
     return np.cos(k / 9), np.sin(k / 9)  # of j2 and of j1
 
 
-def recording(bags, path, *, command=None, state=None, topic="/commands"):
+def recording(bags, path, *, command=None, state=None, topic="/commands", start=1000.0):
     """Pictures with the joints j2 and j1, or another state, and commands, each 0.1 s."""
     make, rows = bags.Make(), []
     command = command or (lambda make, k: make.numbers(*places(k + 1)[::-1]))
     state = state or (lambda make, t, k: make.joints(t, NAMES, places(k)))
     for k in range(STEPS):
-        t = 1000.0 + 0.1 * k
+        t = start + 0.1 * k
         rows.append(("/image", t, make.image(t, bags.gray(k))))
         measured = state(make, t, k)
         kind = measured.__msgtype__
@@ -258,5 +258,6 @@ def test_a_setting_that_contradicts_the_extended_dataset_is_refused(
     assert import_bag.main(shlex.split(f"{once} --append {options}")) == 1
     assert said in capsys.readouterr().err
     assert len(Dataset(dataset)) == 1
-    assert import_bag.main(shlex.split(f"{once} --append")) == 0
+    other = recording(bags, tmp_path / "other", start=2000.0)
+    assert import_bag.main(shlex.split(f"{other} --dataset {dataset} --append")) == 0
     assert Counter(len(episode.actions) for episode in Dataset(dataset)) == {STEPS - 2: 2}

@@ -149,13 +149,17 @@ def test_none_disturbs_nothing():
         ("lamp:1", "lamp"), ("light", "light"), ("", "''"), ("light:0.8+", "''"),
         ("light:bright", "0 to 4"), ("light:-1", "0 to 4"), ("light:nan", "0 to 4"),
         ("shift:1.5", "a whole number from 0 to 32"), ("jpeg:0", "1 to 100"),
-        ("none+light:1", "none"),
     ],
 )  # fmt: skip
 def test_what_is_not_accepted_is_named_with_what_is(text, said):
     with pytest.raises(DisturbanceError, match="accepted") as caught:
         parse_disturbances(text)
     assert said in str(caught.value)
+
+
+def test_none_stands_alone():
+    with pytest.raises(DisturbanceError, match=r"'none\+light:1': none stands alone, without \+"):
+        parse_disturbances("none+light:1")
 
 
 def test_every_kind_has_a_line_for_people():

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from wm_mpc.arguments import Parser, positive, seed, seeds
 from wm_mpc.cli.bars import bar
+from wm_mpc.cli.evaluate_checks import mistake, warnings
 from wm_mpc.data.disturbances import DisturbanceError, describe_kinds, parse_disturbances
 from wm_mpc.experiments.common.journal import JournalError
-from wm_mpc.experiments.common.policies import EXPERT, POLICIES, REPLAY
+from wm_mpc.experiments.common.policies import EXPERT
 from wm_mpc.experiments.common.protocol import LOOPS, WITHOUT_MODEL, Benchmark
 from wm_mpc.experiments.common.settings import planner_names, task_settings
 from wm_mpc.experiments.common.swm import BUDGET, NAME, OFFSET, SEED
 from wm_mpc.experiments.common.variants import (
     Checkpoint,
     check_fits,
-    doubts,
     find_checkpoints,
     open_checkpoint,
 )
@@ -69,7 +69,7 @@ def disturbances(text: str) -> list[str]:
     """Parse comma-separated disturbances (an argparse type)."""
     wanted = names(text)
     try:
-        for one in wanted:
+        for one in wanted or [text]:
             parse_disturbances(one)
     except DisturbanceError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
@@ -183,9 +183,9 @@ def main(arguments: list[str] | None = None) -> int:
         Exit code.
     """
     options = parser().parse_args(arguments)
-    mistake = _mistake(options)
-    if mistake:
-        print(f"evaluate: {mistake}", file=sys.stderr)
+    wrong = mistake(options)
+    if wrong:
+        print(f"evaluate: {wrong}", file=sys.stderr)
         return 2
     try:
         benchmark = _benchmark(options)
@@ -199,7 +199,8 @@ def main(arguments: list[str] | None = None) -> int:
             command=recorded_command("evaluate", arguments),
             code=code_version(),
         )
-        _warn(options, benchmark, evaluation)
+        for line in warnings(options, benchmark, evaluation):
+            print(f"evaluate: warning: {line}", file=sys.stderr)
         done = evaluation.done()
         with bar(evaluation.total(), "evaluate", "episode", initial=done) as shown:
             results = evaluation.run(shown.update)
@@ -212,40 +213,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     print(markdown(results))
     return 0
-
-
-def _mistake(options: argparse.Namespace) -> str | None:
-    """An error in the options that argparse cannot detect, or None."""
-    if options.through_ros:
-        options.loops = ["ros"]
-    for what, given, known in (
-        ("planners", options.planners, planner_names()),
-        ("loops", options.loops, LOOPS),
-    ):
-        unknown = sorted(set(given) - set(known))
-        if unknown or not given:
-            return f"unknown {what} {unknown}; known: {', '.join(known)}"
-    if options.checkpoint and (options.variants or options.train_seeds):
-        return "--checkpoint accepts a single world model; for several, use --variants NAME=FILE"
-    if options.planners == ["true_simulator"] and options.loops == ["ros"]:
-        return "true_simulator has no ROS node; use --loops open or closed"
-    if options.disturb and "ros" in options.loops:
-        return "--disturb works in the loops open and closed; the nodes' camera is not disturbed"
-    if options.protocol != NAME and options.offset:
-        return f"--offset belongs to --protocol {NAME}"
-    if options.protocol == NAME and options.goals:
-        return f"--protocol {NAME} draws the goals itself; leave --goals out"
-    if options.protocol == NAME and "ros" in options.loops:
-        return f"--protocol {NAME} works in the loops open and closed; the node sim draws goals"
-    if options.protocol != NAME and REPLAY in options.planners:
-        return f"{REPLAY} repeats a recorded episode, which only --protocol {NAME} has"
-    if set(options.planners) & set(POLICIES) and options.loops != ["closed"]:
-        return f"{', '.join(POLICIES)} act step by step; use --loops closed"
-    if options.guard and not options.disturb:
-        return "--guard needs disturbed pictures; use --disturb none,light:0.8, for example"
-    if options.films and not options.out:
-        return "--films needs a folder; use --out DIR"
-    return None
 
 
 def _benchmark(options: argparse.Namespace) -> Benchmark:
@@ -296,35 +263,6 @@ def _checkpoints(options: argparse.Namespace) -> list[Checkpoint]:
     return find_checkpoints(
         options.task, options.variants, options.train_seeds, options.checkpoints
     )
-
-
-def _warn(options: argparse.Namespace, benchmark: Benchmark, evaluation: Evaluation) -> None:
-    lines = doubts(benchmark.checkpoints)
-    if options.workers > 1:
-        lines.append("several workers slow each other down, so plan times are not comparable")
-    if len(evaluation.origins) > 1:
-        lines.append(
-            "finished episodes come from different code or another machine; --fresh runs them again"
-        )
-    if options.replan != 1 and "ros" in options.loops:
-        lines.append("the loop ros ignores --replan and plans at every control step")
-    lines += _idle_settings(options, benchmark)
-    for line in lines:
-        print(f"evaluate: warning: {line}", file=sys.stderr)
-
-
-def _idle_settings(options: argparse.Namespace, benchmark: Benchmark) -> list[str]:
-    """Say which wide searches that were asked for do not take place."""
-    if not any(text.startswith("planner.wide_") for text in options.settings):
-        return []
-    lines = [
-        f"planner.wide_samples: no wide search of {name}, {planner.why_not_wide}"
-        for name, planner in benchmark.settings.planners.items()
-        if planner.why_not_wide and name in options.planners
-    ]
-    if "open" in options.loops:
-        lines.append("planner.wide_samples: no wide search in the open loop, as there is one plan")
-    return lines
 
 
 if __name__ == "__main__":

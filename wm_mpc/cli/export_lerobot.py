@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         from wm_mpc.data.lerobot.exporting import export
-        from wm_mpc.data.lerobot.layout import LeRobotError
+        from wm_mpc.data.lerobot.info import LeRobotError
     except ImportError as error:
         print(f"export_lerobot: {error}; {_INSTALL}", file=sys.stderr)
         return 1

@@ -17,6 +17,11 @@ from wm_mpc.directories import data_directory
 from wm_mpc.interrupts import one_interrupt
 from wm_mpc.provenance import code_version, program, recorded_command
 
+# Rules from streams to episodes and steps, of which the dataset's description says nothing.
+_RULES = (
+    "stamps", "stamp_offset", "split_at", "split_pause", "action.rule", "action.points",
+    "action.timeout", "action.max_silence",
+)  # fmt: skip
 # Makes a progress bar of (total, what, unit); yields the function that advances it.
 Bar = Callable[[int | None, str, str], contextlib.AbstractContextManager[Callable[[int], Any]]]
 
@@ -94,11 +99,17 @@ def _import(options: argparse.Namespace, config: BagConfig, command: str, bar: B
         "bags": [bag.name for bag in options.bags],
         "pose_names": (),
     }
+    rules = config.stated(_RULES)
+    if dataset is not None:
+        for line in import_journal.differing(dataset, rules):
+            print(f"WARNING {line}")
     with contextlib.ExitStack() as whole:
         for number, bag_path in enumerate(options.bags):
             with Bag(bag_path) as bag, tempfile.TemporaryFile(prefix="wm_mpc_import_") as spool:
                 print(report.found(bag))
                 description = describe(bag, config, None if dataset is None else dataset.spec)
+                if dataset is not None:
+                    import_journal.refuse_repeated(dataset, bag_accounts.identity(bag))
                 if description.notes:
                     print(report.inferred(description))
                 names = [topic.name for topic in description.topics.values()]
@@ -117,7 +128,8 @@ def _import(options: argparse.Namespace, config: BagConfig, command: str, bar: B
                 with bar(len(drafts.episodes), "write", "episode") as advance:
                     write_episodes(streams, drafts, dataset, advance)
                 found = bag_accounts.settle(bag, streams.of_topics(description.topics))
-                import_journal.enter(dataset, first, bag_accounts.entry(bag, found, command))
+                entry = {**bag_accounts.entry(bag, found, command), "settings": rules}
+                import_journal.enter(dataset, first, entry)
                 print(report.added_up(found, accepted))
                 print(report.outcome(bag, description, streams, drafts, config))
     assert dataset is not None

@@ -128,7 +128,8 @@ def run(options: argparse.Namespace, command: str, bar: Bar) -> int:
     """
     name = program(command)  # import_lerobot, or learn
     try:
-        from wm_mpc.data.lerobot.layout import LeRobotError, LeRobotFolder
+        from wm_mpc.data.lerobot.info import LeRobotError
+        from wm_mpc.data.lerobot.layout import LeRobotFolder
     except ImportError as error:
         print(f"{name}: {error}; {_INSTALL}", file=sys.stderr)
         return 1
@@ -163,7 +164,7 @@ def _import(
     from wm_mpc.data.import_journal import present
     from wm_mpc.data.lerobot.description import describe
     from wm_mpc.data.lerobot.importing import import_episodes
-    from wm_mpc.data.lerobot.layout import LeRobotError
+    from wm_mpc.data.lerobot.info import LeRobotError
     from wm_mpc.data.lerobot.report import remarks
 
     dataset = present(path, append=options.append)
@@ -173,6 +174,10 @@ def _import(
     print("\n".join(["inferred", *(f"  {note}" for note in source.notes)]))
     if folder.lost and not options.accept_damaged:
         raise LeRobotError(f"{'; '.join(folder.lost)}. --accept-damaged uses what there is")
+    whole, known = {"content": folder.content()}, {"instruction": options.instruction}
+    if dataset is not None:
+        import_journal.refuse_repeated(dataset, {**whole, "instruction": None})
+        import_journal.refuse_repeated(dataset, {**whole, **(known if options.instruction else {})})
     if dataset is None:
         provenance = {"command": command, "code": code_version(), "lerobot": folder.path.name,
                       "pose_names": ()}  # fmt: skip
@@ -181,9 +186,13 @@ def _import(
         stack.enter_context(import_journal.whole_import(dataset))
         first = max(dataset.indices(), default=-1) + 1
         advance = stack.enter_context(bar(None, "import", "frame"))
-        outcome = import_episodes(folder, source, dataset, config, options.instruction, advance)
-        entry = {"command": command, "lerobot": folder.path.name, "frames": outcome.frames,
-                 "used": outcome.used, "left_out": dict(outcome.left_out)}  # fmt: skip
+        outcome = import_episodes(
+            folder, source, dataset, config, options.instruction, advance,
+            accept_damaged=options.accept_damaged,
+        )  # fmt: skip
+        entry = {"command": command, "lerobot": folder.path.name, **whole, **known,
+                 "frames": outcome.frames, "used": outcome.used,
+                 "left_out": dict(outcome.left_out)}  # fmt: skip
         import_journal.enter(dataset, first, entry)
     print(outcome.text(source.spec))
     for line in (*remarks(folder), *(f"accepted as it is: {reason}" for reason in folder.lost)):

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import io
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -162,6 +163,15 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     options.dataset = options.dataset or data_directory(task)
     run = own.run or runs_directory(task)
+    settings = training.parser().parse_args(
+        ["--dataset", str(options.dataset), "--run", str(run), "--synthesis", own.synthesis]
+    )
+    settings.config, settings.seed = own.train_config, own.seed
+    try:
+        training.settings(settings)  # before the import, which may take long
+    except (ConfigError, OSError) as error:
+        print(f"learn: {error}", file=sys.stderr)
+        return 1
     given = {name: str(value) for name, value in vars(options).items()}
     given["recordings"] = str([str(path.resolve()) for path in _recordings(options)])
     lines, complaints = _Lines(sys.stdout), _Lines(sys.stderr)
@@ -177,10 +187,6 @@ def main(arguments: list[str] | None = None) -> int:
             if code := module.run(options, command, whole.importing):
                 return int(code)
             write(options.dataset / _IMPORTED, json.dumps({**given, "printed": lines.kept}))
-        settings = training.parser().parse_args(
-            ["--dataset", str(options.dataset), "--run", str(run), "--synthesis", own.synthesis]
-        )
-        settings.config, settings.seed = own.train_config, own.seed
         from wm_mpc.cli import train  # PyTorch and Lightning are slow to import
 
         try:
@@ -188,7 +194,7 @@ def main(arguments: list[str] | None = None) -> int:
             if code := train.run(settings, command, whole.training):
                 return code
             whole.at("measure", 0.0)
-            _judge(settings, run, started)
+            _judge(settings, run, started, _next_import(module, words, options))
         except (OSError, DatasetError, ConfigError, CheckpointError) as error:
             print(f"learn: {error}", file=sys.stderr)
             return 1
@@ -230,9 +236,17 @@ def _judge_before_training(dataset: Path) -> None:
     from wm_mpc.training.suitability import assess_recording
     from wm_mpc.training.suitability_report import verdict
 
-    findings = assess_recording(Recording(Dataset(dataset)), _printed(dataset)[1])
+    recording = Recording(Dataset(dataset))
+    findings = assess_recording(recording, _printed(dataset)[1])
     print("the recording, before the training:")
     _print(findings)
+    if len(recording.indices) < 2:
+        print(f"learn: {verdict(findings)}")
+        raise DatasetError(
+            f"{dataset} has one episode, and the training holds out whole episodes; accepted: two "
+            "or more. Record more and add it (--append), or cut it: remove the dataset, and lower "
+            "--max-steps"
+        )
     is_good = all(each.holds for each in findings)
     then = (
         "The training shows the rest." if is_good
@@ -241,7 +255,21 @@ def _judge_before_training(dataset: Path) -> None:
     print(f"learn: {verdict(findings)} {then}")
 
 
-def _judge(options: argparse.Namespace, run: Path, started: float) -> None:
+def _next_import(module: Any, words: Sequence[str], options: argparse.Namespace) -> str:
+    """The command that adds a recording, with the options of this import."""
+    own = {f"--{name.replace('_', '-')}" for name in _OWN}
+    recordings = {str(path) for path in _recordings(options)}
+    kept, rest = [], iter(words)
+    for word in rest:
+        if word in own:
+            next(rest, None)
+        elif word.partition("=")[0] not in own and word not in {*recordings, "--append"}:
+            kept.append(word)
+    name = module.__name__.rpartition(".")[2]
+    return shlex.join(["ros2", "run", "wm_mpc", name, "MORE", "--append", *kept])
+
+
+def _judge(options: argparse.Namespace, run: Path, started: float, more: str) -> None:
     """Judge the recording and write learned.html."""
     from wm_mpc.training.suitability import assess
     from wm_mpc.training.suitability_report import report, verdict
@@ -258,7 +286,9 @@ def _judge(options: argparse.Namespace, run: Path, started: float) -> None:
     findings = assess(recording, model, held_out, results["metrics"], warnings)
     page = run / "learned.html"
     save_page(
-        report(findings, imported, results, time.monotonic() - started), page, run / "report.png"
+        report(findings, imported, results, time.monotonic() - started, more),
+        page,
+        run / "report.png",
     )
     _print(findings)
     print(f"{verdict(findings)}\nreport      {page}")

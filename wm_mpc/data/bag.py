@@ -92,6 +92,7 @@ class Bag:
     Attributes:
         path: The opened path.
         topics: Topics by name.
+        begin: Arrival of the first message, nanoseconds.
         seconds: Time from the first to the last message, s.
         damaged: Messages per topic that the latest pass could not decode.
         repeated: Messages per topic that the latest pass found in two files and used once.
@@ -140,7 +141,8 @@ class Bag:
             self._stack.close()
             raise BagError(f"{self.path} holds no messages{remarks}")
         spans = [span for file in self.files if (span := _span(file))]
-        self.seconds = (max(e for _, e in spans) - min(b for b, _ in spans)) / _SECOND
+        self.begin = min(b for b, _ in spans)
+        self.seconds = (max(e for _, e in spans) - self.begin) / _SECOND
         spans.sort()
         self._overlap = any(a[1] >= b[0] for a, b in itertools.pairwise(spans))
 

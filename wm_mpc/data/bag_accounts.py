@@ -173,6 +173,15 @@ def settle(bag: Bag, streams: dict[str, Any]) -> dict[str, Account]:
     return {name: found[name] for name in streams}
 
 
+def identity(bag: Bag) -> dict[str, Any]:
+    """Return the values by which a recording is known again, also under another name.
+
+    Args:
+        bag: The recording.
+    """
+    return {"begin": bag.begin, "seconds": bag.seconds}
+
+
 def entry(bag: Bag, found: dict[str, Account], command: str) -> dict[str, Any]:
     """Return the entry of a recording in the dataset's list of imports.
 
@@ -182,7 +191,7 @@ def entry(bag: Bag, found: dict[str, Account], command: str) -> dict[str, Any]:
         command: The command line of the import.
     """
     return {
-        "recording": bag.path.name, "command": command, "seconds": bag.seconds,
+        "recording": bag.path.name, "command": command, **identity(bag),
         "remarks": bag.remarks, "damage": bag.unaccounted,
         "messages": {name: _numbers(account) for name, account in found.items()},
         "left_out": {t.name: t.left_out for t in bag.topics.values() if t.left_out},

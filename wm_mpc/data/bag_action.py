@@ -168,9 +168,11 @@ def _limits(
     low, high = np.nanmin(values, 0), np.nanmax(values, 0)
     still = np.flatnonzero(high - low < 1e-9)
     if len(still):
+        found = ", ".join(f"{names[i]!r} is {low[i]:g}" for i in still.tolist())
         raise BagError(
-            f"action {names[still[0]]!r} is {low[still[0]]:g} in the whole recording; leave it "
-            "out of action.names, or state action.low and action.high"
+            f"action {found} in the whole recording; accepted: actions that change. Leave it out "
+            "(--action-names, action.names), or state limits (--action-low and --action-high, "
+            "action.low and action.high)"
         )
     if kind != "position":
         high = np.maximum(np.abs(low), np.abs(high))

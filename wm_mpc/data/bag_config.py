@@ -16,6 +16,7 @@ from typing import Any
 
 from wm_mpc.settings.build import build, load_table, raised_as
 from wm_mpc.settings.fields import SettingError
+from wm_mpc.settings.names import why_no_name
 
 RULES = ("hold", "integrate")
 STAMPS = ("header", "receive")
@@ -193,6 +194,8 @@ class BagConfig:
     action: ActionConfig = ActionConfig()
 
     def __post_init__(self) -> None:
+        if why := why_no_name(self.task):
+            raise BagConfigError(why)
         _one_of("stamps", self.stamps, STAMPS)
         _one_of("action.rule", self.action.rule, RULES)
         if self.action.points is not None:
@@ -269,6 +272,19 @@ class BagConfig:
         """Whether nothing of the robot is measured: `state.names` is set, and empty."""
         return self.state.names == ()
 
+    def stated(self, names: Collection[str]) -> dict[str, Any]:
+        """Return those of some settings that are not as usual.
+
+        Args:
+            names: Settings, such as "split_at" or "action.rule".
+        """
+        found = {}
+        for name in names:
+            value = operator.attrgetter(name)(self)
+            if value != operator.attrgetter(name)(BagConfig()):
+                found[name] = list(value) if isinstance(value, tuple) else value
+        return found
+
     def unused(self, names: Collection[str]) -> str:
         """Say which settings of another import were given.
 
@@ -278,11 +294,7 @@ class BagConfig:
         Returns:
             A line for people; empty if all settings count.
         """
-        usual, given = BagConfig(), []
-        for name in names:
-            value = operator.attrgetter(name)(self)
-            if value != operator.attrgetter(name)(usual):
-                given.append(f"{name} {list(value) if isinstance(value, tuple) else value}")
+        given = [f"{name} {value}" for name, value in self.stated(names).items()]
         return f"settings that count for nothing here: {', '.join(given)}" if given else ""
 
     @property

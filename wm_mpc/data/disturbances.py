@@ -219,9 +219,12 @@ def parse_disturbances(text: str) -> tuple[Disturbance, ...]:
     Raises:
         DisturbanceError: A part is not accepted.
     """
-    if text.strip() == NONE:
+    parts = [part.strip() for part in text.split("+")]
+    if parts == [NONE]:
         return ()
-    found = tuple(_parsed(part.strip()) for part in text.split("+"))
+    if NONE in parts:
+        raise DisturbanceError(f"disturbance {text!r}: {NONE} stands alone, without +")
+    found = tuple(_parsed(part) for part in parts)
     if len(found) > 1 and any(KINDS[each.name].keeps_clear for each in found):
         raise DisturbanceError(f"disturbance {text!r}: beside stands alone, without +")
     return found

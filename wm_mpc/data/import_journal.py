@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,68 @@ def present(path: Path, *, append: bool) -> Dataset | None:
     if (path / "dataset.json").exists() and len(Dataset(path)):
         raise DatasetError(
             f"dataset {path} already has {len(Dataset(path))} episodes; use --append to add "
-            "episodes, or choose another --dataset"
+            "those of another recording, or choose another --dataset"
         )
     return None
+
+
+def entries(dataset: Dataset) -> list[dict[str, Any]]:
+    """Return the list of imports; lines that cannot be read are left out.
+
+    Args:
+        dataset: The dataset.
+    """
+    found = []
+    with contextlib.suppress(OSError):
+        for line in (dataset.path / _BOOK).read_text().splitlines():
+            with contextlib.suppress(ValueError):
+                if isinstance(entry := json.loads(line), dict):
+                    found.append(entry)
+    return found
+
+
+def refuse_repeated(dataset: Dataset, identity: Mapping[str, Any]) -> None:
+    """Refuse a recording whose episodes are in the dataset already.
+
+    Two copies of one episode may fall on both sides of the split into training and held-out
+    episodes, and whatever is measured on held-out episodes would then look too good.
+
+    Args:
+        dataset: The dataset.
+        identity: Values by which the recording is known; part of its entry.
+
+    Raises:
+        DatasetError: An entry has the same values.
+    """
+    for other in entries(dataset):
+        if identity.items() <= other.items():
+            raise DatasetError(
+                f"this recording is in dataset {dataset.path} already (by: "
+                f"{other.get('command', 'unknown')}); accepted: each recording once. To import it "
+                "in another way, choose another --dataset"
+            )
+
+
+def differing(dataset: Dataset, settings: Mapping[str, Any]) -> list[str]:
+    """Say which settings differ from those of the import before this one.
+
+    Args:
+        dataset: The dataset.
+        settings: Settings of this import; values that JSON can hold.
+
+    Returns:
+        One text for each setting.
+    """
+    before = [entry["settings"] for entry in entries(dataset) if "settings" in entry]
+    if not before or not isinstance(before[-1], dict):
+        return []
+    return [
+        f"{name} is {_shown(settings.get(name))} here, and was {_shown(before[-1].get(name))} in "
+        "the import before"
+        for name in sorted({*settings, *before[-1]})
+        if settings.get(name) != before[-1].get(name)
+    ]
+
+
+def _shown(value: Any) -> str:
+    return "as usual" if value is None else json.dumps(value)

@@ -307,7 +307,62 @@ def test_a_video_that_is_torn_or_missing_is_named(run, changed, tmp_path, kind):
     code, _, error = run(f"{path} --min-steps 3 --image-size 32")
     assert code == 1
     assert video.name in error
+    assert "--accept-damaged leaves out episodes whose pictures cannot be read" in error
     assert not (tmp_path / "data" / "my_robot" / "dataset.json").exists()
+
+
+def test_episodes_whose_pictures_cannot_be_read_may_be_left_out(run, changed, tmp_path):
+    path = changed("v21_video")
+    videos = sorted(path.rglob("*.mp4"))
+    videos[0].unlink()
+    videos[1].write_bytes(videos[1].read_bytes()[: videos[1].stat().st_size // 2])
+    code, out, error = run(f"{path} --min-steps 3 --image-size 32 --accept-damaged")
+    assert code == 0, error
+    assert "20 frames: of episodes whose pictures cannot be read" in out
+    for number, video in enumerate(videos[:2]):
+        assert f"accepted as it is: episode {number} is left out: video" in out
+        assert video.name in out
+    assert len(Dataset(tmp_path / "data" / "my_robot")) == 1
+    for video in videos[2:]:
+        video.unlink()
+    code, _, error = run(f"{path} --min-steps 3 --image-size 32 --accept-damaged --task none")
+    assert code == 1
+    assert "30 frames of episodes whose pictures cannot be read" in error
+    assert not (tmp_path / "data" / "none" / "dataset.json").exists()
+
+
+def test_a_dataset_is_imported_once(run, changed, tmp_path):
+    path, options = changed("v21_image"), "--min-steps 3 --image-size 32"
+    shutil.copytree(path, tmp_path / "copy")
+    assert run(f"{path} {options} --instruction push")[0] == 0
+    before = len(Dataset(tmp_path / "data" / "my_robot"))
+    for again in (path, tmp_path / "copy"):
+        for task in ("", "--instruction push"):
+            code, _, error = run(f"{again} {options} --append {task}")
+            assert code == 1
+            assert "this recording is in dataset data/my_robot already" in error
+    assert len(Dataset(tmp_path / "data" / "my_robot")) == before
+    assert run(f"{path} {options} --append --instruction pull")[0] == 0
+    assert run(f"{path} {options} --append --instruction pull")[0] == 1
+
+
+def test_a_picture_in_a_row_that_cannot_be_decoded_leaves_its_episode_out(run, changed):
+    path = changed("v21_image")
+
+    def spoil(table):
+        name = next(n for n in table.column_names if "images" in n)
+        rows = table.column(name).to_pylist()
+        rows[3] = {"bytes": b"junk", "path": None}
+        return column(table, name, rows)
+
+    rewrite(path, spoil)
+    code, _, error = run(f"{path} --min-steps 3 --image-size 32")
+    assert code == 1
+    assert "frame 3 of observation.images" in error
+    assert "--accept-damaged leaves out" in error
+    code, out, error = run(f"{path} --min-steps 3 --image-size 32 --accept-damaged")
+    assert code == 0, error
+    assert "accepted as it is: episode 0 is left out: frame 3 of" in out
 
 
 def test_a_state_that_is_not_finite_is_left_out_and_counted(run, changed, tmp_path):

@@ -54,6 +54,10 @@ def odd(tmp_path):
         (path / "meta/info.json").write_text(json.dumps(table | (info or {})))
         for file in sorted((path / "data").rglob("*.parquet")):
             rows = pyarrow.parquet.read_table(file)
+            if len(made) > 1:  # another dataset, also where the rest is the same
+                place = rows.column_names.index("index")
+                moved = pyarrow.array([k + 1000 * len(made) for k in range(rows.num_rows)])
+                rows = rows.set_column(place, "index", moved)
             for name, values in columns.items():
                 key = name.replace("__", ".")
                 made_of = pyarrow.array([values(k) for k in range(rows.num_rows)])
@@ -221,8 +225,14 @@ def test_files_that_a_file_manager_adds_do_not_matter(run, odd):
 @pytest.mark.parametrize(
     ("info", "said"),
     [
-        ({"features": []}, "meta/info.json lacks or misstates"),
-        ({"features": {"action": 3}}, "meta/info.json lacks or misstates"),
+        ({"features": []}, "meta/info.json has features []; accepted: a table by key"),
+        ({"features": {"action": 3}}, "is 3; accepted: a table with dtype and shape"),
+        ({"features": {"action": None}}, "feature action in "),
+        ({"features": {"action": {"shape": [2]}}}, "has no dtype; accepted: image, video, or"),
+        ({"features": {"action": {"dtype": "float32"}}}, "has no shape; accepted: a list of whole"),
+        ({"features": {"a": {"dtype": "int64", "shape": "2"}}}, "has shape '2'; accepted: a list"),
+        ({"fps": "ten"}, "meta/info.json has fps 'ten'; accepted: a number above 0 and below"),
+        ({"fps": None}, "meta/info.json has fps None; accepted: a number above 0 and below"),
         ({"total_episodes": 9}, "info.json claims 9 episodes, the files have 3"),
     ],
 )
@@ -230,6 +240,34 @@ def test_an_odd_description_is_one_sentence(run, odd, info, said):
     code, _, error = run(odd(info=info))
     assert code == 1
     assert said in error
+
+
+def test_a_description_without_fps_names_it(run, odd):
+    path = odd()
+    info = json.loads((path / "meta/info.json").read_text())
+    del info["fps"]
+    (path / "meta/info.json").write_text(json.dumps(info))
+    code, _, error = run(path)
+    assert code == 1
+    assert "meta/info.json has no fps; accepted: a number above 0 and below" in error
+
+
+def test_missing_texts_of_tasks_are_said(run, odd):
+    path = odd()
+    (path / "meta/tasks.jsonl").unlink()
+    code, out, _ = run(path)
+    assert code == 0
+    assert "the texts of the tasks are missing (meta/tasks.parquet or meta/tasks.jsonl)" in out
+    code, _, error = run(path, "--instruction push --dataset data/other")
+    assert code == 1
+    assert "no task is 'push'; the tasks are: none; the texts of the tasks are missing" in error
+
+
+def test_velocities_along_two_axes_have_one_unit(run, odd):
+    assert run(odd(names=["vx", "vy"]), "--no-state")[0] == 0
+    assert dataset().spec.action.unit == "m/s"
+    assert run(odd(names=["vx", "wz"]), "--no-state --dataset data/turns")[0] == 0
+    assert dataset("data/turns").spec.action.unit == "m/s, rad/s"
 
 
 def test_rows_without_an_episode_are_missing_frames(run, odd):
@@ -292,7 +330,7 @@ def test_a_setting_that_contradicts_the_extended_dataset_is_refused(run, odd, op
     assert code == 1
     assert said in error
     assert len(dataset()) == 3
-    assert run(path, "--append")[0] == 0
+    assert run(odd(), "--append")[0] == 0
     assert len(dataset()) == 6
 
 

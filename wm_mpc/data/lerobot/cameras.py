@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from wm_mpc.data.bag_config import BagConfig
-from wm_mpc.data.lerobot.layout import CAMERAS, LeRobotError, LeRobotFolder
+from wm_mpc.data.lerobot.info import LeRobotError
+from wm_mpc.data.lerobot.layout import CAMERAS, LeRobotFolder
 from wm_mpc.spec import CameraSpec, ImageSpec
 
 _SIZE = 64  # pixels of a side

@@ -12,8 +12,9 @@ from wm_mpc.data.bag_angles import turns_in
 from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.lerobot.cameras import camera_keys, image_of
 from wm_mpc.data.lerobot.entries import columns, entries, joints_of
+from wm_mpc.data.lerobot.info import Feature, LeRobotError
 from wm_mpc.data.lerobot.kinds import kind_of
-from wm_mpc.data.lerobot.layout import CAMERAS, Feature, LeRobotError, LeRobotFolder, Rows
+from wm_mpc.data.lerobot.layout import CAMERAS, LeRobotFolder, Rows
 from wm_mpc.messages.reading import LARGEST, ODOMETRY_FIELDS, TWIST_FIELDS, split_joint
 from wm_mpc.spec import ActionSpec, RobotSpec, SpecError, StateSpec
 
@@ -283,7 +284,8 @@ def _scale(names: Sequence[str], degrees: bool) -> np.ndarray:
 
 def _unit(kind: str, names: Sequence[str], degrees: bool) -> str:
     if all(name in TWIST_FIELDS for name in names):
-        return "m/s, rad/s"
+        units = ["m/s" if name.startswith("v") else "rad/s" for name in names]
+        return ", ".join(dict.fromkeys(units))
     return {"position": "rad", "velocity": "rad/s"}.get(kind, "1") if degrees else "1"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wm_mpc.data.lerobot.layout import Feature, LeRobotError
+from wm_mpc.data.lerobot.info import Feature, LeRobotError
 from wm_mpc.messages.reading import split_joint
 
 _SUFFIXES = {".pos": "", ".vel": "/velocity", ".torque": "/effort", ".effort": "/effort"}

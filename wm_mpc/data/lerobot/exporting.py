@@ -18,7 +18,7 @@ import pyarrow
 import pyarrow.parquet
 
 from wm_mpc.data.episodes import Dataset, Episode
-from wm_mpc.data.lerobot.layout import LeRobotError
+from wm_mpc.data.lerobot.info import LeRobotError
 from wm_mpc.data.lerobot.statistics import Statistics
 from wm_mpc.messages.reading import ODOMETRY_FIELDS, TWIST_FIELDS
 from wm_mpc.spec import RobotSpec

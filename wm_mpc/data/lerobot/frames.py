@@ -10,11 +10,16 @@ from typing import Any
 import av
 import numpy as np
 
-from wm_mpc.data.lerobot.layout import LeRobotError, Rows
+from wm_mpc.data.lerobot.info import LeRobotError
+from wm_mpc.data.lerobot.layout import Rows
 from wm_mpc.messages.compressed_pictures import compressed_to_rgb
 from wm_mpc.messages.errors import MessageError
 from wm_mpc.messages.pictures import check_size, to_model
 from wm_mpc.spec import ImageSpec
+
+
+class FramesError(LeRobotError):
+    """Pictures of an episode that are missing or cannot be read."""
 
 
 class FrameReader:
@@ -39,8 +44,12 @@ class FrameReader:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._video is not None:
             self._video.close()
+        self._video = None
 
     def read(self, rows: Rows, wanted: np.ndarray) -> np.ndarray:
         """Return pictures of an episode.
@@ -53,7 +62,8 @@ class FrameReader:
             uint8 (n, height, width, 3), RGB, in the wanted size.
 
         Raises:
-            LeRobotError: A picture is missing, damaged, or smaller than the wanted size.
+            FramesError: A picture is missing or damaged.
+            LeRobotError: A picture is smaller than the wanted size.
         """
         if self._key in rows.clips:
             return self._of_video(rows, wanted)
@@ -73,26 +83,25 @@ class FrameReader:
             try:
                 data = file.read_bytes()
             except OSError as error:
-                raise LeRobotError(f"{where} cannot be read: {error}") from None
+                raise FramesError(f"{where} cannot be read: {error}") from None
         if not isinstance(data, bytes):
-            raise LeRobotError(f"{where} has no picture; accepted: encoded bytes or a path")
+            raise FramesError(f"{where} has no picture; accepted: encoded bytes or a path")
         message = types.SimpleNamespace(data=data, format="")
         try:
             return compressed_to_rgb(message, self._image)
         except MessageError as error:
-            raise LeRobotError(f"{where}: {error}") from None
+            raise FramesError(f"{where}: {error}") from None
 
     def _of_video(self, rows: Rows, wanted: np.ndarray) -> np.ndarray:
         clip = rows.clips[self._key]
         if self._video is None or not self._video.is_before(clip.path, clip.start):
-            if self._video is not None:
-                self._video.close()
+            self._close()
             self._video = _Video(clip.path)
         pictures = []
         for time in clip.start + rows.times[wanted]:
             frame, at = self._video.nearest(float(time), 0.5 / self._fps)
             if frame is None:
-                raise LeRobotError(
+                raise FramesError(
                     f"{clip.path.name} has no frame at {time:.3f} s (episode {rows.episode}); the "
                     f"nearest is at {at:.3f} s"
                 )
@@ -117,8 +126,10 @@ class _Video:
             self._container = av.open(str(path))
             self._frames = self._decoded()
             self._present = next(self._frames, None)
-        except (OSError, av.FFmpegError, IndexError) as error:
-            raise LeRobotError(f"video {path} cannot be read: {error}") from None
+        except IndexError:
+            raise FramesError(f"video {path} cannot be read: no video is in it") from None
+        except (OSError, av.FFmpegError) as error:
+            raise FramesError(f"video {path} cannot be read: {error}") from None
         self._next = self._following()
 
     def close(self) -> None:
@@ -145,7 +156,7 @@ class _Video:
         try:
             return next(self._frames, None)
         except av.FFmpegError as error:
-            raise LeRobotError(f"video {self.path} is damaged: {error}") from None
+            raise FramesError(f"video {self.path} is damaged: {error}") from None
 
     def _decoded(self) -> Iterator[tuple[float, Any]]:
         stream = self._container.streams.video[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,8 +14,9 @@ import numpy as np
 from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.episodes import Dataset, Episode
 from wm_mpc.data.lerobot.description import Source
-from wm_mpc.data.lerobot.frames import FrameReader
-from wm_mpc.data.lerobot.layout import LeRobotError, LeRobotFolder, Rows
+from wm_mpc.data.lerobot.frames import FrameReader, FramesError
+from wm_mpc.data.lerobot.info import LeRobotError
+from wm_mpc.data.lerobot.layout import LeRobotFolder, Rows
 from wm_mpc.data.resample import (
     Commands,
     freshest_moments,
@@ -107,6 +109,8 @@ def import_episodes(
     config: BagConfig,
     instruction: str | None = None,
     progress: Callable[[int], Any] = lambda _: None,
+    *,
+    accept_damaged: bool = False,
 ) -> Outcome:
     """Append the episodes to a dataset.
 
@@ -117,6 +121,7 @@ def import_episodes(
         config: Rules of the import.
         instruction: Use only episodes of the task with this text; None: all.
         progress: Called with the number of frames after each episode.
+        accept_damaged: Leave out episodes whose pictures cannot be read.
 
     Raises:
         LeRobotError: Nothing is left, or something cannot be read; the text says what.
@@ -124,7 +129,8 @@ def import_episodes(
     outcome = Outcome()
     if instruction is not None and instruction not in folder.tasks.values():
         known = ", ".join(map(repr, folder.tasks.values())) or "none"
-        raise LeRobotError(f"no task is {instruction!r}; the tasks are: {known}")
+        why = "".join(f"; {remark}" for remark in folder.remarks if not folder.tasks)
+        raise LeRobotError(f"no task is {instruction!r}; the tasks are: {known}{why}")
     number = max(dataset.indices(), default=-1) + 1
     keys = [key for key in (*source.images, source.state, source.action) if key]
     with contextlib.ExitStack() as stack:
@@ -140,9 +146,25 @@ def import_episodes(
                 outcome.left_out["of another task"] += count
                 progress(count)
                 continue
+            before = copy.deepcopy(outcome)
+            parts = list(_parts(rows, source, config, outcome))
+            try:
+                pictures = [
+                    _joined(readers, rows, part.frames, source.spec.image) for part in parts
+                ]
+            except FramesError as error:
+                if not accept_damaged:
+                    raise LeRobotError(
+                        f"{error}. --accept-damaged leaves out episodes whose pictures cannot be "
+                        "read"
+                    ) from None
+                outcome = before
+                outcome.left_out["of episodes whose pictures cannot be read"] += count
+                folder.lost.append(f"episode {rows.episode} is left out: {error}")
+                progress(count)
+                continue
             outcome.tasks[text] += 1
-            for part in _parts(rows, source, config, outcome):
-                images = _joined(readers, rows, part.frames, source.spec.image)
+            for part, images in zip(parts, pictures, strict=True):
                 dataset.append(number, Episode(images, part.states, part.actions))
                 number += 1
                 outcome.episodes += 1

@@ -9,7 +9,7 @@ import numpy as np
 from wm_mpc.data.bag_config import BagConfig
 from wm_mpc.data.following import follow
 from wm_mpc.data.lerobot.entries import kind_in_names
-from wm_mpc.data.lerobot.layout import LeRobotError
+from wm_mpc.data.lerobot.info import LeRobotError
 from wm_mpc.messages.reading import TWIST_FIELDS
 from wm_mpc.spec import RobotSpec
 

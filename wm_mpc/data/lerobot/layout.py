@@ -7,6 +7,7 @@ many episodes). The parquet rows are the truth; `meta/` is read, and compared wi
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,33 +18,14 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
+from wm_mpc.data.lerobot.info import LeRobotError, features_of, fps_of
+
 VERSIONS = ("v2.0", "v2.1", "v3.0")
 CAMERAS = ("image", "video")  # types of features that are pictures
-_BOOKS = ("timestamp", "frame_index", "episode_index", "index", "task_index")
+_DIGESTED = 1 << 20  # bytes of each file
 _READ_ERRORS = (
     OSError, pyarrow.ArrowException, ValueError, KeyError, TypeError, AttributeError,
 )  # fmt: skip
-
-
-class LeRobotError(RuntimeError):
-    """A LeRobot dataset that cannot be used; the text says why, and what is accepted."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Feature:
-    """A column of the dataset.
-
-    Attributes:
-        key: Name, such as "observation.state" or "observation.images.front".
-        type: "image", "video", or the type of its numbers, such as "float32".
-        shape: Shape of one row.
-        names: One name for each number; empty if the dataset does not name them.
-    """
-
-    key: str
-    type: str
-    shape: tuple[int, ...]
-    names: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,19 +120,9 @@ class LeRobotFolder:
                 f"{self.path} has layout {self.version or 'without a version'!r}; accepted: "
                 f"{', '.join(VERSIONS)}. lerobot has a script that converts older datasets"
             )
-        try:
-            self.fps = float(self._info["fps"])
-            self.features = {
-                key: _feature(key, entry)
-                for key, entry in self._info["features"].items()
-                if key not in _BOOKS
-            }
-        except _READ_ERRORS as error:
-            raise LeRobotError(f"{self.path}/meta/info.json lacks or misstates {error}") from None
-        if not 0 < self.fps < 10000:
-            raise LeRobotError(
-                f"{self.path}/meta/info.json has fps {self.fps:g}; accepted: above 0"
-            )
+        file = self.path / "meta" / "info.json"
+        self.fps = fps_of(self._info, file)
+        self.features = features_of(self._info, file)
         self.tasks = self._read_tasks()
 
     def _read_info(self) -> dict[str, Any]:
@@ -182,7 +154,21 @@ class LeRobotFolder:
                 return {int(row["task_index"]): str(row["task"]) for row in rows}
         except (*_READ_ERRORS, StopIteration) as error:
             self.remarks.append(f"the texts of the tasks cannot be read ({error})")
+            return {}
+        self.remarks.append(
+            "the texts of the tasks are missing (meta/tasks.parquet or meta/tasks.jsonl), so "
+            "--instruction selects nothing"
+        )
         return {}
+
+    def content(self) -> str:
+        """Return a digest by which the rows are known again, also in another folder."""
+        digest = hashlib.sha256()
+        for file in sorted((self.path / "data").rglob("*.parquet")):
+            digest.update(f"{file.name} {file.stat().st_size} ".encode())
+            with file.open("rb") as opened:
+                digest.update(opened.read(_DIGESTED))
+        return digest.hexdigest()[:16]
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -288,23 +274,6 @@ class LeRobotFolder:
             self.remarks.append(
                 f"info.json claims {total} frames, the files have {sum(found.values())}; all count"
             )
-
-
-def _feature(key: str, entry: dict[str, Any]) -> Feature:
-    shape = tuple(int(n) for n in entry["shape"])
-    return Feature(key, str(entry["dtype"]), shape, _listed(entry.get("names")))
-
-
-def _listed(names: Any) -> tuple[str, ...]:
-    """The names in an entry of info.json: a list; a table of lists, one for each group of motors
-    (in older datasets); or a table of places."""
-    if isinstance(names, dict):
-        places = list(names.values())
-        if places and all(type(place) is int for place in places):
-            in_order = sorted(places) == list(range(len(places)))
-            return tuple(sorted(map(str, names), key=names.__getitem__)) if in_order else ()
-        return tuple(name for group in places for name in _listed(group))
-    return tuple(map(str, names)) if isinstance(names, list | tuple) else ()
 
 
 def _short(error: BaseException) -> str:
