@@ -62,6 +62,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nexport_lerobot: interrupted; nothing is written", file=sys.stderr)
         return 130
+    if next(iter(dataset)).simulator_states is not None:
+        print(
+            "not exported: simulator states and true poses, so that random and online synthesis "
+            "need the dataset itself"
+        )
     print(f"{options.folder}  layout v3.0  episodes {len(dataset)}  frames {rows}")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import shlex
@@ -464,6 +465,7 @@ def test_what_is_exported_comes_back_bit_for_bit(run, tmp_path):
     code, out, _ = run("arm out --instruction 'turn around'", export_lerobot.main)
     assert code == 0
     assert "episodes 2  frames 18" in out
+    assert "not exported" not in out
     code, out, error = run(
         "out --task back --min-steps 3 --image-size 20x24 --action-kind position"
     )
@@ -476,6 +478,21 @@ def test_what_is_exported_comes_back_bit_for_bit(run, tmp_path):
         np.testing.assert_array_equal(mine.images, theirs.images)
         np.testing.assert_array_equal(mine.states, theirs.states)
         np.testing.assert_array_equal(mine.actions, theirs.actions)
+
+
+def test_what_an_export_of_simulated_episodes_lacks_is_said(run, tmp_path):
+    dataset = arm_dataset(tmp_path / "arm")
+    states = np.zeros((5, 3))
+    first = dataclasses.replace(next(iter(dataset)))
+    short = dataclasses.replace(
+        first, images=first.images[:5], states=first.states[:5], actions=first.actions[:4],
+        simulator_states=states,
+    )  # fmt: skip
+    simulated = Dataset.create(tmp_path / "simulated", dataset.spec, {})
+    simulated.append(0, short)
+    code, out, _ = run("simulated out", export_lerobot.main)
+    assert code == 0
+    assert "not exported: simulator states and true poses" in out
 
 
 def test_statistics_of_an_export_are_those_of_its_rows(run, tmp_path):
