@@ -190,11 +190,13 @@ def _import(
             folder, source, dataset, config, options.instruction, advance,
             accept_damaged=options.accept_damaged,
         )  # fmt: skip
+        if folder.lost and not options.accept_damaged:  # columns of pictures are first read here
+            raise LeRobotError(f"{'; '.join(folder.lost)}. --accept-damaged uses what there is")
         entry = {"command": command, "lerobot": folder.path.name, **whole, **known,
                  "frames": outcome.frames, "used": outcome.used,
                  "left_out": dict(outcome.left_out)}  # fmt: skip
         import_journal.enter(dataset, first, entry)
-    print(outcome.text(source.spec))
+    print(outcome.text(source.spec, damaged=bool(folder.lost)))
     for line in (*remarks(folder), *(f"accepted as it is: {reason}" for reason in folder.lost)):
         print(line)
     print(f"{dataset.path}  task {dataset.spec.task}  episodes {len(dataset)}")

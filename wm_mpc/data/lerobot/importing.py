@@ -17,6 +17,7 @@ from wm_mpc.data.lerobot.description import Source
 from wm_mpc.data.lerobot.frames import FrameReader, FramesError
 from wm_mpc.data.lerobot.info import LeRobotError
 from wm_mpc.data.lerobot.layout import LeRobotFolder, Rows
+from wm_mpc.data.lerobot.summaries import few, spans
 from wm_mpc.data.resample import (
     Commands,
     freshest_moments,
@@ -31,6 +32,7 @@ from wm_mpc.messages.reading import LARGEST
 from wm_mpc.spec import ImageSpec, RobotSpec
 from wm_mpc.units import SECOND, STAMP_TOLERANCE
 
+_MISSING = "missing in the files, though meta/ claims them"
 _LATEST = 9e9  # s; later timestamps do not fit into int64 ns
 
 
@@ -64,11 +66,12 @@ class Outcome:
         lost += [f"{why}, {n} times" for why, n in self.splits.items() if n]
         return ", ".join(lost) or "no episode has as many frames"
 
-    def text(self, spec: RobotSpec) -> str:
+    def text(self, spec: RobotSpec, *, damaged: bool = False) -> str:
         """Return the report.
 
         Args:
             spec: The robot.
+            damaged: Whether there is more that cannot be read, so that nobody counts its frames.
         """
         lines = [
             "used",
@@ -82,7 +85,7 @@ class Outcome:
         dropped = [f"  {n} frames: {why}" for why, n in self.left_out.items() if n]
         if rest:
             dropped.append(f"  {rest} frames: no step uses them")
-        lines += dropped or ["  nothing"]
+        lines += dropped or ["  nothing of what can be read" if damaged else "  nothing"]
         lines += [
             f"{count} of {self.steps} actions {name} were outside the limits and were clipped"
             for name, count in self.clipped.items()
@@ -127,6 +130,7 @@ def import_episodes(
         LeRobotError: Nothing is left, or something cannot be read; the text says what.
     """
     outcome = Outcome()
+    unreadable: dict[int, str] = {}
     if instruction is not None and instruction not in folder.tasks.values():
         known = ", ".join(map(repr, folder.tasks.values())) or "none"
         why = "".join(f"; {remark}" for remark in folder.remarks if not folder.tasks)
@@ -160,7 +164,7 @@ def import_episodes(
                     ) from None
                 outcome = before
                 outcome.left_out["of episodes whose pictures cannot be read"] += count
-                folder.lost.append(f"episode {rows.episode} is left out: {error}")
+                unreadable[rows.episode] = f"episode {rows.episode} is left out: {error}"
                 progress(count)
                 continue
             outcome.tasks[text] += 1
@@ -171,11 +175,19 @@ def import_episodes(
                 outcome.steps += len(part.actions)
                 outcome.used += len(np.unique(part.frames))
             progress(count)
+    reasons = few(
+        list(unreadable.values()),
+        "episodes are left out, since their pictures cannot be read (all such episodes: "
+        f"{spans(unreadable)})",
+    )
+    folder.lost += reasons
+    if folder.missing:
+        outcome.frames += folder.missing
+        outcome.left_out[_MISSING] += folder.missing
     if not outcome.episodes:
+        hint = "; ".join(reasons) or "--min-steps accepts shorter ones"
         raise LeRobotError(
-            f"no episode of {config.fewest_steps} steps is left: "
-            f"{outcome.losses()}; "
-            "--min-steps accepts shorter ones"
+            f"no episode of {config.fewest_steps} steps is left: {outcome.losses()}; {hint}"
         )
     return outcome
 

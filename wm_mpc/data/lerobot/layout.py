@@ -18,27 +18,13 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
+from wm_mpc.data.lerobot.books import READ_ERRORS, Book, Clip, clip_of, read_books
 from wm_mpc.data.lerobot.info import LeRobotError, features_of, fps_of
+from wm_mpc.data.lerobot.summaries import few, short, spans
 
 VERSIONS = ("v2.0", "v2.1", "v3.0")
 CAMERAS = ("image", "video")  # types of features that are pictures
 _DIGESTED = 1 << 20  # bytes of each file
-_READ_ERRORS = (
-    OSError, pyarrow.ArrowException, ValueError, KeyError, TypeError, AttributeError,
-)  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True)
-class Clip:
-    """The part of a video that shows one episode.
-
-    Attributes:
-        path: The video file.
-        start: Time of the first frame in that file, s.
-    """
-
-    path: Path
-    start: float
 
 
 @dataclasses.dataclass
@@ -99,6 +85,7 @@ class LeRobotFolder:
         tasks: Text of each task, by number.
         remarks: Remarks for the user: what does not fit together.
         lost: Rows or episodes that `meta/` claims and no file has, or files that cannot be read.
+        missing: Number of the frames that `meta/` claims and no file has.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -113,6 +100,7 @@ class LeRobotFolder:
         self.path = Path(path)
         self.remarks: list[str] = []
         self.lost: list[str] = []
+        self.missing = 0
         self._info = self._read_info()
         self.version = str(self._info.get("codebase_version", ""))
         if self.version not in VERSIONS:
@@ -152,7 +140,7 @@ class LeRobotFolder:
             if lines.is_file():
                 rows = [json.loads(line) for line in lines.read_text().splitlines() if line]
                 return {int(row["task_index"]): str(row["task"]) for row in rows}
-        except (*_READ_ERRORS, StopIteration) as error:
+        except (*READ_ERRORS, StopIteration) as error:
             self.remarks.append(f"the texts of the tasks cannot be read ({error})")
             return {}
         self.remarks.append(
@@ -182,9 +170,11 @@ class LeRobotFolder:
             keys: Features to read.
 
         Raises:
-            LeRobotError: There are no rows, or a feature is in no file.
+            LeRobotError: There are no rows, a file lacks a column, or `meta/` does not say where a
+                video is.
         """
-        self.lost = []
+        self.lost, self.missing = [], 0
+        unreadable: list[str] = []
         books = self._books()
         videos = [key for key in keys if self.features[key].type == "video"]
         columns = ["timestamp", "episode_index", "frame_index", "task_index"]
@@ -193,13 +183,16 @@ class LeRobotFolder:
         places: dict[int, Path] = {}
         for file in sorted((self.path / "data").rglob("[!.]*.parquet")):
             try:
+                there = pyarrow.parquet.read_schema(file).names
+                if missing := [name for name in columns if name not in there]:
+                    raise LeRobotError(
+                        f"{file.relative_to(self.path)} has no column {', '.join(missing)}; it "
+                        f"has: {', '.join(there)}"
+                    )
                 table = pyarrow.parquet.read_table(file, columns=columns)
-            except _READ_ERRORS as error:
-                self.lost.append(f"{file.relative_to(self.path)} cannot be read: {_short(error)}")
+            except READ_ERRORS as error:
+                unreadable.append(f"{file.relative_to(self.path)} cannot be read: {short(error)}")
                 continue
-            missing = [name for name in columns if name not in table.column_names]
-            if missing:
-                raise LeRobotError(f"{file.name} has no column {', '.join(missing)}")
             numbers = np.asarray(table.column("episode_index").to_numpy(), float).reshape(-1)
             if nameless := int((~np.isfinite(numbers)).sum()):
                 self.lost.append(f"{file.name}: {nameless} rows have no episode_index")
@@ -212,53 +205,35 @@ class LeRobotFolder:
                         f"{file.relative_to(self.path)}; remove one of the files"
                     )
                 places[number] = file.relative_to(self.path)
-                book = books.get(number, {})
-                clips = {key: self._clip(key, number, book) for key in videos}
-                yield Rows(number, file, rows, clips)
-        self._compare(found, {number: int(book["length"]) for number, book in books.items()})
-        if not found:
-            raise LeRobotError(f"{self.path}/data has no rows{_because(self.lost)}")
-
-    def _books(self) -> dict[int, dict[str, Any]]:
-        """What `meta/` says of each episode, by number."""
-        rows: list[dict[str, Any]] = []
-        try:
-            for file in sorted((self.path / "meta" / "episodes").rglob("*.parquet")):
-                names = pyarrow.parquet.read_schema(file).names
-                wanted = [name for name in names if not name.startswith("stats/")]
-                rows += pyarrow.parquet.read_table(file, columns=wanted).to_pylist()
-            if (lines := self.path / "meta" / "episodes.jsonl").is_file():
-                rows += [json.loads(line) for line in lines.read_text().splitlines() if line]
-            return {int(row["episode_index"]): {"length": -1, **row} for row in rows}
-        except _READ_ERRORS as error:
-            self.lost.append(f"meta/episodes cannot be read: {_short(error)}")
-            return {}
-
-    def _clip(self, key: str, episode: int, book: dict[str, Any]) -> Clip:
-        pattern = str(self._info.get("video_path") or "")
-        part = f"videos/{key}"
-        try:
-            size = max(1, int(self._info.get("chunks_size") or 1000))
-            if self.version == "v3.0":
-                where = {
-                    "chunk_index": int(book[f"{part}/chunk_index"]),
-                    "file_index": int(book[f"{part}/file_index"]),
+                book = books.get(number)
+                clips = {
+                    key: clip_of(self.path, self._info, self.version, key, number, book)
+                    for key in videos
                 }
-                start = float(book[f"{part}/from_timestamp"])
-            else:
-                where, start = {"episode_chunk": episode // size, "episode_index": episode}, 0.0
-            return Clip(self.path / pattern.format(video_key=key, **where), start)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise LeRobotError(
-                f"meta/ does not say where the video of {key} for episode {episode} is: {error!r}"
-            ) from None
+                yield Rows(number, file, rows, clips)
+        self.lost += few(unreadable, "files cannot be read")
+        if not found:
+            raise LeRobotError("; ".join([*self.lost, f"no rows are in {self.path / 'data'}"]))
+        self._compare(found, {number: book.length for number, book in books.items()})
+
+    def _books(self) -> dict[int, Book]:
+        try:
+            return read_books(self.path / "meta")
+        except READ_ERRORS as error:
+            self.lost.append(f"meta/episodes cannot be read: {short(error)}")
+            return {}
 
     def _compare(self, found: Counter[int], claimed: dict[int, int]) -> None:
         """Note what `meta/` claims and the files do not have, and the other way round."""
+        less = {n: length for n, length in claimed.items() if found[n] < length}
+        self.missing = sum(length - found[n] for n, length in less.items())
+        self.lost += few(
+            [f"episode {n} has {found[n]} of {length} frames" for n, length in less.items()],
+            f"episodes have fewer frames than meta/ says (all such episodes: {spans(less)}; "
+            f"{self.missing} frames are missing)",
+        )
         for number, length in claimed.items():
-            if length >= 0 and found[number] < length:
-                self.lost.append(f"episode {number} has {found[number]} of {length} frames")
-            elif 0 <= length < found[number]:
+            if 0 <= length < found[number]:
                 self.remarks.append(
                     f"episode {number} has {found[number]} frames, meta/ says {length}; all count"
                 )
@@ -266,6 +241,8 @@ class LeRobotFolder:
         if isinstance(episodes, int) and len(found) < episodes and not self.lost:
             self.lost.append(f"info.json claims {episodes} episodes, the files have {len(found)}")
         total = self._info.get("total_frames")
+        if isinstance(total, int):
+            self.missing = max(self.missing, total - sum(found.values()))
         if isinstance(total, int) and sum(found.values()) < total and not self.lost:
             self.lost.append(
                 f"info.json claims {total} frames, the files have {sum(found.values())}"
@@ -274,11 +251,3 @@ class LeRobotFolder:
             self.remarks.append(
                 f"info.json claims {total} frames, the files have {sum(found.values())}; all count"
             )
-
-
-def _short(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
-
-
-def _because(reasons: list[str]) -> str:
-    return f": {'; '.join(reasons)}" if reasons else ""
