@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
 from wm_mpc.arguments import Parser
@@ -46,27 +47,27 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = parser().parse_args(arguments)
     try:
-        from wm_mpc.data.lerobot.exporting import export
+        from wm_mpc.data.lerobot.exporting import LEFT_OUT, export
         from wm_mpc.data.lerobot.info import LeRobotError
     except ImportError as error:
         print(f"export_lerobot: {error}; {_INSTALL}", file=sys.stderr)
         return 1
+    left_out: Counter[str] = Counter()
     try:
         dataset = Dataset(options.dataset)
         text = options.instruction or dataset.spec.task
         with advancing(len(dataset), "export", "episode") as advance:
-            rows = export(dataset, options.folder, text, advance)
+            rows = export(dataset, options.folder, text, advance, left_out)
     except (LeRobotError, DatasetError) as error:
         print(f"export_lerobot: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nexport_lerobot: interrupted; nothing is written", file=sys.stderr)
         return 130
-    if next(iter(dataset)).simulator_states is not None:
-        print(
-            "not exported: simulator states and true poses, so that random and online synthesis "
-            "need the dataset itself"
-        )
+    if left_out:
+        parts = ", ".join(f"{text} ({count} episodes)" for text, count in left_out.items())
+        needs = "; random and online synthesis need the dataset itself"
+        print(f"not exported: {parts}{needs if LEFT_OUT['simulator_states'] in left_out else ''}")
     print(f"{options.folder}  layout v3.0  episodes {len(dataset)}  frames {rows}")
     return 0
 

@@ -486,13 +486,27 @@ def test_what_an_export_of_simulated_episodes_lacks_is_said(run, tmp_path):
     first = dataclasses.replace(next(iter(dataset)))
     short = dataclasses.replace(
         first, images=first.images[:5], states=first.states[:5], actions=first.actions[:4],
-        simulator_states=states,
+        simulator_states=states, seed=(3, 0),
     )  # fmt: skip
     simulated = Dataset.create(tmp_path / "simulated", dataset.spec, {})
     simulated.append(0, short)
+    simulated.append(1, dataclasses.replace(short, seed=(3, 1)))
     code, out, _ = run("simulated out", export_lerobot.main)
     assert code == 0
-    assert "not exported: simulator states and true poses" in out
+    assert (
+        "not exported: simulator states (2 episodes), seeds (2 episodes); random and online "
+        "synthesis need the dataset itself" in out
+    )
+
+
+def test_what_an_export_of_later_episodes_lacks_is_said_too(run, tmp_path):
+    """The first episode is from before the poses were recorded."""
+    dataset = arm_dataset(tmp_path / "arm")
+    first = next(iter(dataset))
+    dataset.append(2, dataclasses.replace(first, poses=np.zeros((len(first) + 1, 3))))
+    code, out, _ = run("arm out", export_lerobot.main)
+    assert code == 0
+    assert "not exported: true poses (1 episodes)\n" in out
 
 
 def test_statistics_of_an_export_are_those_of_its_rows(run, tmp_path):

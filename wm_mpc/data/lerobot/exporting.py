@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,12 @@ from wm_mpc.data.lerobot.statistics import Statistics
 from wm_mpc.messages.reading import ODOMETRY_FIELDS, TWIST_FIELDS
 from wm_mpc.spec import RobotSpec
 
+LEFT_OUT = {
+    "simulator_states": "simulator states",
+    "layout": "layouts of the simulator",
+    "poses": "true poses",
+    "seed": "seeds",
+}  # arrays and numbers of our episodes that LeRobot has no place for
 _CAMERAS = "observation.images."
 _PICTURE = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
 _FILE_SIZE = 100e6  # bytes of pictures in a file
@@ -31,7 +38,11 @@ _OF_KIND = {"position": ".pos", "velocity": ".vel", "effort": ".effort"}
 
 
 def export(
-    dataset: Dataset, path: Path, instruction: str, progress: Callable[[int], Any] = lambda _: None
+    dataset: Dataset,
+    path: Path,
+    instruction: str,
+    progress: Callable[[int], Any] = lambda _: None,
+    left_out: Counter[str] | None = None,
 ) -> int:
     """Write a dataset to a new folder, completely or not at all.
 
@@ -40,6 +51,7 @@ def export(
         path: The folder; it must not exist.
         instruction: Text of the task.
         progress: Called with 1 after each episode.
+        left_out: Receives what LeRobot has no place for, and how many episodes have it.
 
     Returns:
         Number of written rows.
@@ -55,7 +67,7 @@ def export(
     unfinished = path.with_name(f"{path.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        rows = _write(dataset, numbers, unfinished, instruction, progress)
+        rows = _write(dataset, numbers, unfinished, instruction, progress, left_out)
         unfinished.rename(path)
     except OSError as error:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -72,6 +84,7 @@ def _write(
     path: Path,
     instruction: str,
     progress: Callable[[int], Any],
+    left_out: Counter[str] | None,
 ) -> int:
     spec = dataset.spec
     features = _features(spec)
@@ -98,6 +111,8 @@ def _write(
                     "meta/episodes/file_index": 0,
                 }
             )
+            if left_out is not None:
+                left_out.update(text for name, text in LEFT_OUT.items() if _has(episode, name))
             rows += table.num_rows
             tables.append(table)
             progress(1)
@@ -114,6 +129,10 @@ def _write(
     info = _info(spec, features, len(book), rows)
     (path / "meta" / "info.json").write_text(json.dumps(info, indent=4))
     return rows
+
+
+def _has(episode: Episode, name: str) -> bool:
+    return getattr(episode, name) is not None
 
 
 def _files(dataset: Dataset, numbers: list[int]) -> Iterator[list[Episode]]:
